@@ -1,0 +1,335 @@
+//! Reads allthethings.json, Buildbot's dump of every builder, as a stream: one pass, and memory for what is kept.
+//!
+//! The document is `{"builders": {NAME: {"properties": {"branch", "slavebuilddir", ..}, "shortname", ..}},
+//! "schedulers": {NAME: {"downstream": [NAME], "triggered_by": [TRIGGER]?}}, ..}`; everything else in it is skipped. A
+//! builder or a scheduler that is not of that shape is left out and named; a document that is not of it is refused.
+
+use std::io::{self, Read};
+
+use string_interner::symbol::SymbolU32;
+
+use crate::dump::{Builder, Dump, TestScheduler, is_project_name};
+use crate::json::{BadText, JsonError, JsonReader, Kind, Text};
+
+/// The longest name that a builder, a scheduler or a property may have, in bytes. The longest real one has 112.
+pub const MAX_NAME: usize = 1000;
+
+/// How many problems are kept with their texts; all are counted.
+pub const PROBLEMS_KEPT: usize = 50;
+
+/// Why a document was refused, and where in it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The source holds nothing.
+    #[error("the source is empty")]
+    Empty,
+    /// The source is not JSON at all, for example a page of HTML.
+    #[error("this is no JSON: it starts with '{first}'")]
+    NotJson {
+        /// The first character.
+        first: String,
+    },
+    /// The text breaks off or is not JSON, or something has another shape than allthethings.json.
+    #[error("{path}: {what} (byte {offset})")]
+    Malformed {
+        /// The path to the place, for example `builders.Linux try build.properties`.
+        path: String,
+        /// What is wrong there.
+        what: String,
+        /// Where, in bytes of the uncompressed document.
+        offset: u64,
+    },
+    /// The document has no `builders`.
+    #[error("this is no allthethings.json: it has no \"builders\"")]
+    NoBuilders,
+    /// The document is longer than allowed.
+    #[error("the uncompressed document has more than {limit} bytes, the configured maximum")]
+    TooLong {
+        /// The configured maximum.
+        limit: u64,
+    },
+    /// The stream broke: the connection, the disk, or the compressed data.
+    #[error("{path}: the source broke off: {error} (byte {offset})")]
+    Input {
+        /// The path to the place that was being read.
+        path: String,
+        /// What the stream said.
+        error: io::Error,
+        /// Where, in bytes of the uncompressed document.
+        offset: u64,
+    },
+}
+
+impl ReadError {
+    fn new(error: JsonError, path: &[&str]) -> Self {
+        let path = if path.is_empty() { "the document".to_owned() } else { path.join(".") };
+        match error {
+            JsonError::Syntax { what, offset } => Self::Malformed { path, what, offset },
+            JsonError::Input { error, offset } => Self::Input { path, error, offset },
+            JsonError::TooLong { limit } => Self::TooLong { limit },
+        }
+    }
+}
+
+/// How far the reading is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Bytes of the uncompressed document.
+    pub bytes: u64,
+    /// Builders, of whatever kind.
+    pub builders: u64,
+}
+
+/// The reading of one document.
+struct Reading<'p, R> {
+    json: JsonReader<R>,
+    dump: Dump,
+    progress: &'p mut dyn FnMut(Progress),
+}
+
+/// Reads a document of at most `max_bytes` bytes. Every 1,000 builders `progress` is told how far it is.
+///
+/// # Errors
+/// A document that breaks off, is not JSON, has no object `builders`, or is too long. What is wrong with one builder or
+/// one scheduler is no error: it is among the findings.
+pub fn read(input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(Progress)) -> Result<Dump, ReadError> {
+    let mut reading = Reading { json: JsonReader::new(input, max_bytes), dump: Dump::default(), progress };
+    reading.document()?;
+    Ok(reading.dump)
+}
+
+impl<R: Read> Reading<'_, R> {
+    fn document(&mut self) -> Result<(), ReadError> {
+        let at = |error| ReadError::new(error, &[]);
+        match self.json.first_token().map_err(at)? {
+            None => return Err(ReadError::Empty),
+            Some(b'{') => {}
+            Some(b'[' | b'"' | b'0'..=b'9' | b'-') => return Err(ReadError::NoBuilders),
+            Some(first) => return Err(ReadError::NotJson { first: first.escape_ascii().to_string() }),
+        }
+        let mut members = self.json.object().map_err(at)?;
+        let mut key = Text::new(MAX_NAME);
+        let (mut builders, mut schedulers) = (false, false);
+        while self.json.key(&mut members, &mut key).map_err(at)? {
+            match key.bytes() {
+                b"builders" => {
+                    self.section("builders", &mut builders)?;
+                    self.builders()?;
+                }
+                b"schedulers" => {
+                    self.section("schedulers", &mut schedulers)?;
+                    self.schedulers()?;
+                }
+                _ => self.json.skip().map_err(|error| ReadError::new(error, &[&key.shown()]))?,
+            }
+        }
+        self.json.end().map_err(at)?;
+        self.dump.findings.bytes = self.json.offset();
+        if !builders {
+            return Err(ReadError::NoBuilders);
+        }
+        if !schedulers {
+            self.dump.findings.add_problem(&["schedulers"], "is missing: no test has a build".to_owned(), 0);
+        }
+        Ok(())
+    }
+
+    /// Holds that a section is an object and stands in the document once.
+    fn section(&mut self, name: &str, seen: &mut bool) -> Result<(), ReadError> {
+        let malformed = |what, offset| ReadError::Malformed { path: name.to_owned(), what, offset };
+        if std::mem::replace(seen, true) {
+            return Err(malformed("stands in the document twice".to_owned(), self.json.offset()));
+        }
+        match self.json.kind().map_err(|error| ReadError::new(error, &[name]))? {
+            Kind::Object => Ok(()),
+            other => Err(malformed(format!("an object is expected, not {}", other.noun()), self.json.offset())),
+        }
+    }
+
+    fn builders(&mut self) -> Result<(), ReadError> {
+        let at = |error| ReadError::new(error, &["builders"]);
+        let mut members = self.json.object().map_err(at)?;
+        let mut name = Text::new(MAX_NAME);
+        while self.json.key(&mut members, &mut name).map_err(at)? {
+            self.dump.findings.builders += 1;
+            if self.dump.findings.builders.is_multiple_of(1000) {
+                (self.progress)(Progress { bytes: self.json.offset(), builders: self.dump.findings.builders });
+            }
+            let builder = self.builder().map_err(|error| ReadError::new(error, &["builders", &name.shown()]))?;
+            let problem = match (name.get(), builder) {
+                (Err(bad), _) => Some(bad_text("the name", &bad)),
+                (Ok(_), Err(problem)) => Some(problem),
+                (Ok(text), Ok(builder)) => {
+                    let symbol = self.dump.names.get_or_intern(text);
+                    let twice = self.dump.insert(symbol, builder);
+                    twice.then(|| "stands in the document twice: the later one counts".to_owned())
+                }
+            };
+            if let Some(what) = problem {
+                self.dump.findings.add_problem(&["builders", &name.shown()], what, name.offset());
+            }
+        }
+        Ok(())
+    }
+
+    /// One builder, or what is wrong with it.
+    fn builder(&mut self) -> Result<Result<Builder, String>, JsonError> {
+        let mut builder = Builder { branch: None, shortname: None, is_test: false };
+        let mut problem = None;
+        let mut has_properties = false;
+        let mut key = Text::new(MAX_NAME);
+        let mut value = Text::new(MAX_NAME);
+        if self.json.kind()? != Kind::Object {
+            return Ok(Err(self.expected("", Kind::Object)?));
+        }
+        let mut members = self.json.object()?;
+        while self.json.key(&mut members, &mut key)? {
+            match key.bytes() {
+                b"properties" if self.json.kind()? == Kind::Object => {
+                    has_properties = true;
+                    self.properties(&mut builder, &mut problem, &mut key, &mut value)?;
+                }
+                b"properties" => {
+                    has_properties = true;
+                    problem = Some(self.expected("properties", Kind::Object)?);
+                }
+                // Only the shortname of a build is ever looked for.
+                b"shortname" if !builder.is_test => {
+                    builder.shortname = self.text_or_null("shortname", &mut value, &mut problem)?;
+                }
+                _ => self.json.skip()?,
+            }
+        }
+        if !has_properties && problem.is_none() {
+            problem = Some("properties is missing".to_owned());
+        }
+        Ok(problem.map_or(Ok(builder), Err))
+    }
+
+    fn properties(
+        &mut self,
+        builder: &mut Builder,
+        problem: &mut Option<String>,
+        key: &mut Text,
+        value: &mut Text,
+    ) -> Result<(), JsonError> {
+        let mut members = self.json.object()?;
+        while self.json.key(&mut members, key)? {
+            match key.bytes() {
+                b"branch" => {
+                    builder.branch = self.text_or_null("properties.branch", value, problem)?;
+                    if builder.branch.is_some() && !is_project_name(value.bytes()) {
+                        let rule = "is no project name: letters, digits, '-', '_' and '.', at most 100 of them";
+                        *problem = Some(format!("properties.branch {:?} {rule}", value.shown()));
+                    }
+                }
+                b"slavebuilddir" if self.json.kind()? == Kind::String => {
+                    self.json.string(value)?;
+                    builder.is_test = value.bytes() == b"test";
+                }
+                _ => self.json.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A string that is not empty; none where it is null or empty. Anything else is a problem.
+    fn text_or_null(
+        &mut self,
+        path: &str,
+        value: &mut Text,
+        problem: &mut Option<String>,
+    ) -> Result<Option<SymbolU32>, JsonError> {
+        match self.json.kind()? {
+            Kind::Null => self.json.skip()?,
+            Kind::String => {
+                self.json.string(value)?;
+                match value.get() {
+                    Ok("") => {}
+                    Ok(text) => return Ok(Some(self.dump.names.get_or_intern(text))),
+                    Err(bad) => *problem = Some(bad_text(path, &bad)),
+                }
+            }
+            _ => *problem = Some(self.expected(path, Kind::String)?),
+        }
+        Ok(None)
+    }
+
+    /// Skips a value of the wrong kind, and says so.
+    fn expected(&mut self, path: &str, expected: Kind) -> Result<String, JsonError> {
+        let found = self.json.kind()?;
+        let offset = self.json.offset();
+        self.json.skip()?;
+        let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
+        Ok(format!("{path}{} is expected, not {} (byte {offset})", expected.noun(), found.noun()))
+    }
+
+    fn schedulers(&mut self) -> Result<(), ReadError> {
+        let at = |error| ReadError::new(error, &["schedulers"]);
+        let mut members = self.json.object().map_err(at)?;
+        let mut name = Text::new(MAX_NAME);
+        while self.json.key(&mut members, &mut name).map_err(at)? {
+            let path = ["schedulers", &name.shown()];
+            if !name.bytes().starts_with(b"tests-") {
+                self.json.skip().map_err(|error| ReadError::new(error, &path))?;
+                continue;
+            }
+            let scheduler = self.scheduler().map_err(|error| ReadError::new(error, &path))?;
+            match (name.get(), scheduler) {
+                (Ok(text), Ok((triggers, downstream))) => {
+                    let name = self.dump.names.get_or_intern(text);
+                    self.dump.schedulers.push(TestScheduler { name, triggers, downstream });
+                }
+                (Err(bad), _) => self.dump.findings.add_problem(&path, bad_text("the name", &bad), name.offset()),
+                (_, Err(what)) => self.dump.findings.add_problem(&path, what, name.offset()),
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn scheduler(&mut self) -> Result<Result<(Vec<SymbolU32>, Vec<SymbolU32>), String>, JsonError> {
+        let (mut triggers, mut downstream) = (Vec::new(), Vec::new());
+        let mut problem = None;
+        if self.json.kind()? != Kind::Object {
+            return Ok(Err(self.expected("", Kind::Object)?));
+        }
+        let mut members = self.json.object()?;
+        let mut key = Text::new(MAX_NAME);
+        while self.json.key(&mut members, &mut key)? {
+            match key.bytes() {
+                b"triggered_by" => self.texts("triggered_by", &mut triggers, &mut problem)?,
+                b"downstream" => self.texts("downstream", &mut downstream, &mut problem)?,
+                _ => self.json.skip()?,
+            }
+        }
+        Ok(problem.map_or(Ok((triggers, downstream)), Err))
+    }
+
+    /// A list of strings, or null.
+    fn texts(&mut self, path: &str, into: &mut Vec<SymbolU32>, problem: &mut Option<String>) -> Result<(), JsonError> {
+        match self.json.kind()? {
+            Kind::Null => self.json.skip(),
+            Kind::Array => {
+                let mut items = self.json.array()?;
+                let mut value = Text::new(MAX_NAME);
+                while self.json.item(&mut items)? {
+                    into.extend(self.text_or_null(path, &mut value, problem)?);
+                }
+                Ok(())
+            }
+            _ => {
+                *problem = Some(self.expected(path, Kind::Array)?);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn bad_text(what: &str, bad: &BadText) -> String {
+    match bad {
+        BadText::TooLong { length, limit } => format!("{what} has {length} bytes, at most {limit} are allowed"),
+        BadText::NotUtf8 => format!("{what} is not UTF-8"),
+        BadText::Control => format!("{what} holds a control character"),
+    }
+}

@@ -1,0 +1,135 @@
+"""Deploys the template to the emulator, as it would be deployed to AWS, and uses what came of it."""
+
+import base64
+import contextlib
+import json
+import platform
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from checkout import ROOT, TEMPLATE, VENV, PartFailed, indented
+
+STACK = "runnable-jobs"
+# Where code is uploaded to for CloudFormation to fetch; on AWS too this bucket is none of the stack's own.
+CODE_BUCKET = "runnable-jobs-code"
+AWS_ERRORS = (Boto3Error, BotoCoreError, ClientError)
+# The function may take as long as the template lets it. Nothing is tried twice: the emulator is next door.
+CLIENT = Config(read_timeout=330, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+
+
+class Deployment:
+    """The stack in the emulator that the environment variables name."""
+
+    def __init__(self, scratch: Path, emulator_log: Path, function_log: Path) -> None:
+        self.scratch, self.emulator_log, self.function_log = scratch, emulator_log, function_log
+        self.cloudformation = boto3.client("cloudformation", config=CLIENT)
+        self.lambda_ = boto3.client("lambda", config=CLIENT)
+        self.logs = boto3.client("logs", config=CLIENT)
+        self.s3 = boto3.client("s3", config=CLIENT)
+        self.outputs: dict[str, str] = {}
+        self.packaged = ""
+
+    def package(self, binary: Path) -> None:
+        """Upload `binary` as the code of the ETL function, and note the template that points to it."""
+        # The template finds the code by a path relative to itself: a copy of the tree keeps both as they are.
+        template = self.scratch / TEMPLATE.relative_to(ROOT)
+        bootstrap = self.scratch / "target" / "lambda" / "etl" / "bootstrap"
+        for path in (template, bootstrap):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(TEMPLATE, template)
+        shutil.copy(binary, bootstrap)
+        bootstrap.chmod(0o755)
+        with self._part("packaging the template"):
+            self.s3.create_bucket(Bucket=CODE_BUCKET)
+        command = [
+            str(VENV / "bin" / "aws"), "cloudformation", "package",
+            "--template-file", str(template), "--s3-bucket", CODE_BUCKET, "--use-json",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise PartFailed("packaging the template", done.stderr.strip(), self.emulator_log)
+        self.packaged = done.stdout
+
+    def deploy(self, parameters: dict[str, str]) -> None:
+        """Create or update the stack with `parameters` (the rest is the template's), and read its outputs."""
+        parameters = parameters | {
+            "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        }
+        step = "update" if self.outputs else "create"
+        with self._part(f"deployment ({step})"):
+            getattr(self.cloudformation, f"{step}_stack")(
+                StackName=STACK,
+                TemplateBody=self.packaged,
+                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+                Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            )
+            try:
+                self.cloudformation.get_waiter(f"stack_{step}_complete").wait(
+                    StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+            except WaiterError as error:
+                reason = self._failed_resources() or str(error)
+                raise PartFailed(f"deployment ({step})", reason, self.emulator_log) from None
+            [stack] = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def _failed_resources(self) -> str:
+        events = self.cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        return indented(
+            f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', 'no reason')}"
+            for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED"))
+
+    def upload(self, source: Path) -> str:
+        """Put a source into the archive bucket, in parts where it is large; returns its `s3://` address."""
+        bucket, key = self.outputs["ArchiveBucket"], f"sources/{source.name}"
+        with self._part("uploading the source"):
+            self.s3.upload_file(str(source), bucket, key)
+        return f"s3://{bucket}/{key}"
+
+    def invoke(self) -> None:
+        """Invoke the deployed function with the event that its schedule sends, and wait until it is done."""
+        event = {
+            "version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.events",
+            "account": "000000000000", "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.lambda_.meta.region_name, "resources": [], "detail": {},
+        }
+        with self._part("ETL function"):
+            answer = self.lambda_.invoke(
+                FunctionName=self.outputs["EtlFunction"], LogType="Tail", Payload=json.dumps(event))
+            payload = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+            lines = indented(log.splitlines()) or " empty"
+            reason = f"{payload.get('errorMessage', payload)}\n  the end of its log:{lines}"
+            raise PartFailed("ETL function", reason, self.function_log)
+
+    def function_environment(self) -> dict[str, str]:
+        """The environment variables of the deployed function."""
+        with self._part("ETL function"):
+            return self._function()["Environment"]["Variables"]
+
+    def save_function_log(self) -> None:
+        """Write what the function logged to a file, which outlives the emulator (as far as that still answers)."""
+        with contextlib.suppress(*AWS_ERRORS), open(self.function_log, "w") as log:
+            group = self._function()["LoggingConfig"]["LogGroup"]
+            for page in self.logs.get_paginator("filter_log_events").paginate(logGroupName=group):
+                log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
+
+    def _function(self) -> dict:
+        return self.lambda_.get_function_configuration(FunctionName=self.outputs["EtlFunction"])
+
+    @contextlib.contextmanager
+    def _part(self, name: str) -> Iterator[None]:
+        """Say which part failed where an AWS client reports an error."""
+        try:
+            yield
+        except AWS_ERRORS as error:
+            raise PartFailed(name, str(error), self.emulator_log) from None

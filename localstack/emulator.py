@@ -1,0 +1,118 @@
+"""The AWS emulator (ministack) as a child process: its settings, its start, and its end.
+
+Run as a program, this file is that child: the emulator, tied to the life of the process that started it.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from checkout import PartFailed, tail
+
+START_SECONDS = 60
+STOP_SECONDS = 5
+# Passed on to the emulator, and by it to the functions. All else stays out: on AWS they would not have it either.
+INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+             "http_proxy", "https_proxy", "no_proxy")
+
+
+class Emulator:
+    """A private emulator on a free loopback port. It keeps its data in memory and its files in `folder`."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.folder, self.log = folder, log
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self.port = _free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        with open(log, "w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__], env=self._environment(), cwd=folder,
+                # Closes when we end, even by SIGKILL, and with it ends the emulator.
+                stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
+                # Its own process group: the functions that it starts are in it too, and end with it.
+                start_new_session=True,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
+            "GATEWAY_PORT": str(self.port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "localhost",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            # A function may do what its role allows, and no more: as on AWS.
+            "AUTH": "true",
+        }
+
+    def wait_until_ready(self) -> None:
+        """Return when the emulator answers; it takes well under a second."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            try:
+                with opener.open(f"{self.endpoint}/_ministack/health", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        raise PartFailed("emulator", f"no answer from {self.endpoint} in {START_SECONDS} s", self.log)
+
+    def check(self) -> None:
+        """Fail if the emulator has ended by itself."""
+        if (code := self.process.poll()) is not None:
+            raise PartFailed("emulator", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+
+    def stop(self) -> None:
+        """End the emulator and every function process that it started, and remove its folder."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        # Who ignored the signal. (Nobody left: "no such process", or on macOS "not permitted".)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process.stdin.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _serve() -> None:
+    """Be the emulator, until a signal ends it or the parent is gone, and take the functions along."""
+    from ministack.app import main
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _serve()

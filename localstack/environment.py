@@ -1,0 +1,72 @@
+"""The checkout's own Python environment, and the variables that keep AWS clients at the emulator."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+from checkout import RUN, VENV, PartFailed, lock, say, shown, tail
+
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = VENV.parent / "localstack" / "requirements.txt"
+# Written last: an environment without it was interrupted, and is made again.
+STAMP = VENV / "made-from"
+LOG = RUN / "venv.log"
+OLDEST_PYTHON = (3, 11)
+REGION = "us-east-1"
+
+# Variables of a person's own AWS set-up that would lead a client past the emulator, or make it fail.
+MISLEADING = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+
+
+def enter() -> None:
+    """Make `.venv` if it is absent or out of date, and go on inside it: does not return until we are."""
+    if sys.version_info < OLDEST_PYTHON:
+        wanted, found = (".".join(map(str, version[:2])) for version in (OLDEST_PYTHON, sys.version_info))
+        raise PartFailed("Python environment", f"Python {wanted} or newer is needed, this is {found}")
+    with lock("venv.lock", wait=True):
+        # The scripts in it hold its path: a checkout that was moved needs a new one.
+        wanted = f"{VENV} {hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()}"
+        if not STAMP.exists() or STAMP.read_text() != wanted:
+            _install()
+            STAMP.write_text(wanted)
+    if sys.prefix != str(VENV):
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+
+
+def _install() -> None:
+    say(f"Installing what the local stack needs into {shown(VENV)} (once, about a minute)")
+    base = getattr(sys, "_base_executable", sys.executable)
+    steps = (
+        [base, "-m", "venv", "--clear", str(VENV)],
+        [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--requirement", str(REQUIREMENTS)],
+    )
+    with open(LOG, "w") as log:
+        for step in steps:
+            if subprocess.run(step, stdout=log, stderr=subprocess.STDOUT, check=False).returncode != 0:
+                raise PartFailed("Python environment", f"`{' '.join(step)}` failed:{tail(LOG)}", LOG)
+
+
+def settings(endpoint: str) -> dict[str, str]:
+    """What an AWS client needs to talk to the emulator at `endpoint`, and to nothing else."""
+    no_proxy = [host for host in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if host]
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": ",".join([*no_proxy, *({"127.0.0.1", "localhost"} - set(no_proxy))]),
+    }
+
+
+def use(variables: dict[str, str]) -> None:
+    """Put `variables` into this process's environment, for its AWS clients and its children alike."""
+    for name in list(os.environ):
+        if name in MISLEADING or name.startswith(("AWS_ENDPOINT_URL", "RUNNABLE_JOBS_")):
+            del os.environ[name]
+    os.environ.update(variables)
+    os.environ["no_proxy"] = os.environ["NO_PROXY"]

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""The whole product on one machine: an AWS emulator, the template deployed to it, and a catalog.
+
+    stack.py run                      deploy, ingest a sample, and keep running until Ctrl-C
+    stack.py run --source FILE        ingest FILE (or a URL) instead
+    stack.py exec -- COMMAND...       run COMMAND beside an empty emulator of its own
+    stack.py install                  only make `.venv`
+
+Only the standard library is needed to start: the rest is installed into the checkout's `.venv` the first time.
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+import environment
+from checkout import ROOT, PartFailed, Stopped, stop_on_signals
+
+
+def main() -> int:
+    options = arguments().parse_args()
+    try:
+        environment.enter()
+        if options.command == "install":
+            return 0
+        import commands  # its imports live in `.venv`
+
+        stop_on_signals()
+        return commands.run(options) if options.command == "run" else commands.execute(options.words)
+    except PartFailed as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        return 128 + stopped.number
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | exec | install")
+
+    run = commands.add_parser("run", help="deploy the template, ingest a source, and keep running")
+    run.add_argument("--source", type=_source, metavar="FILE|URL",
+                     help="a file, or an http(s):// or s3:// address (default: a sample that is made now)")
+    run.add_argument("--schedule", default="0 6 * * ? *", metavar="CRON",
+                     help="six fields of an EventBridge cron expression, UTC (default: %(default)s)")
+    run.add_argument("--once", action="store_true", help="stop when everything is done, instead of at Ctrl-C")
+    run.add_argument("--binary", type=_file, default="target/lambda/etl/bootstrap", metavar="PATH",
+                     help="the function's binary (default: %(default)s)")
+    run.add_argument("--etl", type=_file, default="target/release/etl", metavar="PATH",
+                     help="the command line's binary (default: %(default)s)")
+
+    execute = commands.add_parser("exec", help="run a command beside an empty emulator of its own")
+    execute.add_argument("words", nargs="+", metavar="COMMAND")
+
+    commands.add_parser("install", help="make .venv where it is missing or out of date, and do nothing else")
+    return parser
+
+
+def _file(text: str) -> Path:
+    """A file named from the current folder or, as the defaults are, from the top of the checkout."""
+    for path in (Path(text).absolute(), ROOT / text):
+        if path.is_file():
+            return path
+    raise argparse.ArgumentTypeError(f"there is no file {text}")
+
+
+def _source(text: str) -> str | Path:
+    if text.startswith(("http://", "https://", "s3://")):
+        return text
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is neither a file nor an http(s):// or s3:// address")
+    return _file(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
