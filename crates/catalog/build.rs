@@ -1,7 +1,9 @@
 //! Turns the tables in `data/` into static Rust tables, and fingerprints this crate so that a catalog made by other
 //! rules is told from one made by these.
 
-use std::collections::BTreeMap;
+#![expect(clippy::unwrap_used, reason = "a String takes whatever is written to it")]
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
@@ -22,14 +24,17 @@ fn rows(file: &str, columns: usize) -> Vec<Vec<String>> {
     rows
 }
 
+/// A job type's name, its symbol, and the place of its group.
+type JobTypeKey = (String, String, Option<usize>);
+
 /// The job types of all tables, each once, and the groups they name.
 struct JobTypes {
     groups: Vec<(String, String)>,
-    types: BTreeMap<(String, String, Option<usize>), ()>,
+    types: BTreeSet<JobTypeKey>,
 }
 
 impl JobTypes {
-    fn add(&mut self, name: &str, symbol: &str, group: &str) -> (String, String, Option<usize>) {
+    fn add(&mut self, name: &str, symbol: &str, group: &str) -> JobTypeKey {
         let group = (!group.is_empty()).then(|| {
             self.groups
                 .iter()
@@ -37,15 +42,15 @@ impl JobTypes {
                 .unwrap_or_else(|| panic!("job type {name}: groups.table has no group {group:?}"))
         });
         let key = (name.to_owned(), symbol.to_owned(), group);
-        if let Some((other, _)) = self.types.iter().find(|((n, ..), ())| n == name) {
+        if let Some(other) = self.types.iter().find(|(known, ..)| known == name) {
             assert_eq!(other, &key, "job type {name} is written in two ways");
         }
-        self.types.insert(key.clone(), ());
+        self.types.insert(key.clone());
         key
     }
 
-    fn index(&self, key: &(String, String, Option<usize>)) -> usize {
-        self.types.keys().position(|known| known == key).expect("added before")
+    fn index(&self, key: &JobTypeKey) -> usize {
+        self.types.iter().position(|known| known == key).expect("added before")
     }
 }
 
@@ -65,11 +70,11 @@ fn vocabulary() -> String {
     let mut groups: Vec<(String, String)> =
         rows("groups", 2).into_iter().map(|r| (r[0].clone(), r[1].clone())).collect();
     let devices = rows("devices", 4);
-    let unknown = vec!["".to_owned(), "Unknown B2G".to_owned(), "Unknown".to_owned(), "eng".to_owned()];
+    let unknown = vec![String::new(), "Unknown B2G".to_owned(), "Unknown".to_owned(), "eng".to_owned()];
     for device in devices.iter().chain([&unknown]) {
         groups.push((device_group(device), device[2].clone()));
     }
-    let mut types = JobTypes { groups, types: BTreeMap::new() };
+    let mut types = JobTypes { groups, types: BTreeSet::new() };
 
     let suites: Vec<_> =
         rows("suites", 5).into_iter().map(|r| (r[0].clone(), types.add(&r[1], &r[2], &r[3]), r[4] == "last")).collect();
@@ -103,7 +108,7 @@ fn vocabulary() -> String {
         writeln!(out, "    Group {{ name: {name:?}, symbol: {symbol:?} }},").unwrap();
     }
     writeln!(out, "];\npub(crate) static JOB_TYPES: &[JobType] = &[").unwrap();
-    for (name, symbol, group) in types.types.keys() {
+    for (name, symbol, group) in &types.types {
         let group = group.map_or("None".to_owned(), |g| format!("Some(&GROUPS[{g}])"));
         writeln!(out, "    JobType {{ name: {name:?}, symbol: {symbol:?}, group: {group} }},").unwrap();
     }
@@ -136,6 +141,9 @@ fn vocabulary() -> String {
     }
     writeln!(out, "];").unwrap();
     platforms(&mut out);
+    let machines: Vec<String> =
+        rows("sample", 3).iter().map(|r| format!("({:?}, {:?}, {:?})", r[0], r[1], r[2])).collect();
+    writeln!(out, "pub(crate) static SAMPLE_MACHINES: &[(&str, &str, &str)] = &[{}];", machines.join(", ")).unwrap();
     out
 }
 
@@ -147,8 +155,6 @@ fn device_group(device: &[String]) -> String {
         name => format!("{name} Device Image"),
     }
 }
-
-type JobTypeKey = (String, String, Option<usize>);
 
 /// A talos word, whether anything may follow it, and its job type in each of the forms of `TALOS_FORMS`.
 fn talos_entry(row: &[String], types: &mut JobTypes) -> (String, bool, Vec<Option<JobTypeKey>>) {

@@ -1,1 +1,11 @@
+//! Reads Buildbot's dump of every builder and publishes, per project, the list of jobs that can be run.
+//!
+//! The scheduled function and the command line are two fronts of `ingest::Ingest`.
 
+pub mod aws;
+pub mod ingest;
+pub mod intake;
+pub mod print;
+pub mod schedule;
+pub mod settings;
+pub mod source;

@@ -1,1 +1,39 @@
-fn main() {}
+//! The command line: `etl --help`.
+
+mod arguments;
+mod commands;
+mod watching;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(if arguments.verbose { tracing::Level::INFO } else { tracing::Level::WARN })
+        .without_time()
+        .with_target(false)
+        .init();
+    let done = match arguments.command {
+        Command::Ingest(command) => commands::ingest(command).await,
+        Command::Catalog(command) => commands::catalog(command).await,
+        Command::Classify => commands::classify(),
+        Command::Diff(command) => commands::diff(command).await,
+        Command::Runs(command) => commands::runs(command).await,
+        Command::Show(command) => commands::show(command).await,
+        Command::Sample(command) => commands::sample(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(commands::Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "etl: {failure}");
+            failure.exit_code()
+        }
+    }
+}

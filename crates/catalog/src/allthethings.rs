@@ -14,9 +14,6 @@ use crate::json::{BadText, JsonError, JsonReader, Kind, Text};
 /// The longest name that a builder, a scheduler or a property may have, in bytes. The longest real one has 112.
 pub const MAX_NAME: usize = 1000;
 
-/// How many problems are kept with their texts; all are counted.
-pub const PROBLEMS_KEPT: usize = 50;
-
 /// Why a document was refused, and where in it.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -78,6 +75,27 @@ pub struct Progress {
     pub bytes: u64,
     /// Builders, of whatever kind.
     pub builders: u64,
+}
+
+/// Why a builder or a scheduler is left out.
+struct Fault {
+    /// What of it is wrong, for example `properties.branch`; empty where it is the whole.
+    path: &'static str,
+    what: String,
+    offset: u64,
+}
+
+impl Fault {
+    /// A string that cannot be used.
+    fn bad_text(path: &'static str, text: &Text, bad: &BadText) -> Self {
+        let subject = if path.is_empty() { "the name " } else { "" };
+        let what = match bad {
+            BadText::TooLong { length, limit } => format!("{subject}has {length} bytes, at most {limit} are allowed"),
+            BadText::NotUtf8 => format!("{subject}is not UTF-8"),
+            BadText::Control => format!("{subject}holds a control character"),
+        };
+        Self { path, what, offset: text.offset() }
+    }
 }
 
 /// The reading of one document.
@@ -156,60 +174,70 @@ impl<R: Read> Reading<'_, R> {
                 (self.progress)(Progress { bytes: self.json.offset(), builders: self.dump.findings.builders });
             }
             let builder = self.builder().map_err(|error| ReadError::new(error, &["builders", &name.shown()]))?;
-            let problem = match (name.get(), builder) {
-                (Err(bad), _) => Some(bad_text("the name", &bad)),
-                (Ok(_), Err(problem)) => Some(problem),
+            let of_name = |what: &str| Fault { path: "", what: what.to_owned(), offset: name.offset() };
+            let fault = match (name.get(), builder) {
+                (Err(bad), _) => Some(Fault::bad_text("", &name, &bad)),
+                (Ok(""), _) => Some(of_name("the name is empty")),
+                (Ok(_), Err(fault)) => Some(fault),
                 (Ok(text), Ok(builder)) => {
                     let symbol = self.dump.names.get_or_intern(text);
                     let twice = self.dump.insert(symbol, builder);
-                    twice.then(|| "stands in the document twice: the later one counts".to_owned())
+                    twice.then(|| of_name("stands in the document twice: the later one counts"))
                 }
             };
-            if let Some(what) = problem {
-                self.dump.findings.add_problem(&["builders", &name.shown()], what, name.offset());
+            if let Some(fault) = fault {
+                self.leave_out("builders", &name, fault);
             }
         }
         Ok(())
     }
 
+    fn leave_out(&mut self, section: &str, name: &Text, fault: Fault) {
+        let name = name.shown();
+        let path: &[&str] = if fault.path.is_empty() { &[section, &name] } else { &[section, &name, fault.path] };
+        self.dump.findings.add_problem(path, fault.what, fault.offset);
+    }
+
     /// One builder, or what is wrong with it.
-    fn builder(&mut self) -> Result<Result<Builder, String>, JsonError> {
+    fn builder(&mut self) -> Result<Result<Builder, Fault>, JsonError> {
         let mut builder = Builder { branch: None, shortname: None, is_test: false };
-        let mut problem = None;
+        let (mut fault, mut shortname_fault) = (None, None);
         let mut has_properties = false;
         let mut key = Text::new(MAX_NAME);
         let mut value = Text::new(MAX_NAME);
         if self.json.kind()? != Kind::Object {
             return Ok(Err(self.expected("", Kind::Object)?));
         }
+        let start = self.json.offset();
         let mut members = self.json.object()?;
         while self.json.key(&mut members, &mut key)? {
             match key.bytes() {
                 b"properties" if self.json.kind()? == Kind::Object => {
                     has_properties = true;
-                    self.properties(&mut builder, &mut problem, &mut key, &mut value)?;
+                    self.properties(&mut builder, &mut fault, &mut key, &mut value)?;
                 }
                 b"properties" => {
                     has_properties = true;
-                    problem = Some(self.expected("properties", Kind::Object)?);
+                    fault = Some(self.expected("properties", Kind::Object)?);
                 }
-                // Only the shortname of a build is ever looked for.
+                // Only the shortname of a build is ever looked for, so that of a test may be anything.
                 b"shortname" if !builder.is_test => {
-                    builder.shortname = self.text_or_null("shortname", &mut value, &mut problem)?;
+                    builder.shortname = self.text_or_null("shortname", &mut value, &mut shortname_fault)?;
                 }
                 _ => self.json.skip()?,
             }
         }
-        if !has_properties && problem.is_none() {
-            problem = Some("properties is missing".to_owned());
+        if !has_properties {
+            fault = Some(Fault { path: "properties", what: "is missing".to_owned(), offset: start });
         }
-        Ok(problem.map_or(Ok(builder), Err))
+        let fault = fault.or(shortname_fault.filter(|_| !builder.is_test));
+        Ok(fault.map_or(Ok(builder), Err))
     }
 
     fn properties(
         &mut self,
         builder: &mut Builder,
-        problem: &mut Option<String>,
+        fault: &mut Option<Fault>,
         key: &mut Text,
         value: &mut Text,
     ) -> Result<(), JsonError> {
@@ -217,10 +245,11 @@ impl<R: Read> Reading<'_, R> {
         while self.json.key(&mut members, key)? {
             match key.bytes() {
                 b"branch" => {
-                    builder.branch = self.text_or_null("properties.branch", value, problem)?;
+                    builder.branch = self.text_or_null("properties.branch", value, fault)?;
                     if builder.branch.is_some() && !is_project_name(value.bytes()) {
                         let rule = "is no project name: letters, digits, '-', '_' and '.', at most 100 of them";
-                        *problem = Some(format!("properties.branch {:?} {rule}", value.shown()));
+                        let what = format!("{:?} {rule}", value.shown());
+                        *fault = Some(Fault { path: "properties.branch", what, offset: value.offset() });
                     }
                 }
                 b"slavebuilddir" if self.json.kind()? == Kind::String => {
@@ -233,12 +262,12 @@ impl<R: Read> Reading<'_, R> {
         Ok(())
     }
 
-    /// A string that is not empty; none where it is null or empty. Anything else is a problem.
+    /// A string that is not empty; none where it is null or empty. Anything else is a fault.
     fn text_or_null(
         &mut self,
-        path: &str,
+        path: &'static str,
         value: &mut Text,
-        problem: &mut Option<String>,
+        fault: &mut Option<Fault>,
     ) -> Result<Option<SymbolU32>, JsonError> {
         match self.json.kind()? {
             Kind::Null => self.json.skip()?,
@@ -247,21 +276,20 @@ impl<R: Read> Reading<'_, R> {
                 match value.get() {
                     Ok("") => {}
                     Ok(text) => return Ok(Some(self.dump.names.get_or_intern(text))),
-                    Err(bad) => *problem = Some(bad_text(path, &bad)),
+                    Err(bad) => *fault = Some(Fault::bad_text(path, value, &bad)),
                 }
             }
-            _ => *problem = Some(self.expected(path, Kind::String)?),
+            _ => *fault = Some(self.expected(path, Kind::String)?),
         }
         Ok(None)
     }
 
     /// Skips a value of the wrong kind, and says so.
-    fn expected(&mut self, path: &str, expected: Kind) -> Result<String, JsonError> {
+    fn expected(&mut self, path: &'static str, expected: Kind) -> Result<Fault, JsonError> {
         let found = self.json.kind()?;
         let offset = self.json.offset();
         self.json.skip()?;
-        let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        Ok(format!("{path}{} is expected, not {} (byte {offset})", expected.noun(), found.noun()))
+        Ok(Fault { path, what: format!("{} is expected, not {}", expected.noun(), found.noun()), offset })
     }
 
     fn schedulers(&mut self) -> Result<(), ReadError> {
@@ -280,17 +308,17 @@ impl<R: Read> Reading<'_, R> {
                     let name = self.dump.names.get_or_intern(text);
                     self.dump.schedulers.push(TestScheduler { name, triggers, downstream });
                 }
-                (Err(bad), _) => self.dump.findings.add_problem(&path, bad_text("the name", &bad), name.offset()),
-                (_, Err(what)) => self.dump.findings.add_problem(&path, what, name.offset()),
+                (Err(bad), _) => self.leave_out("schedulers", &name, Fault::bad_text("", &name, &bad)),
+                (_, Err(fault)) => self.leave_out("schedulers", &name, fault),
             }
         }
         Ok(())
     }
 
     #[allow(clippy::type_complexity)]
-    fn scheduler(&mut self) -> Result<Result<(Vec<SymbolU32>, Vec<SymbolU32>), String>, JsonError> {
+    fn scheduler(&mut self) -> Result<Result<(Vec<SymbolU32>, Vec<SymbolU32>), Fault>, JsonError> {
         let (mut triggers, mut downstream) = (Vec::new(), Vec::new());
-        let mut problem = None;
+        let mut fault = None;
         if self.json.kind()? != Kind::Object {
             return Ok(Err(self.expected("", Kind::Object)?));
         }
@@ -298,38 +326,41 @@ impl<R: Read> Reading<'_, R> {
         let mut key = Text::new(MAX_NAME);
         while self.json.key(&mut members, &mut key)? {
             match key.bytes() {
-                b"triggered_by" => self.texts("triggered_by", &mut triggers, &mut problem)?,
-                b"downstream" => self.texts("downstream", &mut downstream, &mut problem)?,
+                b"triggered_by" => self.texts("triggered_by", &mut triggers, &mut fault)?,
+                b"downstream" => self.texts("downstream", &mut downstream, &mut fault)?,
                 _ => self.json.skip()?,
             }
         }
-        Ok(problem.map_or(Ok((triggers, downstream)), Err))
+        Ok(fault.map_or(Ok((triggers, downstream)), Err))
     }
 
-    /// A list of strings, or null.
-    fn texts(&mut self, path: &str, into: &mut Vec<SymbolU32>, problem: &mut Option<String>) -> Result<(), JsonError> {
+    /// A list of strings, or null. A string that cannot be a builder's name or shortname is the name of none that is kept:
+    /// it is passed over, as the rest of the list still counts.
+    fn texts(
+        &mut self,
+        path: &'static str,
+        into: &mut Vec<SymbolU32>,
+        fault: &mut Option<Fault>,
+    ) -> Result<(), JsonError> {
         match self.json.kind()? {
             Kind::Null => self.json.skip(),
             Kind::Array => {
                 let mut items = self.json.array()?;
                 let mut value = Text::new(MAX_NAME);
                 while self.json.item(&mut items)? {
-                    into.extend(self.text_or_null(path, &mut value, problem)?);
+                    let is_text = self.json.kind()? == Kind::String;
+                    let mut unusable = None;
+                    into.extend(self.text_or_null(path, &mut value, &mut unusable)?);
+                    if !is_text && unusable.is_some() {
+                        *fault = unusable;
+                    }
                 }
                 Ok(())
             }
             _ => {
-                *problem = Some(self.expected(path, Kind::Array)?);
+                *fault = Some(self.expected(path, Kind::Array)?);
                 Ok(())
             }
         }
-    }
-}
-
-fn bad_text(what: &str, bad: &BadText) -> String {
-    match bad {
-        BadText::TooLong { length, limit } => format!("{what} has {length} bytes, at most {limit} are allowed"),
-        BadText::NotUtf8 => format!("{what} is not UTF-8"),
-        BadText::Control => format!("{what} holds a control character"),
     }
 }

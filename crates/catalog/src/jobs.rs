@@ -146,6 +146,31 @@ fn put<T: Serialize + ?Sized>(body: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(body, value).expect("strings and numbers can be written to memory");
 }
 
+/// A project's list, ready to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedList {
+    /// What names the body; see `etag`.
+    pub etag: String,
+    /// How many jobs it has.
+    pub jobs: usize,
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// The body, packed.
+    pub gzip: Vec<u8>,
+}
+
+impl PackedList {
+    /// Packs a body of so many jobs.
+    pub fn new(body: &[u8], jobs: usize) -> Self {
+        Self { etag: etag(body), jobs, body_bytes: body.len(), gzip: pack(body) }
+    }
+
+    /// The packed list, cut into parts that fit an item each.
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.gzip.chunks(MAX_PART)
+    }
+}
+
 /// What names a body: half of its SHA-256, in hexadecimal. The same jobs have the same tag, whatever packed them.
 pub fn etag(body: &[u8]) -> String {
     hex(&Sha256::digest(body)[..16])
@@ -159,11 +184,6 @@ pub fn pack(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 16), Compression::new(6));
     encoder.write_all(body).expect("memory can be written");
     encoder.finish().expect("memory can be written")
-}
-
-/// Cuts a packed list into parts that fit an item each.
-pub fn parts(packed: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
-    packed.chunks(MAX_PART)
 }
 
 /// Unpacks a list that was packed with `pack` and joined again.

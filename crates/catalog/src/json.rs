@@ -153,6 +153,7 @@ impl<R: Read> JsonReader<R> {
     fn unexpected<T>(&mut self, expected: &str) -> Result<T> {
         match self.peek_token()? {
             None => self.syntax(format!("the document ends where {expected} is expected")),
+            Some(b'"') => self.syntax(format!("{expected} is expected, not '\"'")),
             Some(byte) => self.syntax(format!("{expected} is expected, not '{}'", byte.escape_ascii())),
         }
     }
@@ -233,7 +234,7 @@ impl<R: Read> JsonReader<R> {
                     let mut utf8 = [0; 4];
                     let bytes = self.escape(&mut utf8)?;
                     if let Some(text) = text.as_deref_mut() {
-                        text.push(bytes);
+                        text.push_escaped(bytes);
                     }
                 }
                 Some(_) => {
@@ -278,7 +279,7 @@ impl<R: Read> JsonReader<R> {
         if let Some(character) = char::from_u32(u32::from(unit)) {
             return Ok(character.encode_utf8(utf8).as_bytes());
         }
-        // Half of a pair; `Text::push` joins it to the other half, if that is there.
+        // Half of a pair; `Text::push_escaped` joins it to the other half, if that is there.
         utf8[..3].copy_from_slice(&[0xed, 0x80 | (unit >> 6) as u8 & 0x3f, 0x80 | unit as u8 & 0x3f]);
         Ok(&utf8[..3])
     }
@@ -414,6 +415,8 @@ pub(crate) struct Text {
     length: usize,
     offset: u64,
     limit: usize,
+    /// The length behind the last escape of the first half of a surrogate pair.
+    half: usize,
 }
 
 /// Why a string cannot be used.
@@ -427,26 +430,40 @@ pub(crate) enum BadText {
 impl Text {
     /// A string of which no more than `limit` bytes are kept.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), length: 0, offset: 0, limit }
+        Self { bytes: Vec::new(), length: 0, offset: 0, limit, half: 0 }
     }
 
     fn clear(&mut self, offset: u64) {
         self.bytes.clear();
-        self.length = 0;
+        (self.length, self.half) = (0, 0);
         self.offset = offset;
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        if let ([0xed, 0xb0..=0xbf, _], Some([0xed, 0xa0..=0xaf, _])) = (bytes, self.bytes.last_chunk::<3>()) {
-            return self.join_surrogates([bytes[1], bytes[2]]);
-        }
         self.length += bytes.len();
         let room = self.limit.saturating_sub(self.bytes.len()).min(bytes.len());
         self.bytes.extend_from_slice(&bytes[..room]);
     }
 
-    /// Makes one character of the half of a surrogate pair that `bytes` ends with and the half that follows.
+    /// Appends what an escape stands for. The halves of a surrogate pair make a character only as two escapes, one
+    /// directly behind the other: such bytes in the document itself are no UTF-8.
+    fn push_escaped(&mut self, bytes: &[u8]) {
+        if matches!(bytes, [0xed, 0xb0..=0xbf, _]) && self.half > 0 && self.half == self.length {
+            return self.join_surrogates([bytes[1], bytes[2]]);
+        }
+        self.push(bytes);
+        if matches!(bytes, [0xed, 0xa0..=0xaf, _]) {
+            self.half = self.length;
+        }
+    }
+
+    /// Makes one character of the half of a surrogate pair that was pushed last and the half that follows.
     fn join_surrogates(&mut self, low: [u8; 2]) {
+        if self.bytes.len() < self.length {
+            // The first half did not fit; the character has one byte more.
+            self.length += 1;
+            return;
+        }
         let bits = |bytes: [u8; 2]| u32::from(bytes[0] & 0x0f) << 6 | u32::from(bytes[1] & 0x3f);
         let start = self.bytes.len() - 3;
         let high = bits([self.bytes[start + 1], self.bytes[start + 2]]);
@@ -479,8 +496,9 @@ impl Text {
     /// What can be shown of the string to a person: no more than its first 80 characters, nothing unprintable.
     pub(crate) fn shown(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
-        let mut shown: String = text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        if self.length > shown.len() {
+        let mut rest = text.chars();
+        let mut shown: String = rest.by_ref().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        if rest.next().is_some() || self.length > self.bytes.len() {
             shown.push('…');
         }
         shown
@@ -609,6 +627,62 @@ mod tests {
         let mut text = Text::new(100);
         reader.string(&mut text).unwrap();
         assert_eq!(text.get(), Err(BadText::NotUtf8));
+    }
+
+    #[test]
+    fn halves_of_a_surrogate_pair_join_only_where_both_are_escapes() {
+        let pair = |document: &[u8], piece| {
+            let mut reader = JsonReader::new(Pieces(document, piece), u64::MAX);
+            let mut text = Text::new(100);
+            reader.string(&mut text).unwrap();
+            text.get().map(ToOwned::to_owned)
+        };
+        for piece in 1..20 {
+            assert_eq!(pair(br#""a\ud83d\ude00z""#, piece).unwrap(), "a\u{1f600}z");
+            for document in [
+                b"\"\xed\xa0\xbd\xed\xb8\x80\"".as_slice(),
+                b"\"\xed\xa0\xbd\\ude00\"",
+                b"\"\\ud83d\xed\xb8\x80\"",
+                br#""\ud83d-\ude00""#,
+                br#""\ude00\ud83d""#,
+            ] {
+                assert_eq!(pair(document, piece), Err(BadText::NotUtf8), "{} by {piece}", document.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_surrogate_pair_counts_as_one_character_beyond_the_limit_too() {
+        for plain in 90..110 {
+            let document = format!("\"{}\\ud83d\\ude00\"", "x".repeat(plain));
+            let mut reader = JsonReader::new(document.as_bytes(), u64::MAX);
+            let mut text = Text::new(100);
+            reader.string(&mut text).unwrap();
+            let whole = format!("{}\u{1f600}", "x".repeat(plain));
+            let expected = if plain + 4 <= 100 {
+                Ok(whole.as_str())
+            } else {
+                Err(BadText::TooLong { length: plain + 4, limit: 100 })
+            };
+            assert_eq!(text.get(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_string_is_short_printable_and_says_when_it_is_cut() {
+        let shown = |text: &str| {
+            let document = serde_json::to_string(text).unwrap();
+            let mut reader = JsonReader::new(document.as_bytes(), u64::MAX);
+            let mut read = Text::new(100);
+            reader.string(&mut read).unwrap();
+            read.shown()
+        };
+        assert_eq!(shown("Linux try build"), "Linux try build");
+        assert_eq!(shown("a\u{1b}[31mb"), "a\u{fffd}[31mb");
+        assert_eq!(shown(&"x".repeat(80)), "x".repeat(80));
+        assert_eq!(shown(&"x".repeat(81)), "x".repeat(80) + "…");
+        assert_eq!(shown(&"\u{1}".repeat(81)), "\u{fffd}".repeat(80) + "…");
+        assert_eq!(shown(&"x".repeat(100_000)), "x".repeat(80) + "…");
     }
 
     #[test]

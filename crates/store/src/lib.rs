@@ -1,1 +1,14 @@
+//! Where catalogs are kept: the catalog table in DynamoDB, the archive of dumps in S3, and the shapes of their items.
+//!
+//! This crate is the one place that knows keys and attribute names. It holds concrete types over the AWS SDK; tests run
+//! them against a DynamoDB-compatible emulator.
 
+mod archive;
+mod catalog_table;
+mod error;
+mod report;
+
+pub use archive::Archive;
+pub use catalog_table::{CatalogTable, Current, Provenance, Usage};
+pub use error::StoreError;
+pub use report::{Outcome, ProjectReport, Report, Schedule};

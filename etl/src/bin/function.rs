@@ -1,1 +1,101 @@
-fn main() {}
+//! The scheduled function: an event of `EventBridge`, or any other, starts an ingest of the configured source.
+
+use std::process::ExitCode;
+
+use chrono::Utc;
+use etl::aws::Aws;
+use etl::ingest::{Ingest, nobody};
+use etl::settings::Settings;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+use store::{Outcome, Report};
+use tokio::sync::OnceCell;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).init();
+    let settings = match Settings::read(|variable| std::env::var(variable).ok()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            tracing::error!(%error, "the function is not configured");
+            return ExitCode::from(2);
+        }
+    };
+    // The clients are made by the first event, not by the start: a function that is ready answers sooner.
+    let aws = OnceCell::new();
+    let handler = service_fn(|_: LambdaEvent<Value>| async {
+        let aws = aws.get_or_init(Aws::from_environment).await;
+        ingest(&settings, aws).await
+    });
+    match lambda_runtime::run(handler).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // The edge at which time enters.
+async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
+    let table = aws.catalog_table(&settings.catalog_table);
+    let archive = settings.archive_bucket.as_deref().map(|bucket| aws.archive(bucket));
+    let ingest = Ingest {
+        source: &settings.source,
+        aws: Some(aws),
+        table: &table,
+        archive: archive.as_ref(),
+        limits: settings.limits,
+        max_source_bytes: settings.max_source_bytes,
+        schedule: settings.schedule.as_ref(),
+        dry_run: false,
+        force: false,
+        only: &[],
+        clock: Utc::now,
+        watch: nobody(),
+    };
+    let (report, result) = ingest.run().await;
+    println!("{}", metrics(&report));
+    match result {
+        Ok(()) => {
+            tracing::info!(outcome = ?report.outcome, jobs = report.jobs, seconds = report.seconds, "ingested");
+            Ok(report)
+        }
+        Err(error) => {
+            tracing::error!(%error, outcome = ?report.outcome, "not ingested");
+            Err(error.into())
+        }
+    }
+}
+
+/// A line in `CloudWatch`'s embedded metric format: the platform makes metrics of it.
+fn metrics(report: &Report) -> Value {
+    let count = |outcome| u8::from(report.outcome == outcome);
+    json!({
+        "_aws": {
+            "Timestamp": report.started_at.timestamp_millis(),
+            "CloudWatchMetrics": [{
+                "Namespace": "RunnableJobs",
+                "Dimensions": [[]],
+                "Metrics": [
+                    {"Name": "IngestSucceeded", "Unit": "Count"},
+                    {"Name": "IngestRefused", "Unit": "Count"},
+                    {"Name": "IngestFailed", "Unit": "Count"},
+                    {"Name": "IngestMissed", "Unit": "Count"},
+                    {"Name": "IngestJobs", "Unit": "Count"},
+                    {"Name": "IngestUnknownNames", "Unit": "Count"},
+                    {"Name": "IngestSeconds", "Unit": "Seconds"},
+                    {"Name": "IngestWriteUnits", "Unit": "Count"},
+                ],
+            }],
+        },
+        "IngestSucceeded": u8::from(report.succeeded()),
+        "IngestRefused": count(Outcome::Refused),
+        "IngestFailed": count(Outcome::Failed) + count(Outcome::Superseded),
+        "IngestMissed": report.schedule.as_ref().map_or(0, |schedule| schedule.missed),
+        "IngestJobs": report.jobs,
+        "IngestUnknownNames": report.unknown_names,
+        "IngestSeconds": report.seconds,
+        "IngestWriteUnits": report.write_units,
+    })
+}

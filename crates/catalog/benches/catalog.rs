@@ -1,0 +1,86 @@
+//! What each step from a dump to packed lists costs: `cargo bench -p catalog`.
+//!
+//! The dump is a sample of 5,000 builders. Names are those of the fixture and, where the folder with that data lies
+//! beside the checkout, all known ones.
+
+use std::fs;
+use std::hint::black_box;
+
+use catalog::builder_name::classify;
+use catalog::{allthethings, jobs, sample};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+const BUILDERS: usize = 5000;
+
+/// The sets of names, each with what it is called.
+fn names() -> Vec<(&'static str, Vec<String>)> {
+    let fixture = include_str!("../tests/fixtures/names.tsv");
+    let fixture = fixture.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split('\t').next());
+    let mut sets = vec![("fixture", fixture.map(ToOwned::to_owned).collect())];
+    if let Ok(rows) =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/buildernames.jsonl"))
+    {
+        let name = |row| {
+            let row: serde_json::Value = serde_json::from_str(row).expect("a JSON line");
+            row["ref_data_name"].as_str().expect("a name").to_owned()
+        };
+        sets.push(("all", rows.lines().map(name).collect()));
+    }
+    sets
+}
+
+fn classifying(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("classify");
+    for (set, names) in names() {
+        group.throughput(Throughput::Elements(names.len() as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(set), &names, |bencher, names| {
+            bencher.iter(|| {
+                for name in names {
+                    let says = classify(black_box(name));
+                    black_box((says.platform(), says.job_type_symbol()));
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn dump_to_lists(criterion: &mut Criterion) {
+    let mut document = Vec::new();
+    sample::write(BUILDERS, 1, &mut document).expect("memory can be written");
+    let read = || allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
+    let dump = read();
+    let (projects, _) = dump.projects();
+    let bodies: Vec<Vec<u8>> = projects
+        .iter()
+        .map(|(project, list)| {
+            let mut body = Vec::new();
+            jobs::write_body(project, list, &mut body, |_| ());
+            body
+        })
+        .collect();
+
+    let mut group = criterion.benchmark_group("dump");
+    group.throughput(Throughput::Bytes(document.len() as u64));
+    group.bench_function("read", |bencher| bencher.iter(read));
+    group.throughput(Throughput::Elements(BUILDERS as u64));
+    group.bench_function("projects", |bencher| bencher.iter(|| dump.projects().0.len()));
+    group.throughput(Throughput::Bytes(bodies.iter().map(|body| body.len() as u64).sum()));
+    group.bench_function("write_body", |bencher| {
+        let mut body = Vec::new();
+        bencher.iter(|| {
+            for (project, list) in &projects {
+                body.clear();
+                jobs::write_body(project, list, &mut body, |_| ());
+                black_box(&body);
+            }
+        });
+    });
+    group.bench_function("pack", |bencher| {
+        bencher.iter(|| bodies.iter().map(|body| jobs::pack(body).len()).sum::<usize>())
+    });
+    group.finish();
+}
+
+criterion_group!(benches, classifying, dump_to_lists);
+criterion_main!(benches);

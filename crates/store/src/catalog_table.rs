@@ -1,0 +1,538 @@
+//! The catalog table: a pointer a project, the parts of its packed lists, and a report an ingest.
+//!
+//! | pk | sk | what |
+//! | --- | --- | --- |
+//! | `project#NAME` | `current` | the pointer: generation, ETag, counts, source |
+//! | `project#NAME` | `list#ETAG#N` | part N of a packed list; immutable but for `expires_at` |
+//! | `projects` | `current` | the names of all projects, in a set |
+//! | `ingest` | time | what an ingest found |
+//!
+//! A list is published in this order, so that a crash anywhere leaves the old list served: its parts, its name in the
+//! set, its pointer (on condition that nobody moved it since it was read), and then the end of the parts that no
+//! pointer names any more.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConsumedCapacity, KeysAndAttributes, PutRequest, ReturnConsumedCapacity, Select, WriteRequest,
+};
+use catalog::jobs::PackedList;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+use crate::{Report, StoreError};
+
+/// How long a replaced list can still be read, for readers that hold its pointer.
+const REPLACED_LISTS_STAY: TimeDelta = TimeDelta::days(1);
+/// Parts younger than this may belong to an ingest that is about to move the pointer to them.
+const UNTOUCHED: TimeDelta = TimeDelta::hours(1);
+/// How long reports stay.
+const REPORTS_STAY: TimeDelta = TimeDelta::days(90);
+/// How often the store is asked to take what it did not process, and how long the first pause is. Each pause is twice
+/// the one before: 12.75 s in all.
+const UNPROCESSED_ATTEMPTS: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The catalog table.
+#[derive(Debug)]
+pub struct CatalogTable {
+    client: Client,
+    table: String,
+    usage: Mutex<Usage>,
+}
+
+/// What was asked of the table so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    /// Items written, changed or deleted.
+    pub items_written: u64,
+    /// Bytes of the parts among them.
+    pub bytes_written: u64,
+    /// Read units charged.
+    pub read_units: f64,
+    /// Write units charged.
+    pub write_units: f64,
+}
+
+/// A project's pointer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// Counts up each time the pointer moves.
+    pub generation: u64,
+    /// The tag of the list's body.
+    pub etag: String,
+    /// Jobs in the list.
+    pub jobs: usize,
+    /// Parts of the packed list.
+    pub parts: usize,
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// Bytes of the packed list.
+    pub packed_bytes: usize,
+    /// Where the list came from.
+    pub provenance: Provenance,
+}
+
+/// Where and when a list came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// The address of the source.
+    pub source: String,
+    /// The source's ETag, if it had one.
+    pub source_etag: Option<String>,
+    /// When the ingest that published it started.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl CatalogTable {
+    /// The catalog in `table`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into(), usage: Mutex::default() }
+    }
+
+    /// What was asked of the table so far.
+    pub fn usage(&self) -> Usage {
+        *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn count(&self, add: impl FnOnce(&mut Usage)) {
+        add(&mut self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    fn count_read<'c>(&self, consumed: impl IntoIterator<Item = &'c ConsumedCapacity>) {
+        let units: f64 = consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum();
+        self.count(|usage| usage.read_units += units);
+    }
+
+    fn count_written<'c>(&self, items: u64, consumed: impl IntoIterator<Item = &'c ConsumedCapacity>) {
+        let units: f64 = consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum();
+        self.count(|usage| {
+            usage.items_written += items;
+            usage.write_units += units;
+        });
+    }
+
+    /// A project's pointer, read with eventual consistency.
+    ///
+    /// # Errors
+    /// The table cannot be read, or the pointer is damaged.
+    pub async fn current(&self, project: &str) -> Result<Option<Current>, StoreError> {
+        let action = || format!("reading the pointer of {project}");
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(pointer_key(project)));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let GetItemOutput { item, consumed_capacity, .. } =
+            request.send().await.map_err(|error| StoreError::service(action(), &error))?;
+        self.count_read(&consumed_capacity);
+        item.map(|item| Current::from_item(&item)).transpose()
+    }
+
+    /// The names of all projects that have a list or are about to.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn projects(&self) -> Result<BTreeSet<String>, StoreError> {
+        let action = "reading the names of the projects";
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key("projects", "current")));
+        let request = request.consistent_read(true).return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
+        self.count_read(&output.consumed_capacity);
+        let names = output.item.and_then(|mut item| item.remove("names"));
+        Ok(names.and_then(|names| names.as_ss().ok().cloned()).unwrap_or_default().into_iter().collect())
+    }
+
+    /// The pointers of these projects, those that there are. Read consistently: what is published next is held
+    /// against them.
+    ///
+    /// # Errors
+    /// The table cannot be read, or a pointer is damaged.
+    pub async fn pointers(
+        &self,
+        projects: impl IntoIterator<Item = &str>,
+    ) -> Result<BTreeMap<String, Current>, StoreError> {
+        let keys: Vec<Item> = projects.into_iter().map(pointer_key).collect();
+        let mut pointers = BTreeMap::new();
+        for item in self.get_all("reading the pointers of the projects", keys, true).await? {
+            let current = Current::from_item(&item)?;
+            let name = text(&item, "pk")?.trim_start_matches(PROJECT).to_owned();
+            pointers.insert(name, current);
+        }
+        Ok(pointers)
+    }
+
+    /// A project's packed list, joined from its parts.
+    ///
+    /// # Errors
+    /// The table cannot be read, or a part is missing.
+    pub async fn list(&self, project: &str, current: &Current) -> Result<Vec<u8>, StoreError> {
+        let keys = (0..current.parts).map(|part| part_key(project, &current.etag, part)).collect();
+        let mut parts = BTreeMap::new();
+        for mut item in self.get_all(&format!("reading the list of {project}"), keys, false).await? {
+            let place = text(&item, "sk")?.to_owned();
+            match item.remove("data") {
+                Some(AttributeValue::B(data)) => parts.insert(place, data.into_inner()),
+                _ => return Err(StoreError::damaged(format!("{PROJECT}{project} {place}"), "it has no data")),
+            };
+        }
+        if parts.len() != current.parts {
+            let missing = format!("{} of its {} parts are there", parts.len(), current.parts);
+            return Err(StoreError::damaged(format!("{PROJECT}{project} list#{}", current.etag), missing));
+        }
+        Ok(parts.into_values().flatten().collect())
+    }
+
+    /// Reads items by key, a hundred at a time, again where the store did not get to them.
+    async fn get_all(&self, action: &str, mut keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(keys.len());
+        let mut pauses = Pauses::new(action);
+        while !keys.is_empty() {
+            let batch: Vec<Item> = keys.split_off(keys.len().saturating_sub(100));
+            let wanted = KeysAndAttributes::builder().set_keys(Some(batch)).consistent_read(consistent).build();
+            let wanted = wanted.map_err(|error| StoreError::damaged("a key", error.to_string()))?;
+            let request = self.client.batch_get_item().request_items(&self.table, wanted);
+            let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
+            self.count_read(output.consumed_capacity());
+            items.extend(output.responses.unwrap_or_default().into_values().flatten());
+            let unprocessed = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys);
+            let before = keys.len();
+            keys.extend(unprocessed);
+            pauses.pause_if(keys.len() > before).await?;
+        }
+        Ok(items)
+    }
+
+    /// Publishes a project's list in place of `previous`.
+    ///
+    /// # Errors
+    /// `Superseded` where the pointer is not `previous` any more; the list that is served then is the other ingest's.
+    pub async fn publish(
+        &self,
+        project: &str,
+        list: &PackedList,
+        previous: Option<&Current>,
+        provenance: &Provenance,
+    ) -> Result<Current, StoreError> {
+        let current = Current {
+            generation: previous.map_or(1, |previous| previous.generation + 1),
+            etag: list.etag.clone(),
+            jobs: list.jobs,
+            parts: list.parts().len(),
+            body_bytes: list.body_bytes,
+            packed_bytes: list.gzip.len(),
+            provenance: provenance.clone(),
+        };
+        self.write_parts(project, list, provenance.updated_at).await?;
+        if previous.is_none() {
+            self.name_project(project, "ADD").await?;
+        }
+        self.move_pointer(project, &current, previous).await?;
+        self.expire_parts(project, Some(&current.etag), provenance.updated_at).await?;
+        Ok(current)
+    }
+
+    /// Takes a project out of the catalog.
+    ///
+    /// # Errors
+    /// `Superseded` where the pointer is not `previous` any more.
+    pub async fn remove(&self, project: &str, previous: &Current, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let action = || format!("removing the pointer of {project}");
+        let request = self.client.delete_item().table_name(&self.table).set_key(Some(pointer_key(project)));
+        let request = request.condition_expression("generation = :seen");
+        let request = request.expression_attribute_values(":seen", number(previous.generation));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = request.send().await.map_err(|error| superseded_or(project, action(), &error))?;
+        self.count_written(1, &output.consumed_capacity);
+        self.name_project(project, "DELETE").await?;
+        self.expire_parts(project, None, now).await
+    }
+
+    async fn write_parts(&self, project: &str, list: &PackedList, written_at: DateTime<Utc>) -> Result<(), StoreError> {
+        let action = format!("writing the list of {project}");
+        let mut requests = Vec::new();
+        for (part, data) in list.parts().enumerate() {
+            let mut item = part_key(project, &list.etag, part);
+            item.insert("data".to_owned(), AttributeValue::B(Blob::new(data)));
+            item.insert("written_at".to_owned(), number(written_at.timestamp()));
+            let put = PutRequest::builder().set_item(Some(item)).build();
+            let put = put.map_err(|error| StoreError::damaged("a part", error.to_string()))?;
+            requests.push(WriteRequest::builder().put_request(put).build());
+        }
+        let mut pauses = Pauses::new(&action);
+        while !requests.is_empty() {
+            // 25 items and 16 MB are the most that one request takes; 25 parts are 9.5 MB.
+            let batch = requests.split_off(requests.len().saturating_sub(25));
+            let sent = batch.len();
+            let request = self.client.batch_write_item().request_items(&self.table, batch);
+            let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let output = request.send().await.map_err(|error| StoreError::service(&action, &error))?;
+            let consumed = output.consumed_capacity.unwrap_or_default();
+            let unprocessed: Vec<_> = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            self.count_written((sent - unprocessed.len()) as u64, &consumed);
+            let refused = !unprocessed.is_empty();
+            requests.extend(unprocessed);
+            pauses.pause_if(refused).await?;
+        }
+        self.count(|usage| usage.bytes_written += list.gzip.len() as u64);
+        Ok(())
+    }
+
+    async fn name_project(&self, project: &str, verb: &str) -> Result<(), StoreError> {
+        let request = self.client.update_item().table_name(&self.table).set_key(Some(key("projects", "current")));
+        let request = request.update_expression(format!("{verb} names :project"));
+        let request = request.expression_attribute_values(":project", AttributeValue::Ss(vec![project.to_owned()]));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let action = || format!("writing the name of {project}");
+        let output = request.send().await.map_err(|error| StoreError::service(action(), &error))?;
+        self.count_written(1, &output.consumed_capacity);
+        Ok(())
+    }
+
+    async fn move_pointer(
+        &self,
+        project: &str,
+        current: &Current,
+        previous: Option<&Current>,
+    ) -> Result<(), StoreError> {
+        let action = || format!("moving the pointer of {project}");
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(current.to_item(project)));
+        let request = match previous {
+            None => request.condition_expression("attribute_not_exists(pk)"),
+            Some(previous) => request
+                .condition_expression("generation = :seen")
+                .expression_attribute_values(":seen", number(previous.generation)),
+        };
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = request.send().await.map_err(|error| superseded_or(project, action(), &error))?;
+        self.count_written(1, &output.consumed_capacity);
+        Ok(())
+    }
+
+    /// Lets the store delete, in a day, the parts of all lists of a project but `keep`.
+    ///
+    /// Parts that were written a moment ago stay: an ingest that runs at the same time may be about to point to them.
+    /// If it is not, the next change of the project finds them here.
+    async fn expire_parts(&self, project: &str, keep: Option<&str>, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let action = format!("expiring old lists of {project}");
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :list)")
+            .filter_expression("attribute_not_exists(expires_at) AND written_at < :young")
+            .expression_attribute_values(":pk", AttributeValue::S(format!("{PROJECT}{project}")))
+            .expression_attribute_values(":list", AttributeValue::S(LIST.to_owned()))
+            .expression_attribute_values(":young", number((now - UNTOUCHED).timestamp()))
+            .select(Select::SpecificAttributes)
+            .projection_expression("pk, sk, written_at")
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .into_paginator()
+            .send();
+        let kept = keep.map(|etag| format!("{LIST}{etag}#"));
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| StoreError::service(&action, &error))?;
+            self.count_read(&page.consumed_capacity);
+            for mut item in page.items.unwrap_or_default() {
+                if kept.as_deref().is_some_and(|kept| text(&item, "sk").is_ok_and(|sk| sk.starts_with(kept))) {
+                    continue;
+                }
+                let seen = item.remove("written_at");
+                let request = self.client.update_item().table_name(&self.table).set_key(Some(item));
+                let request = request.update_expression("SET expires_at = :then");
+                // Somebody may write the same part anew meanwhile: it is then current again.
+                let request = request.condition_expression("written_at = :seen").set_expression_attribute_values(Some(
+                    [(":then".to_owned(), number((now + REPLACED_LISTS_STAY).timestamp()))]
+                        .into_iter()
+                        .chain(seen.map(|seen| (":seen".to_owned(), seen)))
+                        .collect(),
+                ));
+                let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                match request.send().await {
+                    Ok(output) => self.count_written(1, &output.consumed_capacity),
+                    Err(error) if is_condition(&error) => {}
+                    Err(error) => return Err(StoreError::service(&action, &error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what an ingest found, for 90 days.
+    ///
+    /// # Errors
+    /// The table cannot be written.
+    pub async fn put_report(&self, report: &Report) -> Result<(), StoreError> {
+        let action = "writing the report of the ingest";
+        let json = serde_json::to_string(report).map_err(|error| StoreError::damaged("report", error.to_string()))?;
+        let time = report.started_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let mut item = key("ingest", &time);
+        item.insert("report".to_owned(), AttributeValue::S(json));
+        item.insert("expires_at".to_owned(), number((report.started_at + REPORTS_STAY).timestamp()));
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
+        self.count_written(1, &output.consumed_capacity);
+        Ok(())
+    }
+
+    /// The last reports, newest first.
+    ///
+    /// # Errors
+    /// The table cannot be read, or a report is damaged.
+    pub async fn reports(&self, last: usize) -> Result<Vec<Report>, StoreError> {
+        let action = "reading the reports of past ingests";
+        let mut reports = Vec::new();
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S("ingest".to_owned()))
+            .scan_index_forward(false)
+            .limit(i32::try_from(last).unwrap_or(i32::MAX).max(1))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .into_paginator()
+            .send();
+        while reports.len() < last {
+            let Some(page) = pages.next().await else { break };
+            let page = page.map_err(|error| StoreError::service(action, &error))?;
+            self.count_read(&page.consumed_capacity);
+            for item in page.items() {
+                let report = serde_json::from_str(text(item, "report")?);
+                reports.push(report.map_err(|error| {
+                    StoreError::damaged(format!("ingest {}", text(item, "sk").unwrap_or_default()), error.to_string())
+                })?);
+            }
+        }
+        reports.truncate(last);
+        Ok(reports)
+    }
+}
+
+const PROJECT: &str = "project#";
+const LIST: &str = "list#";
+
+fn key(pk: &str, sk: &str) -> Item {
+    [("pk", pk), ("sk", sk)].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).into()
+}
+
+fn pointer_key(project: &str) -> Item {
+    key(&format!("{PROJECT}{project}"), "current")
+}
+
+/// Part numbers have three digits, so that the order of the keys is the order of the parts.
+fn part_key(project: &str, etag: &str, part: usize) -> Item {
+    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn key_of(item: &Item) -> String {
+    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
+    format!("{} {}", part("pk"), part("sk"))
+}
+
+fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str, StoreError> {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.map(String::as_str).ok_or_else(|| StoreError::damaged(key_of(item), format!("it has no string {name}")))
+}
+
+fn count<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, StoreError> {
+    let value = item.get(name).and_then(|value| value.as_n().ok()).and_then(|value| value.parse().ok());
+    value.ok_or_else(|| StoreError::damaged(key_of(item), format!("it has no number {name}")))
+}
+
+fn is_condition<E, R>(error: &SdkError<E, R>) -> bool
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata,
+{
+    aws_sdk_dynamodb::error::ProvideErrorMetadata::code(error) == Some("ConditionalCheckFailedException")
+}
+
+fn superseded_or<E, R>(project: &str, action: String, error: &SdkError<E, R>) -> StoreError
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    if is_condition(error) {
+        StoreError::Superseded { project: project.to_owned() }
+    } else {
+        StoreError::service(action, error)
+    }
+}
+
+impl Current {
+    fn to_item(&self, project: &str) -> Item {
+        let mut item = pointer_key(project);
+        let updated_at = self.provenance.updated_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        item.extend(
+            [
+                ("generation", number(self.generation)),
+                ("etag", AttributeValue::S(self.etag.clone())),
+                ("jobs", number(self.jobs)),
+                ("parts", number(self.parts)),
+                ("body_bytes", number(self.body_bytes)),
+                ("packed_bytes", number(self.packed_bytes)),
+                ("source", AttributeValue::S(self.provenance.source.clone())),
+                ("updated_at", AttributeValue::S(updated_at)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        let source_etag = self.provenance.source_etag.clone();
+        item.extend(source_etag.map(|etag| ("source_etag".to_owned(), AttributeValue::S(etag))));
+        item
+    }
+
+    fn from_item(item: &Item) -> Result<Self, StoreError> {
+        let updated_at = text(item, "updated_at")?.parse();
+        let updated_at = updated_at.map_err(|_| StoreError::damaged(key_of(item), "updated_at is no time"))?;
+        Ok(Self {
+            generation: count(item, "generation")?,
+            etag: text(item, "etag")?.to_owned(),
+            jobs: count(item, "jobs")?,
+            parts: count(item, "parts")?,
+            body_bytes: count(item, "body_bytes")?,
+            packed_bytes: count(item, "packed_bytes")?,
+            provenance: Provenance {
+                source: text(item, "source")?.to_owned(),
+                source_etag: text(item, "source_etag").ok().map(ToOwned::to_owned),
+                updated_at,
+            },
+        })
+    }
+}
+
+/// The pauses between attempts to have unprocessed items taken. One writer at a time needs no jitter.
+struct Pauses<'a> {
+    action: &'a str,
+    attempt: u32,
+}
+
+impl<'a> Pauses<'a> {
+    fn new(action: &'a str) -> Self {
+        Self { action, attempt: 0 }
+    }
+
+    /// Pauses if the last request left something; gives up when that happened too often in a row.
+    async fn pause_if(&mut self, unprocessed: bool) -> Result<(), StoreError> {
+        if !unprocessed {
+            self.attempt = 0;
+            return Ok(());
+        }
+        self.attempt += 1;
+        if self.attempt == UNPROCESSED_ATTEMPTS {
+            let reason = format!("the store left items unprocessed {UNPROCESSED_ATTEMPTS} times in a row");
+            return Err(StoreError::Service { action: self.action.to_owned(), reason });
+        }
+        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(self.attempt - 1)).await;
+        Ok(())
+    }
+}
