@@ -9,8 +9,8 @@ SCHEDULE ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) localstack/stack.py
 # The template takes the function's code from here.
-BOOTSTRAP := target/lambda/etl/bootstrap
-ZIP := target/lambda/etl.zip
+BOOTSTRAP := target/deploy/etl/bootstrap
+ZIP := target/deploy/etl.zip
 
 # $(call lay,BINARY): make BINARY the code that is deployed.
 lay = @mkdir -p $(dir $(BOOTSTRAP)) && cp '$(1)' $(BOOTSTRAP)

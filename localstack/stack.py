@@ -47,7 +47,7 @@ def arguments() -> argparse.ArgumentParser:
     run.add_argument("--schedule", default="0 6 * * ? *", metavar="CRON",
                      help="six fields of an EventBridge cron expression, UTC (default: %(default)s)")
     run.add_argument("--once", action="store_true", help="stop when everything is done, instead of at Ctrl-C")
-    run.add_argument("--binary", type=_file, default="target/lambda/etl/bootstrap", metavar="PATH",
+    run.add_argument("--binary", type=_file, default="target/deploy/etl/bootstrap", metavar="PATH",
                      help="the function's binary (default: %(default)s)")
     run.add_argument("--etl", type=_file, default="target/release/etl", metavar="PATH",
                      help="the command line's binary (default: %(default)s)")

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use etl::schedule::Cron;
-use etl::settings::{MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, percent, variables, whole_number};
+use etl::settings::{
+    self, MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, SettingsError, percent, variables, whole_number,
+};
 use etl::source::Source;
 
 const EXIT_CODES: &str = "\
@@ -100,9 +102,17 @@ pub(crate) struct Ingest {
 pub(crate) struct From {
     /// The dump, plain or gzip: a file, `-`, http://, https:// or s3://BUCKET/KEY
     #[arg(long, value_name = "SOURCE", env = variables::SOURCE)]
-    pub(crate) source: Source,
+    source: Option<Source>,
     #[command(flatten)]
     pub(crate) bound: Bound,
+}
+
+impl From {
+    /// The source, which a flag or a variable has to name.
+    pub(crate) fn source(&self) -> Result<&Source, SettingsError> {
+        let (variable, expected) = ("--source or RUNNABLE_JOBS_SOURCE", settings::A_SOURCE);
+        self.source.as_ref().ok_or(SettingsError::Missing { variable, expected })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -117,7 +127,15 @@ pub(crate) struct Bound {
 pub(crate) struct Table {
     /// The catalog table
     #[arg(long, value_name = "NAME", env = variables::CATALOG_TABLE)]
-    pub(crate) table: String,
+    table: Option<String>,
+}
+
+impl Table {
+    /// The table's name, which a flag or a variable has to give.
+    pub(crate) fn name(&self) -> Result<&str, SettingsError> {
+        let (variable, expected) = ("--table or RUNNABLE_JOBS_CATALOG_TABLE", settings::A_TABLE);
+        self.table.as_deref().ok_or(SettingsError::Missing { variable, expected })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use store::{Archive, CatalogTable};
 
+use crate::settings::SettingsError;
+
 /// Clients that share a configuration and a connection pool.
 #[derive(Debug, Clone)]
 pub struct Aws {
@@ -16,7 +18,10 @@ pub struct Aws {
 impl Aws {
     /// Reads region, credentials and endpoint as every AWS program does. Throttled and failed requests are tried up to
     /// eight times, with back-off.
-    pub async fn from_environment() -> Self {
+    ///
+    /// # Errors
+    /// Nothing says which region the store is in.
+    pub async fn from_environment() -> Result<Self, SettingsError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(60))
@@ -27,7 +32,10 @@ impl Aws {
             .timeout_config(timeouts)
             .load()
             .await;
-        Self { config }
+        match config.region() {
+            Some(_) => Ok(Self { config }),
+            None => Err(SettingsError::Missing { variable: "AWS_REGION", expected: "the region that the store is in" }),
+        }
     }
 
     /// The catalog in this table.

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use etl::aws::Aws;
 use etl::ingest::{self, IngestError, nobody};
 use etl::print;
+use etl::settings::SettingsError;
 use etl::source::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -29,6 +30,8 @@ pub(crate) enum Failure {
     Ingest(#[from] IngestError),
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    Settings(#[from] SettingsError),
     /// The report, which was printed, says it all.
     #[error("the catalog stays as it was")]
     Reported(u8),
@@ -40,7 +43,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Ingest(error) => error.exit_code(),
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Settings(_) => 2,
             Self::Reported(code) => *code,
             Self::Output(_) => 1,
         })
@@ -59,9 +62,9 @@ fn now() -> DateTime<Utc> {
 }
 
 /// AWS, where a source needs it.
-async fn aws_for(sources: &[&Source]) -> Option<Aws> {
+async fn aws_for(sources: &[&Source]) -> Result<Option<Aws>, SettingsError> {
     let needed = sources.iter().any(|source| matches!(source, Source::S3 { .. }));
-    if needed { Some(Aws::from_environment().await) } else { None }
+    if needed { Aws::from_environment().await.map(Some) } else { Ok(None) }
 }
 
 fn print_json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
@@ -79,11 +82,12 @@ fn print_report(report: &Report, json: bool) -> Result<(), Failure> {
 }
 
 pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> {
-    let aws = Aws::from_environment().await;
-    let table = aws.catalog_table(&arguments.table.table);
+    let source = arguments.source.source()?;
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment().await?);
+    let table = aws.catalog_table(name);
     let archive = arguments.archive.as_deref().map(|bucket| aws.archive(bucket));
     let ingest = ingest::Ingest {
-        source: &arguments.source.source,
+        source,
         aws: Some(&aws),
         table: &table,
         archive: archive.as_ref(),
@@ -114,8 +118,8 @@ async fn read(source: &Source, aws: Option<&Aws>, max_bytes: u64, quiet: bool) -
 
 pub(crate) async fn catalog(arguments: arguments::Catalog) -> Result<(), Failure> {
     let start = std::time::Instant::now();
-    let source = &arguments.source.source;
-    let aws = aws_for(&[source]).await;
+    let source = arguments.source.source()?;
+    let aws = aws_for(&[source]).await?;
     let mut report = Report::new(now(), &source.to_string());
     let dump = read(source, aws.as_ref(), arguments.source.bound.max_source_bytes, arguments.json).await?;
     let (projects, findings) = dump.projects();
@@ -131,7 +135,7 @@ pub(crate) async fn catalog(arguments: arguments::Catalog) -> Result<(), Failure
         let mut file = tempfile::NamedTempFile::new_in(&arguments.out)?;
         file.write_all(&body)?;
         file.persist(arguments.out.join(format!("{project}.json"))).map_err(|error| error.error)?;
-        let entry = store::ProjectReport { jobs: jobs.len(), added: jobs.len(), ..store::ProjectReport::default() };
+        let entry = store::ProjectReport { jobs: jobs.len(), ..store::ProjectReport::default() };
         report.projects.insert(project.to_owned(), entry);
     }
     report.outcome = Outcome::Checked;
@@ -185,7 +189,7 @@ pub(crate) fn classify() -> Result<(), Failure> {
 }
 
 pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
-    let aws = aws_for(&[&arguments.old, &arguments.new]).await;
+    let aws = aws_for(&[&arguments.old, &arguments.new]).await?;
     let max_bytes = arguments.bound.max_source_bytes;
     let old = read(&arguments.old, aws.as_ref(), max_bytes, arguments.json).await?;
     let new = read(&arguments.new, aws.as_ref(), max_bytes, arguments.json).await?;
@@ -233,8 +237,8 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
 }
 
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
-    let aws = Aws::from_environment().await;
-    let table = aws.catalog_table(&arguments.table.table);
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment().await?);
+    let table = aws.catalog_table(name);
     let reports = table.reports(arguments.last.max(1)).await?;
     let schedule = arguments.schedule.schedule.as_ref().and_then(|cron| {
         let last = reports.iter().find(|report| report.succeeded());
@@ -322,9 +326,9 @@ async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Fai
 }
 
 pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
-    let aws = Aws::from_environment().await;
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment().await?);
     let project = &arguments.project;
-    let body = stored_body(&aws.catalog_table(&arguments.table.table), project).await?;
+    let body = stored_body(&aws.catalog_table(name), project).await?;
     let filtered = arguments.platform.is_some() || arguments.group.is_some() || arguments.name.is_some();
     if arguments.json && !filtered {
         io::stdout().lock().write_all(&body)?;

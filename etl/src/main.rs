@@ -8,16 +8,18 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(if arguments.verbose { tracing::Level::INFO } else { tracing::Level::WARN })
-        .without_time()
-        .with_target(false)
-        .init();
+    // Errors of the libraries come back as errors; their log lines are for those who ask.
+    let (ours, theirs) = if arguments.verbose { (Level::INFO, Level::WARN) } else { (Level::WARN, Level::ERROR) };
+    let targets = Targets::new().with_default(theirs).with_targets([("etl", ours), ("store", ours)]);
+    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false);
+    subscriber.finish().with(targets).init();
     let done = match arguments.command {
         Command::Ingest(command) => commands::ingest(command).await,
         Command::Catalog(command) => commands::catalog(command).await,

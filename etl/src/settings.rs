@@ -25,6 +25,11 @@ pub mod variables {
     pub const MAX_SOURCE_BYTES: &str = "RUNNABLE_JOBS_MAX_SOURCE_BYTES";
 }
 
+/// What is expected where no source is named.
+pub const A_SOURCE: &str = "the address of allthethings.json (https://, s3:// or a file)";
+/// What is expected where no table is named.
+pub const A_TABLE: &str = "the name of the catalog table";
+
 /// The fewest builders of a whole dump, where nothing is configured. The real one had some 60,000.
 pub const MIN_BUILDERS: u64 = 1000;
 /// The greatest share of jobs that may go at once, where nothing is configured.
@@ -80,10 +85,9 @@ impl Settings {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let lookup = |variable| lookup(variable).filter(|value| !value.is_empty());
         let required = |variable, expected| lookup(variable).ok_or(SettingsError::Missing { variable, expected });
-        let source = "the address of allthethings.json (https://, s3:// or a file)";
         Ok(Self {
-            source: parse(variables::SOURCE, required(variables::SOURCE, source)?, Source::from_str)?,
-            catalog_table: required(variables::CATALOG_TABLE, "the name of the catalog table")?,
+            source: parse(variables::SOURCE, required(variables::SOURCE, A_SOURCE)?, Source::from_str)?,
+            catalog_table: required(variables::CATALOG_TABLE, A_TABLE)?,
             archive_bucket: lookup(variables::ARCHIVE_BUCKET),
             schedule: lookup(variables::SCHEDULE)
                 .map(|value| parse(variables::SCHEDULE, value, Cron::from_str))

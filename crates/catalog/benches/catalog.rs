@@ -77,7 +77,7 @@ fn dump_to_lists(criterion: &mut Criterion) {
         });
     });
     group.bench_function("pack", |bencher| {
-        bencher.iter(|| bodies.iter().map(|body| jobs::pack(body).len()).sum::<usize>())
+        bencher.iter(|| bodies.iter().map(|body| jobs::pack(body).len()).sum::<usize>());
     });
     group.finish();
 }

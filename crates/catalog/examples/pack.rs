@@ -1,6 +1,8 @@
 //! Reads an allthethings.json and packs every list of it, as the ETL does, and tells what that took:
 //! `cargo run --release -p catalog --example pack -- allthethings.json`
 
+#![expect(clippy::print_stdout, reason = "what it found is for the terminal")]
+
 use std::fs::File;
 use std::time::Instant;
 

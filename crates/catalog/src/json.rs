@@ -276,15 +276,16 @@ impl<R: Read> JsonReader<R> {
 
     fn unicode_escape<'u>(&mut self, utf8: &'u mut [u8; 4]) -> Result<&'u [u8]> {
         let unit = self.hex4()?;
-        if let Some(character) = char::from_u32(u32::from(unit)) {
+        if let Some(character) = char::from_u32(unit) {
             return Ok(character.encode_utf8(utf8).as_bytes());
         }
         // Half of a pair; `Text::push_escaped` joins it to the other half, if that is there.
-        utf8[..3].copy_from_slice(&[0xed, 0x80 | (unit >> 6) as u8 & 0x3f, 0x80 | unit as u8 & 0x3f]);
+        let [high, low] = [unit >> 6, unit].map(|bits| 0x80 | bits.to_le_bytes()[0] & 0x3f);
+        utf8[..3].copy_from_slice(&[0xed, high, low]);
         Ok(&utf8[..3])
     }
 
-    fn hex4(&mut self) -> Result<u16> {
+    fn hex4(&mut self) -> Result<u32> {
         let mut unit = 0;
         for _ in 0..4 {
             let byte = self.next("a string")?;
@@ -292,7 +293,7 @@ impl<R: Read> JsonReader<R> {
                 self.at -= 1;
                 return self.syntax("four hexadecimal digits are expected behind \\u");
             };
-            unit = unit << 4 | digit as u16;
+            unit = unit << 4 | digit;
         }
         Ok(unit)
     }

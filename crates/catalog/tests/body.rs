@@ -13,14 +13,14 @@ fn body(project: &str, jobs: &[(&str, Option<&str>)]) -> (String, Vec<String>) {
     let jobs: Vec<Job<'_>> = jobs.iter().map(|&(name, upstream)| Job { name, upstream }).collect();
     let (mut body, mut unknown) = (Vec::new(), Vec::new());
     write_body(project, &jobs, &mut body, |name| unknown.push(name.to_owned()));
-    (String::from_utf8(body).unwrap(), unknown)
+    (String::from_utf8(body).expect("a body is UTF-8"), unknown)
 }
 
 /// The entries of jobs with these names.
 fn entries(names: &[&str]) -> Vec<Value> {
     let jobs: Vec<_> = names.iter().map(|name| (*name, None)).collect();
-    let body: Value = serde_json::from_str(&body("try", &jobs).0).unwrap();
-    body["results"].as_array().unwrap().clone()
+    let body: Value = serde_json::from_str(&body("try", &jobs).0).expect("a body is JSON");
+    body["results"].as_array().expect("a list").clone()
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn what_is_not_all_of_a_packed_list_is_not_unpacked() {
 fn a_list_larger_than_an_item_is_cut_into_parts_that_join_to_it() {
     // Bytes that do not shrink, so that the packed list is longer than three parts.
     let mut state = 1_u64;
-    let body: Vec<u8> = (0..3 * MAX_PART + 1)
+    let body: Vec<u8> = (0..=3 * MAX_PART)
         .map(|_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             state.to_be_bytes()[0]

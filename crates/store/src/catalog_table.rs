@@ -143,7 +143,7 @@ impl CatalogTable {
         let request = request.consistent_read(true).return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
         self.count_read(&output.consumed_capacity);
-        let names = output.item.and_then(|mut item| item.remove("names"));
+        let names = output.item.and_then(|mut item| item.remove("project_names"));
         Ok(names.and_then(|names| names.as_ss().ok().cloned()).unwrap_or_default().into_iter().collect())
     }
 
@@ -285,7 +285,7 @@ impl CatalogTable {
 
     async fn name_project(&self, project: &str, verb: &str) -> Result<(), StoreError> {
         let request = self.client.update_item().table_name(&self.table).set_key(Some(key("projects", "current")));
-        let request = request.update_expression(format!("{verb} names :project"));
+        let request = request.update_expression(format!("{verb} project_names :project"));
         let request = request.expression_attribute_values(":project", AttributeValue::Ss(vec![project.to_owned()]));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let action = || format!("writing the name of {project}");

@@ -10,10 +10,17 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use store::{Outcome, Report};
 use tokio::sync::OnceCell;
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).init();
+    // The runtime logs a failed invocation too; this function has then said why.
+    let quiet = [("lambda_runtime::layers::panic", LevelFilter::OFF), ("aws_sdk_s3", LevelFilter::ERROR)];
+    let targets = Targets::new().with_default(Level::INFO).with_targets(quiet);
+    tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).finish().with(targets).init();
     let settings = match Settings::read(|variable| std::env::var(variable).ok()) {
         Ok(settings) => settings,
         Err(error) => {
@@ -24,7 +31,7 @@ async fn main() -> ExitCode {
     // The clients are made by the first event, not by the start: a function that is ready answers sooner.
     let aws = OnceCell::new();
     let handler = service_fn(|_: LambdaEvent<Value>| async {
-        let aws = aws.get_or_init(Aws::from_environment).await;
+        let aws = aws.get_or_try_init(Aws::from_environment).await?;
         ingest(&settings, aws).await
     });
     match lambda_runtime::run(handler).await {

@@ -25,7 +25,7 @@ fn assert_left_out(members: &str, problem: &str) {
 
 fn sample(builders: usize) -> Vec<u8> {
     let mut document = Vec::new();
-    catalog::sample::write(builders, 1, &mut document).unwrap();
+    catalog::sample::write(builders, 1, &mut document).expect("memory can be written");
     document
 }
 
@@ -260,7 +260,7 @@ fn a_builder_of_another_shape_is_left_out() {
 #[test]
 fn a_builder_without_properties_is_left_out() {
     for (builder, problem) in [
-        (r#"{}"#, "is missing (byte 17)"),
+        ("{}", "is missing (byte 17)"),
         (r#"{"shortname":"a"}"#, "is missing (byte 17)"),
         (r#"{"properties":null}"#, "an object is expected, not null (byte 31)"),
         (r#"{"properties": 17}"#, "an object is expected, not a number (byte 32)"),

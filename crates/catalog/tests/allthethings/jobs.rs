@@ -32,7 +32,7 @@ impl Document {
     /// The jobs, one a line, and how many tests have no build.
     fn jobs(self) -> (Vec<String>, u64) {
         let document = json!({"builders": self.builders, "schedulers": self.schedulers}).to_string();
-        let (jobs, findings) = jobs(&read(document).unwrap());
+        let (jobs, findings) = jobs(&read(document).expect("a good document"));
         assert_eq!(findings.problems, []);
         (jobs, findings.tests_without_build)
     }

@@ -1,0 +1,43 @@
+//! Any bytes are read or refused, however they are chunked; what is read becomes lists that pack and unpack.
+
+#![no_main]
+
+use std::io::{self, Read};
+
+use catalog::allthethings;
+use catalog::jobs::{pack, unpack, write_body};
+use libfuzzer_sys::fuzz_target;
+
+/// Gives a document in pieces of a number of bytes.
+struct Pieces<'d>(&'d [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.1.min(self.0.len()).min(into.len());
+        let (given, rest) = self.0.split_at(length);
+        into[..length].copy_from_slice(given);
+        self.0 = rest;
+        Ok(length)
+    }
+}
+
+/// The bodies of a document's projects and what was found, or why it is refused.
+fn outcome(document: &[u8], piece: usize) -> Result<(Vec<Vec<u8>>, String), String> {
+    let dump =
+        allthethings::read(Pieces(document, piece), 1_000_000, &mut |_| ()).map_err(|error| error.to_string())?;
+    let (projects, findings) = dump.projects();
+    let body = |(project, jobs): (&&str, &Vec<_>)| {
+        let mut body = Vec::new();
+        write_body(project, jobs, &mut body, |_| ());
+        body
+    };
+    Ok((projects.iter().map(body).collect(), format!("{findings:?}")))
+}
+
+fuzz_target!(|document: &[u8]| {
+    let whole = outcome(document, usize::MAX);
+    assert_eq!(whole, outcome(document, 1 + document.len() % 7));
+    for body in whole.into_iter().flat_map(|(bodies, _)| bodies) {
+        assert_eq!(unpack(&pack(&body)).expect("what was packed"), body);
+    }
+});
