@@ -39,9 +39,11 @@ build: ## Build the function as it is deployed, and tell its size
 	@$(PYTHON) -m zipfile -c $(ZIP) $(BOOTSTRAP)
 	@wc -c $(ZIP) | awk '{ printf "%s: %.2f MB\n", $$2, $$1 / 1e6 }'
 
-bench: ## Measure speed and memory
-	cargo bench -p catalog
-	$(PYTHON) tests/bench_source.py
+bench: ## Measure speed, memory and cost of an ingest [SOURCE=FILE]
+	cargo bench --locked -p catalog
+	cargo build --release --locked -p etl -p catalog --bin etl --example pack
+	cargo build --profile lambda --locked -p etl --bin etl-function --example empty_function
+	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 
 lint: ## Check the format, clippy and the template
 	cargo fmt --all --check

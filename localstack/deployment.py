@@ -42,7 +42,7 @@ class Deployment:
         """Upload `binary` as the code of the ETL function, and note the template that points to it."""
         # The template finds the code by a path relative to itself: a copy of the tree keeps both as they are.
         template = self.scratch / TEMPLATE.relative_to(ROOT)
-        bootstrap = self.scratch / "target" / "lambda" / "etl" / "bootstrap"
+        bootstrap = self.scratch / "target" / "deploy" / "etl" / "bootstrap"
         for path in (template, bootstrap):
             path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(TEMPLATE, template)

@@ -331,8 +331,7 @@ pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
     let body = stored_body(&aws.catalog_table(name), project).await?;
     let filtered = arguments.platform.is_some() || arguments.group.is_some() || arguments.name.is_some();
     if arguments.json && !filtered {
-        io::stdout().lock().write_all(&body)?;
-        return print_text("\n");
+        return Ok(io::stdout().lock().write_all(&body)?);
     }
     let damaged =
         |error: serde_json::Error| StoreError::Damaged { key: format!("list of {project}"), what: error.to_string() };

@@ -130,7 +130,7 @@ struct Change {
 
 impl Ingest<'_> {
     /// Makes the ingest. The report is as complete as could be, however it ends, and it is stored unless this is a dry
-    /// run or the store is the reason why it failed.
+    /// run or the store cannot be reached.
     pub async fn run(self) -> (Report, Result<(), IngestError>) {
         let start = Instant::now();
         let mut report = Report::new((self.clock)(), &self.source.to_string());
@@ -147,7 +147,8 @@ impl Ingest<'_> {
         let usage = self.table.usage();
         (report.items_written, report.bytes_written) = (usage.items_written, usage.bytes_written);
         (report.read_units, report.write_units) = (usage.read_units, usage.write_units);
-        if !self.dry_run {
+        let unreachable = matches!(result, Err(IngestError::Store(StoreError::Unreachable { .. })));
+        if !self.dry_run && !unreachable {
             if let Err(error) = self.table.put_report(&report).await {
                 tracing::warn!(%error, "the report is not stored");
                 result = result.and(Err(error.into()));

@@ -7,12 +7,20 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The service could not be reached or refused; retries are used up.
+    /// The service cannot be reached; retries are used up.
+    #[error("{action}: the store cannot be reached: {reason}")]
+    Unreachable {
+        /// What was tried, for example `writing the list of try`.
+        action: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The service refused; retries are used up.
     #[error("{action}: {reason}")]
     Service {
         /// What was tried, for example `writing the list of try`.
         action: String,
-        /// What the service or the network said.
+        /// What the service said.
         reason: String,
     },
     /// Another ingest has moved a project's pointer since it was read: this one ends.
@@ -38,12 +46,16 @@ impl StoreError {
         E: ProvideErrorMetadata + Error + 'static,
         R: std::fmt::Debug,
     {
+        let action = action.into();
+        if matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)) {
+            return Self::Unreachable { action, reason: innermost(error) };
+        }
         let reason = match (error.code(), error.message()) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.to_owned(),
             (None, _) => innermost(error),
         };
-        Self::Service { action: action.into(), reason }
+        Self::Service { action, reason }
     }
 
     pub(crate) fn damaged(key: impl Into<String>, what: impl Into<String>) -> Self {
@@ -51,12 +63,11 @@ impl StoreError {
     }
 }
 
-/// The SDK wraps a refused connection five times over; the first sentence and the innermost cause tell all.
+/// The innermost cause: the SDK wraps a refused connection five times over.
 fn innermost(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let (first, last) = (error.to_string(), cause.to_string());
-    if first == last { first } else { format!("{first}: {last}") }
+    cause.to_string()
 }
