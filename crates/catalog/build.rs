@@ -54,15 +54,18 @@ impl JobTypes {
     }
 }
 
-/// Writes a table for `Lexicon`: sorted, with the place of the longest other phrase that each phrase starts with.
+/// Writes a `Lexicon`: entries sorted by phrase, each with the place of the longest other phrase that it starts with,
+/// and where the phrases of each first byte start.
 fn lexicon(out: &mut String, name: &str, value_type: &str, mut entries: Vec<(String, String)>) {
     entries.sort();
-    writeln!(out, "pub(crate) static {name}: &[Entry<{value_type}>] = &[").unwrap();
+    writeln!(out, "pub(crate) static {name}: Lexicon<{value_type}> = Lexicon {{ entries: &[").unwrap();
     for (i, (phrase, value)) in entries.iter().enumerate() {
         let shorter = entries[..i].iter().rposition(|(p, _)| phrase.starts_with(p.as_str()));
         writeln!(out, "    Entry {{ phrase: {phrase:?}, shorter: {shorter:?}, value: {value} }},").unwrap();
     }
-    writeln!(out, "];").unwrap();
+    let first = |entry: &(String, String)| entry.0.bytes().next().map_or(0, usize::from);
+    let starts: Vec<usize> = (0..=256).map(|byte| entries.partition_point(|entry| first(entry) < byte)).collect();
+    writeln!(out, "], starts: {starts:?} }};").unwrap();
 }
 
 fn vocabulary() -> String {

@@ -239,12 +239,12 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment().await?);
     let table = aws.catalog_table(name);
-    let reports = table.reports(arguments.last.max(1)).await?;
+    let last = arguments.last.max(1);
+    let mut reports = table.reports(last.max(ingest::REPORTS_LOOKED_AT)).await?;
     let schedule = arguments.schedule.schedule.as_ref().and_then(|cron| {
-        let last = reports.iter().find(|report| report.succeeded());
-        let missed = last.map_or(0, |last| cron.missed(last.started_at, now()));
-        Some(Schedule { next_due: cron.next(now())?, missed })
+        Some(Schedule { next_due: cron.next(now())?, missed: ingest::missed(cron, &reports, now()) })
     });
+    reports.truncate(last);
     if arguments.json {
         return print_json(&serde_json::json!({"schedule": schedule, "ingests": reports}));
     }

@@ -20,7 +20,7 @@ use crate::source::{Content, Opened, Source, SourceError, Validators};
 /// How many unknown names a report shows.
 const UNKNOWN_SHOWN: usize = 20;
 /// How many reports are looked at to find what the source was like. Refused and failed ones lie between.
-const REPORTS_LOOKED_AT: usize = 10;
+pub const REPORTS_LOOKED_AT: usize = 10;
 
 /// Tells the time. It is passed in, so that a test can tell another.
 pub type Clock = fn() -> DateTime<Utc>;
@@ -165,13 +165,24 @@ impl Ingest<'_> {
     }
 
     async fn ingest(&self, report: &mut Report) -> Result<(), IngestError> {
-        let past = self.table.reports(REPORTS_LOOKED_AT).await?;
-        if let (Some(schedule), Some(last)) = (self.schedule, past.iter().find(|report| report.succeeded())) {
-            let missed = schedule.missed(last.started_at, report.started_at);
+        let past = match self.table.reports(REPORTS_LOOKED_AT).await {
+            // It only tells whether the source can be taken for unchanged: then it is not.
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::warn!(%error, "the reports of past ingests are not used");
+                Vec::new()
+            }
+            past => past?,
+        };
+        if let Some(schedule) = self.schedule {
+            let missed = missed(schedule, &past, report.started_at);
             let next_due = schedule.next(report.started_at).unwrap_or(report.started_at);
             report.schedule = Some(Schedule { next_due, missed });
         }
-        let known = if self.force || !self.only.is_empty() { Validators::default() } else { last_seen(&past, report) };
+        let known = if self.force || self.dry_run || !self.only.is_empty() {
+            Validators::default()
+        } else {
+            last_seen(&past, report)
+        };
         let content = match self.source.open(&known, self.aws).await? {
             Opened::NotModified => {
                 tracing::info!(source = %self.source, "the source is not modified");
@@ -201,8 +212,18 @@ impl Ingest<'_> {
             projects.retain(|project, _| wanted.contains(project));
             names.retain(|project| wanted.contains(project.as_str()));
         }
-        names.extend(projects.keys().map(|project| (*project).to_owned()));
-        let pointers = self.table.pointers(names.iter().map(String::as_str)).await?;
+        let wanted = names.iter().map(String::as_str).chain(projects.keys().copied()).collect::<BTreeSet<_>>();
+        let (mut pointers, mut damaged) = (BTreeMap::new(), Vec::new());
+        for (project, pointer) in self.table.pointers(wanted).await? {
+            match pointer {
+                Ok(current) => drop(pointers.insert(project, current)),
+                Err(error) if self.force => {
+                    tracing::warn!(%error, "the pointer is written anew");
+                    damaged.push(project);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         let changes = self.compare(&projects, &pointers, report).await?;
         let gone: Vec<(&String, &Current)> =
             pointers.iter().filter(|(project, _)| !projects.contains_key(project.as_str())).collect();
@@ -223,6 +244,15 @@ impl Ingest<'_> {
             source_etag: report.source_etag.clone(),
             updated_at: report.started_at,
         };
+        let nothing = changes.is_empty() && gone.is_empty();
+        if !nothing {
+            // Should this ingest not live to tell how it ended, the next one must not take the source for unchanged.
+            let error = Some("the ingest did not come to its end".to_owned());
+            self.table.put_report(&Report { error, items_written: 1, ..report.clone() }).await?;
+        }
+        for project in &damaged {
+            self.table.remove_damaged(project).await?;
+        }
         for Change { project, list } in &changes {
             self.table.publish(project, list, pointers.get(project), &provenance).await?;
             tracing::info!(project, jobs = list.jobs, etag = list.etag, "published");
@@ -231,7 +261,14 @@ impl Ingest<'_> {
             self.table.remove(project, current, report.started_at).await?;
             tracing::info!(project, "removed");
         }
-        let nothing = changes.is_empty() && gone.is_empty();
+        // What an ingest that died, or two at once, have left: names without pointers, and pointers without names.
+        let of_nothing = |project: &&String| !pointers.contains_key(*project) && !projects.contains_key(project.as_str());
+        for project in names.iter().filter(of_nothing) {
+            self.table.forget(project, report.started_at).await?;
+        }
+        for project in pointers.keys().filter(|project| !names.contains(*project)) {
+            self.table.add_name(project).await?;
+        }
         report.outcome = if nothing { Outcome::Unchanged } else { Outcome::Published };
         Ok(())
     }
@@ -311,6 +348,13 @@ impl Ingest<'_> {
         }
         Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
     }
+}
+
+/// How many ingests were due since the last of the past ones that succeeded, and did not come. Where none of them did,
+/// they are counted from the first of them: there are at least so many.
+pub fn missed(schedule: &Cron, past: &[Report], now: DateTime<Utc>) -> u64 {
+    let last = past.iter().find(|report| report.succeeded()).or(past.last());
+    last.map_or(0, |last| schedule.missed(last.started_at, now))
 }
 
 /// What the source was like when the catalog was last made of it, if the catalog still is what that made.

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use crate::vocabulary::{
     BUILDS, DEVICE_IMAGE, DEVICES, Device, EMULATOR_IMAGES, JobType, LEXICON, LINUX, LINUX32, LINUX64, Lexeme,
-    MACHINES, OPTIONS, OTHER, Platform, SHOWN, SUITES, TALOS, TALOS_FORMS, Variant, prefixes,
+    MACHINES, OPTIONS, OTHER, Platform, SHOWN, SUITES, TALOS, TALOS_FORMS, Variant,
 };
 
 /// What Treeherder showed where it knew no name for something.
@@ -114,10 +114,10 @@ fn platform_and_option(name: &str) -> (Option<&'static Platform>, &'static str) 
     let mut option: Option<u8> = None;
     let mut variants = Variants::default();
     for at in 0..text.len() {
-        if !text[at].is_ascii_alphanumeric() || !starts_word(text, at) || !MAY_START[usize::from(text[at])] {
+        if !text[at].is_ascii_alphanumeric() || !starts_word(text, at) {
             continue;
         }
-        match prefixes(LEXICON, &text[at..]).next().map(|entry| entry.value) {
+        match LEXICON.prefixes(&text[at..]).next().map(|entry| entry.value) {
             Some(Lexeme::Machine(rank)) if machine.is_none_or(|(best, _)| rank < best) => machine = Some((rank, at)),
             Some(Lexeme::Option(rank)) if option.is_none_or(|best| rank < best) => option = Some(rank),
             Some(Lexeme::Variant(variant)) => variants.add(variant, at, text),
@@ -130,17 +130,6 @@ fn platform_and_option(name: &str) -> (Option<&'static Platform>, &'static str) 
     };
     (platform, option.map_or("opt", |rank| OPTIONS[usize::from(rank)]))
 }
-
-/// Which bytes some phrase of the lexicon starts with.
-static MAY_START: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut i = 0;
-    while i < LEXICON.len() {
-        table[LEXICON[i].phrase.as_bytes()[0] as usize] = true;
-        i += 1;
-    }
-    table
-};
 
 /// The variant words of a name that count, each by the rule of the machines that have it.
 #[derive(Default)]
@@ -262,7 +251,7 @@ fn find_behind<'n>(name: &'n str, mark: &str) -> Option<&'n str> {
 /// `chromez-stylo-e10s`: a talos suite, the machine it was tuned for, and its form.
 fn talos_suite(suite: &str) -> Option<&'static JobType> {
     let suite = suite.strip_prefix("remote-").unwrap_or(suite);
-    prefixes(TALOS, suite.as_bytes()).find_map(|entry| {
+    TALOS.prefixes(suite.as_bytes()).find_map(|entry| {
         let rest = &suite[entry.phrase.len()..];
         let rest = rest.strip_prefix("-osx").or_else(|| rest.strip_prefix("-snow")).unwrap_or(rest);
         let form = if entry.value.open {
@@ -281,7 +270,8 @@ fn talos_suite(suite: &str) -> Option<&'static JobType> {
 fn test_suite(text: &str) -> Option<&'static JobType> {
     let bytes = text.as_bytes();
     (0..bytes.len()).filter(|at| bytes[*at].is_ascii_lowercase() && starts_word(bytes, *at)).find_map(|at| {
-        prefixes(SUITES, &bytes[at..])
+        SUITES
+            .prefixes(&bytes[at..])
             .find(|entry| !entry.value.last || at + entry.phrase.len() == bytes.len())
             .map(|entry| entry.value.job_type)
     })
@@ -300,11 +290,11 @@ fn device_image(name: &str) -> Option<&'static JobType> {
     // The device that each part of the name starts with, and what stands behind its word.
     let devices = || {
         rest.match_indices('_').filter_map(|(at, _)| {
-            let entry = prefixes(DEVICES, &rest.as_bytes()[at + 1..]).next()?;
+            let entry = DEVICES.prefixes(&rest.as_bytes()[at + 1..]).next()?;
             Some((entry, &rest[at + 1 + entry.phrase.len()..]))
         })
     };
-    let unknown: &Device = &DEVICES[0].value;
+    let unknown: &Device = &DEVICES.entries[0].value;
     if rest.contains("_eng") {
         // A device that had no engineering builds is not told from an unknown one.
         let known =
@@ -332,7 +322,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vocabulary::{Entry, SUITES};
+    use crate::vocabulary::{Lexicon, SUITES};
 
     /// Holds that each name has the platform, `platform os architecture`.
     fn assert_platforms(expected: &[(&str, &str)]) {
@@ -754,8 +744,8 @@ mod tests {
     }
 
     /// The phrases of a table.
-    fn phrases<T>(entries: &'static [Entry<T>]) -> impl Strategy<Value = String> {
-        let phrases: Vec<&str> = entries.iter().map(|entry| entry.phrase).collect();
+    fn phrases<T>(lexicon: &'static Lexicon<T>) -> impl Strategy<Value = String> {
+        let phrases: Vec<&str> = lexicon.entries.iter().map(|entry| entry.phrase).collect();
         prop::sample::select(phrases).prop_map(ToOwned::to_owned)
     }
 
@@ -765,10 +755,10 @@ mod tests {
         let builds: Vec<&str> =
             BUILDS.iter().flat_map(|(phrases, _)| *phrases).map(|p| p.trim_end_matches('^')).collect();
         let word = prop_oneof![
-            4 => phrases(LEXICON),
-            2 => phrases(SUITES),
-            2 => phrases(TALOS),
-            1 => phrases(DEVICES),
+            4 => phrases(&LEXICON),
+            2 => phrases(&SUITES),
+            2 => phrases(&TALOS),
+            1 => phrases(&DEVICES),
             2 => prop::sample::select(builds).prop_map(ToOwned::to_owned),
             3 => prop::sample::select(others).prop_map(ToOwned::to_owned),
             1 => any::<String>(),
@@ -780,9 +770,9 @@ mod tests {
 
     /// Names as a test builder has them: where the branch stands is `{b}`.
     fn tests() -> impl Strategy<Value = String> {
-        let machines = LEXICON.iter().filter(|entry| matches!(entry.value, Lexeme::Machine(_)));
+        let machines = LEXICON.entries.iter().filter(|entry| matches!(entry.value, Lexeme::Machine(_)));
         let machine = prop::sample::select(machines.map(|entry| entry.phrase).collect::<Vec<_>>());
-        let suites = SUITES.iter().filter(|entry| !entry.value.last);
+        let suites = SUITES.entries.iter().filter(|entry| !entry.value.last);
         let suite = prop::sample::select(suites.map(|entry| entry.phrase).collect::<Vec<_>>());
         (machine, prop::sample::select(OPTIONS), suite)
             .prop_map(|(machine, option, suite)| format!("{machine} {{b}} {option} test {suite}"))

@@ -142,7 +142,9 @@ fn templates(dice: &mut Dice) -> Vec<Template> {
             "pgo" => "-pgo-unittest",
             _ => "-opt-unittest",
         };
-        for suite in SUITES.iter().map(|entry| entry.phrase).filter(|s| !ELSEWHERE.iter().any(|e| s.starts_with(e))) {
+        for suite in
+            SUITES.entries.iter().map(|entry| entry.phrase).filter(|s| !ELSEWHERE.iter().any(|e| s.starts_with(e)))
+        {
             let chunks = [1, 1, 3, 5, 10][dice.roll(5)];
             for chunk in 1..=chunks {
                 let chunk = if chunks == 1 { String::new() } else { format!("-{chunk}") };
@@ -155,7 +157,7 @@ fn templates(dice: &mut Dice) -> Vec<Template> {
             "pgo" => "pgo ",
             _ => continue,
         };
-        for suite in TALOS.iter().filter(|entry| !entry.phrase.starts_with('t')) {
+        for suite in TALOS.entries.iter().filter(|entry| !entry.phrase.starts_with('t')) {
             let forms = TALOS_FORMS.iter().zip(&suite.value.forms).filter_map(|(form, known)| known.and(Some(form)));
             for form in forms {
                 let test = format!("{machine} {{b}} {pgo}talos {}{form}", suite.phrase);

@@ -83,25 +83,34 @@ pub(crate) struct Device {
     pub(crate) engineering: Option<[&'static JobType; 2]>,
 }
 
-/// The entries that `text` starts with, the longest first. `entries` is sorted by phrase.
-///
-/// Every phrase that `text` starts with sorts at or before `text`, and so does every longer one of them: the last entry
-/// at or before `text` is therefore one of them or an extension of the longest.
-pub(crate) fn prefixes<'a, T>(
-    entries: &'static [Entry<T>],
-    text: &'a [u8],
-) -> impl Iterator<Item = &'static Entry<T>> + use<'a, T> {
-    let after = entries.partition_point(|entry| entry.phrase.as_bytes() <= text);
-    let mut next = after.checked_sub(1);
-    std::iter::from_fn(move || {
-        loop {
-            let entry = &entries[next?];
-            next = entry.shorter.map(usize::from);
-            if text.starts_with(entry.phrase.as_bytes()) {
-                return Some(entry);
+/// Words that are looked up by what a text starts with.
+pub(crate) struct Lexicon<T: 'static> {
+    /// The words, in order.
+    pub(crate) entries: &'static [Entry<T>],
+    /// For each byte, how many words start with a lesser one.
+    starts: [u16; 257],
+}
+
+impl<T> Lexicon<T> {
+    /// The words that `text` starts with, the longest first.
+    ///
+    /// Every word that `text` starts with sorts at or before `text`, and so does every longer one of them: the last
+    /// word at or before `text` is therefore one of them or an extension of the longest.
+    pub(crate) fn prefixes<'a>(&'static self, text: &'a [u8]) -> impl Iterator<Item = &'static Entry<T>> + use<'a, T> {
+        let first = text.first().map_or(0, |byte| usize::from(*byte));
+        let (from, to) = (usize::from(self.starts[first]), usize::from(self.starts[first + 1]));
+        let at_or_before = self.entries[from..to].partition_point(|entry| entry.phrase.as_bytes() <= text);
+        let mut next = (from + at_or_before).checked_sub(1).filter(|place| *place >= from);
+        std::iter::from_fn(move || {
+            loop {
+                let entry = &self.entries[next?];
+                next = entry.shorter.map(usize::from);
+                if text.starts_with(entry.phrase.as_bytes()) {
+                    return Some(entry);
+                }
             }
-        }
-    })
+        })
+    }
 }
 
 include!(concat!(env!("OUT_DIR"), "/vocabulary.rs"));
@@ -112,9 +121,9 @@ mod tests {
 
     #[test]
     fn every_phrase_is_found_by_itself_and_with_anything_behind_it() {
-        for entry in SUITES {
+        for entry in SUITES.entries {
             for text in [entry.phrase.to_owned(), format!("{}-1", entry.phrase), format!("{}~", entry.phrase)] {
-                let found = prefixes(SUITES, text.as_bytes()).next().expect("found");
+                let found = SUITES.prefixes(text.as_bytes()).next().expect("found");
                 assert_eq!(found.phrase, entry.phrase, "in {text}");
             }
         }
@@ -123,7 +132,7 @@ mod tests {
     #[test]
     fn a_word_that_is_not_in_the_vocabulary_is_not_found() {
         for text in ["", "a", "moch", "zzz", "\u{ff}"] {
-            assert!(prefixes(SUITES, text.as_bytes()).next().is_none(), "{text}");
+            assert!(SUITES.prefixes(text.as_bytes()).next().is_none(), "{text}");
         }
     }
 

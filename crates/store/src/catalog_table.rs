@@ -7,9 +7,10 @@
 //! | `projects` | `current` | the names of all projects, in a set |
 //! | `ingest` | time | what an ingest found |
 //!
-//! A list is published in this order, so that a crash anywhere leaves the old list served: its parts, its name in the
-//! set, its pointer (on condition that nobody moved it since it was read), and then the end of the parts that no
-//! pointer names any more.
+//! A list is published in this order, so that a crash anywhere leaves the old list served: its project's name in the
+//! set, its parts, its pointer (on condition that nobody moved it since it was read), and then the end of the parts that
+//! no pointer names any more. A project is removed in the opposite order. So whatever a crash leaves is under a name
+//! that is in the set, where the next ingest finds it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -51,7 +52,7 @@ pub struct CatalogTable {
 /// What was asked of the table so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
-    /// Items written, changed or deleted.
+    /// Items written, changed or deleted, but for reports.
     pub items_written: u64,
     /// Bytes of the parts among them.
     pub bytes_written: u64,
@@ -147,21 +148,20 @@ impl CatalogTable {
         Ok(names.and_then(|names| names.as_ss().ok().cloned()).unwrap_or_default().into_iter().collect())
     }
 
-    /// The pointers of these projects, those that there are. Read consistently: what is published next is held
-    /// against them.
+    /// The pointers of these projects, those that there are; in place of a damaged one, what is wrong with it. Read
+    /// consistently: what is published next is held against them.
     ///
     /// # Errors
-    /// The table cannot be read, or a pointer is damaged.
+    /// The table cannot be read.
     pub async fn pointers(
         &self,
         projects: impl IntoIterator<Item = &str>,
-    ) -> Result<BTreeMap<String, Current>, StoreError> {
+    ) -> Result<BTreeMap<String, Result<Current, StoreError>>, StoreError> {
         let keys: Vec<Item> = projects.into_iter().map(pointer_key).collect();
         let mut pointers = BTreeMap::new();
         for item in self.get_all("reading the pointers of the projects", keys, true).await? {
-            let current = Current::from_item(&item)?;
             let name = text(&item, "pk")?.trim_start_matches(PROJECT).to_owned();
-            pointers.insert(name, current);
+            pointers.insert(name, Current::from_item(&item));
         }
         Ok(pointers)
     }
@@ -228,10 +228,10 @@ impl CatalogTable {
             packed_bytes: list.gzip.len(),
             provenance: provenance.clone(),
         };
-        self.write_parts(project, list, provenance.updated_at).await?;
         if previous.is_none() {
-            self.name_project(project, "ADD").await?;
+            self.add_name(project).await?;
         }
+        self.write_parts(project, list, provenance.updated_at).await?;
         self.move_pointer(project, &current, previous).await?;
         self.expire_parts(project, Some(&current.etag), provenance.updated_at).await?;
         Ok(current)
@@ -249,8 +249,37 @@ impl CatalogTable {
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| superseded_or(project, action(), &error))?;
         self.count_written(1, &output.consumed_capacity);
-        self.name_project(project, "DELETE").await?;
-        self.expire_parts(project, None, now).await
+        self.forget(project, now).await
+    }
+
+    /// Removes a pointer that cannot be read, whatever it is: its project can then be published as if it were new.
+    ///
+    /// # Errors
+    /// The table cannot be written.
+    pub async fn remove_damaged(&self, project: &str) -> Result<(), StoreError> {
+        let action = || format!("removing the damaged pointer of {project}");
+        let request = self.client.delete_item().table_name(&self.table).set_key(Some(pointer_key(project)));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = request.send().await.map_err(|error| StoreError::service(action(), &error))?;
+        self.count_written(1, &output.consumed_capacity);
+        Ok(())
+    }
+
+    /// Lets go what a project without a pointer has left: its parts and, last, its name in the set.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    pub async fn forget(&self, project: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.expire_parts(project, None, now).await?;
+        self.name_project(project, "DELETE").await
+    }
+
+    /// Adds a project's name to the set.
+    ///
+    /// # Errors
+    /// The table cannot be written.
+    pub async fn add_name(&self, project: &str) -> Result<(), StoreError> {
+        self.name_project(project, "ADD").await
     }
 
     async fn write_parts(&self, project: &str, list: &PackedList, written_at: DateTime<Utc>) -> Result<(), StoreError> {
@@ -377,7 +406,7 @@ impl CatalogTable {
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
-        self.count_written(1, &output.consumed_capacity);
+        self.count_written(0, &output.consumed_capacity);
         Ok(())
     }
 

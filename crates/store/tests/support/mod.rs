@@ -49,9 +49,8 @@ pub(crate) async fn new_table(client: &Client) -> String {
         let key = KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build();
         let definition =
             AttributeDefinition::builder().attribute_name(attribute).attribute_type(ScalarAttributeType::S).build();
-        request = request
-            .key_schema(key.expect("a whole key"))
-            .attribute_definitions(definition.expect("a whole attribute"));
+        request =
+            request.key_schema(key.expect("a whole key")).attribute_definitions(definition.expect("a whole attribute"));
     }
     request.send().await.expect("the emulator makes a table");
     name

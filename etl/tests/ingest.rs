@@ -1,0 +1,647 @@
+//! Whole ingests, from a source to what is served, beside the emulator.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use catalog::guards::Refusal;
+use etl::ingest::IngestError;
+use store::{Outcome, StoreError};
+use support::http::Message;
+use support::proxy::{Plan, Proxy, is_write};
+use support::{Bed, Site, catalog_items, dump, file, gzip, items, lists, path, sample, unique, without};
+
+fn writes(proxy: &Proxy) -> Vec<String> {
+    proxy.seen().into_iter().filter(|operation| is_write(operation)).collect()
+}
+
+// What is published.
+
+#[tokio::test]
+async fn a_first_ingest_publishes_every_project_and_the_second_writes_nothing_but_its_report() {
+    let bed = Bed::new().await;
+    let document = sample(3000, 1);
+    let source = file(&document);
+
+    let first = bed.ingest(path(&source)).made_well().await;
+
+    let expected = lists(&document);
+    assert_eq!(first.outcome, Outcome::Published);
+    assert_eq!((first.builders, first.bytes), (3000, document.len() as u64));
+    assert_eq!(bed.served().await, expected);
+    assert_eq!(bed.table().projects().await.unwrap(), expected.keys().cloned().collect());
+    assert!(first.projects.values().all(|project| project.added == project.jobs && project.removed == 0));
+    assert_eq!(first.projects.values().map(|project| project.jobs as u64).sum::<u64>(), first.jobs);
+    assert_eq!(bed.last_report().await, first);
+
+    let before = catalog_items(&bed.client, &bed.name).await;
+    let proxy = Proxy::start(|_, _| Plan::Pass);
+    let second = bed.ingest(path(&source)).through(&proxy.endpoint).made_well().await;
+
+    assert_eq!((second.outcome, second.items_written, second.bytes_written), (Outcome::Unchanged, 0, 0));
+    assert!(second.projects.values().all(|project| project.unchanged == project.jobs));
+    assert_eq!(writes(&proxy), ["PutItem"]);
+    assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
+    assert_eq!(bed.last_report().await, second);
+}
+
+#[tokio::test]
+async fn a_changed_source_replaces_the_changed_projects_alone() {
+    let bed = Bed::new().await;
+    let document = sample(3000, 1);
+    let site = Site::with_etag(&gzip(&document), "\"1\"");
+    bed.ingest(&site.address).made_well().await;
+    let before = catalog_items(&bed.client, &bed.name).await;
+
+    let mut dropped = 0;
+    let changed = without(&document, |name, builder| {
+        let drops = ["try", "cedar"].iter().any(|branch| builder["properties"]["branch"] == *branch)
+            && name.contains(" test ")
+            && dropped < 3;
+        dropped += usize::from(drops);
+        !drops
+    });
+    let (old, new) = (lists(&document), lists(&changed));
+    let different: Vec<&String> = new.keys().filter(|project| old[*project] != new[*project]).collect();
+    assert!((1..=2).contains(&different.len()), "{different:?}");
+    site.replace(&changed, "\"2\"");
+    let report = bed.ingest(&site.address).made_well().await;
+
+    assert_eq!(bed.served().await, new);
+    let table = bed.table();
+    let mut packed = 0;
+    for project in &different {
+        let current = table.current(project).await.unwrap().unwrap();
+        assert_eq!((current.generation, current.provenance.source_etag.as_deref()), (2, Some("\"2\"")));
+        packed += current.packed_bytes as u64;
+    }
+    assert_eq!(report.bytes_written, packed);
+    assert_eq!(report.projects.values().map(|project| project.removed).sum::<usize>(), 3);
+    let after = catalog_items(&bed.client, &bed.name).await;
+    for (key, item) in &before {
+        if !different.iter().any(|project| key.0 == format!("project#{project}")) {
+            assert_eq!(after.get(key), Some(item), "{key:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_projects_that_are_asked_for_are_published() {
+    let bed = Bed::new().await;
+    let old = dump(&[("try", 0..10), ("cedar", 0..10), ("ash", 0..10)]);
+    bed.ingest(path(&file(&old))).made_well().await;
+    let new = dump(&[("try", 0..11), ("cedar", 0..11), ("oak", 0..11)]);
+    let new_file = file(&new);
+
+    let report = bed.ingest(path(&new_file)).only(&["cedar", "oak"]).made_well().await;
+
+    assert_eq!(report.only, ["cedar", "oak"]);
+    let served = bed.served().await;
+    assert_eq!((&served["cedar"], &served["oak"]), (&lists(&new)["cedar"], &lists(&new)["oak"]));
+    assert_eq!((&served["try"], &served["ash"]), (&lists(&old)["try"], &lists(&old)["ash"]));
+
+    let (_, refused) = bed.ingest(path(&new_file)).only(&["nowhere"]).made_badly().await;
+    assert!(matches!(&refused, IngestError::NoProject(project) if project == "nowhere"));
+    assert_eq!(refused.exit_code(), 2);
+    assert_eq!(bed.served().await, served);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_would_be_and_writes_nothing_at_all() {
+    let bed = Bed::new().await;
+    let bucket = bed.new_bucket().await;
+    bed.ingest(path(&file(&dump(&[("try", 0..10)])))).made_well().await;
+    let before = items(&bed.client, &bed.name).await;
+    let new = file(&dump(&[("try", 1..12), ("cedar", 0..5)]));
+    let proxy = Proxy::start(|_, _| Plan::Pass);
+
+    let dry = bed.ingest(path(&new)).archived_in(&bucket).through(&proxy.endpoint).with(|run| run.dry_run = true);
+    let report = dry.made_well().await;
+
+    assert_eq!(report.outcome, Outcome::Checked);
+    assert_eq!((report.projects["try"].added, report.projects["try"].removed), (2, 1));
+    assert_eq!(report.projects["cedar"].added, 5);
+    assert_eq!(writes(&proxy), [""; 0]);
+    assert_eq!(items(&bed.client, &bed.name).await, before);
+    assert_eq!(bed.keys(&bucket).await, [""; 0]);
+}
+
+// Guards.
+
+#[tokio::test]
+async fn a_dump_that_lost_most_builders_is_refused_and_force_overrides() {
+    let bed = Bed::new().await;
+    let whole = sample(3000, 1);
+    bed.ingest(path(&file(&whole))).made_well().await;
+    let before = catalog_items(&bed.client, &bed.name).await;
+    let mut number = 0;
+    let tenth = without(&whole, |_, _| {
+        number += 1;
+        number % 10 == 0
+    });
+    let tenth_file = file(&tenth);
+
+    let (report, refused) = bed.ingest(path(&tenth_file)).made_badly().await;
+
+    assert_eq!((refused.exit_code(), report.outcome), (3, Outcome::Refused));
+    assert!(report.refusals.iter().any(|refusal| matches!(refusal, Refusal::CatalogDrops { .. })), "{report:?}");
+    assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
+    assert_eq!(bed.last_report().await, report);
+
+    let forced = bed.ingest(path(&tenth_file)).with(|run| run.force = true).made_well().await;
+    assert_eq!(forced.outcome, Outcome::Published);
+    assert_eq!(forced.refusals, report.refusals);
+    assert_eq!(bed.served().await, lists(&tenth));
+}
+
+#[tokio::test]
+async fn a_dump_without_a_project_is_refused_and_force_removes_it() {
+    let bed = Bed::new().await;
+    bed.ingest(path(&file(&dump(&[("try", 0..200), ("ash", 0..3)])))).made_well().await;
+    let before = catalog_items(&bed.client, &bed.name).await;
+    let rest = dump(&[("try", 0..200)]);
+    let rest_file = file(&rest);
+
+    let (report, refused) = bed.ingest(path(&rest_file)).made_badly().await;
+
+    assert_eq!(refused.to_string(), "refused: ash with its 3 jobs would be gone");
+    assert_eq!(report.refusals, [Refusal::ProjectGone { project: "ash".to_owned(), before: 3 }]);
+    assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
+
+    let forced = bed.ingest(path(&rest_file)).with(|run| run.force = true).made_well().await;
+    assert_eq!(forced.projects["ash"].removed, 3);
+    assert_eq!(bed.served().await, lists(&rest));
+    assert_eq!(bed.table().projects().await.unwrap(), ["try".to_owned()].into());
+    let after = catalog_items(&bed.client, &bed.name).await;
+    let parts = after.iter().filter(|((pk, _), _)| pk == "project#ash");
+    assert!(parts.clone().count() == 1 && parts.clone().all(|(_, part)| part.contains_key("expires_at")));
+}
+
+#[tokio::test]
+async fn a_dump_of_too_few_builders_is_refused_even_if_nothing_is_there() {
+    let bed = Bed::new().await;
+    let few = file(&dump(&[("try", 0..9)]));
+
+    let (report, refused) = bed.ingest(path(&few)).with(|run| run.limits.min_builders = 10).made_badly().await;
+
+    assert_eq!(refused.to_string(), "refused: the source holds 9 builders, fewer than the configured 10");
+    assert_eq!((report.outcome, bed.served().await), (Outcome::Refused, BTreeMap::new()));
+}
+
+// Sources that are not what they should be.
+
+#[tokio::test]
+async fn a_broken_document_writes_nothing_but_its_report() {
+    let bed = Bed::new().await;
+    let bucket = bed.new_bucket().await;
+    let good = dump(&[("try", 0..50)]);
+    bed.ingest(path(&file(&good))).made_well().await;
+    let before = catalog_items(&bed.client, &bed.name).await;
+    let zipped = gzip(&good);
+    let bomb = gzip(&[b"{\"x\": \"".as_slice(), &vec![b' '; 5_000_000], b"\"}"].concat());
+
+    for (what, content, exit_code, outcome, said) in [
+        ("empty", Vec::new(), 3, Outcome::Refused, "the source is empty"),
+        ("cut", good[..good.len() / 2].to_vec(), 3, Outcome::Refused, "(byte "),
+        ("HTML", b"<!DOCTYPE html><title>503</title>".to_vec(), 3, Outcome::Refused, "starts with '<'"),
+        ("another document", b"{\"slaves\": {}}".to_vec(), 3, Outcome::Refused, "it has no \"builders\""),
+        ("cut gzip", zipped[..zipped.len() / 2].to_vec(), 4, Outcome::Failed, "the source broke off"),
+        ("gzip bomb", bomb, 3, Outcome::Refused, "more than 1000000 bytes, the configured maximum"),
+    ] {
+        let source = file(&content);
+        let ingest = bed.ingest(path(&source)).archived_in(&bucket).with(|run| run.max_source_bytes = 1_000_000);
+        let (report, error) = ingest.made_badly().await;
+
+        assert!(error.to_string().contains(said), "{what}: {error}");
+        assert_eq!((error.exit_code(), report.outcome), (exit_code, outcome), "{what}");
+        assert_eq!(report.error, Some(error.to_string()), "{what}");
+        assert_eq!(bed.last_report().await, report, "{what}");
+        assert_eq!(catalog_items(&bed.client, &bed.name).await, before, "{what}");
+    }
+    assert_eq!(bed.keys(&bucket).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_web_server_that_fails_once_is_asked_again() {
+    let bed = Bed::new().await;
+    let document = dump(&[("try", 0..3)]);
+    let page = document.clone();
+    let asked = AtomicU32::new(0);
+    let address = support::http::serve(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Some(Message::answer("503 Service Unavailable", "")),
+        _ => Some(Message::answer("200 OK", page.clone())),
+    });
+
+    bed.ingest(&address).made_well().await;
+
+    assert_eq!(bed.served().await, lists(&document));
+}
+
+async fn cannot_be_reached(address: &str, said: &str) {
+    let bed = Bed::new().await;
+    let (report, error) = bed.ingest(address).made_badly().await;
+    assert!(error.to_string().contains(said), "{error}");
+    assert_eq!((error.exit_code(), report.outcome), (4, Outcome::Failed));
+    assert_eq!(catalog_items(&bed.client, &bed.name).await, BTreeMap::new());
+    assert_eq!(bed.last_report().await.error, Some(error.to_string()));
+}
+
+#[tokio::test]
+async fn a_web_server_that_keeps_failing_is_asked_three_times() {
+    let site = Site::new(Message::answer("500 Internal Server Error", "oops"));
+    cannot_be_reached(&site.address, "the server answered 500 Internal Server Error").await;
+    assert_eq!(site.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_is_asked_for_once() {
+    let site = Site::new(Message::answer("404 Not Found", "<html>"));
+    cannot_be_reached(&site.address, "the server answered 404 Not Found").await;
+    assert_eq!(site.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_web_server_that_is_not_there_is_named() {
+    cannot_be_reached(&support::http::nobody(), "onnection refused").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_off_in_the_body_is_told_with_the_place() {
+    let document = dump(&[("try", 0..300)]);
+    let site = Site::new(Message::answer("200 OK", document).breaking_off_at(20_000));
+    cannot_be_reached(&site.address, "the source broke off").await;
+}
+
+#[tokio::test]
+async fn a_missing_file_is_named() {
+    cannot_be_reached("/nowhere/allthethings.json", "/nowhere/allthethings.json: No such file").await;
+}
+
+// Sources that are as they were.
+
+#[tokio::test]
+async fn a_source_that_is_not_modified_is_not_read_and_its_validators_are_carried_forward() {
+    let modified = ("Last-Modified", "Mon, 23 Nov 2026 05:00:00 GMT");
+    for (header, asked_by) in [(("ETag", "\"a-1\""), "if-none-match"), (modified, "if-modified-since")] {
+        let bed = Bed::new().await;
+        let site = Site::new(Message::answer("200 OK", dump(&[("try", 0..5)])).with(header.0, header.1));
+        bed.ingest(&site.address).made_well().await;
+        assert_eq!(site.asked().pop().unwrap().header(asked_by), None);
+        let before = catalog_items(&bed.client, &bed.name).await;
+
+        // Twice: the second learns the validators from a report that read nothing.
+        for _ in 0..2 {
+            let proxy = Proxy::start(|_, _| Plan::Pass);
+            let report = bed.ingest(&site.address).through(&proxy.endpoint).made_well().await;
+
+            assert_eq!(site.asked().pop().unwrap().header(asked_by), Some(header.1));
+            assert_eq!((report.outcome, report.bytes, report.builders), (Outcome::Unchanged, 0, 0));
+            assert_eq!(writes(&proxy), ["PutItem"]);
+        }
+        assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_read_anew_where_the_last_ingest_says_too_little() {
+    let bed = Bed::new().await;
+    let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
+    let asked = || site.asked().pop().expect("a request").header("if-none-match").map(str::to_owned);
+    bed.ingest(&site.address).made_well().await;
+    bed.ingest(&site.address).made_well().await;
+    assert_eq!((asked().as_deref(), site.asked().len()), (Some("\"1\""), 0));
+
+    // When it is forced,
+    let forced = bed.ingest(&site.address).with(|run| run.force = true).made_well().await;
+    assert_eq!((asked(), forced.outcome), (None, Outcome::Unchanged));
+
+    // when it is for some projects only, and behind that,
+    bed.ingest(&site.address).only(&["try"]).made_well().await;
+    assert_eq!(asked(), None);
+    bed.ingest(&site.address).made_well().await;
+    assert_eq!(asked(), None);
+
+    // and when other rules made the lists.
+    let keys = items(&bed.client, &bed.name).await.into_keys();
+    let last = keys.filter(|(pk, _)| pk == "ingest").max().unwrap();
+    let mut report = serde_json::to_value(bed.last_report().await).unwrap();
+    report["rules"] = "other rules".into();
+    let report = aws_sdk_dynamodb::types::AttributeValue::S(report.to_string());
+    support::set(&bed.client, &bed.name, (&last.0, &last.1), "report", Some(report)).await;
+    bed.ingest(&site.address).made_well().await;
+    assert_eq!(asked(), None);
+    bed.ingest(&site.address).made_well().await;
+    assert_eq!(asked().as_deref(), Some("\"1\""));
+}
+
+#[tokio::test]
+async fn refusals_do_not_make_an_unchanged_source_be_read_anew() {
+    let bed = Bed::new().await;
+    let site = Site::with_etag(&dump(&[("try", 0..200)]), "\"1\"");
+    bed.ingest(&site.address).made_well().await;
+    site.replace(&dump(&[("try", 0..20)]), "\"2\"");
+    bed.ingest(&site.address).made_badly().await;
+    site.replace(&dump(&[("try", 0..200)]), "\"1\"");
+    site.asked();
+
+    let report = bed.ingest(&site.address).made_well().await;
+
+    assert_eq!(site.asked()[0].header("if-none-match"), Some("\"1\""));
+    assert_eq!((report.outcome, report.bytes), (Outcome::Unchanged, 0));
+}
+
+// S3.
+
+#[tokio::test]
+async fn a_dump_in_s3_is_read_once_for_each_state_of_it() {
+    let bed = Bed::new().await;
+    let bucket = bed.new_bucket().await;
+    let address = format!("s3://{bucket}/dumps/allthethings.json.gz");
+    let (old, new) = (dump(&[("try", 0..5)]), dump(&[("try", 0..6)]));
+
+    let (report, error) = bed.ingest(&address).made_badly().await;
+    assert_eq!((error.exit_code(), report.outcome), (4, Outcome::Failed));
+    assert!(error.to_string().starts_with(&format!("{address}: NoSuchKey")), "{error}");
+
+    bed.put_object(&bucket, "dumps/allthethings.json.gz", &gzip(&old)).await;
+    assert_eq!(bed.ingest(&address).made_well().await.outcome, Outcome::Published);
+    let again = bed.ingest(&address).made_well().await;
+    assert_eq!((again.outcome, again.bytes), (Outcome::Unchanged, 0));
+    assert!(again.source_etag.is_some());
+
+    bed.put_object(&bucket, "dumps/allthethings.json.gz", &gzip(&new)).await;
+    assert_eq!(bed.ingest(&address).made_well().await.outcome, Outcome::Published);
+    assert_eq!(bed.served().await, lists(&new));
+}
+
+#[tokio::test]
+async fn a_dump_is_archived_once_under_the_hash_of_its_content() {
+    let bed = Bed::new().await;
+    let bucket = bed.new_bucket().await;
+    let document = dump(&[("try", 0..50)]);
+
+    for content in [document.clone(), gzip(&document)] {
+        let source = file(&content);
+        let report = bed.ingest(path(&source)).archived_in(&bucket).made_well().await;
+
+        let keys = bed.keys(&bucket).await;
+        assert_eq!(keys.len(), 1);
+        assert_eq!(report.archive, Some(format!("s3://{bucket}/{}", keys[0])));
+        let object = bed.aws.s3().get_object().bucket(&bucket).key(&keys[0]).send().await.unwrap();
+        let archived = object.body.collect().await.unwrap().into_bytes();
+        assert_eq!(catalog::jobs::unpack(&archived).unwrap(), document);
+        let hash = <sha2::Sha256 as sha2::Digest>::digest(&document);
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(keys[0], format!("allthethings/{hash}.json.gz"));
+    }
+}
+
+#[tokio::test]
+async fn a_missing_archive_is_told_before_anything_is_published() {
+    let bed = Bed::new().await;
+    let source = file(&dump(&[("try", 0..50)]));
+
+    let (report, error) = bed.ingest(path(&source)).archived_in(&unique("no-bucket")).made_badly().await;
+
+    assert!(error.to_string().starts_with("archiving the dump as s3://no-bucket-"), "{error}");
+    assert!(error.to_string().contains("NoSuchBucket"), "{error}");
+    assert_eq!((error.exit_code(), report.outcome), (5, Outcome::Failed));
+    assert_eq!(catalog_items(&bed.client, &bed.name).await, BTreeMap::new());
+}
+
+// The store, when it is not what it should be.
+
+#[tokio::test]
+async fn damaged_lists_and_pointers_stop_an_ingest_and_force_heals_them() {
+    let (old, new) = (dump(&[("try", 0..10), ("ash", 0..3)]), dump(&[("try", 0..11), ("ash", 0..3)]));
+    let new_file = file(&new);
+    for damage in ["a part is gone", "a part is no gzip", "the pointer has no ETag"] {
+        let bed = Bed::new().await;
+        bed.ingest(path(&file(&old))).made_well().await;
+        let etag = bed.table().current("try").await.unwrap().unwrap().etag;
+        let part = format!("list#{etag}#000");
+        let noise = aws_sdk_dynamodb::types::AttributeValue::B(b"noise".as_slice().into());
+        match damage {
+            "a part is gone" => support::delete(&bed.client, &bed.name, ("project#try", &part)).await,
+            "a part is no gzip" => {
+                support::set(&bed.client, &bed.name, ("project#try", &part), "data", Some(noise)).await;
+            }
+            _ => support::set(&bed.client, &bed.name, ("project#try", "current"), "etag", None).await,
+        }
+        let before = catalog_items(&bed.client, &bed.name).await;
+
+        let (report, error) = bed.ingest(path(&new_file)).made_badly().await;
+        assert!(matches!(error, IngestError::Store(StoreError::Damaged { .. })), "{damage}: {error}");
+        assert!(error.to_string().contains("try") && error.to_string().contains("--force"), "{damage}: {error}");
+        assert_eq!((error.exit_code(), report.outcome), (5, Outcome::Failed));
+        assert_eq!(catalog_items(&bed.client, &bed.name).await, before, "{damage}");
+
+        let forced = bed.ingest(path(&new_file)).with(|run| run.force = true).made_well().await;
+        assert_eq!(forced.outcome, Outcome::Published, "{damage}");
+        assert_eq!(bed.served().await, lists(&new), "{damage}");
+        assert_eq!(bed.ingest(path(&new_file)).made_well().await.outcome, Outcome::Unchanged, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_report_of_a_past_ingest_does_not_stop_the_next() {
+    let bed = Bed::new().await;
+    let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
+    bed.ingest(&site.address).made_well().await;
+    let key = items(&bed.client, &bed.name).await.into_keys().find(|(pk, _)| pk == "ingest").unwrap();
+    let report = aws_sdk_dynamodb::types::AttributeValue::S("{}".to_owned());
+    support::set(&bed.client, &bed.name, (&key.0, &key.1), "report", Some(report)).await;
+    site.asked();
+
+    let report = bed.ingest(&site.address).made_well().await;
+
+    // It cannot tell what the source was like: the source is read.
+    assert_eq!(site.asked()[0].header("if-none-match"), None);
+    assert_eq!((report.outcome, report.builders), (Outcome::Unchanged, 5));
+}
+
+#[tokio::test]
+async fn of_two_ingests_at_once_each_list_is_whole_and_one_of_the_two() {
+    let (old, one, other) = (
+        dump(&[("try", 0..100), ("ash", 0..50), ("oak", 0..50)]),
+        dump(&[("try", 0..101), ("ash", 0..51), ("oak", 0..51), ("elm", 0..2)]),
+        dump(&[("try", 0..102), ("ash", 0..52), ("oak", 0..52), ("elm", 0..3)]),
+    );
+    let (one_file, other_file) = (file(&one), file(&other));
+    for _ in 0..5 {
+        let bed = Bed::new().await;
+        bed.ingest(path(&file(&old))).made_well().await;
+        let at_once = |source| bed.ingest(source).with(|run| run.clock = support::a_second_later).made();
+
+        let ((_, first), (_, second)) = tokio::join!(at_once(path(&one_file)), at_once(path(&other_file)));
+
+        for result in [&first, &second] {
+            assert!(matches!(result, Ok(()) | Err(IngestError::Store(StoreError::Superseded { .. }))), "{result:?}");
+        }
+        assert!(first.is_ok() || second.is_ok());
+        for (project, body) in bed.served().await {
+            assert!(body == lists(&one)[&project] || body == lists(&other)[&project], "{project}");
+        }
+        // Whoever comes next repairs what the two have mixed.
+        bed.ingest(path(&one_file)).made_well().await;
+        assert_eq!(bed.served().await, lists(&one));
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_tells_when_the_next_ingest_is_due_and_how_many_were_missed() {
+    let bed = Bed::new().await;
+    let source = file(&dump(&[("try", 0..5)]));
+    support::it_is("2026-11-23T06:00:02Z");
+    let first = bed.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
+    assert_eq!((first.next_due, first.missed), (support::at("2026-11-24T06:00:00Z"), 0));
+
+    // One that fails is no ingest that came.
+    support::it_is("2026-11-25T06:00:02Z");
+    bed.ingest("/nowhere").due("0 6 * * ? *").made_badly().await;
+    support::it_is("2026-11-26T12:00:00Z");
+    let late = bed.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
+    assert_eq!((late.next_due, late.missed), (support::at("2026-11-27T06:00:00Z"), 3));
+}
+
+// The store, when it fails.
+
+fn old_and_new() -> (Vec<u8>, Vec<u8>) {
+    (
+        dump(&[("ash", 0..4), ("cedar", 0..4), ("gone", 0..4), ("same", 0..4)]),
+        dump(&[("ash", 0..5), ("cedar", 1..5), ("fresh", 0..4), ("same", 0..4)]),
+    )
+}
+
+#[tokio::test]
+async fn an_ingest_that_dies_at_any_write_leaves_whole_lists_and_the_next_one_finishes() {
+    let (old, new) = old_and_new();
+    let (old_lists, new_lists) = (lists(&old), lists(&new));
+    let counted = Proxy::start(|_, _| Plan::Pass);
+    let bed = Bed::new().await;
+    bed.ingest(path(&file(&old))).made_well().await;
+    let new_file = file(&new);
+    bed.ingest(path(&new_file)).through(&counted.endpoint).with(|run| run.force = true).made_well().await;
+    let all = writes(&counted).len();
+    assert!(all >= 12, "{:?}", writes(&counted));
+
+    // The write that fails either did not happen or its answer was lost; everything behind it fails. Then the source
+    // is as it is, or again as it was before: an ingest that trusts what it knows of it would leave the lists mixed.
+    for (dies_at, lost) in (0..all).flat_map(|write| [(write, false), (write, true)]) {
+        for back_to_old in [false, true] {
+            let case = format!("write {dies_at}, lost {lost}, back to old {back_to_old}");
+            let bed = Bed::new().await;
+            let site = Site::with_etag(&old, "\"old\"");
+            bed.ingest(&site.address).made_well().await;
+            site.replace(&new, "\"new\"");
+            let mut write = 0;
+            let dying = Proxy::start(move |operation, _| {
+                write += usize::from(is_write(operation));
+                match write.checked_sub(dies_at + 1) {
+                    None => Plan::Pass,
+                    Some(0) if lost && is_write(operation) => Plan::Lose("ValidationException"),
+                    Some(_) => Plan::Refuse("ValidationException"),
+                }
+            });
+
+            let dies = bed.ingest(&site.address).through(&dying.endpoint).with(|run| run.force = true);
+            let (_, error) = dies.made_badly().await;
+
+            assert_eq!(error.exit_code(), 5, "{case}: {error}");
+            assert!(error.to_string().contains("ValidationException"), "{case}: {error}");
+            for (project, body) in bed.served().await {
+                let whole = [&old_lists, &new_lists].iter().any(|lists| lists.get(&project) == Some(&body));
+                assert!(whole, "{case}: {project}");
+            }
+            let (document, expected) = if back_to_old { (&old, &old_lists) } else { (&new, &new_lists) };
+            site.replace(document, if back_to_old { "\"old\"" } else { "\"new\"" });
+            let next = bed.ingest(&site.address).with(|run| run.force = !back_to_old);
+            // Without `force` a project that is only in the new dump is in the way, if it was published.
+            match next.made().await {
+                (_, Err(IngestError::Refused(_))) if back_to_old => {
+                    bed.ingest(&site.address).with(|run| run.force = true).made_well().await;
+                }
+                (_, result) => result.unwrap_or_else(|error| panic!("{case}: {error}")),
+            }
+            assert_eq!(bed.served().await, *expected, "{case}");
+            assert_eq!(bed.table().projects().await.unwrap(), expected.keys().cloned().collect(), "{case}");
+            for ((pk, sk), item) in catalog_items(&bed.client, &bed.name).await {
+                let of_gone = pk.strip_prefix("project#").is_some_and(|project| !expected.contains_key(project));
+                let two_hours_old = item.contains_key("expires_at") || !sk.starts_with("list#");
+                assert!(!of_gone || two_hours_old, "{case}: {pk} {sk} stays for ever");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_ingest_that_failed_half_way_is_not_trusted_by_the_next() {
+    let (old, new) = old_and_new();
+    let bed = Bed::new().await;
+    let site = Site::with_etag(&old, "\"1\"");
+    bed.ingest(&site.address).made_well().await;
+    site.replace(&new, "\"2\"");
+    let mut batches = 0;
+    let failing = Proxy::start(move |operation, _| {
+        batches += usize::from(operation == "BatchWriteItem");
+        if operation == "BatchWriteItem" && batches == 2 { Plan::Refuse("ValidationException") } else { Plan::Pass }
+    });
+    let failed = bed.ingest(&site.address).through(&failing.endpoint).with(|run| run.force = true);
+    let (report, _) = failed.made_badly().await;
+    assert!(report.items_written > 0);
+    assert_eq!(bed.last_report().await, report);
+    site.replace(&old, "\"1\"");
+    site.asked();
+
+    bed.ingest(&site.address).made_well().await;
+
+    assert_eq!(site.asked()[0].header("if-none-match"), None);
+    assert_eq!(bed.served().await, lists(&old));
+}
+
+#[tokio::test]
+async fn a_store_that_throttles_is_asked_again() {
+    let bed = Bed::new().await;
+    let document = dump(&[("try", 0..5), ("ash", 0..5)]);
+    let mut before: BTreeMap<String, u32> = BTreeMap::new();
+    // Each operation's first three requests.
+    let throttling = Proxy::start(move |operation, _| {
+        let seen = before.entry(operation.to_owned()).or_default();
+        *seen += 1;
+        if *seen <= 3 { Plan::Refuse("ProvisionedThroughputExceededException") } else { Plan::Pass }
+    });
+
+    bed.ingest(path(&file(&document))).through(&throttling.endpoint).made_well().await;
+
+    assert_eq!(bed.served().await, lists(&document));
+}
+
+#[tokio::test]
+async fn a_store_that_takes_half_of_each_batch_gets_the_rest_later() {
+    let bed = Bed::new().await;
+    let (old, new) = old_and_new();
+    bed.ingest(path(&file(&old))).made_well().await;
+    let mut batches = 0;
+    let slow = Proxy::start(move |operation, entries| {
+        batches += u32::from(operation.starts_with("Batch"));
+        // The first two of each kind come at the start.
+        if operation.starts_with("Batch") && batches % 3 != 0 { Plan::Leave(entries.div_ceil(2)) } else { Plan::Pass }
+    });
+
+    let new_file = file(&new);
+    bed.ingest(path(&new_file)).through(&slow.endpoint).with(|run| run.force = true).made_well().await;
+
+    assert_eq!(bed.served().await, lists(&new));
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_told() {
+    let bed = Bed::new().await;
+    let source = file(&dump(&[("try", 0..5)]));
+
+    let (report, error) = bed.ingest(path(&source)).through(&support::http::nobody()).made_badly().await;
+
+    assert!(error.to_string().starts_with("reading the reports of past ingests: "), "{error}");
+    assert_eq!((error.exit_code(), report.outcome), (5, Outcome::Failed));
+}
