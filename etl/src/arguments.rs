@@ -100,6 +100,7 @@ pub(crate) struct Ingest {
 /// Where a dump comes from.
 #[derive(Debug, Args)]
 pub(crate) struct From {
+    #[allow(clippy::doc_markdown)] // The help shows it as it is.
     /// The dump, plain or gzip: a file, `-`, http://, https:// or s3://BUCKET/KEY
     #[arg(long, value_name = "SOURCE", env = variables::SOURCE)]
     source: Option<Source>,

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use store::{Archive, CatalogTable};
 
 use crate::settings::SettingsError;
@@ -16,26 +18,37 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Reads region, credentials and endpoint as every AWS program does. Throttled and failed requests are tried up to
-    /// eight times, with back-off.
+    /// Reads region, credentials and endpoint as every AWS program does: for the command line.
     ///
     /// # Errors
     /// Nothing says which region the store is in.
     pub async fn from_environment() -> Result<Self, SettingsError> {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(60))
-            .build();
-        let retries = RetryConfig::standard().with_max_attempts(8).with_initial_backoff(Duration::from_millis(50));
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .retry_config(retries)
-            .timeout_config(timeouts)
+            .retry_config(retries())
+            .timeout_config(timeouts())
             .load()
             .await;
         match config.region() {
             Some(_) => Ok(Self { config }),
-            None => Err(SettingsError::Missing { variable: "AWS_REGION", expected: "the region that the store is in" }),
+            None => Err(NO_REGION),
         }
+    }
+
+    /// Takes region, credentials and endpoint from the variables that Lambda sets, and looks nowhere else. Profiles,
+    /// single sign-on and metadata services would be a tenth of the function's binary, and of no use there.
+    ///
+    /// # Errors
+    /// The region's variable is not set.
+    pub fn from_lambda(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let region = lookup("AWS_REGION").ok_or(NO_REGION)?;
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region))
+            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+            .retry_config(retries())
+            .timeout_config(timeouts());
+        config.set_endpoint_url(lookup("AWS_ENDPOINT_URL").filter(|url| !url.is_empty()));
+        Ok(Self { config: config.build() })
     }
 
     /// The catalog in this table.
@@ -54,4 +67,19 @@ impl Aws {
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(own_endpoint);
         aws_sdk_s3::Client::from_conf(config.build())
     }
+}
+
+const NO_REGION: SettingsError =
+    SettingsError::Missing { variable: "AWS_REGION", expected: "the region that the store is in" };
+
+/// Throttled and failed requests are tried up to eight times, with back-off.
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(8).with_initial_backoff(Duration::from_millis(50))
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_mins(1))
+        .build()
 }

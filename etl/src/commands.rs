@@ -241,9 +241,10 @@ pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let table = aws.catalog_table(name);
     let last = arguments.last.max(1);
     let mut reports = table.reports(last.max(ingest::REPORTS_LOOKED_AT)).await?;
-    let schedule = arguments.schedule.schedule.as_ref().and_then(|cron| {
-        Some(Schedule { next_due: cron.next(now())?, missed: ingest::missed(cron, &reports, now()) })
-    });
+    let schedule =
+        arguments.schedule.schedule.as_ref().and_then(|cron| {
+            Some(Schedule { next_due: cron.next(now())?, missed: ingest::missed(cron, &reports, now()) })
+        });
     reports.truncate(last);
     if arguments.json {
         return print_json(&serde_json::json!({"schedule": schedule, "ingests": reports}));

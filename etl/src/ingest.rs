@@ -148,11 +148,10 @@ impl Ingest<'_> {
         (report.items_written, report.bytes_written) = (usage.items_written, usage.bytes_written);
         (report.read_units, report.write_units) = (usage.read_units, usage.write_units);
         let unreachable = matches!(result, Err(IngestError::Store(StoreError::Unreachable { .. })));
-        if !self.dry_run && !unreachable {
-            if let Err(error) = self.table.put_report(&report).await {
-                tracing::warn!(%error, "the report is not stored");
-                result = result.and(Err(error.into()));
-            }
+        let stored = if self.dry_run || unreachable { Ok(()) } else { self.table.put_report(&report).await };
+        if let Err(error) = stored {
+            tracing::warn!(%error, "the report is not stored");
+            result = result.and(Err(error.into()));
         }
         (report, result)
     }
@@ -165,14 +164,7 @@ impl Ingest<'_> {
     }
 
     async fn ingest(&self, report: &mut Report) -> Result<(), IngestError> {
-        let past = match self.table.reports(REPORTS_LOOKED_AT).await {
-            // It only tells whether the source can be taken for unchanged: then it is not.
-            Err(error @ StoreError::Damaged { .. }) => {
-                tracing::warn!(%error, "the reports of past ingests are not used");
-                Vec::new()
-            }
-            past => past?,
-        };
+        let past = self.past().await?;
         if let Some(schedule) = self.schedule {
             let missed = missed(schedule, &past, report.started_at);
             let next_due = schedule.next(report.started_at).unwrap_or(report.started_at);
@@ -213,17 +205,7 @@ impl Ingest<'_> {
             names.retain(|project| wanted.contains(project.as_str()));
         }
         let wanted = names.iter().map(String::as_str).chain(projects.keys().copied()).collect::<BTreeSet<_>>();
-        let (mut pointers, mut damaged) = (BTreeMap::new(), Vec::new());
-        for (project, pointer) in self.table.pointers(wanted).await? {
-            match pointer {
-                Ok(current) => drop(pointers.insert(project, current)),
-                Err(error) if self.force => {
-                    tracing::warn!(%error, "the pointer is written anew");
-                    damaged.push(project);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let (pointers, damaged) = self.pointers(&wanted).await?;
         let changes = self.compare(&projects, &pointers, report).await?;
         let gone: Vec<(&String, &Current)> =
             pointers.iter().filter(|(project, _)| !projects.contains_key(project.as_str())).collect();
@@ -244,7 +226,7 @@ impl Ingest<'_> {
             source_etag: report.source_etag.clone(),
             updated_at: report.started_at,
         };
-        let nothing = changes.is_empty() && gone.is_empty();
+        let nothing = changes.is_empty() && gone.is_empty() && damaged.is_empty();
         if !nothing {
             // Should this ingest not live to tell how it ended, the next one must not take the source for unchanged.
             let error = Some("the ingest did not come to its end".to_owned());
@@ -262,7 +244,8 @@ impl Ingest<'_> {
             tracing::info!(project, "removed");
         }
         // What an ingest that died, or two at once, have left: names without pointers, and pointers without names.
-        let of_nothing = |project: &&String| !pointers.contains_key(*project) && !projects.contains_key(project.as_str());
+        let of_nothing =
+            |project: &&String| !pointers.contains_key(*project) && !projects.contains_key(project.as_str());
         for project in names.iter().filter(of_nothing) {
             self.table.forget(project, report.started_at).await?;
         }
@@ -271,6 +254,36 @@ impl Ingest<'_> {
         }
         report.outcome = if nothing { Outcome::Unchanged } else { Outcome::Published };
         Ok(())
+    }
+
+    /// The reports of past ingests. They only tell what the source was like: damaged ones are as good as none.
+    async fn past(&self) -> Result<Vec<Report>, StoreError> {
+        match self.table.reports(REPORTS_LOOKED_AT).await {
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::warn!(%error, "the reports of past ingests are not used");
+                Ok(Vec::new())
+            }
+            past => past,
+        }
+    }
+
+    /// The pointers of these projects and, if this ingest is forced, the projects whose pointers are damaged.
+    async fn pointers(
+        &self,
+        projects: &BTreeSet<&str>,
+    ) -> Result<(BTreeMap<String, Current>, Vec<String>), StoreError> {
+        let (mut pointers, mut damaged) = (BTreeMap::new(), Vec::new());
+        for (project, pointer) in self.table.pointers(projects.iter().copied()).await? {
+            match pointer {
+                Ok(current) => drop(pointers.insert(project, current)),
+                Err(error) if self.force => {
+                    tracing::warn!(%error, "the pointer is written anew");
+                    damaged.push(project);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((pointers, damaged))
     }
 
     /// Writes each project's body and holds it against the list that is served. Returns the lists that differ.
@@ -289,7 +302,12 @@ impl Ingest<'_> {
             let room = UNKNOWN_SHOWN - report.unknown.len();
             report.unknown.extend(unknown.into_iter().take(room));
             let current = pointers.get(project);
-            let entry = if current.is_some_and(|current| current.etag == jobs::etag(&body)) {
+            let same = match current.filter(|current| current.etag == jobs::etag(&body)) {
+                // A list that is served is not read only to find it the same, but where it may be damaged.
+                Some(current) => !self.force || self.old_body(project, current).await? == body,
+                None => false,
+            };
+            let entry = if same {
                 ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
             } else {
                 changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, jobs.len()) });

@@ -392,7 +392,7 @@ async fn a_dump_is_archived_once_under_the_hash_of_its_content() {
         let archived = object.body.collect().await.unwrap().into_bytes();
         assert_eq!(catalog::jobs::unpack(&archived).unwrap(), document);
         let hash = <sha2::Sha256 as sha2::Digest>::digest(&document);
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         assert_eq!(keys[0], format!("allthethings/{hash}.json.gz"));
     }
 }
@@ -441,6 +441,31 @@ async fn damaged_lists_and_pointers_stop_an_ingest_and_force_heals_them() {
         assert_eq!(forced.outcome, Outcome::Published, "{damage}");
         assert_eq!(bed.served().await, lists(&new), "{damage}");
         assert_eq!(bed.ingest(path(&new_file)).made_well().await.outcome, Outcome::Unchanged, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn force_writes_a_damaged_list_anew_even_if_the_source_is_the_same() {
+    let document = dump(&[("try", 0..10), ("ash", 0..3)]);
+    let source = file(&document);
+    for damage in ["a part is gone", "a part is another list's"] {
+        let bed = Bed::new().await;
+        bed.ingest(path(&source)).made_well().await;
+        let etag = bed.table().current("try").await.unwrap().unwrap().etag;
+        let key = ("project#try", &*format!("list#{etag}#000"));
+        if damage == "a part is gone" {
+            support::delete(&bed.client, &bed.name, key).await;
+        } else {
+            let other = aws_sdk_dynamodb::types::AttributeValue::B(gzip(b"{\"results\":[]}").into());
+            support::set(&bed.client, &bed.name, key, "data", Some(other)).await;
+        }
+
+        let forced = bed.ingest(path(&source)).with(|run| run.force = true).made_well().await;
+
+        assert_eq!(forced.outcome, Outcome::Published, "{damage}");
+        assert_eq!(bed.served().await, lists(&document), "{damage}");
+        // Only what is damaged is written.
+        assert_eq!(bed.table().current("ash").await.unwrap().unwrap().generation, 1);
     }
 }
 
@@ -503,6 +528,20 @@ async fn a_schedule_tells_when_the_next_ingest_is_due_and_how_many_were_missed()
     support::it_is("2026-11-26T12:00:00Z");
     let late = bed.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
     assert_eq!((late.next_due, late.missed), (support::at("2026-11-27T06:00:00Z"), 3));
+}
+
+#[tokio::test]
+async fn missed_ingests_are_told_even_if_none_succeeded_for_long() {
+    let bed = Bed::new().await;
+    support::it_is("2026-11-01T06:00:02Z");
+    bed.ingest(path(&file(&dump(&[("try", 0..5)])))).made_well().await;
+    for day in 2..=20 {
+        support::it_is(&format!("2026-11-{day:02}T06:00:02Z"));
+        bed.ingest("/nowhere").due("0 6 * * ? *").made_badly().await;
+    }
+
+    // Ten reports are looked at: the first of them is of the eleventh, and the twentieth is not yet late.
+    assert_eq!(bed.last_report().await.schedule.unwrap().missed, 9);
 }
 
 // The store, when it fails.

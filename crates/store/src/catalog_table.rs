@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
@@ -103,6 +103,20 @@ impl CatalogTable {
         *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// An error of the SDK. A table that is not there is named, which the service does not do.
+    fn error<E, R>(&self, action: impl Into<String>, error: &SdkError<E, R>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        match StoreError::service(action, error) {
+            StoreError::Service { action, reason } if error.code() == Some("ResourceNotFoundException") => {
+                StoreError::Service { action, reason: format!("{reason} (table {})", self.table) }
+            }
+            error => error,
+        }
+    }
+
     fn count(&self, add: impl FnOnce(&mut Usage)) {
         add(&mut self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     }
@@ -129,7 +143,7 @@ impl CatalogTable {
         let request = self.client.get_item().table_name(&self.table).set_key(Some(pointer_key(project)));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let GetItemOutput { item, consumed_capacity, .. } =
-            request.send().await.map_err(|error| StoreError::service(action(), &error))?;
+            request.send().await.map_err(|error| self.error(action(), &error))?;
         self.count_read(&consumed_capacity);
         item.map(|item| Current::from_item(&item)).transpose()
     }
@@ -142,7 +156,7 @@ impl CatalogTable {
         let action = "reading the names of the projects";
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key("projects", "current")));
         let request = request.consistent_read(true).return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
+        let output = request.send().await.map_err(|error| self.error(action, &error))?;
         self.count_read(&output.consumed_capacity);
         let names = output.item.and_then(|mut item| item.remove("project_names"));
         Ok(names.and_then(|names| names.as_ss().ok().cloned()).unwrap_or_default().into_iter().collect())
@@ -197,7 +211,7 @@ impl CatalogTable {
             let wanted = wanted.map_err(|error| StoreError::damaged("a key", error.to_string()))?;
             let request = self.client.batch_get_item().request_items(&self.table, wanted);
             let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
+            let output = request.send().await.map_err(|error| self.error(action, &error))?;
             self.count_read(output.consumed_capacity());
             items.extend(output.responses.unwrap_or_default().into_values().flatten());
             let unprocessed = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys);
@@ -260,7 +274,7 @@ impl CatalogTable {
         let action = || format!("removing the damaged pointer of {project}");
         let request = self.client.delete_item().table_name(&self.table).set_key(Some(pointer_key(project)));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| StoreError::service(action(), &error))?;
+        let output = request.send().await.map_err(|error| self.error(action(), &error))?;
         self.count_written(1, &output.consumed_capacity);
         Ok(())
     }
@@ -300,7 +314,7 @@ impl CatalogTable {
             let sent = batch.len();
             let request = self.client.batch_write_item().request_items(&self.table, batch);
             let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let output = request.send().await.map_err(|error| StoreError::service(&action, &error))?;
+            let output = request.send().await.map_err(|error| self.error(&action, &error))?;
             let consumed = output.consumed_capacity.unwrap_or_default();
             let unprocessed: Vec<_> = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
             self.count_written((sent - unprocessed.len()) as u64, &consumed);
@@ -318,7 +332,7 @@ impl CatalogTable {
         let request = request.expression_attribute_values(":project", AttributeValue::Ss(vec![project.to_owned()]));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let action = || format!("writing the name of {project}");
-        let output = request.send().await.map_err(|error| StoreError::service(action(), &error))?;
+        let output = request.send().await.map_err(|error| self.error(action(), &error))?;
         self.count_written(1, &output.consumed_capacity);
         Ok(())
     }
@@ -365,7 +379,7 @@ impl CatalogTable {
             .send();
         let kept = keep.map(|etag| format!("{LIST}{etag}#"));
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| StoreError::service(&action, &error))?;
+            let page = page.map_err(|error| self.error(&action, &error))?;
             self.count_read(&page.consumed_capacity);
             for mut item in page.items.unwrap_or_default() {
                 if kept.as_deref().is_some_and(|kept| text(&item, "sk").is_ok_and(|sk| sk.starts_with(kept))) {
@@ -385,7 +399,7 @@ impl CatalogTable {
                 match request.send().await {
                     Ok(output) => self.count_written(1, &output.consumed_capacity),
                     Err(error) if is_condition(&error) => {}
-                    Err(error) => return Err(StoreError::service(&action, &error)),
+                    Err(error) => return Err(self.error(&action, &error)),
                 }
             }
         }
@@ -405,7 +419,7 @@ impl CatalogTable {
         item.insert("expires_at".to_owned(), number((report.started_at + REPORTS_STAY).timestamp()));
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| StoreError::service(action, &error))?;
+        let output = request.send().await.map_err(|error| self.error(action, &error))?;
         self.count_written(0, &output.consumed_capacity);
         Ok(())
     }
@@ -430,7 +444,7 @@ impl CatalogTable {
             .send();
         while reports.len() < last {
             let Some(page) = pages.next().await else { break };
-            let page = page.map_err(|error| StoreError::service(action, &error))?;
+            let page = page.map_err(|error| self.error(action, &error))?;
             self.count_read(&page.consumed_capacity);
             for item in page.items() {
                 let report = serde_json::from_str(text(item, "report")?);
@@ -460,6 +474,7 @@ fn part_key(project: &str, etag: &str, part: usize) -> Item {
     key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
 }
 
+#[allow(clippy::needless_pass_by_value)] // Numbers are copied.
 fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -481,14 +496,14 @@ fn count<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, StoreError>
 
 fn is_condition<E, R>(error: &SdkError<E, R>) -> bool
 where
-    E: aws_sdk_dynamodb::error::ProvideErrorMetadata,
+    E: ProvideErrorMetadata,
 {
-    aws_sdk_dynamodb::error::ProvideErrorMetadata::code(error) == Some("ConditionalCheckFailedException")
+    error.code() == Some("ConditionalCheckFailedException")
 }
 
 fn superseded_or<E, R>(project: &str, action: String, error: &SdkError<E, R>) -> StoreError
 where
-    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
     if is_condition(error) {

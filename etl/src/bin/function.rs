@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     // The clients are made by the first event, not by the start: a function that is ready answers sooner.
     let aws = OnceCell::new();
     let handler = service_fn(|_: LambdaEvent<Value>| async {
-        let aws = aws.get_or_try_init(Aws::from_environment).await?;
+        let aws = aws.get_or_try_init(async || Aws::from_lambda(|variable| std::env::var(variable).ok())).await?;
         ingest(&settings, aws).await
     });
     match lambda_runtime::run(handler).await {

@@ -59,8 +59,8 @@ impl Bed {
     }
 
     /// An ingest that is to be made into this table. Without further words it accepts a dump of any size.
-    pub(crate) fn ingest(&self, source: &str) -> Run<'_> {
-        Run {
+    pub(crate) fn ingest(&self, source: &str) -> Attempt<'_> {
+        Attempt {
             bed: self,
             source: source.to_owned(),
             through: None,
@@ -80,7 +80,7 @@ impl Bed {
     }
 
     /// The body of every list that is served, each of them whole and what its pointer says.
-    pub(crate) async fn served(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) async fn served(&self) -> BTreeMap<String, String> {
         let table = self.table();
         let mut bodies = BTreeMap::new();
         for (pk, sk) in items(&self.client, &self.name).await.into_keys() {
@@ -90,7 +90,7 @@ impl Bed {
             let body = jobs::unpack(&packed).expect("gzip");
             assert_eq!(jobs::etag(&body), current.etag, "{project}");
             assert_eq!((body.len(), packed.len()), (current.body_bytes, current.packed_bytes), "{project}");
-            bodies.insert(project.to_owned(), body);
+            bodies.insert(project.to_owned(), String::from_utf8(body).expect("UTF-8"));
         }
         bodies
     }
@@ -120,7 +120,7 @@ impl Bed {
 }
 
 /// An ingest that is about to be made.
-pub(crate) struct Run<'b> {
+pub(crate) struct Attempt<'b> {
     bed: &'b Bed,
     source: String,
     through: Option<String>,
@@ -134,7 +134,7 @@ pub(crate) struct Run<'b> {
     pub(crate) clock: fn() -> DateTime<Utc>,
 }
 
-impl Run<'_> {
+impl Attempt<'_> {
     /// Reaches the table at this endpoint.
     pub(crate) fn through(mut self, endpoint: &str) -> Self {
         self.through = Some(endpoint.to_owned());
@@ -232,13 +232,13 @@ pub(crate) fn without(document: &[u8], mut stays: impl FnMut(&str, &serde_json::
 }
 
 /// The lists that a dump makes, as `catalog` makes them.
-pub(crate) fn lists(document: &[u8]) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn lists(document: &[u8]) -> BTreeMap<String, String> {
     let dump = catalog::allthethings::read(document, u64::MAX, &mut |_| ()).expect("a good dump");
     let (projects, _) = dump.projects();
     let body = |(&project, jobs): (&&str, &Vec<jobs::Job<'_>>)| {
         let mut body = Vec::new();
         jobs::write_body(project, jobs, &mut body, |_| ());
-        (project.to_owned(), body)
+        (project.to_owned(), String::from_utf8(body).expect("UTF-8"))
     };
     projects.iter().map(body).collect()
 }

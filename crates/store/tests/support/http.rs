@@ -24,9 +24,9 @@ impl Message {
     }
 
     /// The same with a header more, which replaces those of that name.
-    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        self.headers.push((name.to_owned(), value.to_string()));
+        self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 

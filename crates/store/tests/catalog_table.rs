@@ -1,0 +1,494 @@
+//! The catalog table, beside the emulator.
+
+mod support;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use catalog::jobs::{self, MAX_PART, PackedList};
+use chrono::{DateTime, TimeDelta, Utc};
+use store::{CatalogTable, Current, Outcome, Provenance, Report, StoreError, Usage};
+use support::proxy::{Plan, Proxy};
+use support::{at, client, endpoint, items, new_table, noise, number, set};
+
+/// A table of its own, and the name of it.
+async fn new_catalog() -> (CatalogTable, Client, String) {
+    let client = client(&endpoint()).await;
+    let name = new_table(&client).await;
+    (CatalogTable::new(client.clone(), &name), client, name)
+}
+
+fn morning() -> DateTime<Utc> {
+    at("2026-11-23T06:00:00Z")
+}
+
+fn provenance(updated_at: DateTime<Utc>) -> Provenance {
+    Provenance {
+        source: "https://example.org/allthethings.json".to_owned(),
+        source_etag: Some("\"1\"".to_owned()),
+        updated_at,
+    }
+}
+
+/// A list in so many parts. (What it says does not matter to the table.)
+fn list_of_parts(parts: usize, seed: u64) -> PackedList {
+    let list = PackedList::new(&noise(MAX_PART * parts - MAX_PART / 2, seed), 7);
+    assert_eq!(list.parts().len(), parts);
+    list
+}
+
+/// The body that is served, which must be the one that its pointer names.
+async fn served(table: &CatalogTable, project: &str) -> Vec<u8> {
+    let current = table.current(project).await.expect("a good pointer").expect("a pointer");
+    let body = jobs::unpack(&table.list(project, &current).await.expect("all parts")).expect("gzip");
+    assert_eq!(jobs::etag(&body), current.etag);
+    body
+}
+
+fn service(error: &StoreError) -> (&str, &str) {
+    match error {
+        StoreError::Service { action, reason } | StoreError::Unreachable { action, reason } => (action, reason),
+        other => panic!("{other}"),
+    }
+}
+
+// Publishing.
+
+#[tokio::test]
+async fn a_list_of_one_part_or_several_is_read_back_as_it_was_published() {
+    let (table, ..) = new_catalog().await;
+    for (project, parts) in [("try", 1), ("autoland", 2), ("mozilla-central", 5)] {
+        let list = list_of_parts(parts, 1);
+
+        let published = table.publish(project, &list, None, &provenance(morning())).await.unwrap();
+
+        assert_eq!(published, table.current(project).await.unwrap().unwrap());
+        let expected = Current {
+            generation: 1,
+            etag: list.etag.clone(),
+            jobs: 7,
+            parts,
+            body_bytes: list.body_bytes,
+            packed_bytes: list.gzip.len(),
+            provenance: provenance(morning()),
+        };
+        assert_eq!(published, expected);
+        assert_eq!(table.list(project, &published).await.unwrap(), list.gzip);
+    }
+}
+
+#[tokio::test]
+async fn no_part_is_greater_than_an_item_may_be() {
+    let (table, client, name) = new_catalog().await;
+    table.publish("try", &list_of_parts(3, 1), None, &provenance(morning())).await.unwrap();
+
+    let items = items(&client, &name).await;
+    let parts: Vec<_> = items.iter().filter(|((_, sk), _)| sk.starts_with("list#")).collect();
+    assert_eq!(parts.len(), 3);
+    assert!(parts.iter().all(|(_, part)| part["data"].as_b().unwrap().as_ref().len() <= MAX_PART));
+}
+
+#[tokio::test]
+async fn pointers_and_names_are_those_of_the_published_projects() {
+    let (table, ..) = new_catalog().await;
+    assert_eq!(table.current("try").await.unwrap(), None);
+    assert!(table.projects().await.unwrap().is_empty());
+    // More than one read of pointers takes.
+    let names: Vec<String> = (0..130).map(|number| format!("twig-{number}")).collect();
+    for name in &names {
+        let list = PackedList::new(name.as_bytes(), 1);
+        table.publish(name, &list, None, &provenance(morning())).await.unwrap();
+    }
+
+    let wanted = names.iter().map(String::as_str).chain(["nowhere"]);
+    let pointers = table.pointers(wanted).await.unwrap();
+
+    assert_eq!(pointers.len(), 130);
+    for (name, pointer) in pointers {
+        assert_eq!(pointer.unwrap().etag, jobs::etag(name.as_bytes()));
+    }
+    assert_eq!(table.projects().await.unwrap(), names.into_iter().collect());
+}
+
+#[tokio::test]
+async fn of_two_publishers_that_saw_the_same_pointer_exactly_one_wins() {
+    let (table, ..) = new_catalog().await;
+    let mut previous = None;
+    for round in 0..8 {
+        let (one, other) = (list_of_parts(1, 2 * round), list_of_parts(2, 2 * round + 1));
+        let provenance = provenance(morning());
+
+        let (first, second) = tokio::join!(
+            table.publish("try", &one, previous.as_ref(), &provenance),
+            table.publish("try", &other, previous.as_ref(), &provenance),
+        );
+
+        let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
+        let (won, lost) = (won.unwrap(), lost.unwrap_err());
+        assert!(matches!(&lost, StoreError::Superseded { project } if project == "try"), "{lost}");
+        assert_eq!(table.current("try").await.unwrap().as_ref(), Some(&won));
+        served(&table, "try").await;
+        assert_eq!(won.generation, round + 1);
+        previous = Some(won);
+    }
+}
+
+#[tokio::test]
+async fn a_publisher_behind_the_times_changes_nothing_that_is_served() {
+    let (table, ..) = new_catalog().await;
+    let (first, second, late) = (list_of_parts(1, 1), list_of_parts(1, 2), list_of_parts(1, 3));
+    let old = table.publish("try", &first, None, &provenance(morning())).await.unwrap();
+    let new = table.publish("try", &second, Some(&old), &provenance(morning())).await.unwrap();
+
+    for previous in [None, Some(&old)] {
+        let lost = table.publish("try", &late, previous, &provenance(morning())).await.unwrap_err();
+        assert_eq!(lost.to_string(), "try was published by another ingest meanwhile; this one stops");
+        let lost = table.remove("try", &old, morning()).await.unwrap_err();
+        assert!(matches!(lost, StoreError::Superseded { .. }));
+    }
+
+    assert_eq!(table.current("try").await.unwrap(), Some(new.clone()));
+    assert_eq!(table.list("try", &new).await.unwrap(), second.gzip);
+}
+
+#[tokio::test]
+async fn a_removed_project_is_gone_and_can_come_back() {
+    let (table, client, name) = new_catalog().await;
+    let list = list_of_parts(2, 1);
+    let current = table.publish("ash", &list, None, &provenance(morning())).await.unwrap();
+    let later = morning() + TimeDelta::hours(2);
+
+    table.remove("ash", &current, later).await.unwrap();
+
+    assert_eq!(table.current("ash").await.unwrap(), None);
+    assert!(table.projects().await.unwrap().is_empty());
+    // Who still holds the pointer can read the list for a day.
+    assert_eq!(table.list("ash", &current).await.unwrap(), list.gzip);
+    let parts = items(&client, &name).await;
+    let expiries: Vec<_> = parts.values().filter_map(|item| number(item, "expires_at")).collect();
+    assert_eq!(expiries, [(later + TimeDelta::days(1)).timestamp(); 2]);
+
+    let back = table.publish("ash", &list, None, &provenance(later)).await.unwrap();
+    assert_eq!(table.list("ash", &back).await.unwrap(), list.gzip);
+    assert!(items(&client, &name).await.values().all(|item| number(item, "expires_at").is_none()));
+}
+
+// Expiry.
+
+/// When the parts of each of these lists expire.
+async fn expiries(client: &Client, table: &str, list: &PackedList) -> Vec<Option<i64>> {
+    let start = format!("list#{}#", list.etag);
+    let items = items(client, table).await;
+    items.iter().filter(|((_, sk), _)| sk.starts_with(&start)).map(|(_, item)| number(item, "expires_at")).collect()
+}
+
+#[tokio::test]
+async fn a_replaced_list_expires_a_day_later_and_the_kept_one_never() {
+    let (table, client, name) = new_catalog().await;
+    let (old, new) = (list_of_parts(2, 1), list_of_parts(2, 2));
+    let previous = table.publish("try", &old, None, &provenance(morning())).await.unwrap();
+    let later = morning() + TimeDelta::hours(24);
+
+    let current = table.publish("try", &new, Some(&previous), &provenance(later)).await.unwrap();
+
+    let then = Some((later + TimeDelta::days(1)).timestamp());
+    assert_eq!(expiries(&client, &name, &old).await, [then, then]);
+    assert_eq!(expiries(&client, &name, &new).await, [None, None]);
+    assert_eq!(table.list("try", &previous).await.unwrap(), old.gzip);
+
+    // When the old list comes back it is current again, and the time of the other's end is not moved again.
+    let back = later + TimeDelta::hours(2);
+    let again = table.publish("try", &old, Some(&current), &provenance(back)).await.unwrap();
+    let after = back + TimeDelta::hours(2);
+    table.publish("try", &old, Some(&again), &provenance(after)).await.unwrap();
+    assert_eq!(expiries(&client, &name, &old).await, [None, None]);
+    assert_eq!(expiries(&client, &name, &new).await, [Some((back + TimeDelta::days(1)).timestamp()); 2]);
+}
+
+#[tokio::test]
+async fn parts_that_another_ingest_wrote_within_the_hour_stay() {
+    let (table, client, name) = new_catalog().await;
+    let (first, second, third) = (list_of_parts(1, 1), list_of_parts(1, 2), list_of_parts(1, 3));
+    let one = table.publish("try", &first, None, &provenance(morning())).await.unwrap();
+
+    let soon = morning() + TimeDelta::minutes(59);
+    let two = table.publish("try", &second, Some(&one), &provenance(soon)).await.unwrap();
+    assert_eq!(expiries(&client, &name, &first).await, [None]);
+
+    // The next change finds them.
+    let later = morning() + TimeDelta::hours(24);
+    table.publish("try", &third, Some(&two), &provenance(later)).await.unwrap();
+    let then = Some((later + TimeDelta::days(1)).timestamp());
+    assert_eq!(expiries(&client, &name, &first).await, [then]);
+    assert_eq!(expiries(&client, &name, &second).await, [then]);
+    assert_eq!(expiries(&client, &name, &third).await, [None]);
+}
+
+#[tokio::test]
+async fn one_projects_publication_leaves_the_others_alone() {
+    let (table, client, name) = new_catalog().await;
+    let (list, other) = (list_of_parts(1, 1), list_of_parts(1, 2));
+    let provenance = provenance(morning());
+    let old = table.publish("try", &list, None, &provenance).await.unwrap();
+    table.publish("try-comm", &list, None, &provenance).await.unwrap();
+    let of_other = |items: std::collections::BTreeMap<(String, String), support::Item>| {
+        items.into_iter().filter(|((pk, _), _)| pk == "project#try-comm").collect::<Vec<_>>()
+    };
+    let before = of_other(items(&client, &name).await);
+    let later = Provenance { updated_at: morning() + TimeDelta::days(1), ..provenance };
+
+    table.publish("try", &other, Some(&old), &later).await.unwrap();
+
+    assert_eq!(of_other(items(&client, &name).await), before);
+}
+
+// Reports.
+
+#[tokio::test]
+async fn reports_come_newest_first_and_as_many_as_are_asked_for() {
+    let (table, client, name) = new_catalog().await;
+    assert_eq!(table.reports(10).await.unwrap(), []);
+    let mut reports = Vec::new();
+    for (minute, outcome) in [Outcome::Published, Outcome::Unchanged, Outcome::Refused].into_iter().enumerate() {
+        let started_at = morning() + TimeDelta::minutes(i64::try_from(minute).unwrap());
+        let report = Report { outcome, ..Report::new(started_at, "-") };
+        table.put_report(&report).await.unwrap();
+        reports.insert(0, report);
+    }
+
+    assert_eq!(table.reports(10).await.unwrap(), reports);
+    assert_eq!(table.reports(2).await.unwrap(), reports[..2]);
+    let expiries: Vec<_> = items(&client, &name).await.values().filter_map(|item| number(item, "expires_at")).collect();
+    assert_eq!(expiries.first(), Some(&(morning() + TimeDelta::days(90)).timestamp()));
+    assert_eq!(expiries.len(), 3);
+}
+
+// What is not as it should be.
+
+#[tokio::test]
+async fn a_damaged_item_is_named() {
+    let key = |sk: &str| ("project#try".to_owned(), sk.to_owned());
+    let list = list_of_parts(2, 1);
+    let part = format!("list#{}#001", list.etag);
+    let wrong = |value: &str| Some(AttributeValue::S(value.to_owned()));
+    for ((pk, sk), attribute, value, said) in [
+        (key("current"), "generation", None, "project#try current is damaged: it has no number generation"),
+        (key("current"), "parts", wrong("2"), "project#try current is damaged: it has no number parts"),
+        (key("current"), "etag", None, "project#try current is damaged: it has no string etag"),
+        (key("current"), "updated_at", wrong("today"), "project#try current is damaged: updated_at is no time"),
+        (key(&part), "data", None, "#001 is damaged: it has no data"),
+    ] {
+        let (table, client, name) = new_catalog().await;
+        let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+        set(&client, &name, (&pk, &sk), attribute, value).await;
+
+        let error = if sk == "current" {
+            let pointer = table.pointers(["try"]).await.unwrap().remove("try").unwrap();
+            let error = table.current("try").await.unwrap_err();
+            assert_eq!(pointer.unwrap_err().to_string(), error.to_string());
+            error
+        } else {
+            table.list("try", &current).await.unwrap_err()
+        };
+
+        assert!(matches!(error, StoreError::Damaged { .. }));
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().ends_with("an ingest with --force writes it anew"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_part_is_told_with_how_many_are_there() {
+    let (table, client, name) = new_catalog().await;
+    let list = list_of_parts(3, 1);
+    let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+    support::delete(&client, &name, ("project#try", &format!("list#{}#001", list.etag))).await;
+
+    let error = table.list("try", &current).await.unwrap_err().to_string();
+
+    let said = format!("project#try list#{} is damaged: 2 of its 3 parts are there", list.etag);
+    assert!(error.contains(&said), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_report_is_named() {
+    let (table, client, name) = new_catalog().await;
+    table.put_report(&Report::new(morning(), "-")).await.unwrap();
+    let text = Some(AttributeValue::S("{\"outcome\": 1}".to_owned()));
+    set(&client, &name, ("ingest", "2026-11-23T06:00:00.000000Z"), "report", text).await;
+
+    let error = table.reports(1).await.unwrap_err();
+
+    assert!(
+        matches!(&error, StoreError::Damaged { key, .. } if key == "ingest 2026-11-23T06:00:00.000000Z"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_table_is_told_by_whatever_needs_it() {
+    let table = CatalogTable::new(client(&endpoint()).await, support::unique("no-table"));
+    let list = list_of_parts(1, 1);
+    for (error, doing) in [
+        (table.current("try").await.unwrap_err(), "reading the pointer of try"),
+        (table.projects().await.unwrap_err(), "reading the names of the projects"),
+        (table.pointers(["try"]).await.unwrap_err(), "reading the pointers of the projects"),
+        (table.reports(1).await.unwrap_err(), "reading the reports of past ingests"),
+        (table.put_report(&Report::new(morning(), "-")).await.unwrap_err(), "writing the report of the ingest"),
+        (table.publish("try", &list, None, &provenance(morning())).await.unwrap_err(), "writing the name of try"),
+    ] {
+        let said = error.to_string();
+        assert!(said.starts_with(doing) && said.contains("ResourceNotFoundException"), "{said}");
+        assert!(said.contains("no-table-"), "the table is named: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_told() {
+    let table = CatalogTable::new(client(&support::http::nobody()).await, "catalog");
+
+    let error = table.current("try").await.unwrap_err();
+
+    let (doing, reason) = service(&error);
+    assert_eq!(doing, "reading the pointer of try");
+    assert!(reason.to_lowercase().contains("connection refused"), "{reason}");
+}
+
+// What is asked of the table.
+
+#[tokio::test]
+async fn what_is_asked_of_the_table_is_counted() {
+    let (table, ..) = new_catalog().await;
+    assert_eq!(table.usage(), Usage::default());
+    let list = list_of_parts(2, 1);
+
+    let first = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+    let published = table.usage();
+    // Two parts, the name and the pointer.
+    assert_eq!((published.items_written, published.bytes_written), (4, list.gzip.len() as u64));
+    // A write unit a kilobyte.
+    #[allow(clippy::cast_precision_loss)]
+    let least = list.gzip.len() as f64 / 1024.0;
+    assert!(published.write_units > least, "{published:?}");
+
+    table.current("try").await.unwrap();
+    let read = table.usage();
+    assert!(read.read_units > published.read_units, "{read:?}");
+    assert_eq!((read.items_written, read.bytes_written), (4, published.bytes_written));
+
+    table.put_report(&Report::new(morning(), "-")).await.unwrap();
+    assert_eq!(table.usage().items_written, 4);
+    assert!(table.usage().write_units > published.write_units);
+
+    let later = morning() + TimeDelta::days(1);
+    let other = list_of_parts(1, 2);
+    table.publish("try", &other, Some(&first), &provenance(later)).await.unwrap();
+    // A part and the pointer, and the ends of the two old parts.
+    assert_eq!(table.usage().items_written, 8);
+    assert_eq!(table.usage().bytes_written, published.bytes_written + other.gzip.len() as u64);
+}
+
+// A store that does not keep up.
+
+/// A proxy before a table of its own, and the table on either side of it.
+async fn behind(plan: impl FnMut(&str, usize) -> Plan + Send + 'static) -> (Proxy, CatalogTable, CatalogTable) {
+    let (table, _, name) = new_catalog().await;
+    let proxy = Proxy::start(plan);
+    let through = CatalogTable::new(client(&proxy.endpoint).await, name);
+    (proxy, through, table)
+}
+
+fn count(proxy: &Proxy, operation: &str) -> usize {
+    proxy.seen().iter().filter(|seen| *seen == operation).count()
+}
+
+#[tokio::test]
+async fn parts_that_the_store_did_not_process_are_sent_again() {
+    // Half of each of the first batches: 30 parts are 25 and 5, and then what is left of them.
+    let mut batches = 0;
+    let (proxy, through, table) = behind(move |operation, entries| {
+        batches += usize::from(operation == "BatchWriteItem");
+        if operation == "BatchWriteItem" && batches <= 4 { Plan::Leave(entries.div_ceil(2)) } else { Plan::Pass }
+    })
+    .await;
+    let mut list = list_of_parts(1, 1);
+    list.gzip = noise(MAX_PART * 30, 1);
+
+    let current = through.publish("try", &list, None, &provenance(morning())).await.unwrap();
+
+    assert!(count(&proxy, "BatchWriteItem") > 4, "{:?}", proxy.seen());
+    assert_eq!(table.list("try", &current).await.unwrap(), list.gzip);
+    // Each part counts once, however often it was sent.
+    assert_eq!(through.usage().items_written, 32);
+}
+
+#[tokio::test]
+async fn keys_that_the_store_did_not_process_are_asked_for_again() {
+    let mut batches = 0;
+    let (proxy, through, table) = behind(move |operation, entries| {
+        batches += usize::from(operation == "BatchGetItem");
+        match batches {
+            1 => Plan::Leave(entries),
+            2 | 3 if operation == "BatchGetItem" => Plan::Leave(entries.div_ceil(2)),
+            _ => Plan::Pass,
+        }
+    })
+    .await;
+    let list = list_of_parts(7, 1);
+    let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+
+    assert_eq!(through.list("try", &current).await.unwrap(), list.gzip);
+
+    assert_eq!(count(&proxy, "BatchGetItem"), 4);
+}
+
+#[tokio::test]
+async fn a_store_that_never_processes_anything_is_given_up_with_a_clear_error() {
+    let never = |operation: &str, entries| {
+        if operation.starts_with("Batch") { Plan::Leave(entries) } else { Plan::Pass }
+    };
+    let ((writing, through, table), (reading, through_too, other)) = tokio::join!(behind(never), behind(never));
+    let (list, provenance) = (list_of_parts(2, 1), provenance(morning()));
+    let current = other.publish("try", &list, None, &provenance).await.unwrap();
+
+    let (written, read) =
+        tokio::join!(through.publish("try", &list, None, &provenance), through_too.list("try", &current));
+
+    let reason = "the store left items unprocessed 9 times in a row";
+    assert_eq!(service(&written.unwrap_err()), ("writing the list of try", reason));
+    assert_eq!(service(&read.unwrap_err()), ("reading the list of try", reason));
+    assert_eq!((count(&writing, "BatchWriteItem"), count(&reading, "BatchGetItem")), (9, 9));
+    assert_eq!(table.current("try").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn throttled_requests_are_made_again_and_others_that_fail_are_not() {
+    let mut requests = 0;
+    let (proxy, through, table) = behind(move |_, _| {
+        requests += 1;
+        match requests {
+            1..=5 => Plan::Refuse("ProvisionedThroughputExceededException"),
+            6 => Plan::Refuse("ThrottlingException"),
+            7 => Plan::Pass,
+            _ => Plan::Refuse("AccessDeniedException"),
+        }
+    })
+    .await;
+
+    assert!(through.projects().await.unwrap().is_empty());
+    assert_eq!(proxy.seen().len(), 7);
+
+    let error = through.current("try").await.unwrap_err();
+    assert_eq!(service(&error), ("reading the pointer of try", "AccessDeniedException: by the proxy"));
+    assert_eq!(proxy.seen().len(), 8);
+    assert_eq!(table.current("try").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_store_that_throttles_without_end_is_given_up() {
+    let (proxy, through, _) = behind(|_, _| Plan::Refuse("ProvisionedThroughputExceededException")).await;
+
+    let error = through.projects().await.unwrap_err();
+
+    assert_eq!(service(&error).1, "ProvisionedThroughputExceededException: by the proxy");
+    assert_eq!(proxy.seen().len(), 8);
+}

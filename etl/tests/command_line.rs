@@ -1,0 +1,325 @@
+//! The command line as a person or a scheduler uses it: its output, its messages and its exit codes.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use support::http::Message;
+use support::{Bed, Site, dump, file, gzip, lists, path, sample};
+
+/// The program, with nothing configured but the emulator.
+fn etl(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_etl"));
+    // The width of the help does not depend on the terminal of who runs the tests.
+    command.args(arguments).stdin(Stdio::null()).env_remove("COLUMNS");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RUNNABLE_JOBS_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program with this on its standard input.
+fn fed(input: &[u8], arguments: &[&str]) -> Output {
+    let mut child =
+        etl(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::thread::scope(|scope| {
+        // Who stops reading closes the pipe: that is no error here.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().expect("it ends")
+    })
+}
+
+fn run(arguments: &[&str]) -> Output {
+    etl(arguments).output().expect("it starts")
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).expect("UTF-8")
+}
+
+/// What it printed, having ended well.
+fn well(output: &Output) -> &str {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    stdout(output)
+}
+
+/// The last line of what it said, having ended with this code.
+fn badly(output: &Output, code: i32) -> &str {
+    assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
+    let said = stderr(output).lines().last().expect("an error says something");
+    assert!(!stderr(output).contains("panicked"), "{}", stderr(output));
+    said
+}
+
+// Without a store.
+
+#[test]
+fn its_help_tells_what_it_can_do_and_what_its_exit_codes_mean() {
+    let help = run(&["--help"]);
+    insta::assert_snapshot!(well(&help));
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    for command in ["ingest", "catalog", "classify", "diff", "runs", "show", "sample"] {
+        let help = run(&[command, "--help"]);
+        assert!(well(&help).contains("Example"), "{command}");
+        assert!(well(&help).contains(&format!("etl {command} ")) || command == "classify", "{command}");
+    }
+}
+
+#[test]
+fn each_name_is_classified_to_a_line_of_json() {
+    let names = "Windows 7 32-bit try pgo talos svgr\r\n\nno such builder";
+
+    let output = fed(names.as_bytes(), &["classify"]);
+
+    insta::assert_snapshot!(well(&output));
+    assert!(well(&output).lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_told_with_its_line() {
+    let output = fed(b"Linux try build\n\xff\xfe\n", &["classify"]);
+    assert_eq!(badly(&output, 2), "etl: standard input, line 2: a builder name in UTF-8 is expected");
+}
+
+#[test]
+fn a_sample_becomes_a_folder_of_the_lists_that_http_serves() {
+    let made = run(&["sample", "--builders", "2000", "--seed", "3"]);
+    let document = well(&made).as_bytes();
+    assert_eq!(document, sample(2000, 3));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new/lists");
+
+    for input in [document.to_vec(), gzip(document)] {
+        let output = fed(&input, &["catalog", "--source", "-", "--out", out.to_str().unwrap(), "--json"]);
+
+        let report: Value = serde_json::from_str(well(&output)).unwrap();
+        assert_eq!((&report["builders"], &report["outcome"]), (&2000.into(), &"checked".into()));
+        let expected = lists(document);
+        let written = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut written: Vec<String> = written.collect();
+        written.sort();
+        assert_eq!(written, expected.keys().map(|project| format!("{project}.json")).collect::<Vec<_>>());
+        for (project, body) in expected {
+            assert_eq!(std::fs::read_to_string(out.join(format!("{project}.json"))).unwrap(), body, "{project}");
+        }
+    }
+}
+
+#[test]
+fn what_changed_between_two_dumps_is_told_as_a_table_or_as_json() {
+    let old = file(&dump(&[("try", 0..5), ("ash", 0..2), ("same", 0..3)]));
+    let new = file(&dump(&[("try", 1..7), ("oak", 0..1), ("same", 0..3)]));
+
+    let table = run(&["diff", path(&old), path(&new)]);
+    insta::assert_snapshot!("diff", well(&table));
+    let names = run(&["diff", path(&old), path(&new), "--names"]);
+    insta::assert_snapshot!("diff_names", well(&names));
+    let json = run(&["diff", path(&old), path(&new), "--json"]);
+    insta::assert_json_snapshot!("diff_json", serde_json::from_str::<Value>(well(&json)).unwrap());
+    let same = run(&["diff", path(&old), path(&old)]);
+    assert_eq!(well(&same), "3 projects are the same\n");
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
+    let source = ["ingest", "--source", "-"];
+    let said = |arguments: &[&str]| badly(&run(arguments), 2).to_owned();
+    assert_eq!(
+        said(&source),
+        "etl: --table or RUNNABLE_JOBS_CATALOG_TABLE is not set: the name of the catalog table is expected"
+    );
+    for needs_a_table in [["runs", "--last=1"], ["show", "try"]] {
+        assert!(said(&needs_a_table).starts_with("etl: --table or RUNNABLE_JOBS_CATALOG_TABLE is not set: "));
+    }
+    assert!(said(&["ingest", "--table", "t"]).starts_with("etl: --source or RUNNABLE_JOBS_SOURCE is not set: "));
+
+    let told = |arguments: &[&str]| {
+        let output = run(arguments);
+        badly(&output, 2);
+        stderr(&output).to_owned()
+    };
+    for (flag, value, expected) in [
+        ("--schedule", "daily", "six fields are expected"),
+        ("--max-drop-percent", "101", "a whole number from 0 to 100 is expected"),
+        ("--min-builders", "many", "a whole number of at least 0 is expected"),
+        ("--source", "ftp://host/a", "http, https, s3, a file or '-' can"),
+    ] {
+        let text = told(&["ingest", flag, value]);
+        assert!(text.contains(flag) && text.contains(value) && text.contains(expected), "{text}");
+    }
+    let by_variable = etl(&["runs", "--table", "t"]).env("RUNNABLE_JOBS_SCHEDULE", "daily").output().unwrap();
+    badly(&by_variable, 2);
+    assert!(stderr(&by_variable).contains("six fields are expected"), "{}", stderr(&by_variable));
+}
+
+#[test]
+fn a_source_that_cannot_be_used_is_told_by_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("lists");
+    let catalog = |source: &str| run(&["catalog", "--source", source, "--out", out.to_str().unwrap()]);
+
+    assert_eq!(badly(&catalog("/nowhere"), 4), "etl: /nowhere: No such file or directory (os error 2)");
+    let html = file(b"<!DOCTYPE html>");
+    assert_eq!(badly(&catalog(path(&html)), 3), "etl: this is no JSON: it starts with '<'");
+    let gone = Site::new(Message::answer("404 Not Found", ""));
+    assert_eq!(badly(&catalog(&gone.address), 4), format!("etl: {}: the server answered 404 Not Found", gone.address));
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_without_a_word() {
+    let mut child = etl(&["sample", "--builders", "20000"]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+
+    let output = child.wait_with_output().unwrap();
+
+    assert_eq!((line.as_str(), well(&output), stderr(&output)), ("{\n", "", ""));
+}
+
+// With a store.
+
+#[tokio::test]
+async fn an_ingest_can_be_followed_from_the_report_to_the_list() {
+    let bed = Bed::new().await;
+    let document = dump(&[("try", 0..12), ("ash", 0..3)]);
+    let source = file(&document);
+    let with_table =
+        |arguments: &[&str]| etl(arguments).env("RUNNABLE_JOBS_CATALOG_TABLE", &bed.name).output().unwrap();
+
+    let none = with_table(&["runs"]);
+    assert_eq!(well(&none), "no ingest has been made\n");
+
+    let ingest = ["ingest", "--source", path(&source), "--min-builders", "1", "--json"];
+    let first: Value = serde_json::from_str(well(&with_table(&ingest))).unwrap();
+    assert_eq!((&first["outcome"], &first["jobs"]), (&"published".into(), &15.into()));
+    let second: Value = serde_json::from_str(well(&with_table(&ingest))).unwrap();
+    assert_eq!(second["outcome"], "unchanged");
+
+    let runs = with_table(&["runs", "--json", "--schedule", "0 6 * * ? *"]);
+    let runs: Value = serde_json::from_str(well(&runs)).unwrap();
+    assert_eq!(runs["ingests"], serde_json::json!([second, first]));
+    assert_eq!(runs["schedule"]["missed"], 0);
+    let runs = with_table(&["runs"]);
+    let rows: Vec<&str> = well(&runs).lines().collect();
+    assert!(rows.len() == 3 && rows[0].starts_with("started") && rows[1].contains(" unchanged "), "{rows:?}");
+    let last = with_table(&["runs", "--last", "1"]);
+    assert!(well(&last).contains(" unchanged from "), "{}", well(&last));
+
+    // Byte for byte the body that is stored.
+    let stored = with_table(&["show", "try", "--json"]);
+    assert_eq!(well(&stored), bed.served().await["try"]);
+    let shown = with_table(&["show", "ash"]);
+    insta::assert_snapshot!("show", well(&shown));
+    for (filter, value, jobs) in [
+        ("--name", "MOCHITEST-1", 3),
+        ("--name", "reftest", 0),
+        ("--platform", "linux64", 12),
+        ("--platform", "linux", 0),
+        ("--group", "M", 12),
+        ("--group", "Mochitest", 12),
+        ("--group", "R", 0),
+    ] {
+        let table = with_table(&["show", "try", filter, value]);
+        assert!(well(&table).ends_with(&format!("\n{jobs} jobs\n")), "{filter} {value}: {}", well(&table));
+        let json = with_table(&["show", "try", filter, value, "--json"]);
+        let json: Value = serde_json::from_str(well(&json)).unwrap();
+        assert_eq!(json["meta"], serde_json::json!({"repository": "try", "offset": 0, "count": jobs}));
+        assert_eq!(json["results"].as_array().unwrap().len(), jobs);
+    }
+    let unknown = with_table(&["show", "oak"]);
+    assert_eq!(badly(&unknown, 2), "etl: the catalog has no project 'oak'; it has ash, try");
+}
+
+#[tokio::test]
+async fn a_refused_ingest_says_why_and_that_the_catalog_stays() {
+    let bed = Bed::new().await;
+    let few = file(&dump(&[("try", 0..5)]));
+
+    let output = run(&["ingest", "--source", path(&few), "--table", &bed.name]);
+
+    assert_eq!(badly(&output, 3), "etl: the catalog stays as it was");
+    let said = "refused: the source holds 5 builders, fewer than the configured 1000\n  the old catalog stays";
+    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    let cut = file(b"{\"builders\": {\"Linux");
+    let output = run(&["ingest", "--source", path(&cut), "--table", &bed.name]);
+    assert_eq!(badly(&output, 3), "etl: the catalog stays as it was");
+    assert!(stdout(&output).contains("(byte "), "{}", stdout(&output));
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_reached_is_exit_code_4() {
+    let bed = Bed::new().await;
+    let output = run(&["ingest", "--source", "s3://no-such-bucket/a.json", "--table", &bed.name]);
+    assert!(badly(&output, 4).starts_with("etl: s3://no-such-bucket/a.json: NoSuchBucket"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_store_that_cannot_be_reached_is_exit_code_5() {
+    let source = file(&dump(&[("try", 0..5)]));
+    for arguments in [
+        vec!["ingest", "--source", path(&source), "--table", "catalog"],
+        vec!["runs", "--table", "catalog"],
+        vec!["show", "try", "--table", "catalog"],
+    ] {
+        let output = etl(&arguments).env("AWS_ENDPOINT_URL", support::http::nobody()).output().unwrap();
+        let said = badly(&output, 5);
+        assert!(said.contains("reading the ") && said.contains("the store cannot be reached"), "{said}");
+    }
+}
+
+#[test]
+fn a_table_that_is_not_there_is_named() {
+    let output = run(&["runs", "--table", "no-such-table"]);
+    assert!(badly(&output, 5).contains("no-such-table"), "{}", stderr(&output));
+}
+
+/// Another ingest publishes the project after this one has read its pointer and before it moves it.
+#[tokio::test]
+async fn an_ingest_that_another_overtook_is_exit_code_6() {
+    let bed = Bed::new().await;
+    let refuse = support::proxy::Plan::Refuse("ConditionalCheckFailedException");
+    let mut puts = 0;
+    let overtaking = support::proxy::Proxy::start(move |operation, _| {
+        puts += usize::from(operation == "PutItem");
+        // The first is of the report; the second moves the pointer.
+        if operation == "PutItem" && puts == 2 { refuse } else { support::proxy::Plan::Pass }
+    });
+    let source = file(&dump(&[("try", 0..5)]));
+
+    let ingest = ["ingest", "--source", path(&source), "--table", &bed.name, "--min-builders", "1"];
+    let output = etl(&ingest).env("AWS_ENDPOINT_URL", &overtaking.endpoint).output().unwrap();
+
+    assert_eq!(badly(&output, 6), "etl: try was published by another ingest meanwhile; this one stops");
+    assert_eq!(bed.last_report().await.outcome, store::Outcome::Superseded);
+}
+
+#[tokio::test]
+async fn a_list_can_be_cut_by_its_reader() {
+    let bed = Bed::new().await;
+    let source = file(&dump(&[("try", 0..3000)]));
+    bed.ingest(path(&source)).made_well().await;
+
+    for json in [&["show", "try", "--json"][..], &["show", "try"]] {
+        let mut show = etl(json);
+        show.env("RUNNABLE_JOBS_CATALOG_TABLE", &bed.name).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = show.spawn().unwrap();
+        let mut start = [0; 7];
+        child.stdout.take().unwrap().read_exact(&mut start).unwrap();
+
+        let output = child.wait_with_output().unwrap();
+
+        assert_eq!((well(&output), stderr(&output)), ("", ""));
+    }
+}
