@@ -233,7 +233,7 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
     }
     let same = differences.values().filter(|found| found.is_empty()).count();
     let text = if rows.len() == 1 { String::new() } else { print::table(&rows) };
-    print_text(&format!("{text}{same} projects are the same\n"))
+    print_text(&format!("{text}unchanged projects: {same}\n"))
 }
 
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {

@@ -127,7 +127,7 @@ fn what_changed_between_two_dumps_is_told_as_a_table_or_as_json() {
     let json = run(&["diff", path(&old), path(&new), "--json"]);
     insta::assert_json_snapshot!("diff_json", serde_json::from_str::<Value>(well(&json)).unwrap());
     let same = run(&["diff", path(&old), path(&old)]);
-    assert_eq!(well(&same), "3 projects are the same\n");
+    assert_eq!(well(&same), "unchanged projects: 3\n");
 }
 
 #[test]
