@@ -28,8 +28,8 @@ run: ## Run everything on this machine [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ?
 		$(if $(SOURCE),--source '$(SOURCE)') $(if $(SCHEDULE),--schedule '$(SCHEDULE)')
 
 test: ## Run all tests, beside the emulator that they need
+	# It builds the binaries too, for the tests that run them; `cargo build` would build the SDK a second time.
 	$(STACK) exec -- cargo test --workspace --locked
-	cargo build --locked -p etl
 	ETL_BIN='$(TARGET)/debug/etl' ETL_FUNCTION_BIN='$(TARGET)/debug/etl-function' \
 		.venv/bin/python -m unittest discover -s tests
 
