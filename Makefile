@@ -41,8 +41,10 @@ build: ## Build the function as it is deployed, and tell its size
 
 bench: ## Measure speed, memory and cost of an ingest [SOURCE=FILE]
 	cargo bench --locked -p catalog
-	cargo build --release --locked -p etl -p catalog --bin etl --example pack
-	cargo build --profile lambda --locked -p etl --bin etl-function --example empty_function
+	cargo build --release --locked -p etl
+	cargo build --release --locked -p catalog --example pack
+	cargo build --profile lambda --locked -p etl --bin etl-function
+	cargo build --profile lambda --locked -p etl --example empty_function
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 
 lint: ## Check the format, clippy and the template
