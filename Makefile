@@ -5,15 +5,21 @@ PYTHON ?= python3
 SOURCE ?=
 # When the local stack ingests again: six fields of an EventBridge cron expression, UTC. Empty: daily at six.
 SCHEDULE ?=
+# What stands before the functions of the local stack: HttpApi or FunctionUrl. Empty: the template's default.
+HTTP_FRONT ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) localstack/stack.py
-# The template takes the function's code from here.
-BOOTSTRAP := target/deploy/etl/bootstrap
-ZIP := target/deploy/etl.zip
+# Each has a binary NAME-function; the template takes its code from target/deploy/NAME.
+FUNCTIONS := etl jobs
+# All packages at once: with fewer of them, some dependencies have fewer features, and the SDK is built again.
+BUILD := cargo build --locked --workspace
+# The binaries that are built in are told it, and answer with it at /__version__.
+export RUNNABLE_JOBS_COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 
-# $(call lay,BINARY): make BINARY the code that is deployed.
-lay = @mkdir -p $(dir $(BOOTSTRAP)) && cp '$(1)' $(BOOTSTRAP)
+# $(call lay,FOLDER): make the functions in FOLDER the code that is deployed.
+lay = @set -e; for name in $(FUNCTIONS); do \
+	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function target/deploy/$$name/bootstrap; done
 
 .DEFAULT_GOAL := help
 .PHONY: help run test build bench lint clean
@@ -21,31 +27,34 @@ lay = @mkdir -p $(dir $(BOOTSTRAP)) && cp '$(1)' $(BOOTSTRAP)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Run everything on this machine [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *']
-	cargo build --release --locked -p etl
-	$(call lay,$(TARGET)/release/etl-function)
-	@$(STACK) run --etl '$(TARGET)/release/etl' \
-		$(if $(SOURCE),--source '$(SOURCE)') $(if $(SCHEDULE),--schedule '$(SCHEDULE)')
+run: ## Run everything on this machine [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl]
+	$(BUILD) --release --bins
+	$(call lay,$(TARGET)/release)
+	@$(STACK) run --etl '$(TARGET)/release/etl' $(if $(SOURCE),--source '$(SOURCE)') \
+		$(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(HTTP_FRONT),--http-front '$(HTTP_FRONT)')
 
 test: ## Run all tests, beside the emulator that they need
 	# It builds the binaries too, for the tests that run them; `cargo build` would build the SDK a second time.
 	$(STACK) exec -- cargo test --workspace --locked
 	ETL_BIN='$(TARGET)/debug/etl' ETL_FUNCTION_BIN='$(TARGET)/debug/etl-function' \
+		JOBS_BIN='$(TARGET)/debug/jobs' JOBS_FUNCTION_BIN='$(TARGET)/debug/jobs-function' \
 		.venv/bin/python -m unittest discover -s tests
 
-build: ## Build the function as it is deployed, and tell its size
-	cargo build --profile lambda --locked -p etl --bin etl-function
-	$(call lay,$(TARGET)/lambda/etl-function)
-	@$(PYTHON) -m zipfile -c $(ZIP) $(BOOTSTRAP)
-	@wc -c $(ZIP) | awk '{ printf "%s: %.2f MB\n", $$2, $$1 / 1e6 }'
+build: ## Build the functions as they are deployed, and tell their sizes
+	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
+	$(call lay,$(TARGET)/lambda)
+	@for name in $(FUNCTIONS); do \
+		$(PYTHON) -m zipfile -c target/deploy/$$name.zip target/deploy/$$name/bootstrap || exit; \
+		wc -c target/deploy/$$name.zip | awk '{ printf "%s: %.2f MB\n", $$2, $$1 / 1e6 }'; done
 
-bench: ## Measure speed, memory and cost of an ingest [SOURCE=FILE]
+bench: ## Measure speed, memory and cost of an ingest and of serving [SOURCE=FILE]
 	cargo bench --locked -p catalog
-	cargo build --release --locked -p etl
-	cargo build --release --locked -p catalog --example pack
-	cargo build --profile lambda --locked -p etl --bin etl-function
-	cargo build --profile lambda --locked -p etl --example empty_function
+	$(BUILD) --release --bins
+	$(BUILD) --release --example pack
+	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
+	$(BUILD) --profile lambda --example empty_function
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 
 lint: ## Check the format, clippy and the template
 	cargo fmt --all --check

@@ -18,7 +18,6 @@ from emulator import Emulator
 
 EMULATOR_LOG = RUN / "emulator.log"
 EXECUTE_LOG = RUN / "exec.log"
-FUNCTION_LOG = RUN / "etl-function.log"
 SAMPLE = RUN / "sample.json"
 SAMPLE_BUILDERS = 20_000
 # What the template's `Source` is until the source is uploaded: the bucket has no name before the stack exists.
@@ -40,9 +39,11 @@ def run(options: argparse.Namespace) -> int:
         deployment = _deploy(ends, options, emulator)
         variables = _variables(emulator, deployment)
         environment.use(variables)
-        say("Invoking the deployed function")
-        deployment.invoke()
+        say("Invoking the deployed ETL function")
+        deployment.ingest()
         _etl(options.etl, "runs", "--last", "1")
+        say("Asking the deployed API whether it is well")
+        deployment.ask("/__heartbeat__")
 
         # Last, so that whoever waits for it finds everything in place.
         _write_stack_env(ends, variables, options.etl)
@@ -103,15 +104,16 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, emulator: E
     source = options.source or _make_sample(options.etl)
     is_file = isinstance(source, Path)
     say(f"Deploying infra/template.yaml to {emulator.endpoint}")
-    deployment = Deployment(emulator.folder / "package", EMULATOR_LOG, FUNCTION_LOG)
-    deployment.package(options.binary)
+    deployment = Deployment(emulator.folder / "package", EMULATOR_LOG)
+    deployment.package({"etl": options.etl_function, "jobs": options.jobs_function})
     parameters = {
         "EndpointUrl": emulator.endpoint,
+        "HttpFront": options.http_front,
         "Schedule": options.schedule,
         "Source": NOT_UPLOADED if is_file else source,
     }
     deployment.deploy(parameters)
-    ends.callback(deployment.save_function_log)
+    ends.callback(deployment.save_function_logs)
     if is_file:
         say(f"Uploading {shown(source)}")
         deployment.deploy(parameters | {"Source": deployment.upload(source)})
@@ -135,13 +137,12 @@ def _variables(emulator: Emulator, deployment: Deployment) -> dict[str, str]:
     """What people, tests and the command line need to use the stack: the contents of `stack.env`."""
     outputs = deployment.outputs
     return environment.settings(emulator.endpoint) | {
+        "BASE_URL": deployment.base_url(),
         "CATALOG_TABLE": outputs["CatalogTable"],
         "ARCHIVE_BUCKET": outputs["ArchiveBucket"],
         "ETL_FUNCTION": outputs["EtlFunction"],
-    } | {
-        # The command line reads the catalog with the very settings that the function writes it with.
-        name: value for name, value in deployment.function_environment().items() if name.startswith("RUNNABLE_JOBS_")
-    }
+        "JOBS_FUNCTION": outputs["JobsFunction"],
+    } | deployment.settings()  # The command lines work with the very settings that the functions work with.
 
 
 def _write_stack_env(ends: contextlib.ExitStack, variables: dict[str, str], etl: Path) -> None:
@@ -158,16 +159,22 @@ def _write_stack_env(ends: contextlib.ExitStack, variables: dict[str, str], etl:
 def _say_what_to_try(variables: dict[str, str]) -> None:
     say(f"""
 The local stack is running.
+  API              {variables["BASE_URL"]}
   AWS endpoint     {variables["AWS_ENDPOINT_URL"]}
   catalog table    {variables["CATALOG_TABLE"]}
   archive bucket   {variables["ARCHIVE_BUCKET"]}
   ETL function     {variables["ETL_FUNCTION"]}, at cron({variables["RUNNABLE_JOBS_SCHEDULE"]}) UTC
+  jobs function    {variables["JOBS_FUNCTION"]}
   emulator's log   {shown(EMULATOR_LOG)}
 
 To try in another terminal, after `. {shown(STACK_ENV)}`:
+  curl --compressed "$BASE_URL/api/project/try/runnable_jobs/"
+  curl "$BASE_URL/api/projects/"
+  curl "$BASE_URL/__heartbeat__"
   etl show try
   etl runs
   {shown(VENV / "bin" / "aws")} lambda invoke --function-name "$ETL_FUNCTION" /dev/stdout
+In a browser: {variables["BASE_URL"]}/api/docs/
 """)
 
 

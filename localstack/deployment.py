@@ -4,8 +4,11 @@ import base64
 import contextlib
 import json
 import platform
+import re
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -16,21 +19,32 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from checkout import ROOT, TEMPLATE, VENV, PartFailed, indented
+from checkout import ROOT, RUN, TEMPLATE, VENV, PartFailed, indented
 
 STACK = "runnable-jobs"
 # Where code is uploaded to for CloudFormation to fetch; on AWS too this bucket is none of the stack's own.
 CODE_BUCKET = "runnable-jobs-code"
+# The template's output that names a function, by the folder under target/deploy that its code is taken from.
+FUNCTIONS = {"etl": "EtlFunction", "jobs": "JobsFunction"}
+# What a front is called in the address that AWS would give it, as in https://ID.execute-api.REGION.amazonaws.com.
+FRONT = re.compile(r"https?://(?P<id>[a-z0-9]+)\.(?P<kind>execute-api|lambda-url)\.")
+# More than the template lets the jobs function take.
+ANSWER_SECONDS = 15
 AWS_ERRORS = (Boto3Error, BotoCoreError, ClientError)
-# The function may take as long as the template lets it. Nothing is tried twice: the emulator is next door.
+# The ETL function may take as long as the template lets it. Nothing is tried twice: the emulator is next door.
 CLIENT = Config(read_timeout=330, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+
+
+def function_log(name: str) -> Path:
+    """The file that a function's log is saved to when the stack ends."""
+    return RUN / f"{name}-function.log"
 
 
 class Deployment:
     """The stack in the emulator that the environment variables name."""
 
-    def __init__(self, scratch: Path, emulator_log: Path, function_log: Path) -> None:
-        self.scratch, self.emulator_log, self.function_log = scratch, emulator_log, function_log
+    def __init__(self, scratch: Path, emulator_log: Path) -> None:
+        self.scratch, self.emulator_log = scratch, emulator_log
         self.cloudformation = boto3.client("cloudformation", config=CLIENT)
         self.lambda_ = boto3.client("lambda", config=CLIENT)
         self.logs = boto3.client("logs", config=CLIENT)
@@ -38,16 +52,17 @@ class Deployment:
         self.outputs: dict[str, str] = {}
         self.packaged = ""
 
-    def package(self, binary: Path) -> None:
-        """Upload `binary` as the code of the ETL function, and note the template that points to it."""
+    def package(self, binaries: dict[str, Path]) -> None:
+        """Upload `binaries` as the code of their `FUNCTIONS`, and note the template that points to it."""
         # The template finds the code by a path relative to itself: a copy of the tree keeps both as they are.
         template = self.scratch / TEMPLATE.relative_to(ROOT)
-        bootstrap = self.scratch / "target" / "deploy" / "etl" / "bootstrap"
-        for path in (template, bootstrap):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        template.parent.mkdir(parents=True)
         shutil.copy(TEMPLATE, template)
-        shutil.copy(binary, bootstrap)
-        bootstrap.chmod(0o755)
+        for name, binary in binaries.items():
+            bootstrap = self.scratch / "target" / "deploy" / name / "bootstrap"
+            bootstrap.parent.mkdir(parents=True)
+            shutil.copy(binary, bootstrap)
+            bootstrap.chmod(0o755)
         with self._part("packaging the template"):
             self.s3.create_bucket(Bucket=CODE_BUCKET)
         command = [
@@ -94,8 +109,8 @@ class Deployment:
             self.s3.upload_file(str(source), bucket, key)
         return f"s3://{bucket}/{key}"
 
-    def invoke(self) -> None:
-        """Invoke the deployed function with the event that its schedule sends, and wait until it is done."""
+    def ingest(self) -> None:
+        """Invoke the deployed ETL function with the event that its schedule sends, and wait until it is done."""
         event = {
             "version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.events",
             "account": "000000000000", "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -109,22 +124,48 @@ class Deployment:
             log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
             lines = indented(log.splitlines()) or " empty"
             reason = f"{payload.get('errorMessage', payload)}\n  the end of its log:{lines}"
-            raise PartFailed("ETL function", reason, self.function_log)
+            raise PartFailed("ETL function", reason, function_log("etl"))
 
-    def function_environment(self) -> dict[str, str]:
-        """The environment variables of the deployed function."""
-        with self._part("ETL function"):
-            return self._function()["Environment"]["Variables"]
+    def settings(self) -> dict[str, str]:
+        """What the deployed functions are configured with."""
+        variables = {}
+        with self._part("deployment"):
+            for name in FUNCTIONS:
+                variables |= self._function(name)["Environment"]["Variables"]
+        return {name: value for name, value in variables.items() if name.startswith("RUNNABLE_JOBS_")}
 
-    def save_function_log(self) -> None:
-        """Write what the function logged to a file, which outlives the emulator (as far as that still answers)."""
-        with contextlib.suppress(*AWS_ERRORS), open(self.function_log, "w") as log:
-            group = self._function()["LoggingConfig"]["LogGroup"]
-            for page in self.logs.get_paginator("filter_log_events").paginate(logGroupName=group):
-                log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
+    def base_url(self) -> str:
+        """Where this machine reaches what the template's `BaseUrl` names, without a slash at the end.
 
-    def _function(self) -> dict:
-        return self.lambda_.get_function_configuration(FunctionName=self.outputs["EtlFunction"])
+        The emulator knows an API and a function URL by their host names, as AWS does, but `*.localhost` is not resolved
+        everywhere; it takes the same names in the path.
+        """
+        if not (front := FRONT.match(self.outputs["BaseUrl"])):
+            raise PartFailed("HTTP API", f"the stack's BaseUrl is {self.outputs['BaseUrl']}", self.emulator_log)
+        return f"{self.lambda_.meta.endpoint_url}/_aws/{front['kind']}/{front['id']}"
+
+    def ask(self, path: str) -> None:
+        """Send a GET through the front, and fail if the answer is an error."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            opener.open(self.base_url() + path, timeout=ANSWER_SECONDS).close()
+        except urllib.error.HTTPError as error:
+            answer = indented(error.read().decode(errors="replace").splitlines())
+            raise PartFailed("jobs function", f"answers GET {path} with {error.code}:{answer}",
+                             function_log("jobs")) from None
+        except OSError as error:
+            raise PartFailed("jobs function", f"does not answer GET {path}: {error}", function_log("jobs")) from None
+
+    def save_function_logs(self) -> None:
+        """Write what the functions logged to files, which outlive the emulator (as far as that still answers)."""
+        for name in FUNCTIONS:
+            with contextlib.suppress(*AWS_ERRORS), open(function_log(name), "w") as log:
+                group = self._function(name)["LoggingConfig"]["LogGroup"]
+                for page in self.logs.get_paginator("filter_log_events").paginate(logGroupName=group):
+                    log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
+
+    def _function(self, name: str) -> dict:
+        return self.lambda_.get_function_configuration(FunctionName=self.outputs[FUNCTIONS[name]])
 
     @contextlib.contextmanager
     def _part(self, name: str) -> Iterator[None]:

@@ -17,6 +17,8 @@ REGION = "us-east-1"
 
 # Variables of a person's own AWS set-up that would lead a client past the emulator, or make it fail.
 MISLEADING = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+# What the Makefile tells the compiler; the rest of this prefix is what the programs are configured with.
+COMMIT = "RUNNABLE_JOBS_COMMIT"
 
 
 def enter() -> None:
@@ -66,7 +68,7 @@ def settings(endpoint: str) -> dict[str, str]:
 def use(variables: dict[str, str]) -> None:
     """Put `variables` into this process's environment, for its AWS clients and its children alike."""
     for name in list(os.environ):
-        if name in MISLEADING or name.startswith(("AWS_ENDPOINT_URL", "RUNNABLE_JOBS_")):
+        if name in MISLEADING or (name.startswith(("AWS_ENDPOINT_URL", "RUNNABLE_JOBS_")) and name != COMMIT):
             del os.environ[name]
     os.environ.update(variables)
     os.environ["no_proxy"] = os.environ["NO_PROXY"]

@@ -47,8 +47,12 @@ def arguments() -> argparse.ArgumentParser:
     run.add_argument("--schedule", default="0 6 * * ? *", metavar="CRON",
                      help="six fields of an EventBridge cron expression, UTC (default: %(default)s)")
     run.add_argument("--once", action="store_true", help="stop when everything is done, instead of at Ctrl-C")
-    run.add_argument("--binary", type=_file, default="target/deploy/etl/bootstrap", metavar="PATH",
-                     help="the function's binary (default: %(default)s)")
+    run.add_argument("--http-front", choices=("HttpApi", "FunctionUrl"), default="HttpApi",
+                     help="what stands before the functions, as the template's parameter (default: %(default)s)")
+    run.add_argument("--etl-function", type=_file, default="target/deploy/etl/bootstrap", metavar="PATH",
+                     help="the ETL function's binary (default: %(default)s)")
+    run.add_argument("--jobs-function", type=_file, default="target/deploy/jobs/bootstrap", metavar="PATH",
+                     help="the jobs function's binary (default: %(default)s)")
     run.add_argument("--etl", type=_file, default="target/release/etl", metavar="PATH",
                      help="the command line's binary (default: %(default)s)")
 

@@ -2,86 +2,18 @@
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 from pathlib import Path
 
-import boto3
-from boto3.dynamodb.conditions import Key
+from botocore.exceptions import ClientError
 
-ROOT = Path(__file__).resolve().parent.parent
-STACK = ROOT / "localstack" / "stack.py"
-STACK_ENV = ROOT / ".run" / "stack.env"
-EMULATOR_PID = ROOT / ".run" / "emulator.pid"
-ETL = Path(os.environ.get("ETL_BIN", ROOT / "target/debug/etl")).absolute()
-ETL_FUNCTION = Path(os.environ.get("ETL_FUNCTION_BIN", ROOT / "target/debug/etl-function")).absolute()
+from running_stack import STACK_ENV, Stack, in_stack, sample, stack_command
 
-BUILDERS = 3000
-START_SECONDS = 60
-STOP_SECONDS = 20
 # The emulator looks at its rules every ten seconds, and first notes when it saw one: up to 80 seconds pass.
 SCHEDULE_SECONDS = 100
-
-
-def stack_command(source: Path, *options: str) -> list[str]:
-    """The command that runs the stack on `source` with the binaries under test."""
-    return [sys.executable, str(STACK), "run", "--source", str(source),
-            "--binary", str(ETL_FUNCTION), "--etl", str(ETL), *options]
-
-
-def sample(folder: Path) -> Path:
-    """A small source, made as `make run` makes its own."""
-    path = folder / "sample.json"
-    with open(path, "wb") as output:
-        subprocess.run([ETL, "sample", "--builders", str(BUILDERS), "--seed", "1"], stdout=output, check=True)
-    return path
-
-
-def in_stack(*words: str) -> subprocess.CompletedProcess:
-    """Run a command as a person does who has loaded `stack.env`."""
-    script = '. "$0" && exec "$@"'
-    return subprocess.run(["sh", "-c", script, str(STACK_ENV), *words], capture_output=True, text=True, check=False)
-
-
-class Stack:
-    """A `stack.py run` in the background."""
-
-    def __init__(self, source: Path, *options: str) -> None:
-        self.output = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(stack_command(source, *options), stdout=self.output, stderr=self.output)
-        deadline = time.monotonic() + START_SECONDS
-        while not STACK_ENV.exists():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                self.output.seek(0)
-                raise AssertionError(f"the stack did not start:\n{self.output.read()}")
-            time.sleep(0.1)
-        dump = in_stack(sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
-        self.env = json.loads(dump.stdout)
-        self.emulator = int(EMULATOR_PID.read_text())
-        self.table = self._session().resource(
-            "dynamodb", endpoint_url=self.env["AWS_ENDPOINT_URL"]).Table(self.env["CATALOG_TABLE"])
-
-    def client(self, service: str):
-        """A boto3 client of the stack's emulator."""
-        return self._session().client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])
-
-    def items(self, partition: str) -> list[dict]:
-        """The catalog table's items under one partition key."""
-        return self.table.query(KeyConditionExpression=Key("pk").eq(partition), ConsistentRead=True)["Items"]
-
-    def _session(self) -> boto3.Session:
-        return boto3.Session(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"],
-                             region_name=self.env["AWS_REGION"])
-
-    def stop(self) -> int:
-        """End it as Ctrl-C does; returns its exit code."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(STOP_SECONDS)
 
 
 class RunningStack(unittest.TestCase):
@@ -126,6 +58,26 @@ class RunningStack(unittest.TestCase):
         while len(self.stack.items("ingest")) == before:
             self.assertLess(time.monotonic(), deadline, "no ingest came by itself")
             time.sleep(1)
+
+    def test_the_jobs_function_may_read_the_catalog_and_do_nothing_else(self) -> None:
+        key = {"pk": {"S": "project#try"}, "sk": {"S": "current"}}
+        catalog, bucket = self.stack.env["CATALOG_TABLE"], self.stack.env["ARCHIVE_BUCKET"]
+        role = self.stack.as_role_of(self.stack.env["JOBS_FUNCTION"])
+        dynamodb, s3 = self.stack.client("dynamodb", **role), self.stack.client("s3", **role)
+
+        self.assertIn("Item", dynamodb.get_item(TableName=catalog, Key=key))
+        for forbidden in (
+            lambda: dynamodb.put_item(TableName=catalog, Item=key),
+            lambda: dynamodb.update_item(TableName=catalog, Key=key),
+            lambda: dynamodb.delete_item(TableName=catalog, Key=key),
+            lambda: dynamodb.batch_write_item(RequestItems={catalog: [{"DeleteRequest": {"Key": key}}]}),
+            lambda: dynamodb.scan(TableName=catalog),
+            lambda: s3.list_objects_v2(Bucket=bucket),
+            lambda: s3.put_object(Bucket=bucket, Key="allthethings/x", Body=b""),
+        ):
+            with self.assertRaises(ClientError) as refused:
+                forbidden()
+            self.assertRegex(refused.exception.response["Error"]["Code"], "AccessDenied")
 
     def test_a_second_run_in_this_checkout_is_refused(self) -> None:
         second = subprocess.run(

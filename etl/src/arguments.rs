@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
+use catalog::schedule::Cron;
 use clap::{Args, Parser, Subcommand};
-use etl::schedule::Cron;
-use etl::settings::{
-    self, MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, SettingsError, percent, variables, whole_number,
-};
+use etl::settings::{self, MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, percent, variables, whole_number};
 use etl::source::Source;
+use store::settings::{A_TABLE, SettingsError};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -134,7 +133,7 @@ pub(crate) struct Table {
 impl Table {
     /// The table's name, which a flag or a variable has to give.
     pub(crate) fn name(&self) -> Result<&str, SettingsError> {
-        let (variable, expected) = ("--table or RUNNABLE_JOBS_CATALOG_TABLE", settings::A_TABLE);
+        let (variable, expected) = ("--table or RUNNABLE_JOBS_CATALOG_TABLE", A_TABLE);
         self.table.as_deref().ok_or(SettingsError::Missing { variable, expected })
     }
 }

@@ -11,14 +11,13 @@ use catalog::dump::Dump;
 use catalog::guards::Limits;
 use catalog::jobs;
 use chrono::{DateTime, Utc};
-use etl::aws::Aws;
 use etl::ingest::{self, IngestError, nobody};
 use etl::print;
-use etl::settings::SettingsError;
 use etl::source::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{CatalogTable, Outcome, Report, Schedule, StoreError};
+use store::settings::SettingsError;
+use store::{Aws, CatalogTable, Outcome, Pace, Read, Report, Schedule, StoreError};
 
 use crate::arguments;
 use crate::watching::watch;
@@ -64,7 +63,7 @@ fn now() -> DateTime<Utc> {
 /// AWS, where a source needs it.
 async fn aws_for(sources: &[&Source]) -> Result<Option<Aws>, SettingsError> {
     let needed = sources.iter().any(|source| matches!(source, Source::S3 { .. }));
-    if needed { Aws::from_environment().await.map(Some) } else { Ok(None) }
+    if needed { Aws::from_environment(Pace::Batch).await.map(Some) } else { Ok(None) }
 }
 
 fn print_json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
@@ -83,7 +82,7 @@ fn print_report(report: &Report, json: bool) -> Result<(), Failure> {
 
 pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> {
     let source = arguments.source.source()?;
-    let (name, aws) = (arguments.table.name()?, Aws::from_environment().await?);
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
     let table = aws.catalog_table(name);
     let archive = arguments.archive.as_deref().map(|bucket| aws.archive(bucket));
     let ingest = ingest::Ingest {
@@ -237,7 +236,7 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
 }
 
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
-    let (name, aws) = (arguments.table.name()?, Aws::from_environment().await?);
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
     let table = aws.catalog_table(name);
     let last = arguments.last.max(1);
     let mut reports = table.reports(last.max(ingest::REPORTS_LOOKED_AT)).await?;
@@ -312,7 +311,7 @@ struct StoredList<'b> {
 /// The body of a project's list as it is stored.
 async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Failure> {
     let Some(current) = table.current(project).await? else {
-        let known = table.projects().await?.into_iter().collect::<Vec<_>>().join(", ");
+        let known = table.projects(Read::Eventual).await?.into_iter().collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "it has none yet".to_owned() } else { format!("it has {known}") };
         return Err(Failure::Usage(format!("the catalog has no project '{project}'; {known}")));
     };
@@ -327,7 +326,7 @@ async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Fai
 }
 
 pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
-    let (name, aws) = (arguments.table.name()?, Aws::from_environment().await?);
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
     let project = &arguments.project;
     let body = stored_body(&aws.catalog_table(name), project).await?;
     let filtered = arguments.platform.is_some() || arguments.group.is_some() || arguments.name.is_some();

@@ -8,13 +8,14 @@ use catalog::allthethings::{self, ReadError};
 use catalog::difference;
 use catalog::dump::{Dump, Findings};
 use catalog::guards::{self, Limits, Loss};
-use catalog::jobs::{self, Job, PackedList, Projects};
+use catalog::jobs::{self, Job, PackedList, Projects, Summary};
+use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
-use store::{Archive, CatalogTable, Current, Outcome, ProjectReport, Provenance, Report, Schedule, StoreError};
+use store::{
+    Archive, Aws, CatalogTable, Current, Outcome, ProjectReport, Provenance, Read, Report, Schedule, StoreError,
+};
 
-use crate::aws::Aws;
 use crate::intake::{self, Counter, Intake, Spool};
-use crate::schedule::Cron;
 use crate::source::{Content, Opened, Source, SourceError, Validators};
 
 /// How many unknown names a report shows.
@@ -193,7 +194,7 @@ impl Ingest<'_> {
         describe(report, &projects, &findings);
         (self.watch)(Stage::Publishing);
 
-        let mut names = self.table.projects().await?;
+        let mut names = self.table.projects(Read::Consistent).await?;
         if !self.only.is_empty() {
             for project in self.only {
                 if !projects.contains_key(project.as_str()) && !names.contains(project) {
@@ -210,7 +211,7 @@ impl Ingest<'_> {
         let gone: Vec<(&String, &Current)> =
             pointers.iter().filter(|(project, _)| !projects.contains_key(project.as_str())).collect();
         for (project, current) in &gone {
-            let entry = ProjectReport { removed: current.jobs, ..ProjectReport::default() };
+            let entry = ProjectReport { removed: current.summary.jobs, ..ProjectReport::default() };
             report.projects.insert((*project).clone(), entry);
         }
 
@@ -237,7 +238,7 @@ impl Ingest<'_> {
         }
         for Change { project, list } in &changes {
             self.table.publish(project, list, pointers.get(project), &provenance).await?;
-            tracing::info!(project, jobs = list.jobs, etag = list.etag, "published");
+            tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
         }
         for (project, current) in &gone {
             self.table.remove(project, current, report.started_at).await?;
@@ -273,7 +274,7 @@ impl Ingest<'_> {
         projects: &BTreeSet<&str>,
     ) -> Result<(BTreeMap<String, Current>, Vec<String>), StoreError> {
         let (mut pointers, mut damaged) = (BTreeMap::new(), Vec::new());
-        for (project, pointer) in self.table.pointers(projects.iter().copied()).await? {
+        for (project, pointer) in self.table.pointers(projects.iter().copied(), Read::Consistent).await? {
             match pointer {
                 Ok(current) => drop(pointers.insert(project, current)),
                 Err(error) if self.force => {
@@ -297,12 +298,12 @@ impl Ingest<'_> {
         let mut body = Vec::new();
         for (&project, jobs) in projects {
             let mut unknown = Vec::new();
-            write_body(project, jobs, &mut body, &mut unknown);
+            let summary = write_body(project, jobs, &mut body, &mut unknown);
             report.unknown_names += unknown.len() as u64;
             let room = UNKNOWN_SHOWN - report.unknown.len();
             report.unknown.extend(unknown.into_iter().take(room));
             let current = pointers.get(project);
-            let same = match current.filter(|current| current.etag == jobs::etag(&body)) {
+            let same = match current.filter(|current| current.etag == jobs::etag(&body) && !current.is_outdated()) {
                 // A list that is served is not read only to find it the same, but where it may be damaged.
                 Some(current) => !self.force || self.old_body(project, current).await? == body,
                 None => false,
@@ -310,7 +311,7 @@ impl Ingest<'_> {
             let entry = if same {
                 ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
             } else {
-                changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, jobs.len()) });
+                changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, summary) });
                 let old = match current {
                     Some(current) => self.old_body(project, current).await?,
                     None => Vec::new(),
@@ -355,7 +356,7 @@ impl Ingest<'_> {
             .iter()
             .map(|(project, current)| Loss {
                 project,
-                before: current.jobs,
+                before: current.summary.jobs,
                 removed: report.projects.get(project).map_or(0, |entry| entry.removed),
                 stays: projects.contains_key(project.as_str()),
             })
@@ -416,9 +417,9 @@ pub async fn read_dump(source: &Source, aws: Option<&Aws>, max_bytes: u64, watch
 }
 
 /// Replaces `body` by that of a project's list, and adds the names that the grammar does not know to `unknown`.
-pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) {
+pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) -> Summary {
     body.clear();
-    jobs::write_body(project, jobs, body, |name| unknown.push(name.to_owned()));
+    jobs::write_body(project, jobs, body, |name| unknown.push(name.to_owned()))
 }
 
 /// Puts into a report what was found in a dump.

@@ -2,10 +2,8 @@
 //!
 //! The scheduled function and the command line are two fronts of `ingest::Ingest`.
 
-pub mod aws;
 pub mod ingest;
 pub mod intake;
 pub mod print;
-pub mod schedule;
 pub mod settings;
 pub mod source;

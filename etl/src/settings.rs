@@ -3,20 +3,19 @@
 use std::str::FromStr;
 
 use catalog::guards::Limits;
+use catalog::schedule::Cron;
+use store::settings::{A_TABLE, SettingsError, Variables};
 
-use crate::schedule::Cron;
 use crate::source::Source;
 
 /// The names of the variables, for the function and for the help of the command line.
 pub mod variables {
+    pub use store::settings::variables::{CATALOG_TABLE, SCHEDULE};
+
     /// The address of the dump.
     pub const SOURCE: &str = "RUNNABLE_JOBS_SOURCE";
-    /// The catalog table.
-    pub const CATALOG_TABLE: &str = "RUNNABLE_JOBS_CATALOG_TABLE";
     /// The bucket that keeps the dumps.
     pub const ARCHIVE_BUCKET: &str = "RUNNABLE_JOBS_ARCHIVE_BUCKET";
-    /// When the ingest is due.
-    pub const SCHEDULE: &str = "RUNNABLE_JOBS_SCHEDULE";
     /// The fewest builders of a whole dump.
     pub const MIN_BUILDERS: &str = "RUNNABLE_JOBS_MIN_BUILDERS";
     /// The greatest share of jobs that may go at once.
@@ -27,8 +26,6 @@ pub mod variables {
 
 /// What is expected where no source is named.
 pub const A_SOURCE: &str = "the address of allthethings.json (https://, s3:// or a file)";
-/// What is expected where no table is named.
-pub const A_TABLE: &str = "the name of the catalog table";
 
 /// The fewest builders of a whole dump, where nothing is configured. The real one had some 60,000.
 pub const MIN_BUILDERS: u64 = 1000;
@@ -36,29 +33,6 @@ pub const MIN_BUILDERS: u64 = 1000;
 pub const MAX_DROP_PERCENT: u8 = 20;
 /// The greatest size of an uncompressed dump, where nothing is configured: ten times the real one.
 pub const MAX_SOURCE_BYTES: u64 = 512 * 1024 * 1024;
-
-/// A variable that is missing or wrong.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum SettingsError {
-    /// A variable that must be there is not.
-    #[error("{variable} is not set: {expected} is expected")]
-    Missing {
-        /// The variable.
-        variable: &'static str,
-        /// What it should hold.
-        expected: &'static str,
-    },
-    /// A variable holds something else than it should.
-    #[error("{variable} is '{value}': {reason}")]
-    Wrong {
-        /// The variable.
-        variable: &'static str,
-        /// What it holds.
-        value: String,
-        /// What is wrong with that.
-        reason: String,
-    },
-}
 
 /// What the function is configured with.
 #[derive(Debug, Clone)]
@@ -83,33 +57,22 @@ impl Settings {
     /// # Errors
     /// The first variable that is missing or wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let lookup = |variable| lookup(variable).filter(|value| !value.is_empty());
-        let required = |variable, expected| lookup(variable).ok_or(SettingsError::Missing { variable, expected });
+        let read = Variables::new(lookup);
+        let source = read.required(variables::SOURCE, A_SOURCE)?;
+        let wrong =
+            |reason: String| SettingsError::Wrong { variable: variables::SOURCE, value: source.clone(), reason };
         Ok(Self {
-            source: parse(variables::SOURCE, required(variables::SOURCE, A_SOURCE)?, Source::from_str)?,
-            catalog_table: required(variables::CATALOG_TABLE, A_TABLE)?,
-            archive_bucket: lookup(variables::ARCHIVE_BUCKET),
-            schedule: lookup(variables::SCHEDULE)
-                .map(|value| parse(variables::SCHEDULE, value, Cron::from_str))
-                .transpose()?,
+            source: Source::from_str(&source).map_err(wrong)?,
+            catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
+            archive_bucket: read.get(variables::ARCHIVE_BUCKET),
+            schedule: read.parsed(variables::SCHEDULE, Cron::from_str)?,
             limits: Limits {
-                min_builders: lookup(variables::MIN_BUILDERS)
-                    .map_or(Ok(MIN_BUILDERS), |value| parse(variables::MIN_BUILDERS, value, whole_number))?,
-                max_drop_percent: lookup(variables::MAX_DROP_PERCENT)
-                    .map_or(Ok(MAX_DROP_PERCENT), |value| parse(variables::MAX_DROP_PERCENT, value, percent))?,
+                min_builders: read.parsed(variables::MIN_BUILDERS, whole_number)?.unwrap_or(MIN_BUILDERS),
+                max_drop_percent: read.parsed(variables::MAX_DROP_PERCENT, percent)?.unwrap_or(MAX_DROP_PERCENT),
             },
-            max_source_bytes: lookup(variables::MAX_SOURCE_BYTES)
-                .map_or(Ok(MAX_SOURCE_BYTES), |value| parse(variables::MAX_SOURCE_BYTES, value, whole_number))?,
+            max_source_bytes: read.parsed(variables::MAX_SOURCE_BYTES, whole_number)?.unwrap_or(MAX_SOURCE_BYTES),
         })
     }
-}
-
-fn parse<T, E: ToString>(
-    variable: &'static str,
-    value: String,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<T, SettingsError> {
-    parse(&value).map_err(|reason| SettingsError::Wrong { variable, value, reason: reason.to_string() })
 }
 
 /// A whole number of at least 0.

@@ -13,7 +13,7 @@ use reqwest::header::{ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MO
 use reqwest::{Client, StatusCode, Url};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use crate::aws::Aws;
+use store::Aws;
 
 /// How often a web server is asked before the source counts as unreachable.
 const ATTEMPTS: u32 = 3;

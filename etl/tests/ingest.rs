@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use catalog::guards::Refusal;
 use etl::ingest::IngestError;
-use store::{Outcome, StoreError};
+use store::{Outcome, Read, StoreError};
 use support::http::Message;
 use support::proxy::{Plan, Proxy, is_write};
-use support::{Bed, Site, catalog_items, dump, file, gzip, items, lists, path, sample, unique, without};
+use support::{Bed, Site, catalog_items, dump, file, gzip, items, lists, path, sample, set, unique, without};
 
 fn writes(proxy: &Proxy) -> Vec<String> {
     proxy.seen().into_iter().filter(|operation| is_write(operation)).collect()
@@ -30,7 +30,7 @@ async fn a_first_ingest_publishes_every_project_and_the_second_writes_nothing_bu
     assert_eq!(first.outcome, Outcome::Published);
     assert_eq!((first.builders, first.bytes), (3000, document.len() as u64));
     assert_eq!(bed.served().await, expected);
-    assert_eq!(bed.table().projects().await.unwrap(), expected.keys().cloned().collect());
+    assert_eq!(bed.table().projects(Read::Consistent).await.unwrap(), expected.keys().cloned().collect());
     assert!(first.projects.values().all(|project| project.added == project.jobs && project.removed == 0));
     assert_eq!(first.projects.values().map(|project| project.jobs as u64).sum::<u64>(), first.jobs);
     assert_eq!(bed.last_report().await, first);
@@ -44,6 +44,25 @@ async fn a_first_ingest_publishes_every_project_and_the_second_writes_nothing_bu
     assert_eq!(writes(&proxy), ["PutItem"]);
     assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
     assert_eq!(bed.last_report().await, second);
+}
+
+#[tokio::test]
+async fn a_pointer_of_before_summaries_were_kept_is_written_anew_though_its_list_is_the_same() {
+    let bed = Bed::new().await;
+    let source = file(&dump(&[("try", 1..5), ("cedar", 1..3)]));
+    bed.ingest(path(&source)).made_well().await;
+    let before = bed.table().current("try").await.unwrap().unwrap();
+    for attribute in ["build_systems", "platforms"] {
+        set(&bed.client, &bed.name, ("project#try", "current"), attribute, None).await;
+    }
+
+    let report = bed.ingest(path(&source)).made_well().await;
+
+    assert_eq!((report.outcome, report.projects["try"].unchanged), (Outcome::Published, 4));
+    let healed = bed.table().current("try").await.unwrap().unwrap();
+    assert_eq!((healed.generation, &healed.summary), (before.generation + 1, &before.summary));
+    assert_eq!(bed.table().current("cedar").await.unwrap().unwrap().generation, 1);
+    assert_eq!(bed.ingest(path(&source)).made_well().await.outcome, Outcome::Unchanged);
 }
 
 #[tokio::test]
@@ -172,7 +191,7 @@ async fn a_dump_without_a_project_is_refused_and_force_removes_it() {
     let forced = bed.ingest(path(&rest_file)).with(|run| run.force = true).made_well().await;
     assert_eq!(forced.projects["ash"].removed, 3);
     assert_eq!(bed.served().await, lists(&rest));
-    assert_eq!(bed.table().projects().await.unwrap(), ["try".to_owned()].into());
+    assert_eq!(bed.table().projects(Read::Consistent).await.unwrap(), ["try".to_owned()].into());
     let after = catalog_items(&bed.client, &bed.name).await;
     let parts = after.iter().filter(|((pk, _), _)| pk == "project#ash");
     assert!(parts.clone().count() == 1 && parts.clone().all(|(_, part)| part.contains_key("expires_at")));
@@ -604,7 +623,11 @@ async fn an_ingest_that_dies_at_any_write_leaves_whole_lists_and_the_next_one_fi
                 (_, result) => result.unwrap_or_else(|error| panic!("{case}: {error}")),
             }
             assert_eq!(bed.served().await, *expected, "{case}");
-            assert_eq!(bed.table().projects().await.unwrap(), expected.keys().cloned().collect(), "{case}");
+            assert_eq!(
+                bed.table().projects(Read::Consistent).await.unwrap(),
+                expected.keys().cloned().collect(),
+                "{case}"
+            );
             for ((pk, sk), item) in catalog_items(&bed.client, &bed.name).await {
                 let of_gone = pk.strip_prefix("project#").is_some_and(|project| !expected.contains_key(project));
                 let two_hours_old = item.contains_key("expires_at") || !sk.starts_with("list#");

@@ -25,9 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut body, mut body_bytes, mut packed_bytes, mut unknown) = (Vec::new(), 0, 0, 0);
     for (project, list) in &projects {
         body.clear();
-        jobs::write_body(project, list, &mut body, |_| unknown += 1);
+        let summary = jobs::write_body(project, list, &mut body, |_| unknown += 1);
         body_bytes += body.len();
-        packed_bytes += jobs::PackedList::new(&body, list.len()).gzip.len();
+        packed_bytes += jobs::PackedList::new(&body, summary).gzip.len();
     }
     let all = start.elapsed();
 

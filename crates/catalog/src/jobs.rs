@@ -2,7 +2,7 @@
 //!
 //! The body has the shape of Treeherder's own list of 2015-2019, so that its clients work unchanged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -30,8 +30,22 @@ pub struct Job<'d> {
     pub upstream: Option<&'d str>,
 }
 
+/// What a list holds, at a glance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// How many jobs.
+    pub jobs: usize,
+    /// How many of them each build system has.
+    pub build_systems: BTreeMap<String, usize>,
+    /// The platforms that they run on.
+    pub platforms: BTreeSet<String>,
+}
+
 /// The jobs of each project: the projects by name, each with its jobs by name.
 pub type Projects<'d> = BTreeMap<&'d str, Vec<Job<'d>>>;
+
+/// The build system of all jobs that allthethings.json tells of.
+const BUILDBOT: &str = "buildbot";
 
 /// Where a job runs: the first fields of a job as Treeherder listed it. The order of the fields is that of the body.
 #[derive(Serialize)]
@@ -97,7 +111,7 @@ impl<'j> Kind<'j> {
             job_type_description: "",
             option_collection_hash: option_collection_hash(says.option()),
             ref_data_name: job.name,
-            build_system_type: "buildbot",
+            build_system_type: BUILDBOT,
             platform_option: says.option(),
             job_coalesced_to_guid: None,
             state: "runnable",
@@ -130,14 +144,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-/// Writes the body of a project's list to `body`. Each name that the grammar does not know is told to
-/// `unknown`.
+/// Writes the body of a project's list to `body`, and tells what is in it. Each name that the grammar does not know is
+/// told to `unknown`.
 ///
 /// `jobs` are in the order of their names.
 ///
 /// # Panics
 /// Never: writing to memory does not fail.
-pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, mut unknown: impl FnMut(&str)) {
+pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, mut unknown: impl FnMut(&str)) -> Summary {
+    let mut platforms = BTreeSet::new();
     body.extend_from_slice(b"{\"meta\":{\"repository\":");
     put(body, project);
     body.extend_from_slice(b",\"offset\":0,\"count\":");
@@ -157,6 +172,7 @@ pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, mut unkno
         match &last_place {
             Some((platform, text)) if *platform == says.platform() => body.extend_from_within(text.clone()),
             _ => {
+                platforms.insert(says.platform());
                 put(body, &Place::new(&says));
                 body.pop();
             }
@@ -168,6 +184,11 @@ pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, mut unkno
         body[seam] = b',';
     }
     body.extend_from_slice(b"]}");
+    Summary {
+        jobs: jobs.len(),
+        build_systems: (!jobs.is_empty()).then(|| (BUILDBOT.to_owned(), jobs.len())).into_iter().collect(),
+        platforms: platforms.into_iter().map(ToOwned::to_owned).collect(),
+    }
 }
 
 /// Appends a value as JSON.
@@ -180,8 +201,8 @@ fn put<T: Serialize + ?Sized>(body: &mut Vec<u8>, value: &T) {
 pub struct PackedList {
     /// What names the body; see `etag`.
     pub etag: String,
-    /// How many jobs it has.
-    pub jobs: usize,
+    /// What it holds.
+    pub summary: Summary,
     /// Bytes of the body.
     pub body_bytes: usize,
     /// The body, packed.
@@ -189,9 +210,9 @@ pub struct PackedList {
 }
 
 impl PackedList {
-    /// Packs a body of so many jobs.
-    pub fn new(body: &[u8], jobs: usize) -> Self {
-        Self { etag: etag(body), jobs, body_bytes: body.len(), gzip: pack(body) }
+    /// Packs a body that holds this.
+    pub fn new(body: &[u8], summary: Summary) -> Self {
+        Self { etag: etag(body), summary, body_bytes: body.len(), gzip: pack(body) }
     }
 
     /// The packed list, cut into parts that fit an item each.

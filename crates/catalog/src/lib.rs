@@ -3,10 +3,13 @@
 
 pub mod allthethings;
 pub mod builder_name;
+pub mod closest;
 pub mod difference;
 pub mod dump;
 pub mod guards;
 pub mod jobs;
 mod json;
+pub mod listing;
 pub mod sample;
+pub mod schedule;
 mod vocabulary;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use catalog::jobs::{Job, MAX_PART, PackedList, etag, pack, unpack, write_body};
+use catalog::jobs::{Job, MAX_PART, PackedList, Summary, etag, pack, unpack, write_body};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -120,11 +120,11 @@ fn a_list_larger_than_an_item_is_cut_into_parts_that_join_to_it() {
             state.to_be_bytes()[0]
         })
         .collect();
-    let list = PackedList::new(&body, 7);
+    let list = PackedList::new(&body, Summary { jobs: 7, ..Summary::default() });
 
     let parts: Vec<&[u8]> = list.parts().collect();
 
-    assert_eq!((list.etag.as_str(), list.jobs, list.body_bytes), (etag(&body).as_str(), 7, body.len()));
+    assert_eq!((list.etag.as_str(), list.summary.jobs, list.body_bytes), (etag(&body).as_str(), 7, body.len()));
     assert_eq!(parts.len(), 4);
     assert!(parts.iter().all(|part| (1..=MAX_PART).contains(&part.len())));
     assert_eq!(unpack(&parts.concat()).unwrap(), body);

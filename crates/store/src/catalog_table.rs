@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, KeysAndAttributes, PutRequest, ReturnConsumedCapacity, Select, WriteRequest,
 };
-use catalog::jobs::PackedList;
+use catalog::jobs::{PackedList, Summary};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::{Report, StoreError};
@@ -49,6 +49,15 @@ pub struct CatalogTable {
     usage: Mutex<Usage>,
 }
 
+/// How current what is read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// All that was written before is seen.
+    Consistent,
+    /// What was written in the last second or so may not be seen; costs half.
+    Eventual,
+}
+
 /// What was asked of the table so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
@@ -69,8 +78,8 @@ pub struct Current {
     pub generation: u64,
     /// The tag of the list's body.
     pub etag: String,
-    /// Jobs in the list.
-    pub jobs: usize,
+    /// What the list holds. A pointer of before summaries were kept tells only how many jobs.
+    pub summary: Summary,
     /// Parts of the packed list.
     pub parts: usize,
     /// Bytes of the body.
@@ -96,6 +105,12 @@ impl CatalogTable {
     /// The catalog in `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into(), usage: Mutex::default() }
+    }
+
+    /// The same table, with a usage of its own: what one request reads can then be told.
+    #[must_use]
+    pub fn metered(&self) -> Self {
+        Self::new(self.client.clone(), &self.table)
     }
 
     /// What was asked of the table so far.
@@ -152,47 +167,54 @@ impl CatalogTable {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub async fn projects(&self) -> Result<BTreeSet<String>, StoreError> {
+    pub async fn projects(&self, read: Read) -> Result<BTreeSet<String>, StoreError> {
         let action = "reading the names of the projects";
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key("projects", "current")));
-        let request = request.consistent_read(true).return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let request = request.consistent_read(read == Read::Consistent);
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| self.error(action, &error))?;
         self.count_read(&output.consumed_capacity);
         let names = output.item.and_then(|mut item| item.remove("project_names"));
         Ok(names.and_then(|names| names.as_ss().ok().cloned()).unwrap_or_default().into_iter().collect())
     }
 
-    /// The pointers of these projects, those that there are; in place of a damaged one, what is wrong with it. Read
-    /// consistently: what is published next is held against them.
+    /// The pointers of these projects, those that there are; in place of a damaged one, what is wrong with it.
     ///
     /// # Errors
     /// The table cannot be read.
     pub async fn pointers(
         &self,
         projects: impl IntoIterator<Item = &str>,
+        read: Read,
     ) -> Result<BTreeMap<String, Result<Current, StoreError>>, StoreError> {
         let keys: Vec<Item> = projects.into_iter().map(pointer_key).collect();
         let mut pointers = BTreeMap::new();
-        for item in self.get_all("reading the pointers of the projects", keys, true).await? {
+        for item in self.get_all("reading the pointers of the projects", keys, read).await? {
             let name = text(&item, "pk")?.trim_start_matches(PROJECT).to_owned();
             pointers.insert(name, Current::from_item(&item));
         }
         Ok(pointers)
     }
 
-    /// A project's packed list, joined from its parts.
+    /// A project's packed list, joined from its parts. Read with eventual consistency; parts that are not seen, which
+    /// may be newer than what such a reading sees, are then read consistently.
     ///
     /// # Errors
     /// The table cannot be read, or a part is missing.
     pub async fn list(&self, project: &str, current: &Current) -> Result<Vec<u8>, StoreError> {
-        let keys = (0..current.parts).map(|part| part_key(project, &current.etag, part)).collect();
+        let action = format!("reading the list of {project}");
         let mut parts = BTreeMap::new();
-        for mut item in self.get_all(&format!("reading the list of {project}"), keys, false).await? {
-            let place = text(&item, "sk")?.to_owned();
-            match item.remove("data") {
-                Some(AttributeValue::B(data)) => parts.insert(place, data.into_inner()),
-                _ => return Err(StoreError::damaged(format!("{PROJECT}{project} {place}"), "it has no data")),
-            };
+        for read in [Read::Eventual, Read::Consistent] {
+            let keys = (0..current.parts).map(|part| part_key(project, &current.etag, part));
+            let is_missing = |key: &Item| text(key, "sk").is_ok_and(|place| !parts.contains_key(place));
+            let missing: Vec<Item> = keys.filter(is_missing).collect();
+            for mut item in self.get_all(&action, missing, read).await? {
+                let place = text(&item, "sk")?.to_owned();
+                match item.remove("data") {
+                    Some(AttributeValue::B(data)) => parts.insert(place, data.into_inner()),
+                    _ => return Err(StoreError::damaged(format!("{PROJECT}{project} {place}"), "it has no data")),
+                };
+            }
         }
         if parts.len() != current.parts {
             let missing = format!("{} of its {} parts are there", parts.len(), current.parts);
@@ -202,12 +224,13 @@ impl CatalogTable {
     }
 
     /// Reads items by key, a hundred at a time, again where the store did not get to them.
-    async fn get_all(&self, action: &str, mut keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, StoreError> {
+    async fn get_all(&self, action: &str, mut keys: Vec<Item>, read: Read) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::with_capacity(keys.len());
         let mut pauses = Pauses::new(action);
         while !keys.is_empty() {
             let batch: Vec<Item> = keys.split_off(keys.len().saturating_sub(100));
-            let wanted = KeysAndAttributes::builder().set_keys(Some(batch)).consistent_read(consistent).build();
+            let wanted = KeysAndAttributes::builder().set_keys(Some(batch));
+            let wanted = wanted.consistent_read(read == Read::Consistent).build();
             let wanted = wanted.map_err(|error| StoreError::damaged("a key", error.to_string()))?;
             let request = self.client.batch_get_item().request_items(&self.table, wanted);
             let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -236,7 +259,7 @@ impl CatalogTable {
         let current = Current {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             etag: list.etag.clone(),
-            jobs: list.jobs,
+            summary: list.summary.clone(),
             parts: list.parts().len(),
             body_bytes: list.body_bytes,
             packed_bytes: list.gzip.len(),
@@ -513,7 +536,28 @@ where
     }
 }
 
+/// What a pointer tells of its list. The maps are missing in pointers of before they were kept.
+fn summary(item: &Item) -> Result<Summary, StoreError> {
+    let build_systems = match item.get("build_systems") {
+        Some(AttributeValue::M(systems)) => {
+            systems.keys().map(|name| Ok((name.clone(), count(systems, name)?))).collect::<Result<_, StoreError>>()?
+        }
+        _ => BTreeMap::new(),
+    };
+    let platforms = item.get("platforms").and_then(|platforms| platforms.as_ss().ok());
+    Ok(Summary {
+        jobs: count(item, "jobs")?,
+        build_systems,
+        platforms: platforms.into_iter().flatten().cloned().collect(),
+    })
+}
+
 impl Current {
+    /// Whether it is of before summaries were kept: an ingest then writes it anew.
+    pub fn is_outdated(&self) -> bool {
+        self.summary.jobs > 0 && self.summary.build_systems.is_empty()
+    }
+
     fn to_item(&self, project: &str) -> Item {
         let mut item = pointer_key(project);
         let updated_at = self.provenance.updated_at.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -521,7 +565,7 @@ impl Current {
             [
                 ("generation", number(self.generation)),
                 ("etag", AttributeValue::S(self.etag.clone())),
-                ("jobs", number(self.jobs)),
+                ("jobs", number(self.summary.jobs)),
                 ("parts", number(self.parts)),
                 ("body_bytes", number(self.body_bytes)),
                 ("packed_bytes", number(self.packed_bytes)),
@@ -530,6 +574,12 @@ impl Current {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
+        let systems = self.summary.build_systems.iter().map(|(name, jobs)| (name.clone(), number(*jobs)));
+        item.insert("build_systems".to_owned(), AttributeValue::M(systems.collect()));
+        if !self.summary.platforms.is_empty() {
+            let platforms = self.summary.platforms.iter().cloned().collect();
+            item.insert("platforms".to_owned(), AttributeValue::Ss(platforms));
+        }
         let source_etag = self.provenance.source_etag.clone();
         item.extend(source_etag.map(|etag| ("source_etag".to_owned(), AttributeValue::S(etag))));
         item
@@ -541,7 +591,7 @@ impl Current {
         Ok(Self {
             generation: count(item, "generation")?,
             etag: text(item, "etag")?.to_owned(),
-            jobs: count(item, "jobs")?,
+            summary: summary(item)?,
             parts: count(item, "parts")?,
             body_bytes: count(item, "body_bytes")?,
             packed_bytes: count(item, "packed_bytes")?,

@@ -4,11 +4,14 @@
 //! them against a DynamoDB-compatible emulator.
 
 mod archive;
+mod aws;
 mod catalog_table;
 mod error;
 mod report;
+pub mod settings;
 
 pub use archive::Archive;
-pub use catalog_table::{CatalogTable, Current, Provenance, Usage};
+pub use aws::{Aws, Pace};
+pub use catalog_table::{CatalogTable, Current, Provenance, Read, Usage};
 pub use error::StoreError;
 pub use report::{Outcome, ProjectReport, Report, Schedule};

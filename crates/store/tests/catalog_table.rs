@@ -4,9 +4,9 @@ mod support;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use catalog::jobs::{self, MAX_PART, PackedList};
+use catalog::jobs::{self, MAX_PART, PackedList, Summary};
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{CatalogTable, Current, Outcome, Provenance, Report, StoreError, Usage};
+use store::{CatalogTable, Current, Outcome, Provenance, Read, Report, StoreError, Usage};
 use support::proxy::{Plan, Proxy};
 use support::{at, client, endpoint, items, new_table, noise, number, set};
 
@@ -29,9 +29,17 @@ fn provenance(updated_at: DateTime<Utc>) -> Provenance {
     }
 }
 
+fn summary() -> Summary {
+    Summary {
+        jobs: 7,
+        build_systems: [("buildbot".to_owned(), 7)].into(),
+        platforms: ["linux64", "osx-10-10"].map(str::to_owned).into(),
+    }
+}
+
 /// A list in so many parts. (What it says does not matter to the table.)
 fn list_of_parts(parts: usize, seed: u64) -> PackedList {
-    let list = PackedList::new(&noise(MAX_PART * parts - MAX_PART / 2, seed), 7);
+    let list = PackedList::new(&noise(MAX_PART * parts - MAX_PART / 2, seed), summary());
     assert_eq!(list.parts().len(), parts);
     list
 }
@@ -65,7 +73,7 @@ async fn a_list_of_one_part_or_several_is_read_back_as_it_was_published() {
         let expected = Current {
             generation: 1,
             etag: list.etag.clone(),
-            jobs: 7,
+            summary: summary(),
             parts,
             body_bytes: list.body_bytes,
             packed_bytes: list.gzip.len(),
@@ -91,22 +99,22 @@ async fn no_part_is_greater_than_an_item_may_be() {
 async fn pointers_and_names_are_those_of_the_published_projects() {
     let (table, ..) = new_catalog().await;
     assert_eq!(table.current("try").await.unwrap(), None);
-    assert!(table.projects().await.unwrap().is_empty());
+    assert!(table.projects(Read::Consistent).await.unwrap().is_empty());
     // More than one read of pointers takes.
     let names: Vec<String> = (0..130).map(|number| format!("twig-{number}")).collect();
     for name in &names {
-        let list = PackedList::new(name.as_bytes(), 1);
+        let list = PackedList::new(name.as_bytes(), summary());
         table.publish(name, &list, None, &provenance(morning())).await.unwrap();
     }
 
     let wanted = names.iter().map(String::as_str).chain(["nowhere"]);
-    let pointers = table.pointers(wanted).await.unwrap();
+    let pointers = table.pointers(wanted, Read::Consistent).await.unwrap();
 
     assert_eq!(pointers.len(), 130);
     for (name, pointer) in pointers {
         assert_eq!(pointer.unwrap().etag, jobs::etag(name.as_bytes()));
     }
-    assert_eq!(table.projects().await.unwrap(), names.into_iter().collect());
+    assert_eq!(table.projects(Read::Consistent).await.unwrap(), names.into_iter().collect());
 }
 
 #[tokio::test]
@@ -160,7 +168,7 @@ async fn a_removed_project_is_gone_and_can_come_back() {
     table.remove("ash", &current, later).await.unwrap();
 
     assert_eq!(table.current("ash").await.unwrap(), None);
-    assert!(table.projects().await.unwrap().is_empty());
+    assert!(table.projects(Read::Consistent).await.unwrap().is_empty());
     // Who still holds the pointer can read the list for a day.
     assert_eq!(table.list("ash", &current).await.unwrap(), list.gzip);
     let parts = items(&client, &name).await;
@@ -282,7 +290,7 @@ async fn a_damaged_item_is_named() {
         set(&client, &name, (&pk, &sk), attribute, value).await;
 
         let error = if sk == "current" {
-            let pointer = table.pointers(["try"]).await.unwrap().remove("try").unwrap();
+            let pointer = table.pointers(["try"], Read::Consistent).await.unwrap().remove("try").unwrap();
             let error = table.current("try").await.unwrap_err();
             assert_eq!(pointer.unwrap_err().to_string(), error.to_string());
             error
@@ -330,8 +338,8 @@ async fn a_missing_table_is_told_by_whatever_needs_it() {
     let list = list_of_parts(1, 1);
     for (error, doing) in [
         (table.current("try").await.unwrap_err(), "reading the pointer of try"),
-        (table.projects().await.unwrap_err(), "reading the names of the projects"),
-        (table.pointers(["try"]).await.unwrap_err(), "reading the pointers of the projects"),
+        (table.projects(Read::Consistent).await.unwrap_err(), "reading the names of the projects"),
+        (table.pointers(["try"], Read::Consistent).await.unwrap_err(), "reading the pointers of the projects"),
         (table.reports(1).await.unwrap_err(), "reading the reports of past ingests"),
         (table.put_report(&Report::new(morning(), "-")).await.unwrap_err(), "writing the report of the ingest"),
         (table.publish("try", &list, None, &provenance(morning())).await.unwrap_err(), "writing the name of try"),
@@ -461,6 +469,48 @@ async fn a_store_that_never_processes_anything_is_given_up_with_a_clear_error() 
 }
 
 #[tokio::test]
+async fn parts_that_a_reader_does_not_see_yet_are_read_consistently() {
+    let mut batches = 0;
+    let (proxy, through, table) = behind(move |operation, _| {
+        batches += u32::from(operation == "BatchGetItem");
+        if operation == "BatchGetItem" && batches != 2 { Plan::Hide } else { Plan::Pass }
+    })
+    .await;
+    let list = list_of_parts(2, 1);
+    let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+
+    assert_eq!(through.list("try", &current).await.unwrap(), list.gzip);
+    assert_eq!(proxy.seen(), ["BatchGetItem", "BatchGetItem"]);
+
+    let error = through.list("try", &current).await.unwrap_err();
+    assert!(error.to_string().contains("0 of its 2 parts are there"), "{error}");
+}
+
+#[tokio::test]
+async fn a_pointer_of_before_summaries_were_kept_is_read_and_known_to_be_outdated() {
+    let (table, client, name) = new_catalog().await;
+    let published = table.publish("try", &list_of_parts(1, 1), None, &provenance(morning())).await.unwrap();
+    assert!(!published.is_outdated());
+
+    for attribute in ["build_systems", "platforms"] {
+        set(&client, &name, ("project#try", "current"), attribute, None).await;
+    }
+
+    let read = table.current("try").await.unwrap().unwrap();
+    assert!(read.is_outdated());
+    assert_eq!(read.summary, Summary { jobs: 7, ..Summary::default() });
+}
+
+#[tokio::test]
+async fn each_metered_table_counts_for_itself() {
+    let (table, ..) = new_catalog().await;
+    let metered = table.metered();
+    metered.current("try").await.unwrap();
+    assert!(metered.usage().read_units > 0.0);
+    assert_eq!((table.usage(), metered.metered().usage()), (Usage::default(), Usage::default()));
+}
+
+#[tokio::test]
 async fn throttled_requests_are_made_again_and_others_that_fail_are_not() {
     let mut requests = 0;
     let (proxy, through, table) = behind(move |_, _| {
@@ -474,7 +524,7 @@ async fn throttled_requests_are_made_again_and_others_that_fail_are_not() {
     })
     .await;
 
-    assert!(through.projects().await.unwrap().is_empty());
+    assert!(through.projects(Read::Consistent).await.unwrap().is_empty());
     assert_eq!(proxy.seen().len(), 7);
 
     let error = through.current("try").await.unwrap_err();
@@ -487,7 +537,7 @@ async fn throttled_requests_are_made_again_and_others_that_fail_are_not() {
 async fn a_store_that_throttles_without_end_is_given_up() {
     let (proxy, through, _) = behind(|_, _| Plan::Refuse("ProvisionedThroughputExceededException")).await;
 
-    let error = through.projects().await.unwrap_err();
+    let error = through.projects(Read::Consistent).await.unwrap_err();
 
     assert_eq!(service(&error).1, "ProvisionedThroughputExceededException: by the proxy");
     assert_eq!(proxy.seen().len(), 8);

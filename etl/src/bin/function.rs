@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use chrono::Utc;
-use etl::aws::Aws;
 use etl::ingest::{Ingest, nobody};
 use etl::settings::Settings;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
-use store::{Outcome, Report};
+use store::{Aws, Outcome, Pace, Report};
 use tokio::sync::OnceCell;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -31,7 +30,9 @@ async fn main() -> ExitCode {
     // The clients are made by the first event, not by the start: a function that is ready answers sooner.
     let aws = OnceCell::new();
     let handler = service_fn(|_: LambdaEvent<Value>| async {
-        let aws = aws.get_or_try_init(async || Aws::from_lambda(|variable| std::env::var(variable).ok())).await?;
+        let aws = aws
+            .get_or_try_init(async || Aws::from_lambda(|variable| std::env::var(variable).ok(), Pace::Batch))
+            .await?;
         ingest(&settings, aws).await
     });
     match lambda_runtime::run(handler).await {

@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use aws_sdk_dynamodb::Client;
 use catalog::guards::Limits;
 use catalog::jobs;
+use catalog::schedule::Cron;
 use chrono::{DateTime, TimeDelta, Utc};
-use etl::aws::Aws;
 use etl::ingest::{Ingest, IngestError, nobody};
-use etl::schedule::Cron;
 use http::Message;
+use store::Aws;
 use store::{CatalogTable, Report};
 
 /// Each ingest of a test starts two hours after the one before: the lists of that one are then old.
@@ -55,7 +55,7 @@ impl Bed {
     pub(crate) async fn new() -> Self {
         let client = client(&endpoint()).await;
         let name = new_table(&client).await;
-        Self { aws: Aws::from_environment().await.expect("the emulator's region"), client, name }
+        Self { aws: Aws::from_environment(store::Pace::Batch).await.expect("the emulator's region"), client, name }
     }
 
     /// An ingest that is to be made into this table. Without further words it accepts a dump of any size.

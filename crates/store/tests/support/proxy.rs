@@ -15,6 +15,8 @@ pub(crate) enum Plan {
     Refuse(&'static str),
     /// Sends it on, and answers with an error of this code nevertheless: the answer was lost.
     Lose(&'static str),
+    /// Sends it on, and leaves all items out of the answer: a reader with eventual consistency may not see them yet.
+    Hide,
     /// Of a batch, sends on all but the last so many entries, and answers that those are unprocessed.
     Leave(usize),
 }
@@ -45,10 +47,16 @@ impl Proxy {
                     http::forward(&upstream, &request).ok()?;
                     Some(refusal(code))
                 }
+                Plan::Hide => {
+                    let answer = http::forward(&upstream, &request).ok()?;
+                    let mut content: Value = serde_json::from_slice(&answer.body).ok()?;
+                    content["Responses"] = json!({});
+                    Some(answer.rewritten(&content))
+                }
                 Plan::Leave(count) => {
                     let unprocessed = split(&mut body, count)?;
                     let name = if operation == "BatchGetItem" { "UnprocessedKeys" } else { "UnprocessedItems" };
-                    let mut answer = if count >= entries {
+                    let answer = if count >= entries {
                         Message::answer("200 OK", "{}").with("Content-Type", "application/x-amz-json-1.0")
                     } else {
                         request.body = serde_json::to_vec(&body).ok()?;
@@ -56,9 +64,7 @@ impl Proxy {
                     };
                     let mut content: Value = serde_json::from_slice(&answer.body).ok()?;
                     content[name] = unprocessed;
-                    answer.body = serde_json::to_vec(&content).ok()?;
-                    answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("x-amz-crc32"));
-                    Some(answer)
+                    Some(answer.rewritten(&content))
                 }
             }
         });

@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
+use crate::settings::SettingsError;
+use crate::{Archive, CatalogTable};
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use store::{Archive, CatalogTable};
 
-use crate::settings::SettingsError;
+/// How long a program may wait for the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// It has minutes: it is better late than not done.
+    Batch,
+    /// Somebody waits at the other end, and Lambda bills the waiting: after four seconds it is better to say no.
+    Request,
+}
 
 /// Clients that share a configuration and a connection pool.
 #[derive(Debug, Clone)]
@@ -22,10 +30,10 @@ impl Aws {
     ///
     /// # Errors
     /// Nothing says which region the store is in.
-    pub async fn from_environment() -> Result<Self, SettingsError> {
+    pub async fn from_environment(pace: Pace) -> Result<Self, SettingsError> {
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .retry_config(retries())
-            .timeout_config(timeouts())
+            .retry_config(pace.retries())
+            .timeout_config(pace.timeouts())
             .load()
             .await;
         match config.region() {
@@ -39,14 +47,14 @@ impl Aws {
     ///
     /// # Errors
     /// The region's variable is not set.
-    pub fn from_lambda(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+    pub fn from_lambda(lookup: impl Fn(&str) -> Option<String>, pace: Pace) -> Result<Self, SettingsError> {
         let region = lookup("AWS_REGION").ok_or(NO_REGION)?;
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
-            .retry_config(retries())
-            .timeout_config(timeouts());
+            .retry_config(pace.retries())
+            .timeout_config(pace.timeouts());
         config.set_endpoint_url(lookup("AWS_ENDPOINT_URL").filter(|url| !url.is_empty()));
         Ok(Self { config: config.build() })
     }
@@ -72,14 +80,27 @@ impl Aws {
 const NO_REGION: SettingsError =
     SettingsError::Missing { variable: "AWS_REGION", expected: "the region that the store is in" };
 
-/// Throttled and failed requests are tried up to eight times, with back-off.
-fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(8).with_initial_backoff(Duration::from_millis(50))
-}
+impl Pace {
+    /// How often throttled and failed requests are tried, with growing pauses.
+    fn retries(self) -> RetryConfig {
+        let (attempts, pause) = match self {
+            Self::Batch => (8, 50),
+            Self::Request => (3, 25),
+        };
+        RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(Duration::from_millis(pause))
+    }
 
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(Duration::from_mins(1))
+    fn timeouts(self) -> TimeoutConfig {
+        let timeouts = TimeoutConfig::builder();
+        match self {
+            Self::Batch => {
+                timeouts.connect_timeout(Duration::from_secs(5)).operation_attempt_timeout(Duration::from_mins(1))
+            }
+            Self::Request => timeouts
+                .connect_timeout(Duration::from_secs(1))
+                .operation_attempt_timeout(Duration::from_secs(2))
+                .operation_timeout(Duration::from_secs(4)),
+        }
         .build()
+    }
 }

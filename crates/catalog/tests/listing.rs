@@ -1,0 +1,225 @@
+//! What is selected of a list, held against the plain meaning of the filters.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+
+use catalog::jobs::{Job, write_body};
+use catalog::listing::{FIELDS, Listing, Selection};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAMES: [&str; 12] = [
+    "Linux x86-64 try build",
+    "Linux x86-64 try leak test build",
+    "Linux x86-64 try pgo-build",
+    "OS X 10.7 try build",
+    "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1",
+    "Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3",
+    "Ubuntu VM 12.04 x64 try opt test mochitest-1",
+    "Ubuntu VM 12.04 x64 try opt test reftest",
+    "Ubuntu VM 12.04 x64 try opt test xpcshell",
+    "WINNT 6.1 x86-64 try build",
+    "Windows 7 32-bit try pgo talos svgr",
+    "Windows XP 32-bit try debug test mochitest-2",
+];
+
+fn upstream(name: &str) -> Option<&'static str> {
+    (name.contains("x64") && name.contains("opt")).then_some("Linux x86-64 try build")
+}
+
+/// A list of these jobs.
+fn listing(names: &[&str]) -> (Listing, Value) {
+    let jobs: Vec<Job> = names.iter().map(|name| Job { name, upstream: upstream(name) }).collect();
+    let mut body = Vec::new();
+    write_body("try", &jobs, &mut body, |_| ());
+    let whole = serde_json::from_slice(&body).unwrap();
+    (Listing::read(body.into()).unwrap(), whole)
+}
+
+fn select(listing: &Listing, wanted: &Selection) -> Value {
+    serde_json::from_slice(&listing.select(wanted)).unwrap()
+}
+
+fn names(answer: &Value) -> Vec<&str> {
+    answer["results"].as_array().unwrap().iter().map(|job| job["ref_data_name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn nothing_wanted_in_particular_is_the_whole_list() {
+    let (listing, whole) = listing(&NAMES);
+    let answer = select(&listing, &Selection::default());
+    assert_eq!(answer["results"], whole["results"]);
+    assert_eq!(answer["meta"], json!({"repository": "try", "offset": 0, "count": 12, "total": 12}));
+    assert!(!listing.is_empty());
+}
+
+#[test]
+fn the_fields_of_a_job_are_those_that_the_body_has() {
+    let (_, whole) = listing(&NAMES[..1]);
+    let fields: Vec<&String> = whole["results"][0].as_object().unwrap().keys().collect();
+    let mut known = FIELDS;
+    known.sort_unstable();
+    assert_eq!(fields, known);
+}
+
+#[test]
+fn words_are_sought_in_name_symbol_group_and_platform_whatever_their_case() {
+    let (listing, _) = listing(&NAMES);
+    let found = |words: &[&str]| {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        names(&select(&listing, &Selection { words, ..Selection::default() })).into_iter().map(str::to_owned).collect()
+    };
+    let found = |words: &[&str]| -> Vec<String> { found(words) };
+    assert_eq!(found(&["MOCHITEST", "xp"]), ["Windows XP 32-bit try debug test mochitest-2"]);
+    assert_eq!(found(&["m-e10s(3)"]), ["Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3"]);
+    assert_eq!(found(&["osx-10-10", "m(1)"]), ["Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1"]);
+    assert!(found(&["mochitest", "nowhere"]).is_empty());
+}
+
+#[test]
+fn a_page_tells_the_count_that_was_asked_for() {
+    // Treeherder's client goes on while a page has as many jobs as its meta says.
+    let (listing, _) = listing(&NAMES);
+    let page = select(&listing, &Selection { offset: 10, count: Some(5), ..Selection::default() });
+    assert_eq!(page["meta"], json!({"repository": "try", "offset": 10, "count": 5, "total": 12}));
+    assert_eq!(names(&page), NAMES[10..]);
+    let behind = select(&listing, &Selection { offset: 12, count: Some(5), ..Selection::default() });
+    assert!(names(&behind).is_empty());
+    let far = Selection { offset: usize::MAX, count: Some(usize::MAX), ..Selection::default() };
+    assert!(names(&select(&listing, &far)).is_empty());
+}
+
+#[test]
+fn a_job_comes_with_its_build_and_a_build_with_its_tests() {
+    let (listing, _) = listing(&NAMES);
+    let job = |name: &str| -> Option<Value> { Some(serde_json::from_slice(&listing.job(name)?).unwrap()) };
+    let test = job("Ubuntu VM 12.04 x64 try opt test reftest").unwrap();
+    assert_eq!(test["job"]["job_type_symbol"], "R");
+    assert_eq!(test["upstream_build"]["ref_data_name"], "Linux x86-64 try build");
+    assert_eq!(test["tests"], json!([]));
+    let build = job("Linux x86-64 try build").unwrap();
+    assert_eq!(build["upstream_build"], Value::Null);
+    assert_eq!(build["tests"].as_array().unwrap().len(), 3);
+    assert_eq!(build["meta"], json!({"repository": "try"}));
+    assert_eq!(job("Linux x86-64 try"), None);
+}
+
+#[test]
+fn a_build_that_is_not_in_the_list_is_null() {
+    let (listing, _) = listing(&["Ubuntu VM 12.04 x64 try opt test reftest"]);
+    let test: Value =
+        serde_json::from_slice(&listing.job("Ubuntu VM 12.04 x64 try opt test reftest").unwrap()).unwrap();
+    assert_eq!(test["upstream_build"], Value::Null);
+    assert_eq!(test["job"]["upstream"], "Linux x86-64 try build");
+}
+
+#[test]
+fn taskcluster_jobs_which_have_fewer_fields_are_read_too() {
+    let body = br#"{"meta":{"repository":"try","offset":0,"count":1},"results":[{"ref_data_name":"build-linux64/opt",
+        "job_type_name":"build-linux64/opt","job_type_symbol":"B","platform":null,"platform_option":"opt",
+        "build_system_type":"taskcluster","name with \"quotes\"":1}]}"#;
+    let listing = Listing::read(body.as_slice().into()).unwrap();
+    let wanted = Selection { build_system_type: vec!["taskcluster".to_owned()], ..Selection::default() };
+    assert_eq!(names(&select(&listing, &wanted)), ["build-linux64/opt"]);
+    let wanted = Selection { fields: Some(vec!["ref_data_name", "upstream"]), ..Selection::default() };
+    assert_eq!(select(&listing, &wanted)["results"], json!([{"ref_data_name": "build-linux64/opt"}]));
+}
+
+#[test]
+fn what_is_no_list_is_refused() {
+    for body in ["", "[]", "{}", r#"{"meta":{"repository":"try"},"results":[{}]}"#, r#"{"meta":{},"results":[]}"#] {
+        assert!(Listing::read(body.as_bytes().into()).is_err(), "{body}");
+    }
+}
+
+fn some_of(values: Vec<String>) -> impl Strategy<Value = Vec<String>> {
+    let most = values.len().min(3);
+    prop_oneof![Just(Vec::new()), proptest::sample::subsequence(values, 0..=most)]
+}
+
+fn values(field: &str) -> Vec<String> {
+    let (_, whole) = listing(&NAMES);
+    let mut values: Vec<String> =
+        whole["results"].as_array().unwrap().iter().map(|job| job[field].as_str().unwrap().to_owned()).collect();
+    values.push("nothing".to_owned());
+    values.sort();
+    values.dedup();
+    values
+}
+
+fn selections() -> impl Strategy<Value = Selection> {
+    let words = ["mochitest", "TRY", "win", "x64", "(1)", "opt", "zzz"].map(str::to_owned).to_vec();
+    let fields = prop::option::of(proptest::sample::subsequence(FIELDS.to_vec(), 0..=FIELDS.len()));
+    (
+        some_of(words),
+        some_of(values("platform")),
+        some_of(values("platform_option")),
+        some_of(values("job_group_symbol")),
+        some_of(values("job_type_symbol")),
+        some_of(vec!["buildbot".to_owned(), "taskcluster".to_owned()]),
+        fields,
+    )
+        .prop_map(|(words, platform, option, job_group_symbol, job_type_symbol, build_system_type, fields)| {
+            Selection {
+                words,
+                platform,
+                option,
+                job_group_symbol,
+                job_type_symbol,
+                build_system_type,
+                fields,
+                ..Selection::default()
+            }
+        })
+}
+
+/// The plain meaning of a selection.
+fn is_wanted(job: &Value, wanted: &Selection) -> bool {
+    let has = |field: &str| job[field].as_str().unwrap();
+    let any = |wanted: &[String], field: &str| wanted.is_empty() || wanted.iter().any(|one| one == has(field));
+    let shown = format!("{}({})", has("job_group_symbol"), has("job_type_symbol"));
+    let texts = [has("ref_data_name"), has("job_type_name"), has("job_group_name"), &shown, has("platform")];
+    any(&wanted.platform, "platform")
+        && any(&wanted.option, "platform_option")
+        && any(&wanted.job_group_symbol, "job_group_symbol")
+        && any(&wanted.job_type_symbol, "job_type_symbol")
+        && any(&wanted.build_system_type, "build_system_type")
+        && wanted.words.iter().all(|word| texts.iter().any(|text| text.to_lowercase().contains(&word.to_lowercase())))
+}
+
+proptest! {
+    #[test]
+    fn a_selection_is_what_its_filters_plainly_mean(wanted in selections()) {
+        let (listing, whole) = listing(&NAMES);
+        let expected: Vec<Value> = whole["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|job| is_wanted(job, &wanted))
+            .map(|job| match &wanted.fields {
+                None => job.clone(),
+                Some(fields) => fields.iter().map(|field| ((*field).to_owned(), job[*field].clone())).collect(),
+            })
+            .collect();
+        let answer = select(&listing, &wanted);
+        prop_assert_eq!(&answer["meta"]["total"], &json!(expected.len()));
+        prop_assert_eq!(answer["results"].as_array().unwrap(), &expected);
+    }
+
+    #[test]
+    fn pages_joined_are_the_whole(wanted in selections(), count in 1_usize..8, limit in 0_usize..=NAMES.len()) {
+        let (listing, _) = listing(&NAMES[..limit]);
+        let whole = select(&listing, &wanted);
+        let mut joined = Vec::new();
+        let mut offset = 0;
+        loop {
+            let page = select(&listing, &Selection { offset, count: Some(count), ..wanted.clone() });
+            prop_assert_eq!(&page["meta"]["total"], &whole["meta"]["total"]);
+            let jobs = page["results"].as_array().unwrap();
+            joined.extend(jobs.iter().cloned());
+            if jobs.len() < count {
+                break;
+            }
+            offset += count;
+        }
+        prop_assert_eq!(whole["results"].as_array().unwrap(), &joined);
+    }
+}

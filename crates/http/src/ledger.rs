@@ -1,0 +1,53 @@
+//! What a request's log line tells beside what the edge sees by itself.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde_json::{Map, Value};
+
+/// Notes of one request, for its log line. Handlers take it as an argument.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger(Arc<Mutex<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    fields: Map<String, Value>,
+    read_units: f64,
+    is_stale: bool,
+}
+
+impl Ledger {
+    /// Notes a field of the log line.
+    pub fn note(&self, field: &str, value: impl Into<Value>) {
+        self.with(|notes| notes.fields.insert(field.to_owned(), value.into()));
+    }
+
+    /// Adds what the store charged for reading, in read units.
+    pub fn add_read_units(&self, units: f64) {
+        self.with(|notes| notes.read_units += units);
+    }
+
+    /// Notes that the answer is older than it should be.
+    pub fn is_stale(&self) {
+        self.with(|notes| notes.is_stale = true);
+    }
+
+    /// The fields, the read units, and whether the answer is stale.
+    pub(crate) fn close(&self) -> (Map<String, Value>, f64, bool) {
+        self.with(|notes| (std::mem::take(&mut notes.fields), notes.read_units, notes.is_stale))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Notes) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Ledger {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}

@@ -1,0 +1,77 @@
+//! What the programs read from `RUNNABLE_JOBS_*` environment variables, and what is said of one that is missing or wrong.
+
+/// The names of the variables that more than one program reads.
+pub mod variables {
+    /// The catalog table.
+    pub const CATALOG_TABLE: &str = "RUNNABLE_JOBS_CATALOG_TABLE";
+    /// When the ingest is due.
+    pub const SCHEDULE: &str = "RUNNABLE_JOBS_SCHEDULE";
+}
+
+/// What is expected where no table is named.
+pub const A_TABLE: &str = "the name of the catalog table";
+
+/// A variable that is missing or wrong.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SettingsError {
+    /// A variable that must be there is not.
+    #[error("{variable} is not set: {expected} is expected")]
+    Missing {
+        /// The variable.
+        variable: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A variable holds something else than it should.
+    #[error("{variable} is '{value}': {reason}")]
+    Wrong {
+        /// The variable.
+        variable: &'static str,
+        /// What it holds.
+        value: String,
+        /// What is wrong with that.
+        reason: String,
+    },
+}
+
+/// Variables, wherever they come from. An empty value is as good as none.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables<L> {
+    lookup: L,
+}
+
+impl<L: Fn(&str) -> Option<String>> Variables<L> {
+    /// Variables whose values `lookup` gives.
+    pub fn new(lookup: L) -> Self {
+        Self { lookup }
+    }
+
+    /// A variable's value.
+    pub fn get(&self, variable: &'static str) -> Option<String> {
+        (self.lookup)(variable).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a variable that must be there.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn required(&self, variable: &'static str, expected: &'static str) -> Result<String, SettingsError> {
+        self.get(variable).ok_or(SettingsError::Missing { variable, expected })
+    }
+
+    /// What `parse` makes of a variable's value.
+    ///
+    /// # Errors
+    /// `parse` says why it cannot.
+    pub fn parsed<T, E: ToString>(
+        &self,
+        variable: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(value) = self.get(variable) else { return Ok(None) };
+        match parse(&value) {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(reason) => Err(SettingsError::Wrong { variable, value, reason: reason.to_string() }),
+        }
+    }
+}

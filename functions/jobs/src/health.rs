@@ -1,0 +1,79 @@
+//! What Mozilla's operators ask of every service (Dockerflow): its version, whether it is well, whether it is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
+use http_edge::Ledger;
+
+use crate::api::{Health, Heartbeat, Version};
+use crate::catalog::Catalog;
+
+/// What runs here
+#[utoipa::path(
+    get,
+    path = "/__version__",
+    tag = "Operations",
+    operation_id = "getVersion",
+    responses((status = 200, description = "The version", body = Version)),
+)]
+pub(crate) async fn version() -> Json<Version> {
+    Json(Version {
+        source: "runnable-jobs".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("RUNNABLE_JOBS_COMMIT").unwrap_or_default().to_owned(),
+        build: catalog::jobs::RULES.to_owned(),
+    })
+}
+
+/// Whether all is well
+///
+/// Whether the store answers, and whether the last ingest that was due has come.
+#[utoipa::path(
+    get,
+    path = "/__heartbeat__",
+    tag = "Operations",
+    operation_id = "getHeartbeat",
+    responses(
+        (status = 200, description = "All is well", body = Heartbeat),
+        (status = 503, description = "Something is not; the details tell what", body = Heartbeat),
+    ),
+)]
+pub(crate) async fn heartbeat(State(catalog): State<Arc<Catalog>>, ledger: Ledger) -> Response {
+    let pulse = catalog.pulse(&ledger).await;
+    let store = match &pulse {
+        Ok(_) => (Health::Ok, "it can be read".to_owned()),
+        Err(reason) => (Health::Error, reason.clone()),
+    };
+    let fresh = match &pulse {
+        Ok(reports) => catalog.freshness(reports),
+        Err(_) => (Health::Error, "nobody can tell: the store does not answer".to_owned()),
+    };
+    let found = [("store", store), ("catalog", fresh)];
+    let status = found.iter().map(|(_, (health, _))| *health).max().unwrap_or(Health::Ok);
+    let checks = found.iter().map(|(name, (health, _))| ((*name).to_owned(), *health)).collect();
+    let details: BTreeMap<String, String> =
+        found.into_iter().map(|(name, (_, detail))| (name.to_owned(), detail)).collect();
+    let code = if status == Health::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = (code, Json(Heartbeat { status, checks, details })).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Whether the function is there
+///
+/// Asks nobody else.
+#[utoipa::path(
+    get,
+    path = "/__lbheartbeat__",
+    tag = "Operations",
+    operation_id = "getLoadBalancerHeartbeat",
+    responses((status = 200, description = "It is there")),
+)]
+pub(crate) async fn load_balancer_heartbeat() -> StatusCode {
+    StatusCode::OK
+}

@@ -1,0 +1,47 @@
+//! Serves each project's runnable jobs over HTTP: the routes, what is held in memory, and what is configured.
+
+pub mod api;
+mod catalog;
+mod health;
+mod kept;
+mod lists;
+mod overview;
+mod problems;
+mod query;
+mod reference;
+pub mod settings;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, get};
+use http_edge::Edge;
+use store::CatalogTable;
+
+use crate::catalog::Catalog;
+pub use crate::kept::Clock;
+pub use crate::reference::openapi;
+use crate::settings::Settings;
+
+/// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
+pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
+    let Settings { catalog_table: _, schedule, fresh, allowed_origins, memory } = settings;
+    let catalog = Arc::new(Catalog::new(table, schedule, fresh, memory, clock.clone()));
+    let routes = Router::new()
+        .route("/__version__", get(health::version))
+        .route("/__heartbeat__", get(health::heartbeat))
+        .route("/__lbheartbeat__", get(health::load_balancer_heartbeat))
+        // Labels of Taskcluster hold slashes, which some gateways decode: the name is all of the rest.
+        .route("/api/project/{project}/runnable_jobs/{*ref_data_name}", get(lists::job));
+    let routes = at(routes, "/api/project/{project}/runnable_jobs", get(lists::list));
+    let routes = at(routes, "/api/projects", get(overview::projects));
+    let routes = at(routes, "/api/ingests", get(overview::ingests));
+    let routes = at(routes, "/api/ingests/latest", get(overview::latest_ingest));
+    let routes = routes.with_state(catalog).merge(reference::routes());
+    Edge { name: "Jobs", allowed_origins: allowed_origins.into(), clock, log }.around(routes)
+}
+
+/// A resource, with and without the last slash.
+fn at(routes: Router<Arc<Catalog>>, path: &str, method: MethodRouter<Arc<Catalog>>) -> Router<Arc<Catalog>> {
+    routes.route(path, method.clone()).route(&format!("{path}/"), method)
+}

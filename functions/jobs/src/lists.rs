@@ -1,0 +1,165 @@
+//! `GET /api/project/{project}/runnable_jobs/` and one job of it.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use bytes::Bytes;
+use catalog::closest::closest;
+use catalog::jobs::etag;
+use http::header::{AGE, WARNING};
+use http::{HeaderMap, HeaderValue};
+use http_edge::{Body, Ledger, Path, Problem, ProblemBody, Validators, accepts_gzip};
+use store::Current;
+
+use crate::api::{JobWithRelatives, RunnableJobs};
+use crate::catalog::{Catalog, Found, List};
+use crate::problems::UNKNOWN_JOB;
+use crate::query;
+
+const JSON: &str = "application/json";
+
+/// The jobs that can be run on a push of a project
+///
+/// Without parameters the answer is the list as it is stored: gzip where the client accepts that. Parameters that filter
+/// may be repeated, and mean any of their values. `meta.count` is the count that was asked for, or else the number of
+/// jobs in the answer; `meta.total` is how many jobs the filters left. Jobs are in the order of their names.
+#[utoipa::path(
+    get,
+    path = "/api/project/{project}/runnable_jobs/",
+    tag = "Lists",
+    operation_id = "listRunnableJobs",
+    params(
+        ("project" = String, Path, description = "The project, for example `try`", example = "try"),
+        ("search" = Option<String>, Query, description = "Words that a job must all have in its name, its symbols \
+            (`M-e10s(3)`), its group's name or its platform; case does not matter", max_length = 1000, example = "mochitest linux64"),
+        ("platform" = Option<Vec<String>>, Query, description = "Only jobs of this platform", max_length = 1000),
+        ("option" = Option<Vec<String>>, Query, description = "Only jobs with this option (`opt`, `debug`, `pgo`, ...)"),
+        ("job_group_symbol" = Option<Vec<String>>, Query, description = "Only jobs of the group with this symbol"),
+        ("job_type_symbol" = Option<Vec<String>>, Query, description = "Only jobs of the type with this symbol"),
+        ("build_system_type" = Option<Vec<String>>, Query, description = "Only jobs of this build system"),
+        ("fields" = Option<String>, Query, description = "Of each job only these fields, with commas between them",
+            example = "ref_data_name,platform"),
+        ("offset" = Option<u32>, Query, description = "How many jobs to pass over"),
+        ("count" = Option<u32>, Query, minimum = 1, description = "How many jobs to answer with at most; all, where it is not given"),
+        ("decision_task_id" = Option<String>, Query, max_length = 1000, description = "The push's decision task, which \
+            Treeherder's client names. It has no effect: the list is the project's"),
+    ),
+    responses(
+        (status = 200, description = "The list, or what was asked for of it", body = RunnableJobs),
+        (status = 304, description = "The client holds it already"),
+        (status = 400, description = "`bad_parameter`, `bad_path`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_project`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "`answer_too_large`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 414, description = "`uri_too_long`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`store_unavailable`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
+    State(catalog): State<Arc<Catalog>>,
+    Path(project): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    ledger: Ledger,
+) -> Result<Response, Problem> {
+    let wanted = query::selection(query.as_deref())?;
+    let gzip = accepts_gzip(&headers);
+    let current = catalog.current(&project, &ledger).await?;
+    if wanted.is_none()
+        && let Some(not_modified) = validators(&catalog, &current.value).not_modified(&headers, gzip)
+    {
+        return Ok(marked(not_modified, current.stale_for));
+    }
+    let list = catalog.list(&project, &current.value, &ledger).await?;
+    let stale_for = list.stale_for.or(current.stale_for);
+    let current = served(&current, &list);
+    let response = match wanted {
+        None => {
+            let body = if gzip {
+                Body::Gzip(list.value.gzip.clone())
+            } else {
+                Body::Plain(Bytes::from_owner(list.value.plain()?))
+            };
+            validators(&catalog, current).ok(JSON, body)?
+        }
+        Some(wanted) => made(&catalog, current, &headers, list.value.listing()?.select(&wanted))?,
+    };
+    Ok(marked(response, stale_for))
+}
+
+/// One job, with the build that it needs and the tests that need it
+///
+/// The name is the builder name or the Taskcluster label, percent-encoded. Slashes in it need not be.
+#[utoipa::path(
+    get,
+    path = "/api/project/{project}/runnable_jobs/{ref_data_name}/",
+    tag = "Lists",
+    operation_id = "getRunnableJob",
+    params(
+        ("project" = String, Path, description = "The project", example = "try"),
+        ("ref_data_name" = String, Path, description = "The job's name", example = "Linux x86-64 try build"),
+    ),
+    responses(
+        (status = 200, description = "The job", body = JobWithRelatives),
+        (status = 304, description = "The client holds it already"),
+        (status = 400, description = "`bad_parameter`, `bad_path`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_project`, `unknown_job`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "`answer_too_large`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 414, description = "`uri_too_long`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`store_unavailable`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn job(
+    State(catalog): State<Arc<Catalog>>,
+    Path((project, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    ledger: Ledger,
+) -> Result<Response, Problem> {
+    query::no_parameters(query.as_deref())?;
+    let current = catalog.current(&project, &ledger).await?;
+    let list = catalog.list(&project, &current.value, &ledger).await?;
+    let listing = list.value.listing()?;
+    let bare = name.strip_suffix('/').unwrap_or(&name);
+    let Some(body) = listing.job(bare) else {
+        let nearest = closest(bare, listing.names(), 3);
+        let shown: String = bare.chars().take(200).collect();
+        let detail = match nearest[..] {
+            [] => format!("{project} has no job '{shown}'."),
+            _ => format!("{project} has no job '{shown}'. Did you mean one of these: {}?", nearest.join("; ")),
+        };
+        return Err(Problem::new(&UNKNOWN_JOB, detail).with("closest", nearest));
+    };
+    let response = made(&catalog, served(&current, &list), &headers, body)?;
+    Ok(marked(response, list.stale_for.or(current.stale_for)))
+}
+
+/// The pointer that tells of the list that is served: the newer one, unless its list could not be read.
+fn served<'f>(current: &'f Found<Arc<Current>>, list: &'f Found<Arc<List>>) -> &'f Current {
+    if list.value.current.etag == current.value.etag { &current.value } else { &list.value.current }
+}
+
+fn validators<'c>(catalog: &Catalog, current: &'c Current) -> Validators<'c> {
+    Validators { etag: &current.etag, last_modified: Some(current.provenance.updated_at), max_age: catalog.max_age() }
+}
+
+/// An answer that was made for this request.
+fn made(catalog: &Catalog, current: &Current, headers: &HeaderMap, body: Vec<u8>) -> Result<Response, Problem> {
+    let etag = etag(&body);
+    let validators = Validators { etag: &etag, ..validators(catalog, current) };
+    let body = Body::packed_for(headers, body);
+    match validators.not_modified(headers, matches!(body, Body::Gzip(_))) {
+        Some(not_modified) => Ok(not_modified),
+        None => validators.ok(JSON, body),
+    }
+}
+
+/// Tells that an answer is older than it should be.
+fn marked(mut response: Response, stale_for: Option<i64>) -> Response {
+    if let Some(seconds) = stale_for {
+        response.headers_mut().insert(AGE, HeaderValue::from(seconds));
+        let warning = HeaderValue::from_static("110 runnable-jobs \"Response is Stale\"");
+        response.headers_mut().insert(WARNING, warning);
+    }
+    response
+}

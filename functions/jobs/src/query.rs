@@ -1,0 +1,162 @@
+//! The query string of a list: filters, a page, and the fields wanted.
+
+use catalog::listing::{FIELDS, Selection};
+use http_edge::Problem;
+
+use crate::problems::BAD_PARAMETER;
+
+/// The parameters that a list takes.
+const PARAMETERS: [&str; 10] = [
+    "build_system_type",
+    "count",
+    "decision_task_id",
+    "fields",
+    "job_group_symbol",
+    "job_type_symbol",
+    "offset",
+    "option",
+    "platform",
+    "search",
+];
+/// The longest value of a parameter, in bytes.
+const MAX_VALUE: usize = 1000;
+
+/// Reads the query string of a list. None if it asks for nothing but the list as it is.
+///
+/// # Errors
+/// A parameter is unknown, given twice where it cannot be, or its value is not what is expected.
+pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Problem> {
+    let mut wanted = Selection::default();
+    let (mut has_offset, mut has_search, mut has_task) = (false, false, false);
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let (name, value) = (name.as_ref(), value.into_owned());
+        if value.len() > MAX_VALUE {
+            return Err(bad(name, format!("{name} has {} bytes; at most {MAX_VALUE} are read.", value.len())));
+        }
+        match name {
+            "platform" => wanted.platform.push(value),
+            "option" => wanted.option.push(value),
+            "job_group_symbol" => wanted.job_group_symbol.push(value),
+            "job_type_symbol" => wanted.job_type_symbol.push(value),
+            "build_system_type" => wanted.build_system_type.push(value),
+            "search" => {
+                once(name, &mut has_search)?;
+                wanted.words = value.split_whitespace().map(ToOwned::to_owned).collect();
+            }
+            "offset" => {
+                once(name, &mut has_offset)?;
+                wanted.offset = number(name, &value, 0)?;
+            }
+            "count" => {
+                once(name, &mut wanted.count.is_some())?;
+                wanted.count = Some(number(name, &value, 1)?);
+            }
+            "fields" => {
+                once(name, &mut wanted.fields.is_some())?;
+                wanted.fields = Some(fields(&value)?);
+            }
+            // Treeherder's client names the push's decision task in each request.
+            "decision_task_id" => once(name, &mut has_task)?,
+            _ => {
+                let shown: String = name.chars().take(100).collect();
+                let detail = format!("There is no parameter '{shown}'. There are {}.", PARAMETERS.join(", "));
+                return Err(bad(&shown, detail));
+            }
+        }
+    }
+    Ok((wanted != Selection::default()).then_some(wanted))
+}
+
+/// For routes that take no parameters.
+///
+/// # Errors
+/// There is one.
+pub(crate) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    match form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
+        None => Ok(()),
+        Some((name, _)) => {
+            let shown: String = name.chars().take(100).collect();
+            Err(bad(&shown, format!("There is no parameter '{shown}'. This resource takes none.")))
+        }
+    }
+}
+
+fn bad(parameter: &str, detail: String) -> Problem {
+    Problem::new(&BAD_PARAMETER, detail).with("parameter", parameter)
+}
+
+fn once(name: &str, seen: &mut bool) -> Result<(), Problem> {
+    if std::mem::replace(seen, true) {
+        return Err(bad(name, format!("{name} is given more than once.")));
+    }
+    Ok(())
+}
+
+fn number(name: &str, value: &str, least: u32) -> Result<usize, Problem> {
+    let is_plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse::<u32>().ok().filter(|number| is_plain && *number >= least);
+    number.and_then(|number| usize::try_from(number).ok()).ok_or_else(|| {
+        bad(name, format!("{name} is '{value}': a whole number from {least} to {} is expected.", u32::MAX))
+    })
+}
+
+fn fields(value: &str) -> Result<Vec<&'static str>, Problem> {
+    let known = |wanted: &str| {
+        FIELDS.into_iter().find(|field| *field == wanted).ok_or_else(|| {
+            let detail = format!("fields has '{wanted}', which no job has. There are {}.", FIELDS.join(", "));
+            bad("fields", detail)
+        })
+    };
+    value.split(',').map(|field| known(field.trim())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(query: &str) -> String {
+        format!("{:?}", selection(Some(query)).unwrap_err())
+    }
+
+    #[test]
+    fn a_query_that_asks_for_nothing_leaves_the_list_as_it_is() {
+        for query in [None, Some(""), Some("&"), Some("search="), Some("offset=0"), Some("decision_task_id=Ab-_9")] {
+            assert_eq!(selection(query).unwrap(), None, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn filters_may_be_given_several_times_and_mean_any_of_them() {
+        let wanted =
+            selection(Some("platform=linux64&platform=win%2032&search=M-e10s+X+&count=10&fields=state,result"));
+        let expected = Selection {
+            words: vec!["M-e10s".to_owned(), "X".to_owned()],
+            platform: vec!["linux64".to_owned(), "win 32".to_owned()],
+            fields: Some(vec!["state", "result"]),
+            count: Some(10),
+            ..Selection::default()
+        };
+        assert_eq!(wanted.unwrap(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (query, said) in [
+            ("colour=red", "There is no parameter 'colour'. There are build_system_type, count, "),
+            ("count=0", "count is '0': a whole number from 1 to 4294967295 is expected."),
+            ("count=+1", "count is ' 1': a whole number"),
+            ("count=%2B1", "count is '+1': a whole number"),
+            ("offset=-1", "offset is '-1': a whole number from 0 to"),
+            ("offset=1&offset=2", "offset is given more than once."),
+            ("offset=4294967296", "offset is '4294967296': a whole number"),
+            ("fields=", "fields has '', which no job has. There are build_platform_id, "),
+            ("fields=state,colour", "fields has 'colour', which no job has."),
+            ("search=a&search=b", "search is given more than once."),
+        ] {
+            assert!(detail(query).contains(said), "{query}: {}", detail(query));
+        }
+        assert!(
+            detail(&format!("search={}", "x".repeat(1001))).contains("search has 1001 bytes; at most 1000 are read.")
+        );
+    }
+}

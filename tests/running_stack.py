@@ -1,0 +1,127 @@
+"""A local stack for tests: `stack.py run` with the binaries under test, in the background."""
+
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.dynamodb.conditions import Key
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = ROOT / "localstack" / "stack.py"
+STACK_ENV = ROOT / ".run" / "stack.env"
+EMULATOR_PID = ROOT / ".run" / "emulator.pid"
+ETL = Path(os.environ.get("ETL_BIN", ROOT / "target/debug/etl")).absolute()
+ETL_FUNCTION = Path(os.environ.get("ETL_FUNCTION_BIN", ROOT / "target/debug/etl-function")).absolute()
+JOBS_FUNCTION = Path(os.environ.get("JOBS_FUNCTION_BIN", ROOT / "target/debug/jobs-function")).absolute()
+
+BUILDERS = 3000
+START_SECONDS = 60
+STOP_SECONDS = 20
+ANSWER_SECONDS = 20
+
+
+def stack_command(source: Path, *options: str) -> list[str]:
+    """The command that runs the stack on `source` with the binaries under test."""
+    return [sys.executable, str(STACK), "run", "--source", str(source),
+            "--etl", str(ETL), "--etl-function", str(ETL_FUNCTION), "--jobs-function", str(JOBS_FUNCTION), *options]
+
+
+def sample(folder: Path) -> Path:
+    """A small source, made as `make run` makes its own."""
+    path = folder / "sample.json"
+    with open(path, "wb") as output:
+        subprocess.run([ETL, "sample", "--builders", str(BUILDERS), "--seed", "1"], stdout=output, check=True)
+    return path
+
+
+def in_stack(*words: str) -> subprocess.CompletedProcess:
+    """Run a command as a person does who has loaded `stack.env`."""
+    script = '. "$0" && exec "$@"'
+    return subprocess.run(["sh", "-c", script, str(STACK_ENV), *words], capture_output=True, text=True, check=False)
+
+
+@dataclasses.dataclass
+class Answer:
+    """What the API answered."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """The body of an answer that was asked for without an encoding."""
+        return json.loads(self.body)
+
+
+class Stack:
+    """A `stack.py run` in the background."""
+
+    def __init__(self, source: Path, *options: str) -> None:
+        self.output = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(stack_command(source, *options), stdout=self.output, stderr=self.output)
+        deadline = time.monotonic() + START_SECONDS
+        while not STACK_ENV.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                self.output.seek(0)
+                raise AssertionError(f"the stack did not start:\n{self.output.read()}")
+            time.sleep(0.1)
+        dump = in_stack(sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
+        self.env = json.loads(dump.stdout)
+        self.emulator = int(EMULATOR_PID.read_text())
+        self.table = self._session().resource(
+            "dynamodb", endpoint_url=self.env["AWS_ENDPOINT_URL"]).Table(self.env["CATALOG_TABLE"])
+
+    def client(self, service: str, **credentials: str):
+        """A boto3 client of the stack's emulator: the account's own, or one with other credentials."""
+        return self._session().client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"], **credentials)
+
+    def as_role_of(self, function: str) -> dict[str, str]:
+        """A client's credentials to act with the role of a deployed function.
+
+        The emulator gives the account's owner any role; AWS would give this one to Lambda alone.
+        """
+        role = self.client("lambda").get_function_configuration(FunctionName=function)["Role"]
+        given = self.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        return {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+
+    def items(self, partition: str) -> list[dict]:
+        """The catalog table's items under one partition key."""
+        return self.table.query(KeyConditionExpression=Key("pk").eq(partition), ConsistentRead=True)["Items"]
+
+    def ask(self, method: str, path: str, **headers: str) -> Answer:
+        """One request to the stack's API, as it is: nothing followed, unpacked or added but what HTTP needs.
+
+        Header names are given with underscores.
+        """
+        url = urllib.parse.urlsplit(self.env["BASE_URL"])
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=ANSWER_SECONDS)
+        with contextlib.closing(connection):
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, url.path + path, headers={"Accept-Encoding": "identity"} | sent)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+
+    def _session(self) -> boto3.Session:
+        return boto3.Session(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"],
+                             region_name=self.env["AWS_REGION"])
+
+    def stop(self) -> int:
+        """End it as Ctrl-C does; returns its exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOP_SECONDS)
