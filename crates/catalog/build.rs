@@ -276,7 +276,8 @@ fn variant(word: &str) -> &'static str {
     VARIANTS.iter().find(|(w, _)| *w == word).unwrap_or_else(|| panic!("lexicon.table: variant {word:?}")).1
 }
 
-/// What reads lists and what tells when they are due has no part in making them.
+/// What reads lists and what tells when they are due has no part in making them. A file that is missing here does no harm:
+/// when it changes, sources are read once more.
 const NOT_RULES: [&str; 3] = ["closest.rs", "listing.rs", "schedule.rs"];
 
 /// FNV-1a over the sources and tables of this crate that make the lists, in the order of their names.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use catalog::schedule::Cron;
 use clap::{Args, Parser, Subcommand};
-use etl::settings::{self, MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, percent, variables, whole_number};
+use etl::settings::{self, MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, percent, variables};
 use etl::source::Source;
-use store::settings::{A_TABLE, SettingsError};
+use store::settings::{A_TABLE, SettingsError, whole_number};
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -123,7 +123,7 @@ pub struct Ingest<'a> {
     pub watch: Watch,
 }
 
-/// A project whose list is to be replaced, or is new.
+/// A project whose list is to be replaced, is new, or has a pointer of before summaries were kept.
 struct Change {
     project: String,
     list: PackedList,
@@ -303,12 +303,17 @@ impl Ingest<'_> {
             let room = UNKNOWN_SHOWN - report.unknown.len();
             report.unknown.extend(unknown.into_iter().take(room));
             let current = pointers.get(project);
-            let same = match current.filter(|current| current.etag == jobs::etag(&body) && !current.is_outdated()) {
+            let served = current.filter(|current| current.etag == jobs::etag(&body));
+            let same = match served {
                 // A list that is served is not read only to find it the same, but where it may be damaged.
                 Some(current) => !self.force || self.old_body(project, current).await? == body,
                 None => false,
             };
             let entry = if same {
+                if let Some(current) = served.filter(|current| current.is_outdated()) {
+                    let list = self.once_more(project, current, PackedList::new(&body, summary)).await?;
+                    changes.push(Change { project: project.to_owned(), list });
+                }
                 ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
             } else {
                 changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, summary) });
@@ -331,6 +336,15 @@ impl Ingest<'_> {
             report.projects.insert(project.to_owned(), entry);
         }
         Ok(changes)
+    }
+
+    /// A list that is served as it is, to be published once more for its summary. One part is replaced at once, several
+    /// one by one: those keep their bytes, as other ones of another compressor would not fit what is not replaced yet.
+    async fn once_more(&self, project: &str, current: &Current, list: PackedList) -> Result<PackedList, IngestError> {
+        if current.parts == 1 && list.parts().len() == 1 {
+            return Ok(list);
+        }
+        Ok(PackedList { gzip: self.table.list(project, current).await?, ..list })
     }
 
     /// The list that is served. One that is damaged counts as empty if this ingest is forced: it is then written anew.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use catalog::guards::Limits;
 use catalog::schedule::Cron;
-use store::settings::{A_TABLE, SettingsError, Variables};
+use store::settings::{A_TABLE, SettingsError, Variables, whole_number};
 
 use crate::source::Source;
 
@@ -58,11 +58,10 @@ impl Settings {
     /// The first variable that is missing or wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let read = Variables::new(lookup);
-        let source = read.required(variables::SOURCE, A_SOURCE)?;
-        let wrong =
-            |reason: String| SettingsError::Wrong { variable: variables::SOURCE, value: source.clone(), reason };
+        let source = read.parsed(variables::SOURCE, Source::from_str)?;
+        let no_source = SettingsError::Missing { variable: variables::SOURCE, expected: A_SOURCE };
         Ok(Self {
-            source: Source::from_str(&source).map_err(wrong)?,
+            source: source.ok_or(no_source)?,
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             archive_bucket: read.get(variables::ARCHIVE_BUCKET),
             schedule: read.parsed(variables::SCHEDULE, Cron::from_str)?,
@@ -73,14 +72,6 @@ impl Settings {
             max_source_bytes: read.parsed(variables::MAX_SOURCE_BYTES, whole_number)?.unwrap_or(MAX_SOURCE_BYTES),
         })
     }
-}
-
-/// A whole number of at least 0.
-///
-/// # Errors
-/// Anything else.
-pub fn whole_number(value: &str) -> Result<u64, &'static str> {
-    value.parse().map_err(|_| "a whole number of at least 0 is expected")
 }
 
 /// A whole number from 0 to 100.

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use catalog::guards::Refusal;
+use catalog::jobs::{self, PackedList, Summary};
 use etl::ingest::IngestError;
-use store::{Outcome, Read, StoreError};
+use store::{Outcome, Provenance, Read, StoreError};
 use support::http::Message;
 use support::proxy::{Plan, Proxy, is_write};
 use support::{Bed, Site, catalog_items, dump, file, gzip, items, lists, path, sample, set, unique, without};
@@ -342,16 +343,62 @@ async fn a_source_is_read_anew_where_the_last_ingest_says_too_little() {
     assert_eq!(asked(), None);
 
     // and when other rules made the lists.
-    let keys = items(&bed.client, &bed.name).await.into_keys();
-    let last = keys.filter(|(pk, _)| pk == "ingest").max().unwrap();
-    let mut report = serde_json::to_value(bed.last_report().await).unwrap();
-    report["rules"] = "other rules".into();
-    let report = aws_sdk_dynamodb::types::AttributeValue::S(report.to_string());
-    support::set(&bed.client, &bed.name, (&last.0, &last.1), "report", Some(report)).await;
+    bed.last_was_by_other_rules().await;
     bed.ingest(&site.address).made_well().await;
     assert_eq!(asked(), None);
     bed.ingest(&site.address).made_well().await;
     assert_eq!(asked().as_deref(), Some("\"1\""));
+}
+
+#[tokio::test]
+async fn pointers_of_before_summaries_were_kept_are_healed_though_the_source_is_as_it_was() {
+    let bed = Bed::new().await;
+    let document = dump(&[("try", 0..5), ("ash", 0..3)]);
+    let site = Site::with_etag(&document, "\"1\"");
+    bed.ingest(&site.address).made_well().await;
+    let good = bed.table().current("try").await.unwrap().unwrap();
+    // As an earlier release left it, whose rules were others.
+    for attribute in ["build_systems", "platforms"] {
+        support::set(&bed.client, &bed.name, ("project#try", "current"), attribute, None).await;
+    }
+    bed.last_was_by_other_rules().await;
+    assert!(bed.table().current("try").await.unwrap().unwrap().is_outdated());
+
+    let report = bed.ingest(&site.address).made_well().await;
+
+    assert_eq!((report.outcome, report.items_written), (Outcome::Published, 2));
+    assert!(report.projects.values().all(|project| project.unchanged == project.jobs));
+    let healed = bed.table().current("try").await.unwrap().unwrap();
+    assert_eq!((healed.generation, &healed.summary), (2, &good.summary));
+    assert_eq!(bed.table().current("ash").await.unwrap().unwrap().generation, 1);
+    assert_eq!(bed.served().await, lists(&document));
+    assert_eq!(bed.ingest(&site.address).made_well().await.items_written, 0);
+}
+
+#[tokio::test]
+async fn a_list_of_several_parts_keeps_its_bytes_when_its_pointer_is_healed() {
+    let bed = Bed::new().await;
+    // Long names that shrink little.
+    let name = |seed| {
+        support::noise(400, seed).iter().fold("Linux try ".to_owned(), |name, byte| name + &format!("{byte:02x}"))
+    };
+    let builders: BTreeMap<String, serde_json::Value> =
+        (0..1500).map(|seed| (name(seed), serde_json::json!({"properties": {"branch": "try"}}))).collect();
+    let document = serde_json::to_vec(&serde_json::json!({"builders": builders, "schedulers": {}})).unwrap();
+    // As an earlier release left it, which packed less well.
+    let body = &lists(&document)["try"];
+    let summary = Summary { jobs: 1500, ..Summary::default() };
+    let list = PackedList { gzip: gzip(body.as_bytes()), ..PackedList::new(body.as_bytes(), summary) };
+    assert!(list.parts().len() > 1 && list.gzip != jobs::pack(body.as_bytes()));
+    let provenance =
+        Provenance { source: "-".to_owned(), source_etag: None, updated_at: support::at("2026-11-22T06:00:00Z") };
+    bed.table().publish("try", &list, None, &provenance).await.unwrap();
+
+    bed.ingest(path(&file(&document))).made_well().await;
+
+    let healed = bed.table().current("try").await.unwrap().unwrap();
+    assert!(healed.generation == 2 && !healed.is_outdated());
+    assert_eq!(bed.table().list("try", &healed).await.unwrap(), list.gzip);
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
-//! What each step from a dump to packed lists costs: `cargo bench -p catalog`.
+//! What each step from a dump to packed lists costs, and what is selected of a list: `cargo bench -p catalog`.
 //!
 //! The dump is a sample of 5,000 builders. Names are those of the fixture and, where the folder with that data lies
 //! beside the checkout, all known ones.
 
 use std::fs;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use catalog::builder_name::classify;
+use catalog::closest::closest;
+use catalog::listing::{Listing, Selection};
 use catalog::{allthethings, jobs, sample};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const BUILDERS: usize = 5000;
+const ALL_BUILDERS: usize = 65_888;
 
 /// The sets of names, each with what it is called.
 fn names() -> Vec<(&'static str, Vec<String>)> {
@@ -82,5 +86,31 @@ fn dump_to_lists(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, classifying, dump_to_lists);
+/// What a request with parameters costs, on the largest list of a dump of the real one's size.
+fn selecting(criterion: &mut Criterion) {
+    let mut document = Vec::new();
+    sample::write(ALL_BUILDERS, 1, &mut document).expect("memory can be written");
+    let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
+    let (projects, _) = dump.projects();
+    let (project, list) = projects.iter().max_by_key(|(_, list)| list.len()).expect("a project");
+    let mut body = Vec::new();
+    jobs::write_body(project, list, &mut body, |_| ());
+    let body: Arc<[u8]> = body.into();
+    let listing = Listing::read(body.clone()).expect("a good body");
+
+    let mut group = criterion.benchmark_group("listing");
+    group.throughput(Throughput::Elements(list.len() as u64));
+    group.bench_function("read", |bencher| bencher.iter(|| Listing::read(body.clone()).expect("a good body").len()));
+    let words = ["mochitest", "linux64"].map(str::to_owned).to_vec();
+    let search = Selection { words, ..Selection::default() };
+    group.bench_function("search", |bencher| bencher.iter(|| listing.select(&search).len()));
+    let fields = Selection { fields: Some(vec!["ref_data_name", "platform"]), ..Selection::default() };
+    group.bench_function("fields", |bencher| bencher.iter(|| listing.select(&fields).len()));
+    let name = listing.names().next().expect("a job").to_owned();
+    group.bench_function("job", |bencher| bencher.iter(|| listing.job(&name).map(|answer| answer.len())));
+    group.bench_function("closest", |bencher| bencher.iter(|| closest("no such job", listing.names(), 3).len()));
+    group.finish();
+}
+
+criterion_group!(benches, classifying, dump_to_lists, selecting);
 criterion_main!(benches);

@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::builder_name::{Classification, classify};
+use crate::builder_name::{Classification, UNKNOWN, classify};
 
 /// The greatest part that a packed list is cut into, in bytes: a `DynamoDB` item holds 400 KB, keys included.
 pub const MAX_PART: usize = 380_000;
@@ -37,7 +37,8 @@ pub struct Summary {
     pub jobs: usize,
     /// How many of them each build system has.
     pub build_systems: BTreeMap<String, usize>,
-    /// The platforms that they run on.
+    /// The platforms that they run on, as far as the grammar knows them: what it makes of other names is as manifold as
+    /// those are, and an item of the store is not for that.
     pub platforms: BTreeSet<String>,
 }
 
@@ -172,7 +173,9 @@ pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, mut unkno
         match &last_place {
             Some((platform, text)) if *platform == says.platform() => body.extend_from_within(text.clone()),
             _ => {
-                platforms.insert(says.platform());
+                if says.os() != UNKNOWN {
+                    platforms.insert(says.platform());
+                }
                 put(body, &Place::new(&says));
                 body.pop();
             }

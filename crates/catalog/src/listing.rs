@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -286,19 +286,9 @@ impl Words {
 
 /// Writes those fields of a job that are wanted, in the order in which it has them.
 fn put_fields(answer: &mut Vec<u8>, json: &[u8], fields: &[&'static str]) {
-    let Pairs(pairs) = serde_json::from_slice(json).expect("it was read before");
     answer.push(b'{');
-    let mut is_first = true;
-    for (name, value) in pairs {
-        let Some(name) = name.0.filter(|name| fields.contains(name)) else { continue };
-        if !is_first {
-            answer.push(b',');
-        }
-        is_first = false;
-        put(answer, name);
-        answer.push(b':');
-        answer.extend_from_slice(value.get().as_bytes());
-    }
+    let wanted = WantedFields { answer, fields };
+    wanted.deserialize(&mut serde_json::Deserializer::from_slice(json)).expect("it was read before");
     answer.push(b'}');
 }
 
@@ -306,48 +296,65 @@ fn put<T: Serialize + ?Sized>(answer: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(answer, value).expect("strings and numbers can be written to memory");
 }
 
-/// An object's fields as they are written.
-struct Pairs<'j>(Vec<(Field, &'j RawValue)>);
+/// Reads an object and writes the fields that are wanted of it, values as they are.
+struct WantedFields<'a> {
+    answer: &'a mut Vec<u8>,
+    fields: &'a [&'static str],
+}
 
-/// A field's name, if it is one of `FIELDS`.
-struct Field(Option<&'static str>);
+impl<'de> DeserializeSeed<'de> for WantedFields<'_> {
+    type Value = ();
 
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
-                let mut pairs = Vec::with_capacity(FIELDS.len());
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Reader)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Field {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl Visitor<'_> for Reader {
-            type Value = Field;
+impl<'de> Visitor<'de> for WantedFields<'_> {
+    type Value = ();
 
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("the name of a field")
-            }
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
 
-            fn visit_str<E>(self, name: &str) -> Result<Field, E> {
-                Ok(Field(FIELDS.into_iter().find(|known| *known == name)))
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut is_first = true;
+        while let Some(name) = map.next_key_seed(FieldName(self.fields))? {
+            let Some(name) = name else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if !is_first {
+                self.answer.push(b',');
             }
+            is_first = false;
+            put(self.answer, name);
+            self.answer.push(b':');
+            self.answer.extend_from_slice(map.next_value::<&RawValue>()?.get().as_bytes());
         }
-        deserializer.deserialize_str(Reader)
+        Ok(())
+    }
+}
+
+/// Reads a field's name, if it is one of these.
+struct FieldName<'a>(&'a [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for FieldName<'_> {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for FieldName<'_> {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().copied().find(|wanted| *wanted == name))
     }
 }

@@ -45,6 +45,24 @@ fn a_list_without_jobs_is_a_body_too() {
 }
 
 #[test]
+fn a_summary_tells_what_the_body_holds_but_for_unknown_platforms() {
+    let (mut body, names) = (Vec::new(), [BUILD, "Rev3 Fedora 12 try nonsense", "WINNT 5.2 try build", BUILD]);
+    let jobs = names.map(|name| Job { name, upstream: None });
+
+    let summary = write_body("try", &jobs, &mut body, |_| ());
+
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let entries = body["results"].as_array().unwrap();
+    // Of a platform that the grammar does not know, the body tells the start of the name.
+    let known = entries.iter().filter(|entry| entry["build_os"] != "unknown");
+    let platforms = known.map(|entry| entry["platform"].as_str().unwrap().to_owned()).collect();
+    let build_systems = [("buildbot".to_owned(), entries.len())].into();
+    assert_eq!(summary, Summary { jobs: entries.len(), build_systems, platforms });
+    assert_eq!(summary.platforms.len(), 2);
+    assert_eq!(write_body("try", &[], &mut Vec::new(), |_| ()), Summary::default());
+}
+
+#[test]
 fn option_collections_have_treeherders_hashes() {
     let names = [
         ("Linux try build", "opt", "102210fe594ee9b33d82058545b1ed14f4c8206e"),

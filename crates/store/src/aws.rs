@@ -13,9 +13,11 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 /// How long a program may wait for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// It has minutes: it is better late than not done.
+    /// It has minutes, and is better late than not done: up to eight attempts, of a minute at most.
     Batch,
-    /// Somebody waits at the other end, and Lambda bills the waiting: after four seconds it is better to say no.
+    /// Somebody waits at the other end, and Lambda bills the waiting. The store mostly answers within some 10 ms: what
+    /// takes 2 s is lost and worth another of three attempts, and after 4 s in all it is better to say no, or to serve
+    /// what was read before.
     Request,
 }
 

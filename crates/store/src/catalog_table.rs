@@ -2,7 +2,7 @@
 //!
 //! | pk | sk | what |
 //! | --- | --- | --- |
-//! | `project#NAME` | `current` | the pointer: generation, ETag, counts, source |
+//! | `project#NAME` | `current` | the pointer: generation, ETag, summary, source |
 //! | `project#NAME` | `list#ETAG#N` | part N of a packed list; immutable but for `expires_at` |
 //! | `projects` | `current` | the names of all projects, in a set |
 //! | `ingest` | time | what an ingest found |
@@ -540,7 +540,9 @@ where
 fn summary(item: &Item) -> Result<Summary, StoreError> {
     let build_systems = match item.get("build_systems") {
         Some(AttributeValue::M(systems)) => {
-            systems.keys().map(|name| Ok((name.clone(), count(systems, name)?))).collect::<Result<_, StoreError>>()?
+            let wrong = |name| StoreError::damaged(key_of(item), format!("build_systems has no number {name}"));
+            let jobs = |name| count(systems, name).map_err(|_| wrong(name));
+            systems.keys().map(|name| Ok((name.clone(), jobs(name)?))).collect::<Result<_, StoreError>>()?
         }
         _ => BTreeMap::new(),
     };

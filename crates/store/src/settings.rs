@@ -11,6 +11,14 @@ pub mod variables {
 /// What is expected where no table is named.
 pub const A_TABLE: &str = "the name of the catalog table";
 
+/// A whole number of at least 0.
+///
+/// # Errors
+/// Anything else.
+pub fn whole_number(value: &str) -> Result<u64, &'static str> {
+    value.parse().map_err(|_| "a whole number of at least 0 is expected")
+}
+
 /// A variable that is missing or wrong.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SettingsError {
@@ -73,5 +81,35 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
             Ok(parsed) => Ok(Some(parsed)),
             Err(reason) => Err(SettingsError::Wrong { variable, value, reason: reason.to_string() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Variables<impl Fn(&str) -> Option<String>> {
+        let set = [("SIZE", "12"), ("WORD", "many"), ("EMPTY", "")];
+        Variables::new(move |name: &str| {
+            set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn an_empty_variable_is_as_good_as_none() {
+        for variable in ["EMPTY", "ABSENT"] {
+            assert_eq!(variables().get(variable), None);
+            assert_eq!(variables().parsed(variable, whole_number), Ok(None));
+            let missing = variables().required(variable, "a word").unwrap_err();
+            assert_eq!(missing.to_string(), format!("{variable} is not set: a word is expected"));
+        }
+    }
+
+    #[test]
+    fn a_value_is_parsed_or_refused_with_the_reason() {
+        assert_eq!(variables().required("WORD", "a word").as_deref(), Ok("many"));
+        assert_eq!(variables().parsed("SIZE", whole_number), Ok(Some(12)));
+        let wrong = variables().parsed("WORD", whole_number).unwrap_err();
+        assert_eq!(wrong.to_string(), "WORD is 'many': a whole number of at least 0 is expected");
     }
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use catalog::jobs::{self, MAX_PART, PackedList, Summary};
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{CatalogTable, Current, Outcome, Provenance, Read, Report, StoreError, Usage};
+use store::{Aws, CatalogTable, Current, Outcome, Pace, Provenance, Read, Report, StoreError, Usage};
 use support::proxy::{Plan, Proxy};
 use support::{at, client, endpoint, items, new_table, noise, number, set};
 
@@ -29,6 +29,7 @@ fn provenance(updated_at: DateTime<Utc>) -> Provenance {
     }
 }
 
+/// What the lists say that they hold.
 fn summary() -> Summary {
     Summary {
         jobs: 7,
@@ -115,6 +116,20 @@ async fn pointers_and_names_are_those_of_the_published_projects() {
         assert_eq!(pointer.unwrap().etag, jobs::etag(name.as_bytes()));
     }
     assert_eq!(table.projects(Read::Consistent).await.unwrap(), names.into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_list_without_jobs_has_a_pointer_that_is_not_outdated() {
+    let (table, client, name) = new_catalog().await;
+    let list = PackedList::new(b"{}", Summary::default());
+
+    let current = table.publish("ash", &list, None, &provenance(morning())).await.unwrap();
+
+    assert_eq!(table.current("ash").await.unwrap().as_ref(), Some(&current));
+    assert!(!current.is_outdated());
+    // The store knows no empty sets.
+    let pointer = &items(&client, &name).await[&("project#ash".to_owned(), "current".to_owned())];
+    assert!(!pointer.contains_key("platforms"));
 }
 
 #[tokio::test]
@@ -278,10 +293,17 @@ async fn a_damaged_item_is_named() {
     let list = list_of_parts(2, 1);
     let part = format!("list#{}#001", list.etag);
     let wrong = |value: &str| Some(AttributeValue::S(value.to_owned()));
+    let no_number = Some(AttributeValue::M([("buildbot".to_owned(), AttributeValue::Bool(true))].into()));
     for ((pk, sk), attribute, value, said) in [
         (key("current"), "generation", None, "project#try current is damaged: it has no number generation"),
         (key("current"), "parts", wrong("2"), "project#try current is damaged: it has no number parts"),
         (key("current"), "etag", None, "project#try current is damaged: it has no string etag"),
+        (
+            key("current"),
+            "build_systems",
+            no_number,
+            "project#try current is damaged: build_systems has no number buildbot",
+        ),
         (key("current"), "updated_at", wrong("today"), "project#try current is damaged: updated_at is no time"),
         (key(&part), "data", None, "#001 is damaged: it has no data"),
     ] {
@@ -541,4 +563,44 @@ async fn a_store_that_throttles_without_end_is_given_up() {
 
     assert_eq!(service(&error).1, "ProvisionedThroughputExceededException: by the proxy");
     assert_eq!(proxy.seen().len(), 8);
+}
+
+/// The table as a program of this pace reaches it, by the variables that Lambda sets.
+fn at_pace(pace: Pace, endpoint: &str) -> CatalogTable {
+    let lookup = |variable: &str| match variable {
+        "AWS_REGION" => Some("us-east-1".to_owned()),
+        "AWS_ENDPOINT_URL" => Some(endpoint.to_owned()),
+        _ => None,
+    };
+    Aws::from_lambda(lookup, pace).expect("a region").catalog_table("catalog")
+}
+
+#[tokio::test]
+async fn who_is_waited_for_asks_three_times() {
+    let proxy = Proxy::start(|_, _| Plan::Refuse("ThrottlingException"));
+
+    let error = at_pace(Pace::Request, &proxy.endpoint).current("try").await.unwrap_err();
+
+    assert_eq!(service(&error), ("reading the pointer of try", "ThrottlingException: by the proxy"));
+    assert_eq!(proxy.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn who_is_waited_for_gives_up_a_store_that_does_not_answer_after_four_seconds() {
+    let silent = support::http::serve(|_| {
+        std::thread::sleep(std::time::Duration::from_secs(30));
+        None
+    });
+    let start = std::time::Instant::now();
+
+    let error = at_pace(Pace::Request, &silent).current("try").await.unwrap_err();
+
+    assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
+    assert!((3.5..8.0).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_missing_region_is_told() {
+    let error = Aws::from_lambda(|_| None, Pace::Batch).unwrap_err();
+    assert_eq!(error.to_string(), "AWS_REGION is not set: the region that the store is in is expected");
 }

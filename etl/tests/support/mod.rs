@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use catalog::guards::Limits;
 use catalog::jobs;
 use catalog::schedule::Cron;
@@ -98,6 +99,15 @@ impl Bed {
     /// The newest report that is stored.
     pub(crate) async fn last_report(&self) -> Report {
         self.table().reports(1).await.expect("reports").pop().expect("a report")
+    }
+
+    /// Makes of the last report one of a release with other rules.
+    pub(crate) async fn last_was_by_other_rules(&self) {
+        let keys = items(&self.client, &self.name).await.into_keys();
+        let last = keys.filter(|(pk, _)| pk == "ingest").max().expect("a report");
+        let report = Report { rules: "other rules".to_owned(), ..self.last_report().await };
+        let report = AttributeValue::S(serde_json::to_string(&report).expect("JSON"));
+        set(&self.client, &self.name, (&last.0, &last.1), "report", Some(report)).await;
     }
 
     /// A bucket of its own.

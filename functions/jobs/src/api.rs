@@ -33,6 +33,7 @@ pub struct ListMeta {
     pub count: u64,
     /// How many jobs the filters left. Only in answers to requests with parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub total: Option<u64>,
 }
 
@@ -137,6 +138,37 @@ pub struct RunnableJob {
     pub upstream: Option<String>,
 }
 
+/// A field of a job.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "`RunnableJob` tells what they are")]
+pub enum Field {
+    BuildPlatformId,
+    BuildPlatform,
+    BuildOs,
+    BuildArchitecture,
+    MachinePlatformId,
+    Platform,
+    MachinePlatformOs,
+    MachinePlatformArchitecture,
+    JobGroupId,
+    JobGroupName,
+    JobGroupSymbol,
+    JobGroupDescription,
+    JobTypeId,
+    JobTypeName,
+    JobTypeSymbol,
+    JobTypeDescription,
+    OptionCollectionHash,
+    RefDataName,
+    BuildSystemType,
+    PlatformOption,
+    JobCoalescedToGuid,
+    State,
+    Result,
+    Upstream,
+}
+
 /// One job, and what it hangs together with.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -180,7 +212,7 @@ pub struct Project {
     pub jobs: usize,
     /// How many of them each build system has.
     pub build_systems: BTreeMap<String, usize>,
-    /// The platforms that they run on.
+    /// The platforms that they run on, those that are known.
     pub platforms: BTreeSet<String>,
     /// When its list changed last.
     pub updated_at: DateTime<Utc>,

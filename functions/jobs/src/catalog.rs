@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::closest::closest;
@@ -25,6 +26,8 @@ pub(crate) const REPORTS: usize = 20;
 const HEARTBEAT_HOLDS: TimeDelta = TimeDelta::seconds(5);
 /// How many places are held for projects while the store cannot tell whether they exist.
 const MOST_UNCHECKED: usize = 500;
+/// How long somebody may have to wait for the store, whatever it takes: several requests, and pauses between them.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// When to ask again after the store did not answer, in seconds.
 const RETRY_AFTER: u32 = 10;
 
@@ -308,7 +311,13 @@ impl Catalog {
         read: impl AsyncFnOnce(&CatalogTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let table = self.table.metered();
-        let result = read(&table).await;
+        let result = match tokio::time::timeout(PATIENCE, read(&table)).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Unreachable {
+                action: "reading the catalog".to_owned(),
+                reason: format!("no answer within {} s", PATIENCE.as_secs()),
+            }),
+        };
         ledger.add_read_units(table.usage().read_units);
         if let Err(error) = &result {
             // Told here once; what is served stale, or answered until the store is tried again, is marked in its line.

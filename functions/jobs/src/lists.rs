@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use http_edge::{Body, Ledger, Path, Problem, ProblemBody, Validators, accepts_gzip};
 use store::Current;
 
-use crate::api::{JobWithRelatives, RunnableJobs};
+use crate::api::{Field, JobWithRelatives, RunnableJobs};
 use crate::catalog::{Catalog, Found, List};
 use crate::problems::UNKNOWN_JOB;
 use crate::query;
@@ -31,18 +31,25 @@ const JSON: &str = "application/json";
     operation_id = "listRunnableJobs",
     params(
         ("project" = String, Path, description = "The project, for example `try`", example = "try"),
-        ("search" = Option<String>, Query, description = "Words that a job must all have in its name, its symbols \
-            (`M-e10s(3)`), its group's name or its platform; case does not matter", max_length = 1000, example = "mochitest linux64"),
-        ("platform" = Option<Vec<String>>, Query, description = "Only jobs of this platform", max_length = 1000),
-        ("option" = Option<Vec<String>>, Query, description = "Only jobs with this option (`opt`, `debug`, `pgo`, ...)"),
-        ("job_group_symbol" = Option<Vec<String>>, Query, description = "Only jobs of the group with this symbol"),
-        ("job_type_symbol" = Option<Vec<String>>, Query, description = "Only jobs of the type with this symbol"),
-        ("build_system_type" = Option<Vec<String>>, Query, description = "Only jobs of this build system"),
-        ("fields" = Option<String>, Query, description = "Of each job only these fields, with commas between them",
-            example = "ref_data_name,platform"),
-        ("offset" = Option<u32>, Query, description = "How many jobs to pass over"),
-        ("count" = Option<u32>, Query, minimum = 1, description = "How many jobs to answer with at most; all, where it is not given"),
-        ("decision_task_id" = Option<String>, Query, max_length = 1000, description = "The push's decision task, which \
+        ("search" = Option<String>, Query, max_length = 500, example = "mochitest linux64",
+            description = "Words that a job must all have in its name, its symbols (`M-e10s(3)`), its group's name or its \
+                platform; case does not matter"),
+        ("platform" = Option<Vec<String>>, Query, max_length = 500, description = "Only jobs of this platform"),
+        ("option" = Option<Vec<String>>, Query, max_length = 500,
+            description = "Only jobs with this option (`opt`, `debug`, `pgo`, ...)"),
+        ("job_group_symbol" = Option<Vec<String>>, Query, max_length = 500,
+            description = "Only jobs of the group with this symbol"),
+        ("job_type_symbol" = Option<Vec<String>>, Query, max_length = 500,
+            description = "Only jobs of the type with this symbol"),
+        ("build_system_type" = Option<Vec<String>>, Query, max_length = 500,
+            description = "Only jobs of this build system"),
+        ("fields" = Option<Vec<Field>>, Query, style = Form, explode = false, min_items = 1,
+            description = "Of each job only these fields, with commas between them",
+            example = json!(["ref_data_name", "platform"])),
+        ("offset" = Option<u64>, Query, maximum = 4_294_967_295_i64, description = "How many jobs to pass over"),
+        ("count" = Option<u64>, Query, minimum = 1, maximum = 4_294_967_295_i64,
+            description = "How many jobs to answer with at most; all, where it is not given"),
+        ("decision_task_id" = Option<String>, Query, max_length = 500, description = "The push's decision task, which \
             Treeherder's client names. It has no effect: the list is the project's"),
     ),
     responses(

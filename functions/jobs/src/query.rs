@@ -18,8 +18,8 @@ const PARAMETERS: [&str; 10] = [
     "platform",
     "search",
 ];
-/// The longest value of a parameter, in bytes.
-const MAX_VALUE: usize = 1000;
+/// The longest value of a parameter, in characters. The reference tells it too.
+const MAX_VALUE: usize = 500;
 
 /// Reads the query string of a list. None if it asks for nothing but the list as it is.
 ///
@@ -30,8 +30,9 @@ pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Proble
     let (mut has_offset, mut has_search, mut has_task) = (false, false, false);
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         let (name, value) = (name.as_ref(), value.into_owned());
-        if value.len() > MAX_VALUE {
-            return Err(bad(name, format!("{name} has {} bytes; at most {MAX_VALUE} are read.", value.len())));
+        let length = value.chars().count();
+        if length > MAX_VALUE {
+            return Err(bad(name, format!("{name} has {length} characters; at most {MAX_VALUE} are read.")));
         }
         match name {
             "platform" => wanted.platform.push(value),
@@ -156,7 +157,7 @@ mod tests {
             assert!(detail(query).contains(said), "{query}: {}", detail(query));
         }
         assert!(
-            detail(&format!("search={}", "x".repeat(1001))).contains("search has 1001 bytes; at most 1000 are read.")
+            detail(&format!("search={}", "x".repeat(501))).contains("search has 501 characters; at most 500 are read.")
         );
     }
 }

@@ -57,6 +57,8 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
     ),
     // Seen from where the document is: the service need not be at the root of its host.
     servers((url = "..", description = "This service")),
+    // It stands in a parameter, from where it is not collected.
+    components(schemas(crate::api::Field)),
     tags(
         (name = "Lists", description = "What can be run"),
         (name = "Catalog", description = "Where the lists come from, and how old they are"),
