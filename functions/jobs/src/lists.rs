@@ -43,7 +43,7 @@ const JSON: &str = "application/json";
             description = "Only jobs of the type with this symbol"),
         ("build_system_type" = Option<Vec<String>>, Query, max_length = 500,
             description = "Only jobs of this build system"),
-        ("fields" = Option<Vec<Field>>, Query, style = Form, explode = false, min_items = 1,
+        ("fields" = Option<Vec<Field>>, Query, style = Form, explode = false, min_items = 1, max_items = 24,
             description = "Of each job only these fields, with commas between them",
             example = json!(["ref_data_name", "platform"])),
         ("offset" = Option<u64>, Query, maximum = 4_294_967_295_i64, description = "How many jobs to pass over"),

@@ -31,7 +31,7 @@ pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Proble
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         let (name, value) = (name.as_ref(), value.into_owned());
         let length = value.chars().count();
-        if length > MAX_VALUE {
+        if length > MAX_VALUE && name != "fields" {
             return Err(bad(name, format!("{name} has {length} characters; at most {MAX_VALUE} are read.")));
         }
         match name {
@@ -108,6 +108,11 @@ fn fields(value: &str) -> Result<Vec<&'static str>, Problem> {
             bad("fields", detail)
         })
     };
+    let wanted = value.split(',').count();
+    if wanted > FIELDS.len() {
+        let detail = format!("fields names {wanted} of the {} fields that a job has.", FIELDS.len());
+        return Err(bad("fields", detail));
+    }
     value.split(',').map(|field| known(field.trim())).collect()
 }
 
@@ -156,6 +161,9 @@ mod tests {
         ] {
             assert!(detail(query).contains(said), "{query}: {}", detail(query));
         }
+        let repeated = ["state"; 25].join(",");
+        assert!(detail(&format!("fields={repeated}")).contains("fields names 25 of the 24 fields that a job has."));
+        assert!(selection(Some(&format!("fields={}", FIELDS.join(",")))).is_ok());
         assert!(
             detail(&format!("search={}", "x".repeat(501))).contains("search has 501 characters; at most 500 are read.")
         );
