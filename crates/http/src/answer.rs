@@ -110,6 +110,17 @@ impl Validators<'_> {
         })
     }
 
+    /// The answer with the body, or to a client that holds it already.
+    ///
+    /// # Errors
+    /// It is more than the platform can send.
+    pub fn answer(&self, request: &HeaderMap, content_type: &'static str, body: Body) -> Result<Response, Problem> {
+        match self.not_modified(request, matches!(body, Body::Gzip(_))) {
+            Some(not_modified) => Ok(not_modified),
+            None => self.ok(content_type, body),
+        }
+    }
+
     /// The answer with the body.
     ///
     /// # Errors

@@ -10,5 +10,5 @@ mod serve;
 pub use answer::{Body, Validators, accepts_gzip, gzip};
 pub use edge::{Edge, Path};
 pub use ledger::Ledger;
-pub use problem::{EDGE_KINDS, Kind, Problem, ProblemBody};
+pub use problem::{ANSWER_TOO_LARGE, BAD_PATH, EDGE_KINDS, Kind, Problem, ProblemBody, URI_TOO_LONG};
 pub use serve::{init_logging, listen, run_lambda};

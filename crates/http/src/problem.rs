@@ -34,21 +34,21 @@ pub(crate) const METHOD_NOT_ALLOWED: Kind = Kind {
     meaning: "The path exists, but not with this method. The Allow header tells those that it has.",
 };
 /// The path cannot be read.
-pub(crate) const BAD_PATH: Kind = Kind {
+pub const BAD_PATH: Kind = Kind {
     status: StatusCode::BAD_REQUEST,
     code: "bad_path",
     title: "Unreadable path",
     meaning: "The path is not percent-encoded UTF-8.",
 };
 /// The path or the query is too long.
-pub(crate) const URI_TOO_LONG: Kind = Kind {
+pub const URI_TOO_LONG: Kind = Kind {
     status: StatusCode::URI_TOO_LONG,
     code: "uri_too_long",
     title: "Address too long",
     meaning: "The path or the query string is longer than this service reads; the detail tells the limit.",
 };
 /// The answer does not fit into a response of the platform.
-pub(crate) const ANSWER_TOO_LARGE: Kind = Kind {
+pub const ANSWER_TOO_LARGE: Kind = Kind {
     status: StatusCode::NOT_ACCEPTABLE,
     code: "answer_too_large",
     title: "Answer too large",

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use axum::response::Response;
 use bytes::Bytes;
 use catalog::closest::closest;
 use catalog::dump::is_project_name;
@@ -13,6 +14,8 @@ use catalog::jobs::unpack;
 use catalog::listing::Listing;
 use catalog::schedule::Cron;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use http::HeaderValue;
+use http::header::{AGE, WARNING};
 use http_edge::{Ledger, Problem};
 use store::{CatalogTable, Current, Read, Report, StoreError};
 
@@ -387,4 +390,14 @@ impl Catalog {
     fn projects(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Project>>> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells that an answer is older than it should be.
+pub(crate) fn marked(mut response: Response, stale_for: Option<i64>) -> Response {
+    if let Some(seconds) = stale_for {
+        response.headers_mut().insert(AGE, HeaderValue::from(seconds));
+        let warning = HeaderValue::from_static("110 runnable-jobs \"Response is Stale\"");
+        response.headers_mut().insert(WARNING, warning);
+    }
+    response
 }

@@ -7,13 +7,12 @@ use axum::response::Response;
 use bytes::Bytes;
 use catalog::closest::closest;
 use catalog::jobs::etag;
-use http::header::{AGE, WARNING};
-use http::{HeaderMap, HeaderValue};
-use http_edge::{Body, Ledger, Path, Problem, ProblemBody, Validators, accepts_gzip};
+use http::HeaderMap;
+use http_edge::{Body, Ledger, Path, Problem, Validators, accepts_gzip};
 use store::Current;
 
 use crate::api::{Field, JobWithRelatives, RunnableJobs};
-use crate::catalog::{Catalog, Found, List};
+use crate::catalog::{Catalog, Found, List, marked};
 use crate::problems::UNKNOWN_JOB;
 use crate::query;
 
@@ -52,15 +51,7 @@ const JSON: &str = "application/json";
         ("decision_task_id" = Option<String>, Query, max_length = 500, description = "The push's decision task, which \
             Treeherder's client names. It has no effect: the list is the project's"),
     ),
-    responses(
-        (status = 200, description = "The list, or what was asked for of it", body = RunnableJobs),
-        (status = 304, description = "The client holds it already"),
-        (status = 400, description = "`bad_parameter`, `bad_path`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`unknown_project`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 406, description = "`answer_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 414, description = "`uri_too_long`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`store_unavailable`", body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The list, or what was asked for of it", body = RunnableJobs))
 )]
 pub(crate) async fn list(
     State(catalog): State<Arc<Catalog>>,
@@ -106,15 +97,7 @@ pub(crate) async fn list(
         ("project" = String, Path, description = "The project", example = "try"),
         ("ref_data_name" = String, Path, description = "The job's name", example = "Linux x86-64 try build"),
     ),
-    responses(
-        (status = 200, description = "The job", body = JobWithRelatives),
-        (status = 304, description = "The client holds it already"),
-        (status = 400, description = "`bad_parameter`, `bad_path`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`unknown_project`, `unknown_job`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 406, description = "`answer_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 414, description = "`uri_too_long`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`store_unavailable`", body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The job", body = JobWithRelatives))
 )]
 pub(crate) async fn job(
     State(catalog): State<Arc<Catalog>>,
@@ -154,19 +137,5 @@ fn validators<'c>(catalog: &Catalog, current: &'c Current) -> Validators<'c> {
 fn made(catalog: &Catalog, current: &Current, headers: &HeaderMap, body: Vec<u8>) -> Result<Response, Problem> {
     let etag = etag(&body);
     let validators = Validators { etag: &etag, ..validators(catalog, current) };
-    let body = Body::packed_for(headers, body);
-    match validators.not_modified(headers, matches!(body, Body::Gzip(_))) {
-        Some(not_modified) => Ok(not_modified),
-        None => validators.ok(JSON, body),
-    }
-}
-
-/// Tells that an answer is older than it should be.
-fn marked(mut response: Response, stale_for: Option<i64>) -> Response {
-    if let Some(seconds) = stale_for {
-        response.headers_mut().insert(AGE, HeaderValue::from(seconds));
-        let warning = HeaderValue::from_static("110 runnable-jobs \"Response is Stale\"");
-        response.headers_mut().insert(WARNING, warning);
-    }
-    response
+    validators.answer(headers, JSON, Body::packed_for(headers, body))
 }

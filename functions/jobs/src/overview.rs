@@ -6,11 +6,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use catalog::jobs::etag;
 use http::HeaderMap;
-use http_edge::{Body, Ledger, Problem, ProblemBody, Validators};
+use http_edge::{Body, Ledger, Problem, Validators};
 use serde::Serialize;
 
 use crate::api::{Ingest, Ingests, Project, Projects};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Found, marked};
 use crate::problems::NO_INGEST;
 use crate::query;
 
@@ -23,13 +23,7 @@ use crate::query;
     path = "/api/projects/",
     tag = "Catalog",
     operation_id = "listProjects",
-    responses(
-        (status = 200, description = "The projects, by name", body = Projects),
-        (status = 304, description = "The client holds it already"),
-        (status = 400, description = "`bad_parameter`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 414, description = "`uri_too_long`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`store_unavailable`", body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The projects, by name", body = Projects))
 )]
 pub(crate) async fn projects(
     State(catalog): State<Arc<Catalog>>,
@@ -38,12 +32,12 @@ pub(crate) async fn projects(
     ledger: Ledger,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let pointers = catalog.pointers(&ledger).await?.value;
-    let reports = catalog.reports(&ledger).await?.value;
-    let projects = pointers.iter().map(|(name, current)| {
+    let pointers = catalog.pointers(&ledger).await?;
+    let reports = catalog.reports(&ledger).await?;
+    let projects = pointers.value.iter().map(|(name, current)| {
         let updated_at = current.provenance.updated_at;
         // Where the reports do not reach back far enough, the list itself tells when it was made.
-        let (checked_at, missed) = catalog.missed(&reports, name, updated_at);
+        let (checked_at, missed) = catalog.missed(&reports.value, name, updated_at);
         Project {
             name: name.clone(),
             jobs: current.summary.jobs,
@@ -55,7 +49,8 @@ pub(crate) async fn projects(
             runnable_jobs: format!("/api/project/{name}/runnable_jobs/"),
         }
     });
-    json(&catalog, &headers, &Projects { projects: projects.collect() })
+    let answer = Projects { projects: projects.collect() };
+    json(&catalog, &headers, &answer, pointers.stale_for.or(reports.stale_for))
 }
 
 /// The last ingests
@@ -66,13 +61,7 @@ pub(crate) async fn projects(
     path = "/api/ingests/",
     tag = "Catalog",
     operation_id = "listIngests",
-    responses(
-        (status = 200, description = "The ingests", body = Ingests),
-        (status = 304, description = "The client holds it already"),
-        (status = 400, description = "`bad_parameter`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 414, description = "`uri_too_long`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`store_unavailable`", body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The ingests", body = Ingests))
 )]
 pub(crate) async fn ingests(
     State(catalog): State<Arc<Catalog>>,
@@ -81,8 +70,8 @@ pub(crate) async fn ingests(
     ledger: Ledger,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let reports = catalog.reports(&ledger).await?.value;
-    json(&catalog, &headers, &Ingests { ingests: reports.iter().map(Ingest::from).collect() })
+    let Found { value: reports, stale_for } = catalog.reports(&ledger).await?;
+    json(&catalog, &headers, &Ingests { ingests: reports.iter().map(Ingest::from).collect() }, stale_for)
 }
 
 /// The last ingest
@@ -91,14 +80,7 @@ pub(crate) async fn ingests(
     path = "/api/ingests/latest/",
     tag = "Catalog",
     operation_id = "getLatestIngest",
-    responses(
-        (status = 200, description = "The ingest", body = Ingest),
-        (status = 304, description = "The client holds it already"),
-        (status = 400, description = "`bad_parameter`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`no_ingest`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 414, description = "`uri_too_long`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`store_unavailable`", body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The ingest", body = Ingest))
 )]
 pub(crate) async fn latest_ingest(
     State(catalog): State<Arc<Catalog>>,
@@ -107,19 +89,22 @@ pub(crate) async fn latest_ingest(
     ledger: Ledger,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    match catalog.reports(&ledger).await?.value.first() {
-        Some(report) => json(&catalog, &headers, &Ingest::from(report)),
+    let Found { value: reports, stale_for } = catalog.reports(&ledger).await?;
+    match reports.first() {
+        Some(report) => json(&catalog, &headers, &Ingest::from(report), stale_for),
         None => Err(Problem::new(&NO_INGEST, "Nothing has been ingested in the last 90 days.")),
     }
 }
 
-fn json(catalog: &Catalog, headers: &HeaderMap, answer: &impl Serialize) -> Result<Response, Problem> {
+fn json(
+    catalog: &Catalog,
+    headers: &HeaderMap,
+    answer: &impl Serialize,
+    stale_for: Option<i64>,
+) -> Result<Response, Problem> {
     let body = serde_json::to_vec(answer).expect("numbers, strings and times can be written to memory");
     let etag = etag(&body);
     let validators = Validators { etag: &etag, last_modified: None, max_age: catalog.max_age() };
-    let body = Body::packed_for(headers, body);
-    match validators.not_modified(headers, matches!(body, Body::Gzip(_))) {
-        Some(not_modified) => Ok(not_modified),
-        None => validators.ok("application/json", body),
-    }
+    let response = validators.answer(headers, "application/json", Body::packed_for(headers, body))?;
+    Ok(marked(response, stale_for))
 }

@@ -1,20 +1,27 @@
 //! The API reference: the OpenAPI document, and a page that renders it.
 //!
+//! Handlers tell what they take and what they answer with when all goes well; which errors they answer with, and the
+//! headers that all answers have, are told here.
+//!
 //! The document is generated from the code by `cargo run -p jobs --example openapi`, checked in, and served as it is
 //! checked in; a test holds it against the code. The page is Swagger UI, which the build takes from a crate.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::response::{Redirect, Response};
+use axum::response::Redirect;
 use axum::routing::get;
 use catalog::jobs::{etag, unpack};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue};
-use http_edge::{Body, EDGE_KINDS, Kind, Problem, Validators, accepts_gzip};
-use utoipa::OpenApi;
+use http_edge::{ANSWER_TOO_LARGE, BAD_PATH, Body, EDGE_KINDS, Kind, Problem, URI_TOO_LONG, Validators, accepts_gzip};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
 
-use crate::problems::KINDS;
+use crate::problems::{BAD_PARAMETER, KINDS, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
 
 /// How long browsers keep these files, in seconds.
 const MAX_AGE: u32 = 3600;
@@ -57,8 +64,9 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
     ),
     // Seen from where the document is: the service need not be at the root of its host.
     servers((url = "..", description = "This service")),
-    // It stands in a parameter, from where it is not collected.
-    components(schemas(crate::api::Field)),
+    // What is not collected: it stands in a parameter, or is put in by `Common`.
+    components(schemas(crate::api::Field, http_edge::ProblemBody)),
+    modifiers(&Common),
     tags(
         (name = "Lists", description = "What can be run"),
         (name = "Catalog", description = "Where the lists come from, and how old they are"),
@@ -66,6 +74,59 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
     ),
 )]
 struct Document;
+
+/// The errors and headers of each operation.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for operation in document.paths.paths.values_mut().filter_map(|path| path.get.as_mut()) {
+            let (own, is_cached): (&[&Kind], bool) = match operation.operation_id.as_deref().unwrap_or_default() {
+                "listRunnableJobs" => {
+                    (&[&BAD_PARAMETER, &BAD_PATH, &UNKNOWN_PROJECT, &ANSWER_TOO_LARGE, &STORE_UNAVAILABLE], true)
+                }
+                "getRunnableJob" => (
+                    &[&BAD_PARAMETER, &BAD_PATH, &UNKNOWN_PROJECT, &UNKNOWN_JOB, &ANSWER_TOO_LARGE, &STORE_UNAVAILABLE],
+                    true,
+                ),
+                "getLatestIngest" => (&[&BAD_PARAMETER, &NO_INGEST, &STORE_UNAVAILABLE], true),
+                "listProjects" | "listIngests" => (&[&BAD_PARAMETER, &STORE_UNAVAILABLE], true),
+                _ => (&[], false),
+            };
+            let responses = &mut operation.responses.responses;
+            if is_cached {
+                responses.insert("304".to_owned(), Response::new("The client holds it already").into());
+                for status in ["200", "304"] {
+                    put_header(responses, status, "ETag", "Names the answer in its encoding");
+                    put_header(responses, status, "Cache-Control", "For how long not to ask again");
+                }
+            }
+            for kind in own.iter().chain(&[&URI_TOO_LONG]) {
+                let status = kind.status.as_str();
+                let codes = own.iter().chain(&[&URI_TOO_LONG]).filter(|other| other.status == kind.status);
+                let codes: Vec<String> = codes.map(|kind| format!("`{}`", kind.code)).collect();
+                let content = Content::new(Some(Ref::from_schema_name("ProblemBody")));
+                let response = ResponseBuilder::new().description(codes.join(", "));
+                let response = response.content("application/problem+json", content).build();
+                responses.insert(status.to_owned(), response.into());
+                if **kind == STORE_UNAVAILABLE {
+                    put_header(responses, status, "Retry-After", "In how many seconds to ask again");
+                }
+            }
+            for status in responses.keys().cloned().collect::<Vec<_>>() {
+                put_header(responses, &status, "X-Request-Id", "The request's id, as it was given or as it was made");
+            }
+        }
+    }
+}
+
+fn put_header(responses: &mut BTreeMap<String, RefOr<Response>>, status: &str, name: &str, description: &str) {
+    if let Some(RefOr::T(response)) = responses.get_mut(status) {
+        let text = Object::with_type(Type::String);
+        let header = HeaderBuilder::new().schema(Some(text)).description(Some(description)).build();
+        response.headers.insert(name.to_owned(), header.into());
+    }
+}
 
 /// The OpenAPI document as the code describes it, in JSON.
 ///
@@ -94,7 +155,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         )
 }
 
-async fn page(headers: HeaderMap) -> Result<Response, Problem> {
+async fn page(headers: HeaderMap) -> Result<axum::response::Response, Problem> {
     static FILLED: LazyLock<String> = LazyLock::new(|| {
         let row = |kind: &&Kind| {
             format!(
@@ -112,11 +173,15 @@ async fn page(headers: HeaderMap) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn text(headers: &HeaderMap, content_type: &'static str, text: &str) -> Result<Response, Problem> {
+fn text(headers: &HeaderMap, content_type: &'static str, text: &str) -> Result<axum::response::Response, Problem> {
     answer(headers, content_type, &etag(text.as_bytes()), Body::packed_for(headers, text.into()))
 }
 
-fn packed(headers: &HeaderMap, content_type: &'static str, gzip: &'static [u8]) -> Result<Response, Problem> {
+fn packed(
+    headers: &HeaderMap,
+    content_type: &'static str,
+    gzip: &'static [u8],
+) -> Result<axum::response::Response, Problem> {
     let body = if accepts_gzip(headers) {
         Body::Gzip(gzip.into())
     } else {
@@ -125,10 +190,12 @@ fn packed(headers: &HeaderMap, content_type: &'static str, gzip: &'static [u8]) 
     answer(headers, content_type, &etag(gzip), body)
 }
 
-fn answer(headers: &HeaderMap, content_type: &'static str, etag: &str, body: Body) -> Result<Response, Problem> {
+fn answer(
+    headers: &HeaderMap,
+    content_type: &'static str,
+    etag: &str,
+    body: Body,
+) -> Result<axum::response::Response, Problem> {
     let validators = Validators { etag, last_modified: None, max_age: MAX_AGE };
-    match validators.not_modified(headers, matches!(body, Body::Gzip(_))) {
-        Some(not_modified) => Ok(not_modified),
-        None => validators.ok(content_type, body),
-    }
+    validators.answer(headers, content_type, body)
 }

@@ -429,6 +429,22 @@ async fn the_last_list_is_served_on_and_marked_while_the_store_is_down() {
 }
 
 #[tokio::test]
+async fn the_last_overview_is_served_on_and_marked_while_the_store_is_down() {
+    let bed = Bed::published().await;
+    bed.report("2026-11-23T06:00:00Z", Outcome::Published, &[]).await;
+    for path in ["/api/projects/", "/api/ingests/", "/api/ingests/latest/"] {
+        assert_eq!(bed.get(path).await.header("warning"), None);
+    }
+    bed.goes_down(true);
+    bed.wait(60);
+    for path in ["/api/projects/", "/api/ingests/", "/api/ingests/latest/"] {
+        let stale = bed.get(path).await;
+        assert_eq!((stale.status, stale.header("age")), (StatusCode::OK, Some("60")), "{path}");
+        assert!(stale.header("warning").is_some());
+    }
+}
+
+#[tokio::test]
 async fn without_anything_to_serve_on_the_answer_is_503_and_when_to_ask_again() {
     let bed = Bed::published().await;
     bed.goes_down(true);
