@@ -52,7 +52,7 @@ bench: ## Measure speed, memory and cost of an ingest and of serving [SOURCE=FIL
 	$(BUILD) --release --bins
 	$(BUILD) --release --example pack
 	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
-	$(BUILD) --profile lambda --example empty_function
+	$(BUILD) --profile lambda --example empty_function --example empty_http_function
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 

@@ -20,7 +20,6 @@ import queue
 import random
 import re
 import socket
-import ssl
 import statistics
 import subprocess
 import tempfile
@@ -352,42 +351,33 @@ def searches(binary: Path, environment: dict[str, str]) -> None:
                  for name, query in SELECTIONS.items()}
     for name, answer in found.items():
         say(f"  {name} ({len(answer['results']):,} jobs): median, p99",
-            median_p99([reply.milliseconds for reply in replies[name]]), "at most 5 ms")
+            median_p99([reply.milliseconds for reply in replies[name]]), "" if name.startswith("all jobs") else "at most 5 ms")
 
 
 def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict[str, int]) -> None:
     """From the start of a process until its first response is posted."""
     other = list(projects)[1]
     beat, list_of_try = event("/__lbheartbeat__"), list_event()
-    empties, beats, rootless, lists, firsts, seconds_ = [], [], [], [], [], []
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as one_root:
-        one_root.write(ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(binary_form=True)[0]))
-        one_root.flush()
-        for _ in range(STARTS):
-            empties.append(first_answer(empty, environment, beat)[0])
-            beats.append(first_answer(binary, environment, beat)[0])
-            rootless.append(first_answer(binary, environment | {"SSL_CERT_FILE": one_root.name}, beat)[0])
-            took, first, second = first_answer(binary, environment, list_of_try, list_event(other))
-            lists.append(took)
-            firsts.append(first.milliseconds / 1e3)
-            seconds_.append(second.milliseconds / 1e3)
-    without = [took - first for took, first in zip(lists, firsts)]
-    reference = statistics.median(empties)
+    # Without another endpoint the function gets ready for AWS's own, as it does there; this request asks none.
+    on_aws = {name: value for name, value in environment.items() if name != "AWS_ENDPOINT_URL"}
+    empties, beats, lists, firsts, seconds_ = [], [], [], [], []
+    for _ in range(STARTS):
+        empties.append(first_answer(empty, environment, beat)[0])
+        beats.append(first_answer(binary, on_aws, beat)[0])
+        took, first, second = first_answer(binary, environment, list_of_try, list_event(other))
+        lists.append(took)
+        firsts.append(first.milliseconds / 1e3)
+        seconds_.append(second.milliseconds / 1e3)
     for what, times in (
         ("start to first answer of an empty function", empties),
         ("  of ours, GET /__lbheartbeat__", beats),
-        ("    the same with one root certificate in place of this machine's", rootless),
-        ("  of ours, GET the list of try", lists),
+        ("  of ours, GET the list of try, with this machine's certificates", lists),
         ("    of that, in the request: the store, and the SDK's first use", firsts),
         (f"    the same reads for {other} with the SDK in use", seconds_),
     ):
         say(what, f"{statistics.median(times) * 1e3:.1f} ms")
-    for what, times, goal in (
-        ("GET /__lbheartbeat__ / empty function", beats, "at most 1.3"),
-        ("  with one root certificate", rootless, ""),
-        ("GET the list, without what is in the request / empty function", without, "at most 1.3"),
-    ):
-        say(what, f"{statistics.median(times) / reference:.2f}", goal)
+    say("GET /__lbheartbeat__ / empty function", f"{statistics.median(beats) / statistics.median(empties):.2f}",
+        "at most 1.3")
 
 
 def first_answer(binary: Path, environment: dict[str, str], first: bytes, *more: bytes) -> tuple:

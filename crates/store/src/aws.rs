@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use crate::settings::SettingsError;
-use crate::{Archive, CatalogTable};
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+
+use crate::settings::SettingsError;
+use crate::{Archive, CatalogTable};
 
 /// How long a program may wait for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +49,8 @@ impl Aws {
     }
 
     /// Takes region, credentials and endpoint from the variables that Lambda sets, and looks nowhere else. Profiles,
-    /// single sign-on and metadata services would be a tenth of the function's binary, and of no use there.
+    /// single sign-on and metadata services would be a tenth of the function's binary, and of no use there. Nor are
+    /// other certificates than Amazon's, unless `SSL_CERT_FILE` names some.
     ///
     /// # Errors
     /// The region's variable is not set.
@@ -57,7 +62,13 @@ impl Aws {
             .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
             .retry_config(pace.retries())
             .timeout_config(pace.timeouts());
-        config.set_endpoint_url(lookup("AWS_ENDPOINT_URL").filter(|url| !url.is_empty()));
+        let set = |variable| lookup(variable).filter(|value| !value.is_empty());
+        let endpoint = set("AWS_ENDPOINT_URL");
+        if endpoint.is_none() && set("SSL_CERT_FILE").is_none() {
+            let client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+            config.set_http_client(Some(client.tls_context(trust_in_aws_alone()).build_https()));
+        }
+        config.set_endpoint_url(endpoint);
         Ok(Self { config: config.build() })
     }
 
@@ -77,6 +88,13 @@ impl Aws {
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(own_endpoint);
         aws_sdk_s3::Client::from_conf(config.build())
     }
+}
+
+/// To read all certificates of a system takes longer than all else that a function does before it is ready.
+fn trust_in_aws_alone() -> TlsContext {
+    const ROOTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/amazon-roots.pem"));
+    let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(ROOTS));
+    context.build().expect("there is nothing in it that could fail")
 }
 
 const NO_REGION: SettingsError =
@@ -104,5 +122,32 @@ impl Pace {
                 .operation_timeout(Duration::from_secs(4)),
         }
         .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To make a client is to read the certificates.
+    #[test]
+    fn a_function_makes_its_clients_of_the_region_alone() {
+        let region = |variable: &str| (variable == "AWS_REGION").then(|| "us-east-1".to_owned());
+        let aws = Aws::from_lambda(region, Pace::Request).unwrap();
+        assert!(aws.config.http_client().is_some());
+        aws.catalog_table("catalog");
+        let error = Aws::from_lambda(|_| None, Pace::Request).unwrap_err();
+        assert_eq!(error.to_string(), "AWS_REGION is not set: the region that the store is in is expected");
+    }
+
+    #[test]
+    fn another_endpoint_and_other_certificates_are_the_systems_affair() {
+        for other in ["AWS_ENDPOINT_URL", "SSL_CERT_FILE"] {
+            let lookup = |variable: &str| {
+                let known = [("AWS_REGION", "us-east-1"), (other, "http://127.0.0.1:4566")];
+                known.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned())
+            };
+            assert!(Aws::from_lambda(lookup, Pace::Request).unwrap().config.http_client().is_none(), "{other}");
+        }
     }
 }

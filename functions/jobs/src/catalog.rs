@@ -20,7 +20,7 @@ use http_edge::{Ledger, Problem};
 use store::{CatalogTable, Current, Read, Report, StoreError};
 
 use crate::api::Health;
-use crate::kept::{Clock, From, Held, Kept, Unavailable};
+use crate::kept::{Clock, Held, Kept, ReadFrom, Unavailable};
 use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
 
 /// How many of the last ingests are told.
@@ -80,8 +80,8 @@ pub(crate) struct Found<T> {
 }
 
 impl<T> Found<T> {
-    fn new(held: Held<T>, from: From, clock: &Clock) -> Self {
-        let stale_for = (from == From::Stale).then(|| (clock() - held.at).num_seconds().max(0));
+    fn new(held: Held<T>, from: ReadFrom, clock: &Clock) -> Self {
+        let stale_for = (from == ReadFrom::Stale).then(|| (clock() - held.at).num_seconds().max(0));
         Self { value: held.value, stale_for }
     }
 }
@@ -174,7 +174,7 @@ impl Catalog {
         let load = async || self.read(ledger, async |table| Ok(table.current(name).await?.map(Arc::new))).await;
         match project.pointer.get(&self.clock, |held, now| now - held.at < self.fresh, load).await {
             Ok((Held { value: Some(current), at }, from)) => {
-                ledger.note("cache", if from == From::Store { "revalidated" } else { "memory" });
+                ledger.note("cache", if from == ReadFrom::Store { "revalidated" } else { "memory" });
                 Ok(self.found(Held { value: current, at }, from, ledger))
             }
             Ok((Held { value: None, .. }, _)) => {
@@ -211,7 +211,7 @@ impl Catalog {
         };
         let (held, from) =
             project.list.get(&self.clock, is_current, load).await.map_err(|Unavailable(reason)| unavailable(reason))?;
-        if from == From::Store {
+        if from == ReadFrom::Store {
             ledger.note("cache", "store");
         }
         project.bytes.store(held.value.bytes(), Ordering::Relaxed);
@@ -270,8 +270,8 @@ impl Catalog {
             .await
         };
         match self.pulse.get(&self.clock, |held, now| now - held.at < HEARTBEAT_HOLDS, load).await {
-            Ok((held, From::Memory | From::Store)) => Ok(held.value),
-            Ok((_, From::Stale)) => Err("the store does not answer".to_owned()),
+            Ok((held, ReadFrom::Memory | ReadFrom::Store)) => Ok(held.value),
+            Ok((_, ReadFrom::Stale)) => Err("the store does not answer".to_owned()),
             Err(Unavailable(reason)) => Err(reason),
         }
     }
@@ -329,7 +329,7 @@ impl Catalog {
         result
     }
 
-    fn found<T>(&self, held: Held<T>, from: From, ledger: &Ledger) -> Found<T> {
+    fn found<T>(&self, held: Held<T>, from: ReadFrom, ledger: &Ledger) -> Found<T> {
         let found = Found::new(held, from, &self.clock);
         if found.stale_for.is_some() {
             ledger.is_stale();

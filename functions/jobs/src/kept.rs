@@ -34,7 +34,7 @@ pub(crate) struct Held<T> {
 
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum ReadFrom {
     /// It was held.
     Memory,
     /// It was read now.
@@ -60,11 +60,11 @@ impl<T: Clone> Kept<T> {
         clock: &Clock,
         is_good: impl Fn(&Held<T>, DateTime<Utc>) -> bool,
         load: impl AsyncFnOnce() -> Result<T, StoreError>,
-    ) -> Result<(Held<T>, From), Unavailable> {
+    ) -> Result<(Held<T>, ReadFrom), Unavailable> {
         let mut state = self.state.lock().await;
         let now = clock();
         if let Some(held) = state.held.as_ref().filter(|held| is_good(held, now)) {
-            return Ok((held.clone(), From::Memory));
+            return Ok((held.clone(), ReadFrom::Memory));
         }
         let left_alone = state.failed.as_ref().filter(|(at, _)| (now - *at).abs() < LEFT_ALONE);
         let reason = match left_alone {
@@ -73,7 +73,7 @@ impl<T: Clone> Kept<T> {
                 Ok(value) => {
                     let held = Held { value, at: now };
                     *state = State { held: Some(held.clone()), failed: None };
-                    return Ok((held, From::Store));
+                    return Ok((held, ReadFrom::Store));
                 }
                 Err(error) => {
                     let reason = error.to_string();
@@ -84,7 +84,7 @@ impl<T: Clone> Kept<T> {
             },
         };
         match &state.held {
-            Some(held) => Ok((held.clone(), From::Stale)),
+            Some(held) => Ok((held.clone(), ReadFrom::Stale)),
             None => Err(Unavailable(reason)),
         }
     }
