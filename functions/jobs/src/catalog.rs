@@ -258,9 +258,8 @@ impl Catalog {
 
     /// The reports that it takes to tell whether the catalog is fresh, as the store has them now.
     ///
-    /// # Errors
-    /// Why the store does not answer.
-    pub(crate) async fn pulse(&self, ledger: &Ledger) -> Result<Arc<Vec<Report>>, String> {
+    /// None if the store does not answer.
+    pub(crate) async fn pulse(&self, ledger: &Ledger) -> Option<Arc<Vec<Report>>> {
         let load = async || {
             self.read(ledger, async |table| {
                 let last = table.reports(1).await?;
@@ -270,9 +269,8 @@ impl Catalog {
             .await
         };
         match self.pulse.get(&self.clock, |held, now| now - held.at < HEARTBEAT_HOLDS, load).await {
-            Ok((held, ReadFrom::Memory | ReadFrom::Store)) => Ok(held.value),
-            Ok((_, ReadFrom::Stale)) => Err("the store does not answer".to_owned()),
-            Err(Unavailable(reason)) => Err(reason),
+            Ok((held, ReadFrom::Memory | ReadFrom::Store)) => Some(held.value),
+            Ok((_, ReadFrom::Stale)) | Err(_) => None,
         }
     }
 
@@ -323,8 +321,8 @@ impl Catalog {
         };
         ledger.add_read_units(table.usage().read_units);
         if let Err(error) = &result {
-            // Told here once; what is served stale, or answered until the store is tried again, is marked in its line.
-            tracing::warn!(%error, "the store did not answer");
+            // In the request's line, also where the answer is a good one, from what was held.
+            ledger.note("error", error.to_string());
         }
         result
     }

@@ -413,6 +413,7 @@ async fn the_last_list_is_served_on_and_marked_while_the_store_is_down() {
     assert_eq!(stale.header("warning"), Some("110 runnable-jobs \"Response is Stale\""));
     assert_eq!(stale.header("age"), Some("100"));
     assert_eq!(bed.cost(), ("stale".to_owned(), 0.0));
+    assert!(bed.lines.lock().unwrap().last().unwrap()["error"].as_str().unwrap().contains("InternalServerError"));
     let known = bed.ask(Method::GET, LIST, &[("if-none-match", fresh.header("etag").unwrap())]).await;
     assert_eq!((known.status, known.header("age")), (StatusCode::NOT_MODIFIED, Some("100")));
     assert_eq!(names(&bed.get(&format!("{LIST}?search=talos")).await), NAMES[5..]);
@@ -594,6 +595,8 @@ async fn the_heartbeat_tells_of_a_store_that_does_not_answer_and_the_other_one_a
     bed.wait(5);
     let (status, down) = heartbeat(&bed).await;
     assert_eq!((status, down.checks["store"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
+    assert_eq!(down.details["store"], "it cannot be read; the function's log tells why");
+    assert!(bed.lines.lock().unwrap().last().unwrap()["error"].as_str().unwrap().contains("InternalServerError"));
     let asked = bed.asked();
     assert_eq!(bed.get("/__lbheartbeat__").await.status, StatusCode::OK);
     assert_eq!(bed.asked(), asked);
