@@ -64,4 +64,4 @@ lint: ## Check the format, clippy and the template
 
 clean: ## Remove what the other targets made
 	cargo clean
-	rm -rf .run .venv*
+	rm -rf .run .venv* .hypothesis .schemathesis
