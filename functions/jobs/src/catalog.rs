@@ -29,8 +29,9 @@ pub(crate) const REPORTS: usize = 20;
 const HEARTBEAT_HOLDS: TimeDelta = TimeDelta::seconds(5);
 /// How many places are held for projects while the store cannot tell whether they exist.
 const MOST_UNCHECKED: usize = 500;
-/// How long somebody may have to wait for the store, whatever it takes: several requests, and pauses between them.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one reading may take, with all its requests and the pauses between them. An answer takes three at most, and
+/// Lambda ends the function after ten seconds (`Timeout` in infra/template.yaml).
+const PATIENCE: Duration = Duration::from_secs(3);
 /// When to ask again after the store did not answer, in seconds.
 const RETRY_AFTER: u32 = 10;
 

@@ -45,6 +45,7 @@ struct Bed {
     lines: Arc<Mutex<Vec<Value>>>,
     proxy: Proxy,
     is_down: Arc<AtomicBool>,
+    is_silent: Arc<AtomicBool>,
 }
 
 struct Answer {
@@ -92,11 +93,13 @@ impl Bed {
 
     /// A bed that is configured with these variables beside the usual.
     async fn with(variables: &[(&str, &str)]) -> Self {
-        let is_down = Arc::new(AtomicBool::new(false));
+        let (is_down, is_silent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let proxy = {
-            let is_down = is_down.clone();
-            let plan = move |_: &str, _| {
-                if is_down.load(Ordering::SeqCst) { Plan::Refuse("InternalServerError") } else { Plan::Pass }
+            let (is_down, is_silent) = (is_down.clone(), is_silent.clone());
+            let plan = move |_: &str, _| match () {
+                () if is_silent.load(Ordering::SeqCst) => Plan::Silence,
+                () if is_down.load(Ordering::SeqCst) => Plan::Refuse("InternalServerError"),
+                () => Plan::Pass,
             };
             Proxy::start(plan)
         };
@@ -118,7 +121,7 @@ impl Bed {
             Arc::new(move |line| log.lock().unwrap().push(serde_json::from_str(line).unwrap())),
         );
         let table = CatalogTable::new(direct.clone(), &name);
-        Self { app, table, client: direct, name, now, lines, proxy, is_down }
+        Self { app, table, client: direct, name, now, lines, proxy, is_down, is_silent }
     }
 
     /// A bed with `NAMES` published for try this morning.
@@ -443,6 +446,21 @@ async fn the_last_overview_is_served_on_and_marked_while_the_store_is_down() {
         assert_eq!((stale.status, stale.header("age")), (StatusCode::OK, Some("60")), "{path}");
         assert!(stale.header("warning").is_some());
     }
+}
+
+#[tokio::test]
+async fn a_store_that_is_silent_is_given_up_before_lambda_gives_up_the_function() {
+    let bed = Bed::published().await;
+    bed.report("2026-11-23T06:00:00Z", Outcome::Published, &[]).await;
+    bed.get("/api/projects/").await;
+    bed.is_silent.store(true, Ordering::SeqCst);
+    bed.wait(60);
+    let start = std::time::Instant::now();
+    // Of all answers it takes the most readings.
+    let stale = bed.get("/api/projects/").await;
+    assert_eq!((stale.status, stale.header("age")), (StatusCode::OK, Some("60")));
+    assert!(start.elapsed().as_secs_f64() < 10.0, "{:?}", start.elapsed());
+    assert!(bed.lines.lock().unwrap().last().unwrap()["error"].as_str().unwrap().contains("no answer within 3 s"));
 }
 
 #[tokio::test]

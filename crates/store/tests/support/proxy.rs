@@ -15,6 +15,8 @@ pub(crate) enum Plan {
     Refuse(&'static str),
     /// Sends it on, and answers with an error of this code nevertheless: the answer was lost.
     Lose(&'static str),
+    /// Never answers.
+    Silence,
     /// Sends it on, and leaves all items out of the answer: a reader with eventual consistency may not see them yet.
     Hide,
     /// Of a batch, sends on all but the last so many entries, and answers that those are unprocessed.
@@ -42,6 +44,10 @@ impl Proxy {
             log.lock().ok()?.push(operation.clone());
             match plan {
                 Plan::Pass => http::forward(&upstream, &request).ok(),
+                Plan::Silence => {
+                    std::thread::sleep(std::time::Duration::from_mins(1));
+                    None
+                }
                 Plan::Refuse(code) => Some(refusal(code)),
                 Plan::Lose(code) => {
                     http::forward(&upstream, &request).ok()?;
