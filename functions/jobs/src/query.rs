@@ -5,20 +5,21 @@ use http_edge::Problem;
 
 use crate::problems::BAD_PARAMETER;
 
-/// The parameters that a list takes.
-const PARAMETERS: [&str; 10] = [
-    "build_system_type",
-    "count",
-    "decision_task_id",
-    "fields",
-    "job_group_symbol",
-    "job_type_symbol",
-    "offset",
-    "option",
-    "platform",
-    "search",
+/// The parameters that a list takes, and whether each may be repeated.
+const PARAMETERS: [(&str, bool); 10] = [
+    ("build_system_type", true),
+    ("count", false),
+    ("decision_task_id", false),
+    ("fields", false),
+    ("job_group_symbol", true),
+    ("job_type_symbol", true),
+    ("offset", false),
+    ("option", true),
+    ("platform", true),
+    ("search", false),
 ];
-/// The longest value of a parameter, in characters. The reference tells it too.
+/// The longest value of a parameter, in characters; how many fields can be named is bound by how many there are. The
+/// reference tells both.
 const MAX_VALUE: usize = 500;
 
 /// Reads the query string of a list. None if it asks for nothing but the list as it is.
@@ -27,10 +28,17 @@ const MAX_VALUE: usize = 500;
 /// A parameter is unknown, given twice where it cannot be, or its value is not what is expected.
 pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Problem> {
     let mut wanted = Selection::default();
-    let (mut has_offset, mut has_search, mut has_task) = (false, false, false);
+    let mut seen = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        let (name, value) = (name.as_ref(), value.into_owned());
+        let Some(&(name, is_repeatable)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
+            return Err(unknown(&name, &format!("There are {}.", PARAMETERS.map(|(known, _)| known).join(", "))));
+        };
+        if seen.contains(&name) && !is_repeatable {
+            return Err(bad(name, format!("{name} is given more than once.")));
+        }
+        seen.push(name);
         let length = value.chars().count();
+        let value = value.into_owned();
         if length > MAX_VALUE && name != "fields" {
             return Err(bad(name, format!("{name} has {length} characters; at most {MAX_VALUE} are read.")));
         }
@@ -40,29 +48,12 @@ pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Proble
             "job_group_symbol" => wanted.job_group_symbol.push(value),
             "job_type_symbol" => wanted.job_type_symbol.push(value),
             "build_system_type" => wanted.build_system_type.push(value),
-            "search" => {
-                once(name, &mut has_search)?;
-                wanted.words = value.split_whitespace().map(ToOwned::to_owned).collect();
-            }
-            "offset" => {
-                once(name, &mut has_offset)?;
-                wanted.offset = number(name, &value, 0)?;
-            }
-            "count" => {
-                once(name, &mut wanted.count.is_some())?;
-                wanted.count = Some(number(name, &value, 1)?);
-            }
-            "fields" => {
-                once(name, &mut wanted.fields.is_some())?;
-                wanted.fields = Some(fields(&value)?);
-            }
-            // Treeherder's client names the push's decision task in each request.
-            "decision_task_id" => once(name, &mut has_task)?,
-            _ => {
-                let shown: String = name.chars().take(100).collect();
-                let detail = format!("There is no parameter '{shown}'. There are {}.", PARAMETERS.join(", "));
-                return Err(bad(&shown, detail));
-            }
+            "search" => wanted.words = value.split_whitespace().map(ToOwned::to_owned).collect(),
+            "offset" => wanted.offset = number(name, &value, 0)?,
+            "count" => wanted.count = Some(number(name, &value, 1)?),
+            "fields" => wanted.fields = Some(fields(&value)?),
+            // Left is decision_task_id: Treeherder's client names the push's decision task in each request.
+            _ => {}
         }
     }
     Ok((wanted != Selection::default()).then_some(wanted))
@@ -75,22 +66,17 @@ pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Proble
 pub(crate) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
     match form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
         None => Ok(()),
-        Some((name, _)) => {
-            let shown: String = name.chars().take(100).collect();
-            Err(bad(&shown, format!("There is no parameter '{shown}'. This resource takes none.")))
-        }
+        Some((name, _)) => Err(unknown(&name, "This resource takes none.")),
     }
+}
+
+fn unknown(name: &str, there_are: &str) -> Problem {
+    let shown: String = name.chars().take(100).collect();
+    bad(&shown, format!("There is no parameter '{shown}'. {there_are}"))
 }
 
 fn bad(parameter: &str, detail: String) -> Problem {
     Problem::new(&BAD_PARAMETER, detail).with("parameter", parameter)
-}
-
-fn once(name: &str, seen: &mut bool) -> Result<(), Problem> {
-    if std::mem::replace(seen, true) {
-        return Err(bad(name, format!("{name} is given more than once.")));
-    }
-    Ok(())
 }
 
 fn number(name: &str, value: &str, least: u32) -> Result<usize, Problem> {

@@ -1,0 +1,10 @@
+//! What is served, from a catalog in the emulator.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+
+mod bed;
+mod lists;
+mod outage;
+mod overview;
+mod reference;
+#[path = "../../../../crates/store/tests/support/mod.rs"]
+mod store_support;

@@ -1,0 +1,103 @@
+//! The catalog as a whole: projects, ingests, and whether all is well.
+
+use http::StatusCode;
+use jobs::api::{Health, Heartbeat, Ingest, Ingests, Projects, Version};
+use store::Outcome;
+
+use crate::bed::{Bed, LIST, NAMES, morning};
+use crate::store_support::at;
+
+#[tokio::test]
+async fn projects_tell_what_they_hold_and_whether_they_are_stale() {
+    let bed = Bed::published().await;
+    bed.publish("mozilla-central", &NAMES[..1], None).await;
+    bed.report("2026-11-23T06:00:00Z", Outcome::Published, &[]).await;
+    bed.report("2026-11-23T06:30:00Z", Outcome::Unchanged, &["try"]).await;
+    bed.report("2026-11-23T06:40:00Z", Outcome::Failed, &[]).await;
+
+    let projects = bed.get("/api/projects/").await.json::<Projects>().projects;
+
+    assert_eq!(projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(), ["mozilla-central", "try"]);
+    let try_ = &projects[1];
+    assert_eq!((try_.jobs, try_.runnable_jobs.as_str()), (6, LIST));
+    assert_eq!(try_.build_systems, [("buildbot".to_owned(), 6)].into());
+    assert_eq!(try_.platforms, ["linux64", "windows7-32", "windows8-64"].map(str::to_owned).into());
+    assert_eq!((try_.updated_at, try_.checked_at), (morning(), at("2026-11-23T06:30:00Z")));
+    assert_eq!((projects[0].checked_at, projects[0].stale), (morning(), false));
+    // The names and the reports; the emulator does not tell what a batch costs.
+    assert!((1.0..=3.0).contains(&bed.cost().1), "{:?}", bed.cost());
+    // A day later nothing came.
+    bed.wait(24 * 3600);
+    let projects = bed.get("/api/projects").await.json::<Projects>().projects;
+    assert!(projects.iter().all(|project| project.stale));
+}
+
+#[tokio::test]
+async fn ingests_are_told_newest_first() {
+    let bed = Bed::new().await;
+    assert!(bed.get("/api/ingests/").await.json::<Ingests>().ingests.is_empty());
+    bed.get("/api/ingests/latest/").await.problem(StatusCode::NOT_FOUND, "no_ingest");
+    for day in 1..=22 {
+        bed.report(&format!("2026-11-{day:02}T06:00:00Z"), Outcome::Published, &[]).await;
+    }
+    bed.wait(30);
+    let ingests = bed.get("/api/ingests/").await.json::<Ingests>().ingests;
+    assert_eq!(ingests.len(), 20);
+    assert_eq!(ingests[0].started_at, at("2026-11-22T06:00:00Z"));
+    let latest = bed.get("/api/ingests/latest").await.json::<Ingest>();
+    assert_eq!(latest.started_at, ingests[0].started_at);
+}
+
+async fn heartbeat(bed: &Bed) -> (StatusCode, Heartbeat) {
+    let answer = bed.get("/__heartbeat__").await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+#[tokio::test]
+async fn the_heartbeat_tells_of_a_catalog_that_is_not_fresh() {
+    let bed = Bed::new().await;
+    let (status, never) = heartbeat(&bed).await;
+    assert_eq!((status, never.status), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
+    assert_eq!(never.checks["store"], Health::Ok);
+    assert_eq!(never.details["catalog"], "nothing was ever ingested");
+
+    bed.report("2026-11-23T06:00:00Z", Outcome::Unchanged, &[]).await;
+    // Neither a failed nor a partial ingest makes a catalog fresh, or less so.
+    bed.report("2026-11-23T06:30:00Z", Outcome::Failed, &[]).await;
+    bed.wait(5);
+    let (status, fresh) = heartbeat(&bed).await;
+    assert_eq!((status, fresh.status), (StatusCode::OK, Health::Ok), "{fresh:?}");
+    assert_eq!(fresh.details["catalog"], "last ingested at 2026-11-23T06:00:00Z");
+
+    bed.wait(24 * 3600);
+    bed.report("2026-11-24T06:00:00Z", Outcome::Published, &["try"]).await;
+    let (status, late) = heartbeat(&bed).await;
+    assert_eq!((status, late.checks["catalog"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
+    let expected = "last ingested at 2026-11-23T06:00:00Z; 1 ingests were due since and missed";
+    assert_eq!(late.details["catalog"], expected);
+}
+
+#[tokio::test]
+async fn the_heartbeat_tells_of_a_store_that_does_not_answer_and_the_other_one_asks_nobody() {
+    let bed = Bed::published().await;
+    bed.report("2026-11-23T06:00:00Z", Outcome::Published, &[]).await;
+    assert_eq!(heartbeat(&bed).await.0, StatusCode::OK);
+    bed.goes_down(true);
+    bed.wait(5);
+    let (status, down) = heartbeat(&bed).await;
+    assert_eq!((status, down.checks["store"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
+    assert_eq!(down.details["store"], "it cannot be read; the function's log tells why");
+    assert!(bed.lines.lock().unwrap().last().unwrap()["error"].as_str().unwrap().contains("InternalServerError"));
+    let asked = bed.asked();
+    assert_eq!(bed.get("/__lbheartbeat__").await.status, StatusCode::OK);
+    assert_eq!(bed.asked(), asked);
+}
+
+#[tokio::test]
+async fn the_version_tells_what_runs() {
+    let bed = Bed::new().await;
+    let version = bed.get("/__version__").await.json::<Version>();
+    assert_eq!((version.source.as_str(), version.version.as_str()), ("runnable-jobs", env!("CARGO_PKG_VERSION")));
+    assert_eq!(version.build, catalog::jobs::RULES);
+}

@@ -1,0 +1,48 @@
+//! The API reference.
+
+use catalog::jobs::unpack;
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::bed::Bed;
+
+#[tokio::test]
+async fn the_openapi_document_is_the_one_that_the_code_describes() {
+    let bed = Bed::new().await;
+    let served = bed.get("/api/openapi.json").await;
+    let made = jobs::openapi().unwrap();
+    assert_eq!(
+        String::from_utf8(served.body).unwrap(),
+        made,
+        "make it anew: cargo run -p jobs --example openapi > functions/jobs/openapi.json"
+    );
+    let document: Value = serde_json::from_str(&made).unwrap();
+    for path in document["paths"].as_object().unwrap().keys() {
+        let path = path.replace("{project}", "try").replace("{ref_data_name}", "x");
+        let problem: Value = serde_json::from_slice(&bed.get(&path).await.body).unwrap_or_default();
+        assert_ne!(problem["code"], "not_found", "{path} is described, but not served");
+    }
+}
+
+#[tokio::test]
+async fn the_reference_needs_nothing_from_another_host() {
+    let bed = Bed::new().await;
+    let page = bed.get("/api/docs/").await;
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'; script-src 'self'"));
+    let html = String::from_utf8(page.body).unwrap();
+    assert!(html.contains("id=\"unknown_project\"") && html.contains("id=\"internal_error\""));
+    let links: Vec<&str> = html.split(['"']).filter(|word| word.contains('.') && !word.contains(['<', ' '])).collect();
+    assert_eq!(links.len(), 5, "{links:?}");
+    for link in links {
+        let path = format!("/api/docs/{link}").replace("/docs/../", "/");
+        let (plain, packed) = (bed.get(&path).await, bed.ask(Method::GET, &path, &[("accept-encoding", "gzip")]).await);
+        assert_eq!((plain.status, packed.status), (StatusCode::OK, StatusCode::OK), "{path}");
+        if packed.header("content-encoding").is_some() {
+            assert_eq!(unpack(&packed.body).unwrap(), plain.body, "{path}");
+            assert_ne!(plain.header("etag"), packed.header("etag"));
+        }
+    }
+    let bare = bed.get("/api/docs").await;
+    assert_eq!((bare.status, bare.header("location")), (StatusCode::PERMANENT_REDIRECT, Some("docs/")));
+}
