@@ -7,11 +7,14 @@ SOURCE ?=
 SCHEDULE ?=
 # What stands before the functions of the local stack: HttpApi or FunctionUrl. Empty: the template's default.
 HTTP_FRONT ?=
+# Whose token `make token` prints: a person's, by their address, or a service's that asks for people, by its name.
+EMAIL ?=
+SERVICE ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) localstack/stack.py
 # Each has a binary NAME-function; the template takes its code from target/deploy/NAME.
-FUNCTIONS := etl jobs
+FUNCTIONS := etl jobs trigger sweep
 # All packages at once: with fewer of them, some dependencies have fewer features, and the SDK is built again.
 BUILD := cargo build --locked --workspace
 # The binaries that are built in are told it, and answer with it at /__version__.
@@ -22,7 +25,7 @@ lay = @set -e; for name in $(FUNCTIONS); do \
 	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function target/deploy/$$name/bootstrap; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench lint clean
+.PHONY: help run token test build bench lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,11 +36,16 @@ run: ## Run everything on this machine [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ?
 	@$(STACK) run --etl '$(TARGET)/release/etl' $(if $(SOURCE),--source '$(SOURCE)') \
 		$(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(HTTP_FRONT),--http-front '$(HTTP_FRONT)')
 
+token: ## Print a token to sign in to what `make run` started: EMAIL=someone@mozilla.com, or SERVICE=treeherder
+	@$(STACK) token $(if $(SERVICE),--service '$(SERVICE)',--email '$(EMAIL)')
+
 test: ## Run all tests, beside the emulator that they need
 	# It builds the binaries too, for the tests that run them; `cargo build` would build the SDK a second time.
 	$(STACK) exec -- cargo test --workspace --locked
 	ETL_BIN='$(TARGET)/debug/etl' ETL_FUNCTION_BIN='$(TARGET)/debug/etl-function' \
 		JOBS_BIN='$(TARGET)/debug/jobs' JOBS_FUNCTION_BIN='$(TARGET)/debug/jobs-function' \
+		TRIGGER_BIN='$(TARGET)/debug/trigger' TRIGGER_FUNCTION_BIN='$(TARGET)/debug/trigger-function' \
+		SWEEP_FUNCTION_BIN='$(TARGET)/debug/sweep-function' \
 		.venv/bin/python -m unittest discover -s tests
 
 build: ## Build the functions as they are deployed, and tell their sizes

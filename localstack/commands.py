@@ -1,4 +1,4 @@
-"""What `stack.py` does: `run` the whole stack, or `execute` a command beside an empty emulator."""
+"""What `stack.py` does: `run` the whole stack, print a `token`, or `execute` a command beside an empty emulator."""
 
 import argparse
 import contextlib
@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import environment
-from checkout import RUN, STACK_ENV, VENV, PartFailed, Stopped, ignore_signals, lock, say, shown
+import guide
+import signing
+from checkout import RUN, STACK_ENV, PartFailed, Stopped, ignore_signals, lock, say, shown
 from deployment import Deployment
 from emulator import Emulator
+from guide import EMULATOR_LOG, TREEHERDER_LOG
+from standin import Treeherder
 
-EMULATOR_LOG = RUN / "emulator.log"
 EXECUTE_LOG = RUN / "exec.log"
 SAMPLE = RUN / "sample.json"
 SAMPLE_BUILDERS = 20_000
@@ -30,26 +33,37 @@ def run(options: argparse.Namespace) -> int:
         if not locked:
             raise PartFailed("local stack", "one runs in this checkout already; end that one first (Ctrl-C)")
         # What a killed run could not remove.
-        for stale in (STACK_ENV, *RUN.glob("*.pid")):
+        for stale in (STACK_ENV, signing.KEY, *RUN.glob("*.pid")):
             stale.unlink(missing_ok=True)
         _record_process(ends, "stack", os.getpid())
         emulator = _start_emulator(ends, RUN / "emulator", EMULATOR_LOG)
         _record_process(ends, "emulator", emulator.process.pid)
+        treeherder = Treeherder(TREEHERDER_LOG)
+        ends.callback(treeherder.stop)
+        _record_process(ends, "treeherder", treeherder.process.pid)
 
-        deployment = _deploy(ends, options, emulator)
-        variables = _variables(emulator, deployment)
+        deployment = _deploy(ends, options, emulator, _sign_in(ends) | {"TreeherderUrl": treeherder.url})
+        variables = guide.variables(emulator.endpoint, deployment, treeherder)
         environment.use(variables)
         say("Invoking the deployed ETL function")
         deployment.ingest()
         _etl(options.etl, "runs", "--last", "1")
         say("Asking the deployed API whether it is well")
-        deployment.ask("/__heartbeat__")
+        deployment.ask("jobs", f"{variables['BASE_URL']}/__heartbeat__")
+        # Nobody is told about requests without signing in: this very answer shows that the function works.
+        deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
 
         # Last, so that whoever waits for it finds everything in place.
-        _write_stack_env(ends, variables, options.etl)
-        _say_what_to_try(variables)
+        guide.write_stack_env(ends, variables, options.etl.parent)
+        guide.say_what_to_try(variables)
         if not options.once:
-            _wait_for_signal(emulator)
+            _wait_for_signal(emulator, treeherder)
+    return 0
+
+
+def token(options: argparse.Namespace) -> int:
+    """Print a token that signs a person or a service in to the running stack, and nothing else."""
+    print(signing.id_token(options.email) if options.email else signing.service_token(options.service))
     return 0
 
 
@@ -100,13 +114,30 @@ def _start_emulator(ends: contextlib.ExitStack, folder: Path, log: Path) -> Emul
     return emulator
 
 
-def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, emulator: Emulator) -> Deployment:
+def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
+    """Make the key that `token` signs with; returns the template's parameters that make the functions trust it."""
+    ends.callback(signing.remove_key)
+    return {
+        "OidcIssuer": signing.ISSUER,
+        "OidcAudience": signing.AUDIENCE,
+        "OidcServiceAudience": signing.SERVICE_AUDIENCE,
+        "OidcKeys": signing.make_key(),
+    }
+
+
+def _deploy(
+    ends: contextlib.ExitStack, options: argparse.Namespace, emulator: Emulator, parameters: dict[str, str],
+) -> Deployment:
+    """Deploy the template with `parameters` and what the options say, and with the source where that is."""
     source = options.source or _make_sample(options.etl)
     is_file = isinstance(source, Path)
     say(f"Deploying infra/template.yaml to {emulator.endpoint}")
     deployment = Deployment(emulator.folder / "package", EMULATOR_LOG)
-    deployment.package({"etl": options.etl_function, "jobs": options.jobs_function})
-    parameters = {
+    deployment.package({
+        "etl": options.etl_function, "jobs": options.jobs_function,
+        "trigger": options.trigger_function, "sweep": options.sweep_function,
+    })
+    parameters = parameters | {
         "EndpointUrl": emulator.endpoint,
         "HttpFront": options.http_front,
         "Schedule": options.schedule,
@@ -133,56 +164,12 @@ def _etl(etl: Path, *words: str, stdout=None) -> None:
         raise PartFailed(f"etl {words[0]}", f"`{shlex.join([shown(etl), *words])}` ended with code {done.returncode}")
 
 
-def _variables(emulator: Emulator, deployment: Deployment) -> dict[str, str]:
-    """What people, tests and the command line need to use the stack: the contents of `stack.env`."""
-    outputs = deployment.outputs
-    return environment.settings(emulator.endpoint) | {
-        "BASE_URL": deployment.base_url(),
-        "CATALOG_TABLE": outputs["CatalogTable"],
-        "ARCHIVE_BUCKET": outputs["ArchiveBucket"],
-        "ETL_FUNCTION": outputs["EtlFunction"],
-        "JOBS_FUNCTION": outputs["JobsFunction"],
-    } | deployment.settings()  # The command lines work with the very settings that the functions work with.
-
-
-def _write_stack_env(ends: contextlib.ExitStack, variables: dict[str, str], etl: Path) -> None:
-    lines = [f"unset {' '.join(environment.MISLEADING)}"]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    lines += [f'export PATH={shlex.quote(str(etl.parent))}:"$PATH"']
-    # Renamed into place: whoever waits for it never reads half of it.
-    draft = STACK_ENV.with_suffix(".draft")
-    draft.write_text("\n".join(lines) + "\n")
-    ends.callback(STACK_ENV.unlink, missing_ok=True)
-    draft.replace(STACK_ENV)
-
-
-def _say_what_to_try(variables: dict[str, str]) -> None:
-    say(f"""
-The local stack is running.
-  API              {variables["BASE_URL"]}
-  AWS endpoint     {variables["AWS_ENDPOINT_URL"]}
-  catalog table    {variables["CATALOG_TABLE"]}
-  archive bucket   {variables["ARCHIVE_BUCKET"]}
-  ETL function     {variables["ETL_FUNCTION"]}, at cron({variables["RUNNABLE_JOBS_SCHEDULE"]}) UTC
-  jobs function    {variables["JOBS_FUNCTION"]}
-  emulator's log   {shown(EMULATOR_LOG)}
-
-To try in another terminal, after `. {shown(STACK_ENV)}`:
-  curl --compressed "$BASE_URL/api/project/try/runnable_jobs/"
-  curl "$BASE_URL/api/projects/"
-  curl "$BASE_URL/__heartbeat__"
-  etl show try
-  etl runs
-  {shown(VENV / "bin" / "aws")} lambda invoke --function-name "$ETL_FUNCTION" /dev/stdout
-In a browser: {variables["BASE_URL"]}/api/docs/
-""")
-
-
-def _wait_for_signal(emulator: Emulator) -> None:
+def _wait_for_signal(emulator: Emulator, treeherder: Treeherder) -> None:
     say("Ctrl-C stops it and removes its data.")
     try:
         while True:
             emulator.check()
+            treeherder.check()
             time.sleep(0.5)
     except Stopped:
         say("\nStopping")

@@ -25,11 +25,13 @@ STACK = "runnable-jobs"
 # Where code is uploaded to for CloudFormation to fetch; on AWS too this bucket is none of the stack's own.
 CODE_BUCKET = "runnable-jobs-code"
 # The template's output that names a function, by the folder under target/deploy that its code is taken from.
-FUNCTIONS = {"etl": "EtlFunction", "jobs": "JobsFunction"}
+FUNCTIONS = {
+    "etl": "EtlFunction", "jobs": "JobsFunction", "trigger": "TriggerFunction", "sweep": "SweepFunction",
+}
 # What a front is called in the address that AWS would give it, as in https://ID.execute-api.REGION.amazonaws.com.
 FRONT = re.compile(r"https?://(?P<id>[a-z0-9]+)\.(?P<kind>execute-api|lambda-url)\.")
-# More than the template lets the jobs function take.
-ANSWER_SECONDS = 15
+# More than the template lets a function before which there is a front take.
+ANSWER_SECONDS = 20
 AWS_ERRORS = (Boto3Error, BotoCoreError, ClientError)
 # The ETL function may take as long as the template lets it. Nothing is tried twice: the emulator is next door.
 CLIENT = Config(read_timeout=330, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
@@ -50,10 +52,11 @@ class Deployment:
         self.logs = boto3.client("logs", config=CLIENT)
         self.s3 = boto3.client("s3", config=CLIENT)
         self.outputs: dict[str, str] = {}
+        # Where the template is that points to the uploaded code.
         self.packaged = ""
 
     def package(self, binaries: dict[str, Path]) -> None:
-        """Upload `binaries` as the code of their `FUNCTIONS`, and note the template that points to it."""
+        """Upload `binaries` as the code of their `FUNCTIONS`, and the template that points to it."""
         # The template finds the code by a path relative to itself: a copy of the tree keeps both as they are.
         template = self.scratch / TEMPLATE.relative_to(ROOT)
         template.parent.mkdir(parents=True)
@@ -72,7 +75,10 @@ class Deployment:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PartFailed("packaging the template", done.stderr.strip(), self.emulator_log)
-        self.packaged = done.stdout
+        # A request holds no template of more than 51,200 bytes; a bucket does.
+        with self._part("packaging the template"):
+            self.s3.put_object(Bucket=CODE_BUCKET, Key=TEMPLATE.name, Body=done.stdout.encode())
+        self.packaged = f"{self.s3.meta.endpoint_url}/{CODE_BUCKET}/{TEMPLATE.name}"
 
     def deploy(self, parameters: dict[str, str]) -> None:
         """Create or update the stack with `parameters` (the rest is the template's), and read its outputs."""
@@ -83,7 +89,7 @@ class Deployment:
         with self._part(f"deployment ({step})"):
             getattr(self.cloudformation, f"{step}_stack")(
                 StackName=STACK,
-                TemplateBody=self.packaged,
+                TemplateURL=self.packaged,
                 Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
                 Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             )
@@ -134,27 +140,29 @@ class Deployment:
                 variables |= self._function(name)["Environment"]["Variables"]
         return {name: value for name, value in variables.items() if name.startswith("RUNNABLE_JOBS_")}
 
-    def base_url(self) -> str:
-        """Where this machine reaches what the template's `BaseUrl` names, without a slash at the end.
+    def url(self, output: str) -> str:
+        """Where this machine reaches what an output of the template names as a base URL, without a slash at the end.
 
         The emulator knows an API and a function URL by their host names, as AWS does, but `*.localhost` is not resolved
         everywhere; it takes the same names in the path.
         """
-        if not (front := FRONT.match(self.outputs["BaseUrl"])):
-            raise PartFailed("HTTP API", f"the stack's BaseUrl is {self.outputs['BaseUrl']}", self.emulator_log)
+        if not (front := FRONT.match(self.outputs[output])):
+            raise PartFailed("HTTP API", f"the stack's {output} is {self.outputs[output]}", self.emulator_log)
         return f"{self.lambda_.meta.endpoint_url}/_aws/{front['kind']}/{front['id']}"
 
-    def ask(self, path: str) -> None:
-        """Send a GET through the front, and fail if the answer is an error."""
+    def ask(self, name: str, url: str, expected: int = 200) -> None:
+        """Send a GET through the front to the function of that name, and fail if it answers with another status."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            opener.open(self.base_url() + path, timeout=ANSWER_SECONDS).close()
+            with opener.open(url, timeout=ANSWER_SECONDS) as found:
+                status, answer = found.status, found.read()
         except urllib.error.HTTPError as error:
-            answer = indented(error.read().decode(errors="replace").splitlines())
-            raise PartFailed("jobs function", f"answers GET {path} with {error.code}:{answer}",
-                             function_log("jobs")) from None
+            status, answer = error.code, error.read()
         except OSError as error:
-            raise PartFailed("jobs function", f"does not answer GET {path}: {error}", function_log("jobs")) from None
+            raise PartFailed(f"{name} function", f"does not answer GET {url}: {error}", function_log(name)) from None
+        if status != expected:
+            lines = indented(answer.decode(errors="replace").splitlines())
+            raise PartFailed(f"{name} function", f"answers GET {url} with {status}:{lines}", function_log(name))
 
     def save_function_logs(self) -> None:
         """Write what the functions logged to files, which outlive the emulator (as far as that still answers)."""

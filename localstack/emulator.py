@@ -17,12 +17,13 @@ import urllib.request
 from pathlib import Path
 
 from checkout import PartFailed, tail
+from environment import no_proxy
 
 START_SECONDS = 60
 STOP_SECONDS = 5
 # Passed on to the emulator, and by it to the functions. All else stays out: on AWS they would not have it either.
-INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-             "http_proxy", "https_proxy", "no_proxy")
+INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
+             "https_proxy")
 
 
 class Emulator:
@@ -47,6 +48,9 @@ class Emulator:
         return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder),
+            # The functions ask what else runs here.
+            "NO_PROXY": no_proxy(),
+            "no_proxy": no_proxy(),
             "GATEWAY_PORT": str(self.port),
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "localhost",

@@ -51,7 +51,6 @@ def _install() -> None:
 
 def settings(endpoint: str) -> dict[str, str]:
     """What an AWS client needs to talk to the emulator at `endpoint`, and to nothing else."""
-    no_proxy = [host for host in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if host]
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
@@ -61,8 +60,14 @@ def settings(endpoint: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": ",".join([*no_proxy, *({"127.0.0.1", "localhost"} - set(no_proxy))]),
+        "NO_PROXY": no_proxy(),
     }
+
+
+def no_proxy() -> str:
+    """The hosts that a person's own set-up reaches without its proxy, and with them this machine."""
+    hosts = [host for host in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if host]
+    return ",".join([*hosts, *sorted({"127.0.0.1", "localhost"} - set(hosts))])
 
 
 def use(variables: dict[str, str]) -> None:

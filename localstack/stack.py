@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The whole product on one machine: an AWS emulator, the template deployed to it, and a catalog.
+"""The whole product on one machine: an AWS emulator, the template deployed to it, a catalog, and pushes to run jobs on.
 
     stack.py run                      deploy, ingest a sample, and keep running until Ctrl-C
     stack.py run --source FILE        ingest FILE (or a URL) instead
+    stack.py token --email ADDRESS    print a token to sign in to the running stack with
     stack.py exec -- COMMAND...       run COMMAND beside an empty emulator of its own
     stack.py install                  only make `.venv`
 
@@ -10,6 +11,7 @@ Only the standard library is needed to start: the rest is installed into the che
 """
 
 import argparse
+import re
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +28,8 @@ def main() -> int:
             return 0
         import commands  # its imports live in `.venv`
 
+        if options.command == "token":
+            return commands.token(options)
         stop_on_signals()
         return commands.run(options) if options.command == "run" else commands.execute(options.words)
     except PartFailed as failure:
@@ -39,7 +43,7 @@ def main() -> int:
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run | exec | install")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | token | exec | install")
 
     run = commands.add_parser("run", help="deploy the template, ingest a source, and keep running")
     run.add_argument("--source", type=_source, metavar="FILE|URL",
@@ -53,8 +57,17 @@ def arguments() -> argparse.ArgumentParser:
                      help="the ETL function's binary (default: %(default)s)")
     run.add_argument("--jobs-function", type=_file, default="target/deploy/jobs/bootstrap", metavar="PATH",
                      help="the jobs function's binary (default: %(default)s)")
+    run.add_argument("--trigger-function", type=_file, default="target/deploy/trigger/bootstrap", metavar="PATH",
+                     help="the trigger function's binary (default: %(default)s)")
+    run.add_argument("--sweep-function", type=_file, default="target/deploy/sweep/bootstrap", metavar="PATH",
+                     help="the sweep function's binary (default: %(default)s)")
     run.add_argument("--etl", type=_file, default="target/release/etl", metavar="PATH",
                      help="the command line's binary (default: %(default)s)")
+
+    token = commands.add_parser("token", help="print a token to sign in to the running stack with")
+    who = token.add_mutually_exclusive_group(required=True)
+    who.add_argument("--email", type=_email, metavar="ADDRESS", help="a person's: their e-mail address")
+    who.add_argument("--service", type=_word, metavar="NAME", help="a service's that asks for people: its client id")
 
     execute = commands.add_parser("exec", help="run a command beside an empty emulator of its own")
     execute.add_argument("words", nargs="+", metavar="COMMAND")
@@ -69,6 +82,18 @@ def _file(text: str) -> Path:
         if path.is_file():
             return path
     raise argparse.ArgumentTypeError(f"there is no file {text}")
+
+
+def _email(text: str) -> str:
+    if not re.fullmatch(r"[^\s@]+@[^\s@]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an e-mail address, such as someone@mozilla.com")
+    return text
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"\S+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one word, such as treeherder")
+    return text
 
 
 def _source(text: str) -> str | Path:

@@ -21,9 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 STACK = ROOT / "localstack" / "stack.py"
 STACK_ENV = ROOT / ".run" / "stack.env"
 EMULATOR_PID = ROOT / ".run" / "emulator.pid"
+TREEHERDER_PID = ROOT / ".run" / "treeherder.pid"
 ETL = Path(os.environ.get("ETL_BIN", ROOT / "target/debug/etl")).absolute()
 ETL_FUNCTION = Path(os.environ.get("ETL_FUNCTION_BIN", ROOT / "target/debug/etl-function")).absolute()
 JOBS_FUNCTION = Path(os.environ.get("JOBS_FUNCTION_BIN", ROOT / "target/debug/jobs-function")).absolute()
+TRIGGER = Path(os.environ.get("TRIGGER_BIN", ROOT / "target/debug/trigger")).absolute()
+TRIGGER_FUNCTION = Path(os.environ.get("TRIGGER_FUNCTION_BIN", ROOT / "target/debug/trigger-function")).absolute()
+SWEEP_FUNCTION = Path(os.environ.get("SWEEP_FUNCTION_BIN", ROOT / "target/debug/sweep-function")).absolute()
 
 BUILDERS = 3000
 START_SECONDS = 60
@@ -34,7 +38,8 @@ ANSWER_SECONDS = 20
 def stack_command(source: Path, *options: str) -> list[str]:
     """The command that runs the stack on `source` with the binaries under test."""
     return [sys.executable, str(STACK), "run", "--source", str(source),
-            "--etl", str(ETL), "--etl-function", str(ETL_FUNCTION), "--jobs-function", str(JOBS_FUNCTION), *options]
+            "--etl", str(ETL), "--etl-function", str(ETL_FUNCTION), "--jobs-function", str(JOBS_FUNCTION),
+            "--trigger-function", str(TRIGGER_FUNCTION), "--sweep-function", str(SWEEP_FUNCTION), *options]
 
 
 def sample(folder: Path) -> Path:
@@ -79,9 +84,9 @@ class Stack:
             time.sleep(0.1)
         dump = in_stack(sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
         self.env = json.loads(dump.stdout)
-        self.emulator = int(EMULATOR_PID.read_text())
-        self.table = self._session().resource(
-            "dynamodb", endpoint_url=self.env["AWS_ENDPOINT_URL"]).Table(self.env["CATALOG_TABLE"])
+        self.emulator, self.treeherder = (int(file.read_text()) for file in (EMULATOR_PID, TREEHERDER_PID))
+        dynamodb = self._session().resource("dynamodb", endpoint_url=self.env["AWS_ENDPOINT_URL"])
+        self.table, self.requests = (dynamodb.Table(self.env[name]) for name in ("CATALOG_TABLE", "REQUESTS_TABLE"))
 
     def client(self, service: str, **credentials: str):
         """A boto3 client of the stack's emulator: the account's own, or one with other credentials."""
@@ -104,18 +109,25 @@ class Stack:
         """The catalog table's items under one partition key."""
         return self.table.query(KeyConditionExpression=Key("pk").eq(partition), ConsistentRead=True)["Items"]
 
-    def ask(self, method: str, path: str, **headers: str) -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, base: str = "BASE_URL", **headers: str,
+    ) -> Answer:
         """One request to the stack's API, as it is: nothing followed, unpacked or added but what HTTP needs.
 
-        Header names are given with underscores.
+        Header names are given with underscores; `base` is the name in `stack.env` of what the path follows.
         """
-        url = urllib.parse.urlsplit(self.env["BASE_URL"])
+        url = urllib.parse.urlsplit(self.env[base])
         connection = http.client.HTTPConnection(url.hostname, url.port, timeout=ANSWER_SECONDS)
         with contextlib.closing(connection):
             sent = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, url.path + path, headers={"Accept-Encoding": "identity"} | sent)
+            connection.request(method, url.path + path, body, {"Accept-Encoding": "identity"} | sent)
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
+
+    def token(self, *who: str) -> str:
+        """A token to sign in to the stack with: of `--email` somebody, or of `--service` something."""
+        command = [sys.executable, str(STACK), "token", *who]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def _session(self) -> boto3.Session:
         return boto3.Session(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"],

@@ -2,15 +2,19 @@
 
 import json
 import os
+import stat
 import subprocess
 import tempfile
 import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
 from running_stack import STACK_ENV, Stack, in_stack, sample, stack_command
+
+SIGNING_KEY = STACK_ENV.parent / "signing-key.pem"
 
 # The emulator looks at its rules every ten seconds, and first notes when it saw one: up to 80 seconds pass.
 SCHEDULE_SECONDS = 100
@@ -24,6 +28,12 @@ class RunningStack(unittest.TestCase):
         cls.stack = Stack(cls.source, "--schedule", "* * * * ? *")
         cls.addClassCleanup(cls.stack.output.close)
         cls.addClassCleanup(cls.stack.stop)
+
+    def assert_forbidden(self, *calls: Callable[[], object]) -> None:
+        for number, forbidden in enumerate(calls):
+            with self.subTest(number), self.assertRaises(ClientError) as refused:
+                forbidden()
+            self.assertRegex(refused.exception.response["Error"]["Code"], "AccessDenied")
 
     def test_the_deployed_function_published_a_list_for_try(self) -> None:
         [current] = [item for item in self.stack.items("project#try") if item["sk"] == "current"]
@@ -66,18 +76,69 @@ class RunningStack(unittest.TestCase):
         dynamodb, s3 = self.stack.client("dynamodb", **role), self.stack.client("s3", **role)
 
         self.assertIn("Item", dynamodb.get_item(TableName=catalog, Key=key))
-        for forbidden in (
+        self.assert_forbidden(
             lambda: dynamodb.put_item(TableName=catalog, Item=key),
             lambda: dynamodb.update_item(TableName=catalog, Key=key),
             lambda: dynamodb.delete_item(TableName=catalog, Key=key),
             lambda: dynamodb.batch_write_item(RequestItems={catalog: [{"DeleteRequest": {"Key": key}}]}),
             lambda: dynamodb.scan(TableName=catalog),
+            lambda: dynamodb.get_item(TableName=self.stack.env["REQUESTS_TABLE"], Key=key),
             lambda: s3.list_objects_v2(Bucket=bucket),
             lambda: s3.put_object(Bucket=bucket, Key="allthethings/x", Body=b""),
-        ):
-            with self.assertRaises(ClientError) as refused:
-                forbidden()
-            self.assertRegex(refused.exception.response["Error"]["Code"], "AccessDenied")
+        )
+
+    def test_the_trigger_function_may_not_write_or_scan_the_catalog_nor_take_from_the_queue(self) -> None:
+        key = {"pk": {"S": "project#try"}, "sk": {"S": "current"}}
+        catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
+        role = self.stack.as_role_of(self.stack.env["TRIGGER_FUNCTION"])
+        dynamodb, sqs = self.stack.client("dynamodb", **role), self.stack.client("sqs", **role)
+
+        self.assertIn("Item", dynamodb.get_item(TableName=catalog, Key=key))
+        for index, attribute in (("by_push", "push"), ("by_requester", "requester")):
+            found = self.query(dynamodb, index, attribute)
+            self.assertEqual(found["Count"], 0)
+        self.assert_forbidden(
+            lambda: dynamodb.put_item(TableName=catalog, Item=key),
+            lambda: dynamodb.update_item(TableName=catalog, Key=key),
+            lambda: dynamodb.delete_item(TableName=catalog, Key=key),
+            lambda: dynamodb.batch_write_item(RequestItems={catalog: [{"DeleteRequest": {"Key": key}}]}),
+            lambda: dynamodb.scan(TableName=catalog),
+            lambda: dynamodb.scan(TableName=requests),
+            lambda: self.query(dynamodb, "open", "open"),
+            lambda: self.query(dynamodb, None, "pk"),
+            lambda: sqs.receive_message(QueueUrl=queue),
+            lambda: sqs.purge_queue(QueueUrl=queue),
+            lambda: sqs.send_message(QueueUrl=self.stack.env["DEAD_LETTER_QUEUE_URL"], MessageBody="{}"),
+        )
+
+    def test_the_sweep_function_may_not_read_the_catalog_nor_take_from_the_queue(self) -> None:
+        key = {"pk": {"S": "request#x"}, "sk": {"S": "head"}}
+        catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
+        role = self.stack.as_role_of(self.stack.env["SWEEP_FUNCTION"])
+        dynamodb, sqs = self.stack.client("dynamodb", **role), self.stack.client("sqs", **role)
+
+        self.assertNotIn("Item", dynamodb.get_item(TableName=requests, Key=key))
+        self.assertEqual(self.query(dynamodb, "open", "open")["Count"], 0)
+        self.assert_forbidden(
+            lambda: dynamodb.get_item(TableName=catalog, Key=key),
+            lambda: dynamodb.scan(TableName=requests),
+            lambda: dynamodb.delete_item(TableName=requests, Key=key),
+            lambda: self.query(dynamodb, "by_push", "push"),
+            lambda: self.query(dynamodb, "by_requester", "requester"),
+            lambda: sqs.receive_message(QueueUrl=queue),
+        )
+
+    def query(self, dynamodb, index: str | None, attribute: str) -> dict:
+        """Ask the requests table, or one of its indexes, for what is not there."""
+        return dynamodb.query(
+            TableName=self.stack.env["REQUESTS_TABLE"], **({"IndexName": index} if index else {}),
+            KeyConditionExpression="#a = :v", ExpressionAttributeNames={"#a": attribute},
+            ExpressionAttributeValues={":v": {"S": "nothing"}})
+
+    def test_the_key_that_signs_in_is_its_owners_alone_and_tokens_are_printed_alone(self) -> None:
+        self.assertEqual(stat.S_IMODE(SIGNING_KEY.stat().st_mode), 0o600)
+        for who in (("--email", "someone@mozilla.com"), ("--service", "treeherder")):
+            self.assertRegex(self.stack.token(*who), r"^[\w-]+\.[\w-]+\.[\w-]+$")
 
     def test_a_second_run_in_this_checkout_is_refused(self) -> None:
         second = subprocess.run(
@@ -93,6 +154,7 @@ class EndingStack(unittest.TestCase):
 
     def assert_nothing_is_left(self) -> None:
         self.assertFalse(STACK_ENV.exists())
+        self.assertFalse(SIGNING_KEY.exists())
         self.assertEqual(list(STACK_ENV.parent.glob("*.pid")), [])
 
     def test_an_interrupted_stack_leaves_nothing_behind(self) -> None:
@@ -104,8 +166,12 @@ class EndingStack(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assert_nothing_is_left()
         # The emulator and the functions that it started are one process group.
-        with self.assertRaises(ProcessLookupError):
-            os.killpg(stack.emulator, 0)
+        for group in (stack.emulator, stack.treeherder):
+            with self.assertRaises(ProcessLookupError):
+                os.killpg(group, 0)
+        with self.assertRaises(subprocess.CalledProcessError) as refused:
+            stack.token("--email", "someone@mozilla.com")
+        self.assertIn("make run", refused.exception.stderr)
 
     def test_a_refused_source_fails_with_the_reason_and_leaves_nothing_behind(self) -> None:
         source = self.folder / "empty.json"

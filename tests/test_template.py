@@ -1,5 +1,6 @@
 """What the template lets each function do: no more than what is listed here."""
 
+import re
 import unittest
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ class Permissions(unittest.TestCase):
             for action, resource in permissions(role):
                 with self.subTest(role=name, action=action, resource=resource):
                     self.assertRegex(action, r"^[a-z0-9]+:[A-Za-z]+$")
-                    # One resource of this template, or a folder in one of its buckets.
-                    self.assertRegex(resource, r"^(\w+\.Arn|\$\{\w+\.Arn\}/[\w/-]+/\*)$")
+                    # One resource of this template, a folder in one of its buckets, or an index of one of its tables.
+                    self.assertRegex(
+                        resource, r"^(\w+\.Arn|\$\{\w+Bucket\.Arn\}/[\w/-]+/\*|\$\{\w+Table\.Arn\}/index/\w+)$")
 
     def test_each_function_has_its_own_role_and_nothing_that_sam_adds(self) -> None:
         functions = resources("AWS::Serverless::Function")
@@ -73,6 +75,62 @@ class Permissions(unittest.TestCase):
             ("logs:CreateLogStream", "JobsLogGroup.Arn"),
             ("logs:PutLogEvents", "JobsLogGroup.Arn"),
         })
+
+    def test_the_trigger_function_looks_jobs_up_keeps_and_queues_requests_and_writes_its_log(self) -> None:
+        role = resources("AWS::IAM::Role")["TriggerRole"]
+
+        self.assertEqual(permissions(role), {
+            ("dynamodb:BatchGetItem", "CatalogTable.Arn"),
+            ("dynamodb:GetItem", "CatalogTable.Arn"),
+            ("dynamodb:BatchGetItem", "RequestsTable.Arn"),
+            ("dynamodb:DeleteItem", "RequestsTable.Arn"),
+            ("dynamodb:GetItem", "RequestsTable.Arn"),
+            ("dynamodb:PutItem", "RequestsTable.Arn"),
+            ("dynamodb:UpdateItem", "RequestsTable.Arn"),
+            ("dynamodb:Query", "${RequestsTable.Arn}/index/by_push"),
+            ("dynamodb:Query", "${RequestsTable.Arn}/index/by_requester"),
+            ("sqs:SendMessage", "RequestsQueue.Arn"),
+            ("logs:CreateLogStream", "TriggerLogGroup.Arn"),
+            ("logs:PutLogEvents", "TriggerLogGroup.Arn"),
+        })
+
+    def test_the_sweep_function_finds_and_queues_open_requests_and_writes_its_log(self) -> None:
+        role = resources("AWS::IAM::Role")["SweepRole"]
+
+        self.assertEqual(permissions(role), {
+            ("dynamodb:Query", "${RequestsTable.Arn}/index/open"),
+            ("dynamodb:BatchGetItem", "RequestsTable.Arn"),
+            ("dynamodb:GetItem", "RequestsTable.Arn"),
+            ("dynamodb:PutItem", "RequestsTable.Arn"),
+            ("sqs:SendMessage", "RequestsQueue.Arn"),
+            ("logs:CreateLogStream", "SweepLogGroup.Arn"),
+            ("logs:PutLogEvents", "SweepLogGroup.Arn"),
+        })
+
+    def test_the_http_api_may_invoke_a_function_for_each_of_its_routes_and_for_nothing_else(self) -> None:
+        api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/"
+        integrations = resources("AWS::ApiGatewayV2::Integration")
+        wanted = set()
+        for route in resources("AWS::ApiGatewayV2::Route").values():
+            integration = re.fullmatch(r"integrations/\$\{(\w+)\}", written(route["Target"]))[1]
+            function = written(integrations[integration]["IntegrationUri"]).removesuffix(".Arn")
+            # Any stage, any method, and the path with an asterisk for each variable; $default has neither.
+            source = re.sub(r"\{.*?\}", "*", route["RouteKey"].replace("ANY ", "*"))
+            wanted.add((function, f"{api}*/{source}"))
+
+        given = {(permission["FunctionName"]["Ref"], written(permission["SourceArn"]))
+                 for permission in resources("AWS::Lambda::Permission").values() if "SourceArn" in permission}
+        self.assertEqual(given, wanted)
+
+    def test_a_function_url_is_public_for_each_function_that_answers_http(self) -> None:
+        urls = {written(url["TargetFunctionArn"]).removesuffix(".Arn")
+                for url in resources("AWS::Lambda::Url").values()}
+        permitted = [(permission["FunctionName"]["Ref"], permission["Action"])
+                     for permission in resources("AWS::Lambda::Permission").values() if permission["Principal"] == "*"]
+
+        self.assertEqual(urls, {"JobsFunction", "TriggerFunction"})
+        self.assertCountEqual(permitted, [
+            (name, action) for name in urls for action in ("lambda:InvokeFunction", "lambda:InvokeFunctionUrl")])
 
     def test_a_function_is_invoked_by_its_own_front_only(self) -> None:
         for name, permission in resources("AWS::Lambda::Permission").items():

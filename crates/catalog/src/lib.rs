@@ -10,6 +10,7 @@ pub mod guards;
 pub mod jobs;
 mod json;
 pub mod listing;
+pub mod names;
 pub mod sample;
 pub mod schedule;
 mod vocabulary;

@@ -29,8 +29,17 @@ pub struct Validators<'a> {
     pub etag: &'a str,
     /// When the body came to be.
     pub last_modified: Option<DateTime<Utc>>,
-    /// For how many seconds a client, or a cache on the way, need not ask again.
-    pub max_age: u32,
+    /// Who may keep it.
+    pub caching: Caching,
+}
+
+/// Who may keep an answer, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caching {
+    /// Everybody, so many seconds without asking again.
+    Public(u32),
+    /// Whoever asked, who asks each time whether it still is so. It depends on who that is.
+    Private,
 }
 
 /// A body in the encoding in which it is sent.
@@ -168,10 +177,16 @@ impl Validators<'_> {
         if let Some(time) = self.last_modified {
             headers.typed_insert(LastModified::from(SystemTime::from(time)));
         }
-        if let Ok(control) = HeaderValue::try_from(format!("public, max-age={}", self.max_age)) {
+        let (control, vary) = match self.caching {
+            Caching::Public(seconds) => {
+                (HeaderValue::try_from(format!("public, max-age={seconds}")), "Accept-Encoding")
+            }
+            Caching::Private => (Ok(HeaderValue::from_static("private, no-cache")), "Accept-Encoding, Authorization"),
+        };
+        if let Ok(control) = control {
             headers.insert(CACHE_CONTROL, control);
         }
-        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(VARY, HeaderValue::from_static(vary));
     }
 }
 
@@ -204,7 +219,7 @@ mod tests {
     #[test]
     fn a_client_that_holds_the_body_in_its_encoding_is_told_so() {
         let time = "2026-11-23T06:00:00Z".parse().unwrap();
-        let validators = Validators { etag: "ab", last_modified: Some(time), max_age: 30 };
+        let validators = Validators { etag: "ab", last_modified: Some(time), caching: Caching::Public(30) };
         let held = |pairs, gzip| validators.not_modified(&asks(pairs), gzip).is_some();
         assert!(held(&[("if-none-match", "\"ab-gzip\"")], true));
         assert!(held(&[("if-none-match", "\"x\", W/\"ab\"")], false));
@@ -221,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_the_platform_cannot_send_is_refused() {
-        let validators = Validators { etag: "ab", last_modified: None, max_age: 0 };
+        let validators = Validators { etag: "ab", last_modified: None, caching: Caching::Private };
         let fits = |body| validators.ok("application/json", body).is_ok();
         assert!(fits(Body::Plain(vec![b'x'; 6_200_000].into())));
         assert!(!fits(Body::Plain(vec![b'"'; 3_200_000].into())));

@@ -30,9 +30,13 @@ const MAX_PATH: usize = 2048;
 const MAX_QUERY: usize = 4096;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a script of another origin may send beside what every script may.
-const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("If-Modified-Since, If-None-Match, X-Request-Id");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Authorization, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, X-Request-Id",
+);
 /// What such a script may read.
-const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("Age, ETag, Retry-After, Warning, X-Request-Id");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Age, ETag, Idempotent-Replayed, Location, Retry-After, Warning, WWW-Authenticate, X-Request-Id",
+);
 /// How long a browser need not ask again whether it may ask, in seconds.
 const PREFLIGHT_HOLDS: HeaderValue = HeaderValue::from_static("7200");
 

@@ -1,7 +1,9 @@
 //! The one shape of errors: `application/problem+json` (RFC 9457) with a stable code.
 
+use std::fmt;
+
 use axum::response::{IntoResponse, Response};
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -38,7 +40,7 @@ pub const BAD_PATH: Kind = Kind {
     status: StatusCode::BAD_REQUEST,
     code: "bad_path",
     title: "Unreadable path",
-    meaning: "The path is not percent-encoded UTF-8.",
+    meaning: "The path is not percent-encoded UTF-8, or a part of it is not what is expected; the detail tells which.",
 };
 /// The path or the query is too long.
 pub const URI_TOO_LONG: Kind = Kind {
@@ -132,6 +134,18 @@ impl Problem {
         self
     }
 
+    /// How to sign in (RFC 6750, 3).
+    #[must_use]
+    pub fn challenge(mut self, challenge: &'static str) -> Self {
+        self.0.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        self
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> &'static Kind {
+        self.0.kind
+    }
+
     /// What the log is told.
     pub(crate) fn log(&self) -> (&'static str, Option<&str>) {
         (self.0.kind.code, self.0.cause.as_deref())
@@ -155,6 +169,14 @@ impl Problem {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response.headers_mut().extend(headers);
         response
+    }
+}
+
+/// The sentence for people, and what lies behind it: for those who may know.
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0.detail)?;
+        self.0.cause.iter().try_for_each(|cause| write!(out, " ({cause})"))
     }
 }
 

@@ -12,7 +12,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::settings::SettingsError;
-use crate::{Archive, CatalogTable};
+use crate::{Archive, CatalogTable, Queue, RequestsTable};
 
 /// How long a program may wait for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,16 @@ impl Aws {
     /// The catalog in this table.
     pub fn catalog_table(&self, table: &str) -> CatalogTable {
         CatalogTable::new(aws_sdk_dynamodb::Client::new(&self.config), table)
+    }
+
+    /// The requests in this table.
+    pub fn requests_table(&self, table: &str) -> RequestsTable {
+        RequestsTable::new(aws_sdk_dynamodb::Client::new(&self.config), table)
+    }
+
+    /// The queue at this address.
+    pub fn queue(&self, url: &str) -> Queue {
+        Queue::new(aws_sdk_sqs::Client::new(&self.config), url)
     }
 
     /// The archive in this bucket.

@@ -12,20 +12,20 @@
 //! no pointer names any more. A project is removed in the opposite order. So whatever a crash leaves is under a name
 //! that is in the set, where the next ingest finds it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, KeysAndAttributes, PutRequest, ReturnConsumedCapacity, Select, WriteRequest,
+    AttributeValue, ConsumedCapacity, PutRequest, ReturnConsumedCapacity, Select, WriteRequest,
 };
 use catalog::jobs::{PackedList, Summary};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use crate::items::{self, Item, Pauses, is_condition, key, number, table_error};
 use crate::{Report, StoreError};
 
 /// How long a replaced list can still be read, for readers that hold its pointer.
@@ -34,13 +34,6 @@ const REPLACED_LISTS_STAY: TimeDelta = TimeDelta::days(1);
 const UNTOUCHED: TimeDelta = TimeDelta::hours(1);
 /// How long reports stay.
 const REPORTS_STAY: TimeDelta = TimeDelta::days(90);
-/// How often the store is asked to take what it did not process, and how long the first pause is. Each pause is twice
-/// the one before: 12.75 s in all.
-const UNPROCESSED_ATTEMPTS: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-type Item = HashMap<String, AttributeValue>;
-
 /// The catalog table.
 #[derive(Debug)]
 pub struct CatalogTable {
@@ -118,20 +111,6 @@ impl CatalogTable {
         *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// An error of the SDK. A table that is not there is named, which the service does not do.
-    fn error<E, R>(&self, action: impl Into<String>, error: &SdkError<E, R>) -> StoreError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
-    {
-        match StoreError::service(action, error) {
-            StoreError::Service { action, reason } if error.code() == Some("ResourceNotFoundException") => {
-                StoreError::Service { action, reason: format!("{reason} (table {})", self.table) }
-            }
-            error => error,
-        }
-    }
-
     fn count(&self, add: impl FnOnce(&mut Usage)) {
         add(&mut self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     }
@@ -158,7 +137,7 @@ impl CatalogTable {
         let request = self.client.get_item().table_name(&self.table).set_key(Some(pointer_key(project)));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let GetItemOutput { item, consumed_capacity, .. } =
-            request.send().await.map_err(|error| self.error(action(), &error))?;
+            request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
         self.count_read(&consumed_capacity);
         item.map(|item| Current::from_item(&item)).transpose()
     }
@@ -172,7 +151,7 @@ impl CatalogTable {
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key("projects", "current")));
         let request = request.consistent_read(read == Read::Consistent);
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| self.error(action, &error))?;
+        let output = request.send().await.map_err(|error| table_error(&self.table, action, &error))?;
         self.count_read(&output.consumed_capacity);
         let names = output.item.and_then(|mut item| item.remove("project_names"));
         Ok(names.and_then(|names| names.as_ss().ok().cloned()).unwrap_or_default().into_iter().collect())
@@ -223,26 +202,9 @@ impl CatalogTable {
         Ok(parts.into_values().flatten().collect())
     }
 
-    /// Reads items by key, a hundred at a time, again where the store did not get to them.
-    async fn get_all(&self, action: &str, mut keys: Vec<Item>, read: Read) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::with_capacity(keys.len());
-        let mut pauses = Pauses::new(action);
-        while !keys.is_empty() {
-            let batch: Vec<Item> = keys.split_off(keys.len().saturating_sub(100));
-            let wanted = KeysAndAttributes::builder().set_keys(Some(batch));
-            let wanted = wanted.consistent_read(read == Read::Consistent).build();
-            let wanted = wanted.map_err(|error| StoreError::damaged("a key", error.to_string()))?;
-            let request = self.client.batch_get_item().request_items(&self.table, wanted);
-            let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let output = request.send().await.map_err(|error| self.error(action, &error))?;
-            self.count_read(output.consumed_capacity());
-            items.extend(output.responses.unwrap_or_default().into_values().flatten());
-            let unprocessed = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys);
-            let before = keys.len();
-            keys.extend(unprocessed);
-            pauses.pause_if(keys.len() > before).await?;
-        }
-        Ok(items)
+    async fn get_all(&self, action: &str, keys: Vec<Item>, read: Read) -> Result<Vec<Item>, StoreError> {
+        let count = |consumed: &[ConsumedCapacity]| self.count_read(consumed);
+        items::get_all(&self.client, &self.table, action, keys, read == Read::Consistent, count).await
     }
 
     /// Publishes a project's list in place of `previous`.
@@ -297,7 +259,7 @@ impl CatalogTable {
         let action = || format!("removing the damaged pointer of {project}");
         let request = self.client.delete_item().table_name(&self.table).set_key(Some(pointer_key(project)));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| self.error(action(), &error))?;
+        let output = request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
         self.count_written(1, &output.consumed_capacity);
         Ok(())
     }
@@ -337,7 +299,7 @@ impl CatalogTable {
             let sent = batch.len();
             let request = self.client.batch_write_item().request_items(&self.table, batch);
             let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let output = request.send().await.map_err(|error| self.error(&action, &error))?;
+            let output = request.send().await.map_err(|error| table_error(&self.table, &action, &error))?;
             let consumed = output.consumed_capacity.unwrap_or_default();
             let unprocessed: Vec<_> = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
             self.count_written((sent - unprocessed.len()) as u64, &consumed);
@@ -355,7 +317,7 @@ impl CatalogTable {
         let request = request.expression_attribute_values(":project", AttributeValue::Ss(vec![project.to_owned()]));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let action = || format!("writing the name of {project}");
-        let output = request.send().await.map_err(|error| self.error(action(), &error))?;
+        let output = request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
         self.count_written(1, &output.consumed_capacity);
         Ok(())
     }
@@ -402,7 +364,7 @@ impl CatalogTable {
             .send();
         let kept = keep.map(|etag| format!("{LIST}{etag}#"));
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.error(&action, &error))?;
+            let page = page.map_err(|error| table_error(&self.table, &action, &error))?;
             self.count_read(&page.consumed_capacity);
             for mut item in page.items.unwrap_or_default() {
                 if kept.as_deref().is_some_and(|kept| text(&item, "sk").is_ok_and(|sk| sk.starts_with(kept))) {
@@ -422,7 +384,7 @@ impl CatalogTable {
                 match request.send().await {
                     Ok(output) => self.count_written(1, &output.consumed_capacity),
                     Err(error) if is_condition(&error) => {}
-                    Err(error) => return Err(self.error(&action, &error)),
+                    Err(error) => return Err(table_error(&self.table, &action, &error)),
                 }
             }
         }
@@ -442,7 +404,7 @@ impl CatalogTable {
         item.insert("expires_at".to_owned(), number((report.started_at + REPORTS_STAY).timestamp()));
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| self.error(action, &error))?;
+        let output = request.send().await.map_err(|error| table_error(&self.table, action, &error))?;
         self.count_written(0, &output.consumed_capacity);
         Ok(())
     }
@@ -467,7 +429,7 @@ impl CatalogTable {
             .send();
         while reports.len() < last {
             let Some(page) = pages.next().await else { break };
-            let page = page.map_err(|error| self.error(action, &error))?;
+            let page = page.map_err(|error| table_error(&self.table, action, &error))?;
             self.count_read(&page.consumed_capacity);
             for item in page.items() {
                 let report = serde_json::from_str(text(item, "report")?);
@@ -484,10 +446,6 @@ impl CatalogTable {
 const PROJECT: &str = "project#";
 const LIST: &str = "list#";
 
-fn key(pk: &str, sk: &str) -> Item {
-    [("pk", pk), ("sk", sk)].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).into()
-}
-
 fn pointer_key(project: &str) -> Item {
     key(&format!("{PROJECT}{project}"), "current")
 }
@@ -495,11 +453,6 @@ fn pointer_key(project: &str) -> Item {
 /// Part numbers have three digits, so that the order of the keys is the order of the parts.
 fn part_key(project: &str, etag: &str, part: usize) -> Item {
     key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
-}
-
-#[allow(clippy::needless_pass_by_value)] // Numbers are copied.
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 fn key_of(item: &Item) -> String {
@@ -515,13 +468,6 @@ fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str, StoreError> {
 fn count<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, StoreError> {
     let value = item.get(name).and_then(|value| value.as_n().ok()).and_then(|value| value.parse().ok());
     value.ok_or_else(|| StoreError::damaged(key_of(item), format!("it has no number {name}")))
-}
-
-fn is_condition<E, R>(error: &SdkError<E, R>) -> bool
-where
-    E: ProvideErrorMetadata,
-{
-    error.code() == Some("ConditionalCheckFailedException")
 }
 
 fn superseded_or<E, R>(project: &str, action: String, error: &SdkError<E, R>) -> StoreError
@@ -603,32 +549,5 @@ impl Current {
                 updated_at,
             },
         })
-    }
-}
-
-/// The pauses between attempts to have unprocessed items taken. One writer at a time needs no jitter.
-struct Pauses<'a> {
-    action: &'a str,
-    attempt: u32,
-}
-
-impl<'a> Pauses<'a> {
-    fn new(action: &'a str) -> Self {
-        Self { action, attempt: 0 }
-    }
-
-    /// Pauses if the last request left something; gives up when that happened too often in a row.
-    async fn pause_if(&mut self, unprocessed: bool) -> Result<(), StoreError> {
-        if !unprocessed {
-            self.attempt = 0;
-            return Ok(());
-        }
-        self.attempt += 1;
-        if self.attempt == UNPROCESSED_ATTEMPTS {
-            let reason = format!("the store left items unprocessed {UNPROCESSED_ATTEMPTS} times in a row");
-            return Err(StoreError::Service { action: self.action.to_owned(), reason });
-        }
-        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(self.attempt - 1)).await;
-        Ok(())
     }
 }

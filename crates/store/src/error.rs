@@ -29,11 +29,19 @@ pub enum StoreError {
         /// The project.
         project: String,
     },
-    /// What is stored is not what this program writes.
+    /// What is stored in the catalog is not what this program writes.
     #[error("the stored item {key} is damaged: {what}; an ingest with --force writes it anew")]
     Damaged {
         /// The item's partition and sort key.
         key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// What is stored of a request is not what this program writes.
+    #[error("the stored request {id} is damaged: {what}")]
+    DamagedRequest {
+        /// The request.
+        id: String,
         /// What is wrong with it.
         what: String,
     },

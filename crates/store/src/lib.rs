@@ -1,4 +1,5 @@
-//! Where catalogs are kept: the catalog table in DynamoDB, the archive of dumps in S3, and the shapes of their items.
+//! Where things are kept: the catalog table and the requests table in DynamoDB, the archive of dumps in S3, the queue of
+//! requests in SQS, and the shapes of their items.
 //!
 //! This crate is the one place that knows keys and attribute names. It holds concrete types over the AWS SDK; tests run
 //! them against a DynamoDB-compatible emulator.
@@ -7,11 +8,17 @@ mod archive;
 mod aws;
 mod catalog_table;
 mod error;
+mod items;
+pub mod kept;
+mod queue;
 mod report;
+mod requests_table;
 pub mod settings;
 
 pub use archive::Archive;
 pub use aws::{Aws, Pace};
 pub use catalog_table::{CatalogTable, Current, Provenance, Read, Usage};
 pub use error::StoreError;
+pub use queue::{Queue, Ticket};
 pub use report::{Outcome, ProjectReport, Report, Schedule};
+pub use requests_table::{Cost, RequestsTable, Stored};

@@ -4,6 +4,14 @@
 pub mod variables {
     /// The catalog table.
     pub const CATALOG_TABLE: &str = "RUNNABLE_JOBS_CATALOG_TABLE";
+    /// The requests table.
+    pub const REQUESTS_TABLE: &str = "RUNNABLE_JOBS_REQUESTS_TABLE";
+    /// The address of the queue of requests.
+    pub const QUEUE_URL: &str = "RUNNABLE_JOBS_QUEUE_URL";
+    /// For how many seconds what was read of the catalog is used before the store is asked whether it is current.
+    pub const FRESH_SECONDS: &str = "RUNNABLE_JOBS_FRESH_SECONDS";
+    /// The origins whose scripts may read the answers.
+    pub const ALLOWED_ORIGINS: &str = "RUNNABLE_JOBS_ALLOWED_ORIGINS";
     /// When the ingest is due.
     pub const SCHEDULE: &str = "RUNNABLE_JOBS_SCHEDULE";
 }
@@ -17,6 +25,15 @@ pub const A_TABLE: &str = "the name of the catalog table";
 /// Anything else.
 pub fn whole_number(value: &str) -> Result<u64, &'static str> {
     value.parse().map_err(|_| "a whole number of at least 0 is expected")
+}
+
+/// A number of seconds, at most an hour: a list that was replaced can be read for a day.
+///
+/// # Errors
+/// Anything else.
+pub fn up_to_an_hour(value: &str) -> Result<u32, &'static str> {
+    let seconds = value.parse().ok().filter(|seconds| *seconds <= 3600);
+    seconds.ok_or("a whole number of seconds from 0 to 3600 is expected")
 }
 
 /// A variable that is missing or wrong.

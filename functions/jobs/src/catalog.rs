@@ -17,10 +17,10 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use http::HeaderValue;
 use http::header::{AGE, WARNING};
 use http_edge::{Ledger, Problem};
+use store::kept::{Clock, Held, Kept, ReadFrom, Unavailable};
 use store::{CatalogTable, Current, Read, Report, StoreError};
 
 use crate::api::Health;
-use crate::kept::{Clock, Held, Kept, ReadFrom, Unavailable};
 use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
 
 /// How many of the last ingests are told.

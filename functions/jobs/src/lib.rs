@@ -3,7 +3,6 @@
 pub mod api;
 mod catalog;
 mod health;
-mod kept;
 mod lists;
 mod overview;
 mod problems;
@@ -19,9 +18,9 @@ use http_edge::Edge;
 use store::CatalogTable;
 
 use crate::catalog::Catalog;
-pub use crate::kept::Clock;
 pub use crate::reference::openapi;
 use crate::settings::Settings;
+pub use store::kept::Clock;
 
 /// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
 pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use catalog::closest::closest;
 use catalog::jobs::etag;
 use http::HeaderMap;
-use http_edge::{Body, Ledger, Path, Problem, Validators, accepts_gzip};
+use http_edge::{Body, Caching, Ledger, Path, Problem, Validators, accepts_gzip};
 use store::Current;
 
 use crate::api::{Field, JobWithRelatives, RunnableJobs};
@@ -130,7 +130,11 @@ fn served<'f>(current: &'f Found<Arc<Current>>, list: &'f Found<Arc<List>>) -> &
 }
 
 fn validators<'c>(catalog: &Catalog, current: &'c Current) -> Validators<'c> {
-    Validators { etag: &current.etag, last_modified: Some(current.provenance.updated_at), max_age: catalog.max_age() }
+    Validators {
+        etag: &current.etag,
+        last_modified: Some(current.provenance.updated_at),
+        caching: Caching::Public(catalog.max_age()),
+    }
 }
 
 /// An answer that was made for this request.

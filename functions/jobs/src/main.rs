@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use clap::Parser;
-use jobs::settings::{ALLOWED_ORIGINS, FRESH_SECONDS, Settings};
-use store::settings::variables::{CATALOG_TABLE, SCHEDULE};
+use jobs::settings::Settings;
+use store::settings::variables::{ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, SCHEDULE};
 use store::{Aws, Pace};
 use tokio::net::TcpListener;
 

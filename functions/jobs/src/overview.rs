@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use catalog::jobs::etag;
 use http::HeaderMap;
-use http_edge::{Body, Ledger, Problem, Validators};
+use http_edge::{Body, Caching, Ledger, Problem, Validators};
 use serde::Serialize;
 
 use crate::api::{Ingest, Ingests, Project, Projects};
@@ -104,7 +104,7 @@ fn json(
 ) -> Result<Response, Problem> {
     let body = serde_json::to_vec(answer).expect("numbers, strings and times can be written to memory");
     let etag = etag(&body);
-    let validators = Validators { etag: &etag, last_modified: None, max_age: catalog.max_age() };
+    let validators = Validators { etag: &etag, last_modified: None, caching: Caching::Public(catalog.max_age()) };
     let response = validators.answer(headers, "application/json", Body::packed_for(headers, body))?;
     Ok(marked(response, stale_for))
 }

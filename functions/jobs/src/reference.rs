@@ -6,7 +6,6 @@
 //! The document is generated from the code by `cargo run -p jobs --example openapi`, checked in, and served as it is
 //! checked in; a test holds it against the code. The page is Swagger UI, which the build takes from a crate.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::Router;
@@ -15,10 +14,9 @@ use axum::routing::get;
 use catalog::jobs::{etag, unpack};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue};
-use http_edge::{ANSWER_TOO_LARGE, BAD_PATH, Body, EDGE_KINDS, Kind, Problem, URI_TOO_LONG, Validators, accepts_gzip};
-use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::schema::{Object, Type};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use http_edge::{ANSWER_TOO_LARGE, BAD_PATH, Body, Caching, EDGE_KINDS, Kind, Problem, Validators, accepts_gzip};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa::{Modify, OpenApi};
 
 use crate::problems::{BAD_PARAMETER, KINDS, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
@@ -32,6 +30,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 const DOCUMENT: &str = include_str!("../openapi.json");
+/// The trigger function's own document: its operations are part of this one.
+const TRIGGER: &str = include_str!("../../trigger/openapi.json");
 const PAGE: &str = include_str!("reference/index.html");
 const START: &str = include_str!("reference/start.js");
 const STYLE: &str = include_str!("reference/style.css");
@@ -69,6 +69,7 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
     modifiers(&Common),
     tags(
         (name = "Lists", description = "What can be run"),
+        (name = "Trigger", description = "Running jobs, and what becomes of that"),
         (name = "Catalog", description = "Where the lists come from, and how old they are"),
         (name = "Operations", description = "Mozilla's Dockerflow"),
     ),
@@ -81,7 +82,8 @@ struct Common;
 impl Modify for Common {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for operation in document.paths.paths.values_mut().filter_map(|path| path.get.as_mut()) {
-            let (own, is_cached): (&[&Kind], bool) = match operation.operation_id.as_deref().unwrap_or_default() {
+            let (own, is_cached): (&[&'static Kind], bool) = match operation.operation_id.as_deref().unwrap_or_default()
+            {
                 "listRunnableJobs" => {
                     (&[&BAD_PARAMETER, &BAD_PATH, &UNKNOWN_PROJECT, &ANSWER_TOO_LARGE, &STORE_UNAVAILABLE], true)
                 }
@@ -93,48 +95,31 @@ impl Modify for Common {
                 "listProjects" | "listIngests" => (&[&BAD_PARAMETER, &STORE_UNAVAILABLE], true),
                 _ => (&[], false),
             };
-            let responses = &mut operation.responses.responses;
-            if is_cached {
-                responses.insert("304".to_owned(), Response::new("The client holds it already").into());
-                for status in ["200", "304"] {
-                    put_header(responses, status, "ETag", "Names the answer in its encoding");
-                    put_header(responses, status, "Cache-Control", "For how long not to ask again");
-                }
-            }
-            for kind in own.iter().chain(&[&URI_TOO_LONG]) {
-                let status = kind.status.as_str();
-                let codes = own.iter().chain(&[&URI_TOO_LONG]).filter(|other| other.status == kind.status);
-                let codes: Vec<String> = codes.map(|kind| format!("`{}`", kind.code)).collect();
-                let content = Content::new(Some(Ref::from_schema_name("ProblemBody")));
-                let response = ResponseBuilder::new().description(codes.join(", "));
-                let response = response.content("application/problem+json", content).build();
-                responses.insert(status.to_owned(), response.into());
-                if **kind == STORE_UNAVAILABLE {
-                    put_header(responses, status, "Retry-After", "In how many seconds to ask again");
-                }
-            }
-            for status in responses.keys().cloned().collect::<Vec<_>>() {
-                put_header(responses, &status, "X-Request-Id", "The request's id, as it was given or as it was made");
-            }
+            http_edge::describe(operation, own, is_cached);
         }
     }
 }
 
-fn put_header(responses: &mut BTreeMap<String, RefOr<Response>>, status: &str, name: &str, description: &str) {
-    if let Some(RefOr::T(response)) = responses.get_mut(status) {
-        let text = Object::with_type(Type::String);
-        let header = HeaderBuilder::new().schema(Some(text)).description(Some(description)).build();
-        response.headers.insert(name.to_owned(), header.into());
-    }
-}
-
-/// The OpenAPI document as the code describes it, in JSON.
+/// The OpenAPI document as the code describes it, in JSON; and in it what other functions describe of themselves, which
+/// serve under the same address.
 ///
 /// # Errors
 /// Never: it is made of strings and numbers.
 pub fn openapi() -> serde_json::Result<String> {
+    let mut document = serde_json::to_value(Document::openapi())?;
+    let trigger: Value = serde_json::from_str(TRIGGER)?;
+    for place in ["/paths", "/components/schemas", "/components/securitySchemes"] {
+        let theirs = trigger.pointer(place).and_then(Value::as_object).into_iter().flatten();
+        let theirs: Vec<(String, Value)> = theirs.map(|(name, value)| (name.clone(), value.clone())).collect();
+        if place == "/components/securitySchemes" {
+            document["components"]["securitySchemes"] = json!({});
+        }
+        if let Some(ours) = document.pointer_mut(place).and_then(Value::as_object_mut) {
+            ours.extend(theirs);
+        }
+    }
     // Through a value, so that it has no license but its name (an identifier), and keys in a steady order.
-    Document::openapi().to_pretty_json().map(|json| json + "\n")
+    serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 
 /// The routes of the reference.
@@ -155,18 +140,38 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         )
 }
 
+/// The error codes in another function's document.
+#[derive(Deserialize)]
+struct Codes {
+    #[serde(rename = "x-error-codes")]
+    codes: Vec<Row>,
+}
+
+/// A row of the table of error codes.
+#[derive(Deserialize)]
+struct Row {
+    code: String,
+    status: u16,
+    meaning: String,
+}
+
 async fn page(headers: HeaderMap) -> Result<axum::response::Response, Problem> {
     static FILLED: LazyLock<String> = LazyLock::new(|| {
-        let row = |kind: &&Kind| {
-            format!(
-                "<tr id=\"{0}\"><td><code>{0}</code></td><td>{1}</td><td>{2}</td></tr>\n",
-                kind.code,
-                kind.status.as_u16(),
-                kind.meaning
-            )
+        let ours = KINDS.iter().chain(&EDGE_KINDS).map(|kind| (kind.code, kind.status.as_u16(), kind.meaning));
+        let mut kinds: Vec<Row> = ours
+            .map(|(code, status, meaning)| Row { code: code.to_owned(), status, meaning: meaning.to_owned() })
+            .collect();
+        let trigger: Codes = serde_json::from_str(TRIGGER).expect("a test of the trigger function wrote it");
+        for row in trigger.codes {
+            if kinds.iter().all(|known| known.code != row.code) {
+                kinds.push(row);
+            }
+        }
+        let row = |row: &Row| {
+            let Row { code, status, meaning } = row;
+            format!("<tr id=\"{code}\"><td><code>{code}</code></td><td>{status}</td><td>{meaning}</td></tr>\n")
         };
-        let rows: String = KINDS.iter().chain(&EDGE_KINDS).map(row).collect();
-        PAGE.replace("<!-- codes -->", &rows)
+        PAGE.replace("<!-- codes -->", &kinds.iter().map(row).collect::<String>())
     });
     let mut response = text(&headers, "text/html; charset=utf-8", &FILLED)?;
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
@@ -196,6 +201,6 @@ fn answer(
     etag: &str,
     body: Body,
 ) -> Result<axum::response::Response, Problem> {
-    let validators = Validators { etag, last_modified: None, max_age: MAX_AGE };
+    let validators = Validators { etag, last_modified: None, caching: Caching::Public(MAX_AGE) };
     validators.answer(headers, content_type, body)
 }

@@ -2,13 +2,9 @@
 
 use catalog::schedule::Cron;
 use chrono::TimeDelta;
-use http::{HeaderValue, Uri};
-use store::settings::{A_TABLE, SettingsError, Variables, variables};
+use http::HeaderValue;
+use store::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
 
-/// For how many seconds a list is served from memory before the store is asked whether it is current.
-pub const FRESH_SECONDS: &str = "RUNNABLE_JOBS_FRESH_SECONDS";
-/// The origins whose scripts may read the answers.
-pub const ALLOWED_ORIGINS: &str = "RUNNABLE_JOBS_ALLOWED_ORIGINS";
 /// Set by Lambda.
 const MEMORY_MB: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
@@ -40,41 +36,16 @@ impl Settings {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let read = Variables::new(lookup);
         let memory_mb = read.parsed(MEMORY_MB, str::parse::<usize>)?.unwrap_or(DEFAULT_MEMORY_MB);
-        let fresh = read.parsed(FRESH_SECONDS, seconds)?.unwrap_or(DEFAULT_FRESH_SECONDS);
+        let fresh = read.parsed(variables::FRESH_SECONDS, up_to_an_hour)?.unwrap_or(DEFAULT_FRESH_SECONDS);
         Ok(Self {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             schedule: read.parsed(variables::SCHEDULE, str::parse)?,
             fresh: TimeDelta::seconds(fresh.into()),
-            allowed_origins: read.parsed(ALLOWED_ORIGINS, origins)?.unwrap_or_default(),
+            allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_edge::origins)?.unwrap_or_default(),
             // The rest is for the program, and for what it makes of a list while it answers.
             memory: memory_mb * 1024 * 1024 / 2,
         })
     }
-}
-
-/// A number of seconds, at most an hour: a list that was replaced can be read for a day.
-fn seconds(value: &str) -> Result<u32, &'static str> {
-    let seconds = value.parse().ok().filter(|seconds| *seconds <= 3600);
-    seconds.ok_or("a whole number of seconds from 0 to 3600 is expected")
-}
-
-/// Origins with commas or spaces between them.
-fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
-    let split = value.split([',', ' ']).filter(|origin| !origin.is_empty());
-    split.map(|origin| self::origin(origin).ok_or_else(|| wrong_origin(origin))).collect()
-}
-
-/// A scheme, a host and, if it is not the scheme's own, a port: what browsers send.
-fn origin(value: &str) -> Option<HeaderValue> {
-    let uri: Uri = value.parse().ok()?;
-    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
-    let is_exact = value == format!("{scheme}://{authority}") && !value.contains(['@', '*']);
-    let is_lower = !value.contains(|letter: char| letter.is_ascii_uppercase());
-    if is_exact && is_lower { value.parse().ok() } else { None }
-}
-
-fn wrong_origin(origin: &str) -> String {
-    format!("'{origin}' is no origin: exact ones are expected, for example https://treeherder.mozilla.org")
 }
 
 #[cfg(test)]
@@ -98,24 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_exact() {
-        let origins = |value| read(&[TABLE, (ALLOWED_ORIGINS, value)]).map(|settings| settings.allowed_origins);
-        let two = ["https://treeherder.mozilla.org", "http://localhost:5000"];
-        assert_eq!(origins("https://treeherder.mozilla.org, http://localhost:5000").unwrap(), two);
-        for wrong in ["*", "treeherder.mozilla.org", "https://treeherder.mozilla.org/", "https://*.mozilla.org", "null"]
-        {
-            let said = origins(wrong).unwrap_err();
-            let expected = format!("RUNNABLE_JOBS_ALLOWED_ORIGINS is '{wrong}': '{wrong}' is no origin: ");
-            assert!(said.starts_with(&expected), "{said}");
-        }
-    }
-
-    #[test]
     fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
         let said = |set: &[(&str, &str)]| read(set).map(|_| ()).unwrap_err();
         assert_eq!(said(&[]), "RUNNABLE_JOBS_CATALOG_TABLE is not set: the name of the catalog table is expected");
         assert_eq!(
-            said(&[TABLE, (FRESH_SECONDS, "3601")]),
+            said(&[TABLE, (variables::FRESH_SECONDS, "3601")]),
             "RUNNABLE_JOBS_FRESH_SECONDS is '3601': a whole number of seconds from 0 to 3600 is expected"
         );
     }

@@ -12,7 +12,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
 };
 use chrono::{DateTime, Utc};
 
@@ -46,14 +47,46 @@ pub(crate) async fn new_table(client: &Client) -> String {
     let name = unique("catalog");
     let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
     for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
-        let key = KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build();
-        let definition =
-            AttributeDefinition::builder().attribute_name(attribute).attribute_type(ScalarAttributeType::S).build();
-        request =
-            request.key_schema(key.expect("a whole key")).attribute_definitions(definition.expect("a whole attribute"));
+        request = request.key_schema(key_element(attribute, kind));
+        request = request.attribute_definitions(attribute_of(attribute, ScalarAttributeType::S));
     }
     request.send().await.expect("the emulator makes a table");
     name
+}
+
+/// Makes an empty requests table, with the keys and indexes of `infra/template.yaml`, and returns its name.
+pub(crate) async fn new_requests_table(client: &Client) -> String {
+    let name = unique("requests");
+    let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+    for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        request = request.key_schema(key_element(attribute, kind));
+    }
+    for attribute in ["pk", "sk", "push", "requester", "id", "open"] {
+        request = request.attribute_definitions(attribute_of(attribute, ScalarAttributeType::S));
+    }
+    request = request.attribute_definitions(attribute_of("due_at", ScalarAttributeType::N));
+    for (index, hash, range) in
+        [("by_push", "push", "id"), ("by_requester", "requester", "id"), ("open", "open", "due_at")]
+    {
+        let keys = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(index)
+            .key_schema(key_element(hash, KeyType::Hash))
+            .key_schema(key_element(range, KeyType::Range))
+            .projection(keys);
+        request = request.global_secondary_indexes(index.build().expect("a whole index"));
+    }
+    request.send().await.expect("the emulator makes a table");
+    name
+}
+
+fn key_element(attribute: &str, kind: KeyType) -> KeySchemaElement {
+    KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build().expect("a whole key")
+}
+
+fn attribute_of(attribute: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+    let definition = AttributeDefinition::builder().attribute_name(attribute).attribute_type(kind);
+    definition.build().expect("a whole attribute")
 }
 
 /// Everything in a table, by partition and sort key.

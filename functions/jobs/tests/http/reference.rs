@@ -2,7 +2,7 @@
 
 use catalog::jobs::unpack;
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bed::Bed;
 
@@ -17,7 +17,11 @@ async fn the_openapi_document_is_the_one_that_the_code_describes() {
         "make it anew: cargo run -p jobs --example openapi > functions/jobs/openapi.json"
     );
     let document: Value = serde_json::from_str(&made).unwrap();
-    for path in document["paths"].as_object().unwrap().keys() {
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        // Another function serves these, and holds their description against its code.
+        if operations.as_object().unwrap().values().all(|operation| operation["tags"] == json!(["Trigger"])) {
+            continue;
+        }
         let path = path.replace("{project}", "try").replace("{ref_data_name}", "x");
         let problem: Value = serde_json::from_slice(&bed.get(&path).await.body).unwrap_or_default();
         assert_ne!(problem["code"], "not_found", "{path} is described, but not served");

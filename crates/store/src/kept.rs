@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use store::StoreError;
 use tokio::sync::Mutex;
+
+use crate::StoreError;
 
 /// How long a store that failed is left alone: each request that waits for it costs seconds.
 const LEFT_ALONE: TimeDelta = TimeDelta::seconds(5);
@@ -15,7 +16,7 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// A kept value. Of several who ask at the same time, one reads, and the others wait for it.
 #[derive(Debug)]
-pub(crate) struct Kept<T> {
+pub struct Kept<T> {
     state: Mutex<State<T>>,
 }
 
@@ -25,16 +26,18 @@ struct State<T> {
     failed: Option<(DateTime<Utc>, String)>,
 }
 
+/// A value that is held.
 #[derive(Debug, Clone)]
-pub(crate) struct Held<T> {
-    pub(crate) value: T,
+pub struct Held<T> {
+    /// The value.
+    pub value: T,
     /// When the store said so.
-    pub(crate) at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
 }
 
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReadFrom {
+pub enum ReadFrom {
     /// It was held.
     Memory,
     /// It was read now.
@@ -45,7 +48,7 @@ pub(crate) enum ReadFrom {
 
 /// The store does not answer, and nothing is held. Holds the reason, for the log.
 #[derive(Debug)]
-pub(crate) struct Unavailable(pub(crate) String);
+pub struct Unavailable(pub String);
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
@@ -55,7 +58,10 @@ impl<T> Default for Kept<T> {
 
 impl<T: Clone> Kept<T> {
     /// What is held if `is_good` says so of it, or else what `load` reads.
-    pub(crate) async fn get(
+    ///
+    /// # Errors
+    /// It cannot be read, and nothing is held.
+    pub async fn get(
         &self,
         clock: &Clock,
         is_good: impl Fn(&Held<T>, DateTime<Utc>) -> bool,
@@ -90,7 +96,7 @@ impl<T: Clone> Kept<T> {
     }
 
     /// What is held, unless somebody is reading it just now.
-    pub(crate) fn peek(&self) -> Option<Held<T>> {
+    pub fn peek(&self) -> Option<Held<T>> {
         self.state.try_lock().ok()?.held.clone()
     }
 }

@@ -1,0 +1,41 @@
+//! The pages whose scripts may read the answers.
+
+use http::{HeaderValue, Uri};
+
+/// Reads origins with commas or spaces between them.
+///
+/// # Errors
+/// One of them is none: browsers send exactly a scheme, a host and, if it is not the scheme's own, a port.
+pub fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
+    let split = value.split([',', ' ']).filter(|origin| !origin.is_empty());
+    split.map(|origin| self::origin(origin).ok_or_else(|| wrong_origin(origin))).collect()
+}
+
+/// A scheme, a host and, if it is not the scheme's own, a port: what browsers send.
+fn origin(value: &str) -> Option<HeaderValue> {
+    let uri: Uri = value.parse().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    let is_exact = value == format!("{scheme}://{authority}") && !value.contains(['@', '*']);
+    let is_lower = !value.contains(|letter: char| letter.is_ascii_uppercase());
+    if is_exact && is_lower { value.parse().ok() } else { None }
+}
+
+fn wrong_origin(origin: &str) -> String {
+    format!("'{origin}' is no origin: exact ones are expected, for example https://treeherder.mozilla.org")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_exact() {
+        let two = ["https://treeherder.mozilla.org", "http://localhost:5000"];
+        assert_eq!(origins("https://treeherder.mozilla.org, http://localhost:5000").unwrap(), two);
+        for wrong in ["*", "treeherder.mozilla.org", "https://treeherder.mozilla.org/", "https://*.mozilla.org", "null"]
+        {
+            let said = origins(wrong).unwrap_err();
+            assert!(said.starts_with(&format!("'{wrong}' is no origin: ")), "{said}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What both tables have in common: keys, numbers, errors, and the reading of many items at once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity};
+
+use crate::StoreError;
+
+/// How often the store is asked to take what it did not process, and how long the first pause is. Each pause is twice
+/// the one before: 12.75 s in all.
+const UNPROCESSED_ATTEMPTS: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+pub(crate) fn key(pk: &str, sk: &str) -> Item {
+    [("pk", pk), ("sk", sk)].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).into()
+}
+
+#[allow(clippy::needless_pass_by_value)] // Numbers are copied.
+pub(crate) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// What the store charged, in units.
+pub(crate) fn units<'c>(consumed: impl IntoIterator<Item = &'c ConsumedCapacity>) -> f64 {
+    consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum()
+}
+
+pub(crate) fn is_condition<E, R>(error: &SdkError<E, R>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
+/// An error of the SDK. A table that is not there is named, which the service does not do.
+pub(crate) fn table_error<E, R>(table: &str, action: impl Into<String>, error: &SdkError<E, R>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    match StoreError::service(action, error) {
+        StoreError::Service { action, reason } if error.code() == Some("ResourceNotFoundException") => {
+            StoreError::Service { action, reason: format!("{reason} (table {table})") }
+        }
+        error => error,
+    }
+}
+
+/// Reads items by key, a hundred at a time, again where the store did not get to them. `count` is told what each
+/// request cost.
+pub(crate) async fn get_all(
+    client: &Client,
+    table: &str,
+    action: &str,
+    mut keys: Vec<Item>,
+    is_consistent: bool,
+    count: impl Fn(&[ConsumedCapacity]),
+) -> Result<Vec<Item>, StoreError> {
+    let mut items = Vec::with_capacity(keys.len());
+    let mut pauses = Pauses::new(action);
+    while !keys.is_empty() {
+        let batch: Vec<Item> = keys.split_off(keys.len().saturating_sub(100));
+        let wanted = KeysAndAttributes::builder().set_keys(Some(batch));
+        let wanted = wanted.consistent_read(is_consistent).build();
+        let wanted = wanted.map_err(|error| StoreError::damaged("a key", error.to_string()))?;
+        let request = client.batch_get_item().request_items(table, wanted);
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = request.send().await.map_err(|error| table_error(table, action, &error))?;
+        count(output.consumed_capacity());
+        items.extend(output.responses.unwrap_or_default().into_values().flatten());
+        let unprocessed = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys);
+        let before = keys.len();
+        keys.extend(unprocessed);
+        pauses.pause_if(keys.len() > before).await?;
+    }
+    Ok(items)
+}
+
+/// The pauses between attempts to have unprocessed items taken. One writer at a time needs no jitter.
+pub(crate) struct Pauses<'a> {
+    action: &'a str,
+    attempt: u32,
+}
+
+impl<'a> Pauses<'a> {
+    pub(crate) fn new(action: &'a str) -> Self {
+        Self { action, attempt: 0 }
+    }
+
+    /// Pauses if the last request left something; gives up when that happened too often in a row.
+    pub(crate) async fn pause_if(&mut self, unprocessed: bool) -> Result<(), StoreError> {
+        if !unprocessed {
+            self.attempt = 0;
+            return Ok(());
+        }
+        self.attempt += 1;
+        if self.attempt == UNPROCESSED_ATTEMPTS {
+            let reason = format!("the store left items unprocessed {UNPROCESSED_ATTEMPTS} times in a row");
+            return Err(StoreError::Service { action: self.action.to_owned(), reason });
+        }
+        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(self.attempt - 1)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! The requests table against an emulator: what is kept, what is kept once, and what happens when the store fails.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+
+mod support;
+
+use aws_sdk_dynamodb::Client;
+use chrono::{DateTime, TimeDelta, Utc};
+use store::{Cost, Read, RequestsTable, StoreError, Stored};
+use support::proxy::{Plan, Proxy};
+use support::{at, client, endpoint, items, new_requests_table, number, set};
+use trigger::email::Email;
+use trigger::limits::{Limits, Spent, Window};
+use trigger::once::{Asked, Claim, Key};
+use trigger::request::{Asking, Code, Job, JobState, Push, Request, RequestId, State};
+
+fn morning() -> DateTime<Utc> {
+    at("2026-11-23T06:00:00Z")
+}
+
+fn later(seconds: i64) -> DateTime<Utc> {
+    morning() + TimeDelta::seconds(seconds)
+}
+
+fn someone() -> Email {
+    "someone@mozilla.com".parse().unwrap()
+}
+
+fn jobs(count: usize) -> Vec<Job> {
+    (0..count).map(|number| Job::accepted(&format!("Ubuntu VM 12.04 x64 try opt test mochitest-{number}"))).collect()
+}
+
+fn request(push_id: u64, chance: u128, jobs: &[Job], now: DateTime<Utc>) -> Request {
+    let asking = Asking {
+        project: "try".to_owned(),
+        push_id,
+        pushed: Some(Push { revision: "a".repeat(40), author: "author@example.org".parse().ok() }),
+        requester: someone(),
+        on_behalf_by: Some("treeherder".to_owned()),
+        decision_task_id: Some("Ab-_9fIzT8aXVvV2yWqhGQ".to_owned()),
+    };
+    Request::new(RequestId::new(now, chance), asking, jobs, now)
+}
+
+async fn table() -> (RequestsTable, Client, String) {
+    let client = client(&endpoint()).await;
+    let name = new_requests_table(&client).await;
+    (RequestsTable::new(client.clone(), &name), client, name)
+}
+
+/// The same table behind a proxy, which answers the writes by this plan: how many writes went before tells which.
+async fn behind(name: &str, plan: impl Fn(usize) -> Plan + Send + 'static) -> RequestsTable {
+    let mut writes = 0;
+    let proxy = Proxy::start(move |operation, _| {
+        if !support::proxy::is_write(operation) {
+            return Plan::Pass;
+        }
+        writes += 1;
+        plan(writes - 1)
+    });
+    RequestsTable::new(client(&proxy.endpoint).await, name)
+}
+
+fn claim(header: &str, now: DateTime<Utc>, chance: u128) -> (Key, Claim) {
+    let requester = someone();
+    let names = ["a".to_owned()];
+    let asked = Asked { requester: &requester, project: "try", push: 1, names: &names, decision_task_id: None };
+    let key = Key::given(header, &asked).unwrap();
+    let claim = key.claim(RequestId::new(now, chance), now);
+    (key, claim)
+}
+
+#[tokio::test]
+async fn a_request_is_read_as_it_was_kept() {
+    let (table, ..) = table().await;
+    let mut jobs = jobs(2);
+    jobs.push(Job {
+        state: JobState::Rejected,
+        code: Some(Code::UnknownJob),
+        closest: Some("x".to_owned()),
+        ..Job::accepted("\u{e9} \"y\"")
+    });
+    let request = request(7, 1, &jobs, morning());
+    table.create(&request, &jobs, morning()).await.unwrap();
+
+    assert_eq!(table.request(request.id, Read::Consistent).await.unwrap().as_ref(), Some(&request));
+    assert_eq!(table.jobs(request.id, Read::Consistent).await.unwrap(), jobs);
+    let other = RequestId::new(morning(), 2);
+    assert_eq!(table.request(other, Read::Consistent).await.unwrap(), None);
+    assert!(matches!(table.jobs(other, Read::Consistent).await, Err(StoreError::DamagedRequest { .. })));
+}
+
+#[tokio::test]
+async fn every_item_of_a_request_ends_by_itself() {
+    let (table, client, name) = table().await;
+    let (key, claim) = claim("k", morning(), 1);
+    table.create(&request(7, 1, &jobs(1), morning()), &jobs(1), morning()).await.unwrap();
+    table.claim(&key.name, &claim, None).await.unwrap();
+    table.spend(&someone(), 1, Window::at(morning()), &Limits::default()).await.unwrap().unwrap();
+
+    let items = items(&client, &name).await;
+    assert_eq!(items.len(), 4);
+    for ((pk, sk), item) in items {
+        let end = number(&item, "expires_at").unwrap() - morning().timestamp();
+        let expected = match pk.split('#').next() {
+            Some("request") => 90 * 86_400,
+            Some("idempotency") => 86_400 + 3600,
+            _ => 3600 + 3600,
+        };
+        assert_eq!(end, expected, "{pk} {sk}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_jobs_with_the_longest_names_fit() {
+    let (table, ..) = table().await;
+    let noise: String = support::noise(230_000, 7).iter().map(|byte| char::from(b' ' + byte % 95)).collect();
+    let jobs: Vec<Job> = (0..1000).map(|place| Job::accepted(&noise[place * 230..(place + 1) * 230])).collect();
+    let request = request(7, 1, &jobs, morning());
+    table.create(&request, &jobs, morning()).await.unwrap();
+    assert_eq!(table.jobs(request.id, Read::Consistent).await.unwrap(), jobs);
+}
+
+#[tokio::test]
+async fn requests_are_listed_by_push_and_by_requester_newest_first_and_in_pages() {
+    let (table, ..) = table().await;
+    let mut made = Vec::new();
+    for (push, second) in [(7, 0), (8, 1), (7, 2), (7, 3)] {
+        let request = request(push, 1, &jobs(1), later(second));
+        table.create(&request, &jobs(1), later(second)).await.unwrap();
+        made.push(request);
+    }
+    let [first, second, third, fourth] = &made[..] else { panic!("four were made") };
+    let ids = |found: Vec<Request>| found.into_iter().map(|request| request.id).collect::<Vec<_>>();
+    assert_eq!(ids(table.of_push("try", 7, None, 10).await.unwrap()), [fourth.id, third.id, first.id]);
+    assert_eq!(ids(table.of_push("try", 7, None, 2).await.unwrap()), [fourth.id, third.id]);
+    assert_eq!(ids(table.of_push("try", 7, Some(third.id), 2).await.unwrap()), [first.id]);
+    assert_eq!(
+        table.of_requester(&someone(), None, 10).await.unwrap(),
+        [fourth, third, second, first].map(Clone::clone)
+    );
+    assert!(table.of_push("tr", 7, None, 10).await.unwrap().is_empty());
+    assert!(table.of_requester(&"other@mozilla.com".parse().unwrap(), None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn only_open_requests_are_due_and_the_oldest_first() {
+    let (table, ..) = table().await;
+    for second in [1, 0] {
+        table.create(&request(7, 1, &jobs(1), later(second)), &jobs(1), later(second)).await.unwrap();
+    }
+    let seconds = async |now| {
+        let due = table.due(now, 10).await.unwrap();
+        due.iter().map(|request| request.due_at - morning().timestamp()).collect::<Vec<_>>()
+    };
+    assert!(seconds(later(119)).await.is_empty());
+    assert_eq!(seconds(later(120)).await, [120]);
+    assert_eq!(seconds(later(500)).await, [120, 121]);
+
+    let first = &table.due(later(120), 1).await.unwrap()[0];
+    let ended = Request { version: 2, state: State::Failed, ..first.clone() };
+    assert_eq!(table.update(&ended, None, later(500)).await.unwrap(), Stored::Yes);
+    assert_eq!(seconds(later(500)).await, [121]);
+}
+
+#[tokio::test]
+async fn of_two_changes_at_the_same_time_one_is_made() {
+    let (table, ..) = table().await;
+    let kept = request(7, 1, &jobs(1), morning());
+    table.create(&kept, &jobs(1), morning()).await.unwrap();
+    let one = kept.queued(later(1)).unwrap();
+    let other = kept.put_off(later(2));
+    assert_eq!(table.update(&one, None, later(1)).await.unwrap(), Stored::Yes);
+    assert_eq!(table.update(&other, None, later(2)).await.unwrap(), Stored::ChangedMeanwhile);
+    let changed_jobs = vec![Job { state: JobState::Failed, ..Job::accepted("b") }];
+    assert_eq!(table.update(&other, Some(&changed_jobs), later(2)).await.unwrap(), Stored::ChangedMeanwhile);
+    assert_eq!(table.request(kept.id, Read::Consistent).await.unwrap(), Some(one.clone()));
+    assert_eq!(table.jobs(kept.id, Read::Consistent).await.unwrap(), jobs(1));
+
+    let next = one.put_off(later(3));
+    assert_eq!(table.update(&next, Some(&changed_jobs), later(3)).await.unwrap(), Stored::Yes);
+    assert_eq!(table.jobs(kept.id, Read::Consistent).await.unwrap(), changed_jobs);
+}
+
+#[tokio::test]
+async fn a_request_of_which_a_write_fails_is_not_there() {
+    for failing in [0, 1] {
+        let (table, _, name) = table().await;
+        let request = request(7, 1, &jobs(1), morning());
+        let broken =
+            behind(&name, move |write| if write >= failing { Plan::Refuse("InternalServerError") } else { Plan::Pass });
+        assert!(broken.await.create(&request, &jobs(1), morning()).await.is_err());
+        assert_eq!(table.request(request.id, Read::Consistent).await.unwrap(), None);
+        assert!(table.of_push("try", 7, None, 10).await.unwrap().is_empty());
+    }
+}
+
+/// The store did what it was asked, and its answer was lost: the SDK asks again.
+#[tokio::test]
+async fn a_lost_answer_is_not_taken_for_somebody_elses_write() {
+    let (table, _, name) = table().await;
+    let lossy =
+        |lost| behind(&name, move |write| if write == lost { Plan::Lose("ThrottlingException") } else { Plan::Pass });
+    let request = request(7, 1, &jobs(1), morning());
+    lossy(1).await.create(&request, &jobs(1), morning()).await.unwrap();
+    let queued = request.queued(later(1)).unwrap();
+    assert_eq!(lossy(0).await.update(&queued, None, later(1)).await.unwrap(), Stored::Yes);
+    let later_jobs = jobs(2);
+    let put_off = queued.put_off(later(2));
+    assert_eq!(lossy(0).await.update(&put_off, Some(&later_jobs), later(2)).await.unwrap(), Stored::Yes);
+    assert_eq!(table.jobs(request.id, Read::Consistent).await.unwrap(), later_jobs);
+
+    let (key, claim) = claim("k", morning(), 1);
+    assert_eq!(lossy(0).await.claim(&key.name, &claim, None).await.unwrap(), None);
+    lossy(0).await.release(&key.name, &claim).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_is_claimed_once_and_taken_over_from_the_one_that_had_it() {
+    let (table, ..) = table().await;
+    let (key, first) = claim("k", morning(), 1);
+    let (_, second) = claim("k", later(1), 2);
+    let (_, third) = claim("k", later(2), 3);
+    assert_eq!(table.claim(&key.name, &first, None).await.unwrap(), None);
+    assert_eq!(table.claim(&key.name, &second, None).await.unwrap(), Some(first.clone()));
+    assert_eq!(table.claim(&key.name, &second, Some(&first)).await.unwrap(), None);
+    assert_eq!(table.claim(&key.name, &third, Some(&first)).await.unwrap(), Some(second.clone()));
+    // Only its owner gives it back.
+    table.release(&key.name, &first).await.unwrap();
+    assert_eq!(table.claim(&key.name, &third, None).await.unwrap(), Some(second.clone()));
+    table.release(&key.name, &second).await.unwrap();
+    assert_eq!(table.claim(&key.name, &third, None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn of_fifty_who_claim_a_key_at_once_one_has_it() {
+    let (table, ..) = table().await;
+    let key = claim("k", morning(), 0).0;
+    let claims: Vec<Claim> = (0..50).map(|chance| claim("k", morning(), chance).1).collect();
+    let got = futures_util::future::join_all(claims.iter().map(|claim| table.claim(&key.name, claim, None))).await;
+    let winners = got.iter().filter(|got| matches!(got, Ok(None))).count();
+    assert_eq!(winners, 1);
+    let holders: std::collections::HashSet<RequestId> =
+        got.into_iter().filter_map(|got| got.unwrap()).map(|claim| claim.request).collect();
+    assert_eq!(holders.len(), 1);
+}
+
+#[tokio::test]
+async fn a_budget_is_spent_to_its_end_and_no_further() {
+    let (table, ..) = table().await;
+    let limits = Limits { requests_per_minute: 3, jobs_per_hour: 100, ..Limits::default() };
+    let spend = async |jobs, now| table.spend(&someone(), jobs, Window::at(now), &limits).await.unwrap();
+    assert_eq!(spend(101, morning()).await, Err(Spent::default()));
+    assert_eq!(spend(90, morning()).await, Ok(()));
+    assert_eq!(spend(11, morning()).await, Err(Spent { jobs: 90, requests: 1 }));
+    assert_eq!(spend(1, morning()).await, Ok(()));
+    assert_eq!(spend(1, morning()).await, Ok(()));
+    assert_eq!(spend(1, later(59)).await, Err(Spent { jobs: 92, requests: 3 }));
+    assert_eq!(table.spent(&someone(), Window::at(later(59))).await.unwrap(), Spent { jobs: 92, requests: 3 });
+    // The next minute, and the next hour.
+    assert_eq!(spend(8, later(60)).await, Ok(()));
+    assert_eq!(spend(1, later(120)).await, Err(Spent { jobs: 100, requests: 0 }));
+    assert_eq!(spend(1, later(3600)).await, Ok(()));
+    let other: Email = "other@mozilla.com".parse().unwrap();
+    assert_eq!(table.spend(&other, 100, Window::at(morning()), &limits).await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_new_request_costs_so_many_operations() {
+    let (table, ..) = table().await;
+    let request = request(7, 1, &jobs(16), morning());
+    table.create(&request, &jobs(16), morning()).await.unwrap();
+    table.update(&request.queued(later(1)).unwrap(), None, later(1)).await.unwrap();
+    let Cost { operations, write_units, .. } = table.cost();
+    assert_eq!(operations, 3);
+    assert!(write_units > 0.0, "the store tells what it charges");
+}
+
+#[tokio::test]
+async fn a_damaged_request_is_told_as_one() {
+    let (table, client, name) = table().await;
+    let request = request(7, 1, &jobs(1), morning());
+    table.create(&request, &jobs(1), morning()).await.unwrap();
+    let pk = format!("request#{}", request.id);
+    set(&client, &name, (&pk, "head"), "state", None).await;
+    set(&client, &name, (&pk, "jobs"), "data", None).await;
+    for error in [
+        table.request(request.id, Read::Consistent).await.unwrap_err(),
+        table.jobs(request.id, Read::Consistent).await.unwrap_err(),
+    ] {
+        let said = error.to_string();
+        assert!(said.starts_with(&format!("the stored request {} is damaged: ", request.id)), "{said}");
+    }
+}

@@ -1,0 +1,133 @@
+//! Which of the jobs that somebody asked for exist, and what the others are called.
+
+use std::collections::{BTreeMap, HashSet};
+
+use catalog::names::Names;
+
+use crate::request::{Code, Job, JobState};
+
+/// How names changed: what they started with, and what they start with now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renames(BTreeMap<String, String>);
+
+impl Default for Renames {
+    /// The renames that are known (`data/renames.table`).
+    fn default() -> Self {
+        let lines = include_str!("../data/renames.table").lines().filter(|line| !line.starts_with('#'));
+        let pairs = lines.filter_map(|line| line.split_once(" -> "));
+        Self(pairs.map(|(old, new)| (old.to_owned(), new.to_owned())).collect())
+    }
+}
+
+impl Renames {
+    /// Reads renames from a JSON object of old and new beginnings.
+    ///
+    /// # Errors
+    /// A sentence that tells what is wrong.
+    pub fn read(json: &str) -> Result<Self, String> {
+        let renames: BTreeMap<String, String> =
+            serde_json::from_str(json).map_err(|error| format!("no object of old and new names: {error}"))?;
+        if renames.iter().any(|(old, new)| old.is_empty() || new.is_empty()) {
+            return Err("no object of old and new names: one of them is empty".to_owned());
+        }
+        Ok(Self(renames))
+    }
+
+    /// What a name is now: the longest beginning of whole words that was renamed decides.
+    fn apply(&self, name: &str) -> Option<String> {
+        let ends = name.match_indices(' ').map(|(end, _)| end).chain([name.len()]);
+        ends.rev().find_map(|end| self.0.get(&name[..end]).map(|new| format!("{new}{}", &name[end..])))
+    }
+}
+
+/// Looks each name up in the catalog. A name that is asked for twice, be it by its old and its new name, is one job. Jobs
+/// are in the order in which they were asked for.
+pub fn judge(asked: &[String], names: &Names, renames: &Renames) -> Vec<Job> {
+    let mut seen = HashSet::new();
+    let mut jobs = Vec::with_capacity(asked.len());
+    for name in asked {
+        let job = if names.contains(name) {
+            Job::accepted(name)
+        } else if let Some(new) = renames.apply(name).filter(|new| names.contains(new)) {
+            Job { asked_as: Some(name.clone()), code: Some(Code::Renamed), ..Job::accepted(&new) }
+        } else {
+            let closest = names.closest(name).map(ToOwned::to_owned);
+            Job { state: JobState::Rejected, code: Some(Code::UnknownJob), closest, ..Job::accepted(name) }
+        };
+        if seen.insert(job.name.clone()) {
+            jobs.push(job);
+        }
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::new(
+            [
+                "Linux x86-64 try build",
+                "Rev5 MacOSX Mountain Lion 10.8 try opt test xpcshell",
+                "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1",
+                "Ubuntu VM 12.04 x64 try opt test mochitest-1",
+            ]
+            .map(str::to_owned),
+        )
+    }
+
+    fn judged(asked: &[&str]) -> Vec<Job> {
+        let asked: Vec<String> = asked.iter().map(|name| (*name).to_owned()).collect();
+        judge(&asked, &names(), &Renames::default())
+    }
+
+    #[test]
+    fn known_names_are_accepted_in_the_order_they_were_asked_for_and_once() {
+        let asked = ["Ubuntu VM 12.04 x64 try opt test mochitest-1", "Linux x86-64 try build"];
+        let [first, second] = asked;
+        let jobs = judged(&[first, second, first]);
+        assert_eq!(jobs, asked.map(Job::accepted));
+    }
+
+    #[test]
+    fn a_renamed_job_runs_under_its_new_name_and_says_so() {
+        let (old, new) = (
+            "Rev5 MacOSX Yosemite 10.10 try opt test mochitest-1",
+            "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1",
+        );
+        let [job] = &judged(&[old])[..] else { panic!("one job") };
+        assert_eq!((job.name.as_str(), job.asked_as.as_deref(), job.state), (new, Some(old), JobState::Accepted));
+        assert_eq!(job.code, Some(Code::Renamed));
+        assert_eq!(judged(&[old, new]).len(), 1);
+        assert_eq!(judged(&[new, old]), [Job::accepted(new)]);
+    }
+
+    #[test]
+    fn a_rename_that_leads_nowhere_is_not_applied() {
+        let jobs = judged(&["Rev5 MacOSX Yosemite 10.10 try opt test mochitest-2"]);
+        assert_eq!((jobs[0].state, jobs[0].code), (JobState::Rejected, Some(Code::UnknownJob)));
+        // The beginning of a word is not a word.
+        assert_eq!(Renames::default().apply("Rev5 MacOSX Yosemite 10.10.3 try opt test mochitest-1"), None);
+    }
+
+    #[test]
+    fn an_unknown_name_does_not_stop_the_others_and_gets_the_closest() {
+        let jobs = judged(&["Ubuntu VM 12.04 x64 try opt test mochitset-1", "Linux x86-64 try build", "qqq"]);
+        let states: Vec<JobState> = jobs.iter().map(|job| job.state).collect();
+        assert_eq!(states, [JobState::Rejected, JobState::Accepted, JobState::Rejected]);
+        assert_eq!(jobs[0].closest.as_deref(), Some("Ubuntu VM 12.04 x64 try opt test mochitest-1"));
+        assert_eq!(jobs[2].closest, None);
+    }
+
+    #[test]
+    fn the_longest_beginning_decides() {
+        let renames = Renames::read(r#"{"A": "X", "A B": "Y"}"#).unwrap();
+        assert_eq!(renames.apply("A B C").as_deref(), Some("Y C"));
+        assert_eq!(renames.apply("A C").as_deref(), Some("X C"));
+        assert_eq!(renames.apply("A").as_deref(), Some("X"));
+        assert_eq!(renames.apply("AB"), None);
+        assert!(Renames::read("[]").unwrap_err().starts_with("no object of old and new names"));
+        assert!(Renames::read(r#"{"A": ""}"#).is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! The scheduled function that queues what was kept but not queued.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use desk::sweep::{Swept, sweep};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+use store::kept::Clock;
+use store::settings::{Variables, variables};
+use store::{Aws, Pace};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    http_edge::init_logging();
+    let lookup = |variable: &str| std::env::var(variable).ok();
+    let read = Variables::new(lookup);
+    let configured = read.required(variables::REQUESTS_TABLE, "the name of the requests table").and_then(|table| {
+        let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
+        Ok((table, url, Aws::from_lambda(lookup, Pace::Batch)?))
+    });
+    let (table, url, aws) = match configured {
+        Ok(configured) => configured,
+        Err(error) => {
+            tracing::error!(%error, "the function is not configured");
+            return ExitCode::from(2);
+        }
+    };
+    let (requests, queue) = (aws.requests_table(&table), aws.queue(&url));
+    #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
+    let clock: Clock = Arc::new(Utc::now);
+    let handler = service_fn(async |_: LambdaEvent<Value>| {
+        let swept = sweep(&requests, &queue, &clock).await?;
+        print_metrics(&swept, clock());
+        Ok::<_, Error>(swept)
+    });
+    match lambda_runtime::run(handler).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the log line of a sweep, which is at the same time its metrics in `CloudWatch`'s embedded format.
+#[expect(clippy::print_stdout, reason = "that is how the platform takes it")]
+fn print_metrics(swept: &Swept, now: DateTime<Utc>) {
+    let line = json!({
+        "_aws": {
+            "Timestamp": now.timestamp_millis(),
+            "CloudWatchMetrics": [{
+                "Namespace": "RunnableJobs",
+                "Dimensions": [[]],
+                "Metrics": [
+                    {"Name": "SweepQueued", "Unit": "Count"},
+                    {"Name": "SweepFailed", "Unit": "Count"},
+                    {"Name": "SweepOldest", "Unit": "Seconds"},
+                ],
+            }],
+        },
+        "level": if swept.failed > 0 { "ERROR" } else { "INFO" },
+        "SweepQueued": swept.queued,
+        "SweepFailed": swept.failed,
+        "SweepOldest": swept.oldest_seconds,
+        "waiting": swept.waiting,
+        "error": swept.error,
+    });
+    println!("{line}");
+}

@@ -1,0 +1,264 @@
+//! What a request to trigger jobs says: its body, its path and its parameters, each read with a sentence for what is wrong.
+
+use axum::body::{Body, to_bytes};
+use catalog::dump::is_project_name;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_edge::{BAD_PATH, Problem};
+use serde::Deserialize;
+use trigger::email::Email;
+use trigger::limits::Limits;
+use trigger::request::RequestId;
+use utoipa::ToSchema;
+
+use crate::problems::{BAD_BODY, BAD_PARAMETER, BODY_TOO_LARGE, NOT_JSON, TOO_MANY_JOBS, UNKNOWN_REQUEST};
+
+/// The longest name of a job, in characters. The longest real one has 95.
+const LONGEST_NAME: usize = 300;
+/// How much of what a client sent is told back to it, in characters.
+const TOLD_BACK: usize = 200;
+/// How many requests a page of them has, and has at most.
+const PAGE: usize = 20;
+const LARGEST_PAGE: usize = 100;
+
+/// Which jobs are to be run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TriggerBody {
+    /// The jobs' names: builder names or Taskcluster labels.
+    #[serde(default)]
+    #[schema(nullable = false, min_items = 1, max_items = 1000, example = json!(["Linux x86-64 try build"]))]
+    requested_jobs: Option<Vec<String>>,
+    /// What `requested_jobs` was called until 2016. Only one of the two may be given.
+    #[serde(default)]
+    #[schema(nullable = false, deprecated)]
+    buildernames: Option<Vec<String>>,
+    /// The push's decision task, for jobs of Taskcluster. Empty is as good as none.
+    #[serde(default)]
+    #[schema(example = "Ab-_9fIzT8aXVvV2yWqhGQ", pattern = "^([A-Za-z0-9_-]{22})?$")]
+    decision_task_id: Option<String>,
+    /// On whose behalf a service asks: an e-mail address. People ask for themselves.
+    #[serde(default)]
+    #[schema(example = "someone@mozilla.com")]
+    requester: Option<String>,
+}
+
+/// What a body asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) names: Vec<String>,
+    pub(crate) decision_task_id: Option<String>,
+    pub(crate) requester: Option<Email>,
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// It is too long, no JSON, or not what is expected.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Wanted, Problem> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let detail = "The body must be JSON, and say so: send the header 'Content-Type: application/json'.";
+        return Err(Problem::new(&NOT_JSON, detail));
+    }
+    let most = limits.body_bytes;
+    let too_large =
+        || Problem::new(&BODY_TOO_LARGE, format!("The body has more than {most} bytes, the most that are read."));
+    let bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
+    wanted(&bytes, limits)
+}
+
+fn wanted(bytes: &[u8], limits: &Limits) -> Result<Wanted, Problem> {
+    let bad = |detail: String| Problem::new(&BAD_BODY, detail);
+    // A list would be read as the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(bad("The body is not what is expected: a JSON object is.".to_owned()));
+    }
+    let body: TriggerBody = serde_json::from_slice(bytes)
+        .map_err(|error| bad(format!("The body is not what is expected: {}.", shown(&error.to_string()))))?;
+    let names = match (body.requested_jobs, body.buildernames) {
+        (Some(names), None) | (None, Some(names)) => names,
+        (None, None) => return Err(bad("The body names no jobs: 'requested_jobs' is missing.".to_owned())),
+        (Some(_), Some(_)) => {
+            let detail = "'requested_jobs' and its old name 'buildernames' are both given; one of them is expected.";
+            return Err(bad(detail.to_owned()));
+        }
+    };
+    if names.is_empty() {
+        return Err(bad("'requested_jobs' is empty: at least one job is expected.".to_owned()));
+    }
+    if names.len() > limits.jobs_per_request {
+        let detail = format!(
+            "{} jobs are requested; at most {} are taken in one request.",
+            names.len(),
+            limits.jobs_per_request
+        );
+        return Err(Problem::new(&TOO_MANY_JOBS, detail));
+    }
+    for (name, place) in names.iter().zip(1..) {
+        let length = name.chars().count();
+        if length == 0 || length > LONGEST_NAME {
+            return Err(bad(format!(
+                "Name {place} of the jobs has {length} characters; 1 to {LONGEST_NAME} are expected."
+            )));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(bad(format!("Name {place} of the jobs has a control character in it.")));
+        }
+    }
+    let decision_task_id = body.decision_task_id.filter(|id| !id.is_empty());
+    let is_task_id =
+        |id: &String| id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !decision_task_id.as_ref().is_none_or(is_task_id) {
+        return Err(bad(
+            "'decision_task_id' is no id of a task: 22 letters, digits, '-' and '_' are expected.".to_owned()
+        ));
+    }
+    let requester = body.requester.map(|requester| requester.parse()).transpose();
+    let requester = requester.map_err(|error| bad(format!("'requester': {error}.")))?;
+    Ok(Wanted { names, decision_task_id, requester })
+}
+
+/// A project's name in a path.
+///
+/// # Errors
+/// It can be none.
+pub(crate) fn project(name: &str) -> Result<&str, Problem> {
+    if is_project_name(name.as_bytes()) {
+        return Ok(name);
+    }
+    let detail = format!("'{}' can be no project: letters, digits, '-', '_' and '.' are expected.", shown(name));
+    Err(Problem::new(&BAD_PATH, detail))
+}
+
+/// A push's id in a path.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn push_id(text: &str) -> Result<u64, Problem> {
+    // More digits than a database key of Treeherder's has.
+    let is_id = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_id).ok_or_else(|| {
+        let detail =
+            format!("'{}' is no push: its number in Treeherder is expected, in at most 18 digits.", shown(text));
+        Problem::new(&BAD_PATH, detail)
+    })
+}
+
+/// A request's name in a path.
+///
+/// # Errors
+/// It is none, so there is no such request.
+pub(crate) fn request_id(text: &str) -> Result<RequestId, Problem> {
+    text.parse().map_err(|_| unknown_request(text))
+}
+
+pub(crate) fn unknown_request(name: &str) -> Problem {
+    let detail =
+        format!("There is no trigger request '{}' in this project. Requests are kept for 90 days.", shown(name));
+    Problem::new(&UNKNOWN_REQUEST, detail)
+}
+
+/// What a request's parameters ask for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parameters {
+    pub(crate) is_dry_run: bool,
+    pub(crate) is_mine: bool,
+    pub(crate) before: Option<RequestId>,
+    pub(crate) count: Option<usize>,
+}
+
+impl Parameters {
+    /// How many requests are wanted.
+    pub(crate) fn page(&self) -> usize {
+        self.count.unwrap_or(PAGE)
+    }
+
+    /// Reads a query string, of which `known` parameters are.
+    ///
+    /// # Errors
+    /// One is unknown, given twice, or wrong.
+    pub(crate) fn read(query: Option<&str>, known: &[&'static str]) -> Result<Self, Problem> {
+        let mut read = Self::default();
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let Some(&name) = known.iter().find(|known| **known == name) else {
+                let there_are = match known {
+                    [] => "This resource takes none.".to_owned(),
+                    _ => format!("There are {}.", known.join(", ")),
+                };
+                let name = shown(&name);
+                return Err(bad(&name, format!("There is no parameter '{name}'. {there_are}")));
+            };
+            if seen.contains(&name) {
+                return Err(bad(name, format!("{name} is given more than once.")));
+            }
+            seen.push(name);
+            let wrong = |expected: &str| bad(name, format!("{name} is '{}': {expected} is expected.", shown(&value)));
+            match name {
+                "dry_run" => read.is_dry_run = value.parse().map_err(|_| wrong("true or false"))?,
+                "requester" if value == "me" => read.is_mine = true,
+                "requester" => return Err(wrong("'me'")),
+                "before" => read.before = Some(value.parse().map_err(|_| wrong("the name of a request"))?),
+                _ => {
+                    let count = value.parse().ok().filter(|count| (1..=LARGEST_PAGE).contains(count));
+                    read.count = Some(count.ok_or_else(|| wrong("a whole number from 1 to 100"))?);
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn bad(parameter: &str, detail: String) -> Problem {
+    Problem::new(&BAD_PARAMETER, detail).with("parameter", parameter)
+}
+
+/// As much of what a client sent as is told back to it.
+fn shown(text: &str) -> String {
+    if text.chars().count() <= TOLD_BACK {
+        return text.to_owned();
+    }
+    text.chars().take(TOLD_BACK).chain("...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Wanted, String> {
+        wanted(body.as_bytes(), &Limits::default()).map_err(|problem| format!("{problem:?}"))
+    }
+
+    #[test]
+    fn both_keys_of_the_years_are_read() {
+        let expected = |names: &[&str], task: Option<&str>| Wanted {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            decision_task_id: task.map(ToOwned::to_owned),
+            requester: None,
+        };
+        let task = "Ab-_9fIzT8aXVvV2yWqhGQ";
+        let with_task = format!(r#"{{"requested_jobs": ["a"], "decision_task_id": "{task}"}}"#);
+        assert_eq!(read(r#"{"requested_jobs": ["a", "b"]}"#).unwrap(), expected(&["a", "b"], None));
+        assert_eq!(read(r#"{"buildernames": ["a"]}"#).unwrap(), expected(&["a"], None));
+        assert_eq!(read(&with_task).unwrap(), expected(&["a"], Some(task)));
+        for none in ["\"\"", "null"] {
+            let body = format!(r#"{{"requested_jobs": ["a"], "decision_task_id": {none}}}"#);
+            assert_eq!(read(&body).unwrap(), expected(&["a"], None));
+        }
+    }
+
+    #[test]
+    fn pushes_are_numbers_and_projects_are_words() {
+        assert_eq!(push_id("0012").unwrap(), 12);
+        assert_eq!(push_id("999999999999999999").unwrap(), 999_999_999_999_999_999);
+        for wrong in ["", "-1", "+1", "1.0", "0x1", "\u{661}", "1 ", "1000000000000000000"] {
+            assert!(push_id(wrong).is_err(), "{wrong}");
+        }
+        assert!(project("mozilla-inbound").is_ok());
+        for wrong in ["", "a/b", "a b", "a%2fb", "tr\u{443}", "a\0"] {
+            assert!(project(wrong).is_err(), "{wrong}");
+        }
+    }
+}

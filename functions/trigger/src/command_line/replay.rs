@@ -1,0 +1,244 @@
+//! What would become of recorded requests.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use desk::desk::{Desk, Order};
+use desk::outcome::How;
+use http_edge::{Ledger, Problem};
+use serde::{Deserialize, Serialize};
+use trigger::email::Email;
+use trigger::judge::judge;
+use trigger::once::{Asked, Key};
+use trigger::request::{Code, Job, JobState, RequestId};
+
+use super::{Failure, Replay, Shell, columns, json, print, rows};
+
+/// How many unknown names the summary shows.
+const SHOWN: usize = 10;
+
+/// A recorded request, as Treeherder sent it to Pulse.
+#[derive(Debug, Deserialize)]
+struct Recorded {
+    project: String,
+    requester: Email,
+    #[serde(alias = "push_id")]
+    resultset_id: Number,
+    #[serde(alias = "buildernames")]
+    requested_jobs: Vec<String>,
+    #[serde(default)]
+    decision_task_id: Option<String>,
+}
+
+/// A push's number, which Treeherder sent as a string.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Text(String),
+    Number(u64),
+}
+
+/// What becomes of a recorded request.
+#[derive(Debug, Serialize)]
+struct Replayed {
+    line: usize,
+    outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
+    known: usize,
+    renamed: usize,
+    unknown: usize,
+    /// Asked for more than once in this request.
+    repeated: usize,
+}
+
+/// What becomes of all of them.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    requests: usize,
+    outcomes: BTreeMap<String, usize>,
+    known: usize,
+    renamed: usize,
+    unknown: usize,
+    /// Names that a request had more than once.
+    repeated: usize,
+    /// Unknown names for which there is one that was probably meant.
+    with_closest: usize,
+    /// The unknown names that were asked for most.
+    most_unknown: Vec<(String, usize)>,
+}
+
+pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Failure> {
+    let desk = shell.desk().await?;
+    let mut summary = Summary::default();
+    let mut seen = HashSet::new();
+    let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
+    for (text, line) in open(&command.file)?.lines().zip(1..) {
+        let text =
+            text.map_err(|error| Failure::Input(format!("{} cannot be read: {error}", command.file.display())))?;
+        if text.trim().is_empty() {
+            continue;
+        }
+        let (mut replayed, jobs) = match order(&text) {
+            Err(detail) => (Replayed::new(line, "malformed", Some(detail), &[], 0), Vec::new()),
+            Ok(order) if command.submit => submit(&desk, &order, line).await?,
+            Ok(order) => check(&desk, &order, line, &mut seen).await?,
+        };
+        for job in jobs.iter().filter(|job| job.state == JobState::Rejected) {
+            *unknown.entry(job.name.clone()).or_default() += 1;
+            summary.with_closest += usize::from(job.closest.is_some());
+        }
+        summary.requests += 1;
+        *summary.outcomes.entry(replayed.outcome.clone()).or_default() += 1;
+        summary.known += replayed.known;
+        summary.renamed += replayed.renamed;
+        summary.unknown += replayed.unknown;
+        summary.repeated += replayed.repeated;
+        if command.json {
+            print(&json(&replayed))?;
+        } else if let Some(detail) = replayed.detail.take() {
+            print(&format!("line {line}: {}: {detail}\n", replayed.outcome))?;
+        }
+    }
+    let mut most: Vec<(String, usize)> = unknown.into_iter().collect();
+    most.sort_by(|(one, one_count), (other, other_count)| other_count.cmp(one_count).then_with(|| one.cmp(other)));
+    most.truncate(SHOWN);
+    summary.most_unknown = most;
+    if command.json { print(&json(&summary)) } else { print(&summary.text()) }
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file =
+        File::open(path).map_err(|error| Failure::Input(format!("{} cannot be read: {error}", path.display())))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+fn order(text: &str) -> Result<Order, String> {
+    let recorded: Recorded = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let push_id = match recorded.resultset_id {
+        Number::Number(number) => number,
+        Number::Text(text) => text.parse().map_err(|_| format!("resultset_id is '{text}', which is no number"))?,
+    };
+    if recorded.requested_jobs.is_empty() {
+        return Err("it names no jobs".to_owned());
+    }
+    Ok(Order {
+        project: recorded.project,
+        push_id,
+        names: recorded.requested_jobs,
+        decision_task_id: recorded.decision_task_id.filter(|id| !id.is_empty()),
+        requester: recorded.requester,
+        on_behalf_by: None,
+        idempotency_key: None,
+    })
+}
+
+/// Judges a request. Nobody knows when it was made, so one that equals an earlier one counts as its repetition.
+async fn check(
+    desk: &Desk,
+    order: &Order,
+    line: usize,
+    seen: &mut HashSet<String>,
+) -> Result<(Replayed, Vec<Job>), Failure> {
+    let names = match desk.catalog.names(&order.project, &Ledger::default()).await {
+        Ok(names) => names,
+        Err(problem) => return Ok((refused(problem, line, order)?, Vec::new())),
+    };
+    let jobs = judge(&order.names, &names, &desk.renames);
+    let asked = Asked {
+        requester: &order.requester,
+        project: &order.project,
+        push: order.push_id,
+        names: &order.names,
+        decision_task_id: order.decision_task_id.as_deref(),
+    };
+    let is_new = seen.insert(Key::of_content(&asked).name);
+    let is_rejected = |job: &Job| job.state == JobState::Rejected;
+    let outcome = match () {
+        () if jobs.iter().all(is_rejected) => "no_known_jobs",
+        () if !is_new => "repeated",
+        () if jobs.iter().any(is_rejected) => "accepted in part",
+        () => "accepted",
+    };
+    Ok((Replayed::new(line, outcome, None, &jobs, order.names.len()), jobs))
+}
+
+async fn submit(desk: &Desk, order: &Order, line: usize) -> Result<(Replayed, Vec<Job>), Failure> {
+    let outcome = match desk.take(order, None, &Ledger::default()).await {
+        Ok(outcome) => outcome,
+        Err(problem) => return Ok((refused(problem, line, order)?, Vec::new())),
+    };
+    let is_rejected = |job: &Job| job.state == JobState::Rejected;
+    let word = match (outcome.how, &outcome.request) {
+        (How::Repeated(_), _) => "repeated".to_owned(),
+        (_, Some(request)) if outcome.jobs.iter().any(is_rejected) => format!("{} in part", request.state.as_str()),
+        (_, Some(request)) => request.state.as_str().to_owned(),
+        (_, None) => "checked".to_owned(),
+    };
+    let mut replayed = Replayed::new(line, &word, None, &outcome.jobs, order.names.len());
+    replayed.request_id = outcome.request.map(|request| request.id);
+    Ok((replayed, outcome.jobs))
+}
+
+/// A refused request goes on to the next; a store that does not answer ends it all.
+fn refused(problem: Problem, line: usize, order: &Order) -> Result<Replayed, Failure> {
+    if problem.kind().status.is_server_error() {
+        return Err(problem.into());
+    }
+    Ok(Replayed::new(line, problem.kind().code, Some(problem.to_string()), &[], order.names.len()))
+}
+
+impl Replayed {
+    fn new(line: usize, outcome: &str, detail: Option<String>, jobs: &[Job], asked: usize) -> Self {
+        let count = |code| jobs.iter().filter(|job| job.code == code).count();
+        Self {
+            line,
+            outcome: outcome.to_owned(),
+            detail,
+            request_id: None,
+            known: count(None),
+            renamed: count(Some(Code::Renamed)),
+            unknown: count(Some(Code::UnknownJob)),
+            repeated: if jobs.is_empty() { 0 } else { asked - jobs.len() },
+        }
+    }
+}
+
+impl Summary {
+    fn text(&self) -> String {
+        let mut table = columns(["REQUESTS", ""]);
+        table.add_row(["all".to_owned(), self.requests.to_string()]);
+        for (outcome, count) in &self.outcomes {
+            table.add_row([outcome.clone(), count.to_string()]);
+        }
+        let mut text = rows(&table);
+        text.push('\n');
+        let mut table = columns(["JOBS", ""]);
+        for (name, count) in [
+            ("known", self.known),
+            ("renamed", self.renamed),
+            ("unknown", self.unknown),
+            ("... with a name that was probably meant", self.with_closest),
+            ("asked for twice in one request", self.repeated),
+        ] {
+            table.add_row([name.to_owned(), count.to_string()]);
+        }
+        text += &rows(&table);
+        if !self.most_unknown.is_empty() {
+            text.push('\n');
+            let mut table = columns(["MOST ASKED FOR AND UNKNOWN", ""]);
+            for (name, count) in &self.most_unknown {
+                table.add_row([name.clone(), count.to_string()]);
+            }
+            text += &rows(&table);
+        }
+        text
+    }
+}

@@ -1,0 +1,443 @@
+//! What is done with a request for jobs: who may ask is checked, each job is looked up, the request is kept, and then it
+//! is queued. The HTTP routes and the command line are its two fronts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http_edge::{Ledger, Problem};
+use store::kept::Clock;
+use store::{Queue, Read, RequestsTable, StoreError, Stored, Ticket};
+use trigger::email::Email;
+use trigger::judge::{Renames, judge};
+use trigger::limits::{Exceeded, Limits, Window};
+use trigger::once::{Asked, Claim, Key, Verdict};
+use trigger::request::{Asking, Job, JobState, Push, Request, RequestId, count};
+use trigger::rules::{Author, Rules};
+
+use crate::api;
+use crate::catalog::Catalog;
+use crate::outcome::{How, Outcome};
+use crate::problems::{
+    BAD_KEY, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS, NOT_ALLOWED, NOTHING_TO_RETRY, STILL_OPEN,
+    STORE_UNAVAILABLE, TOO_MANY_REQUESTS, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH,
+};
+use crate::treeherder::{Told, Treeherder};
+
+/// When to ask again after the store did not answer, in seconds: by then it is known what came of a request.
+const RETRY_AFTER: u32 = 30;
+/// How long somebody who asks for the same at the same time waits for the first one's answer, and how often they look.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// What happens to requests while Treeherder does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutTreeherder {
+    /// The rules of domains and of the allow-list decide alone.
+    Rules,
+    /// They are refused.
+    Refuse,
+}
+
+/// Takes requests.
+pub struct Desk {
+    /// What can be asked for.
+    pub catalog: Catalog,
+    /// Where requests are kept.
+    pub requests: RequestsTable,
+    /// Where they go from here.
+    pub queue: Queue,
+    /// Who wrote a push.
+    pub treeherder: Treeherder,
+    /// Who may ask.
+    pub rules: Rules,
+    /// What happens while nobody can tell who wrote a push.
+    pub without_treeherder: WithoutTreeherder,
+    /// How much one may ask for.
+    pub limits: Limits,
+    /// How names changed.
+    pub renames: Renames,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Makes names of requests differ.
+    pub chance: Arc<dyn Fn() -> u128 + Send + Sync>,
+}
+
+/// Who asks for which jobs.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The project.
+    pub project: String,
+    /// The push.
+    pub push_id: u64,
+    /// The jobs' names, at least one.
+    pub names: Vec<String>,
+    /// The push's decision task.
+    pub decision_task_id: Option<String>,
+    /// Who asks.
+    pub requester: Email,
+    /// The service that asks on behalf of the requester.
+    pub on_behalf_by: Option<String>,
+    /// What the client calls this request.
+    pub idempotency_key: Option<String>,
+}
+
+/// The table, noting what it costs when it is done with.
+struct Metered<'l> {
+    table: RequestsTable,
+    ledger: &'l Ledger,
+}
+
+impl std::ops::Deref for Metered<'_> {
+    type Target = RequestsTable;
+
+    fn deref(&self) -> &RequestsTable {
+        &self.table
+    }
+}
+
+impl Drop for Metered<'_> {
+    fn drop(&mut self) {
+        let cost = self.table.cost();
+        self.ledger.add_read_units(cost.read_units);
+        self.ledger.note("store_operations", cost.operations);
+        self.ledger.note("write_units", cost.write_units);
+    }
+}
+
+/// The store does not answer, and nothing was requested.
+pub(crate) fn unavailable(error: &StoreError) -> Problem {
+    let detail =
+        "Requests cannot be read or kept at the moment, so nothing was requested. Please try again in half a minute.";
+    Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER).because(error.to_string())
+}
+
+impl Desk {
+    fn metered<'l>(&self, ledger: &'l Ledger) -> Metered<'l> {
+        Metered { table: self.requests.metered(), ledger }
+    }
+
+    /// A request.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub(crate) async fn request(&self, id: RequestId, ledger: &Ledger) -> Result<Option<Request>, Problem> {
+        let table = self.metered(ledger);
+        match table.request(id, Read::Eventual).await {
+            // It may have been made a moment ago, by the one who asks.
+            Ok(None) => table.request(id, Read::Consistent).await.map_err(|error| unavailable(&error)),
+            found => found.map_err(|error| unavailable(&error)),
+        }
+    }
+
+    /// Reads from the table, and notes what that costs.
+    pub(crate) async fn read<T>(
+        &self,
+        ledger: &Ledger,
+        read: impl AsyncFnOnce(&RequestsTable) -> Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        read(&self.metered(ledger)).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Whether a person may trigger jobs on a request's push, as far as the request itself tells.
+    pub(crate) fn may(&self, person: &Email, request: &Request) -> bool {
+        let author = match &request.pushed {
+            None => Author::Unknown,
+            Some(push) => push.author.as_ref().map_or(Author::Nobody, Author::Known),
+        };
+        self.rules.check(&request.project, person, author).is_ok()
+    }
+
+    /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
+    async fn admit(
+        &self,
+        project: &str,
+        push_id: u64,
+        requester: &Email,
+        ledger: &Ledger,
+    ) -> Result<Option<Arc<Push>>, Problem> {
+        let push = match self.treeherder.push(project, push_id).await {
+            Told::Push(push) => Some(push),
+            Told::Unknown => {
+                let detail = format!("Treeherder knows no push {push_id} in {project}.");
+                return Err(Problem::new(&UNKNOWN_PUSH, detail));
+            }
+            Told::Silent(reason) => {
+                ledger.note("error", reason.clone());
+                if self.without_treeherder == WithoutTreeherder::Refuse {
+                    let detail = "Treeherder does not tell of the push at the moment, so nothing was requested. Please try \
+                                  again in half a minute.";
+                    let problem = Problem::new(&TREEHERDER_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
+                    return Err(problem.because(reason));
+                }
+                None
+            }
+        };
+        let author = match &push {
+            None => Author::Unknown,
+            Some(push) => push.author.as_ref().map_or(Author::Nobody, Author::Known),
+        };
+        match self.rules.check(project, requester, author) {
+            Ok(()) => Ok(push),
+            Err(refusal) => {
+                let mut detail =
+                    format!("You may not trigger jobs on this push of {project}. Who may: {}.", refusal.who_could);
+                if refusal.author_is_unknown {
+                    detail +=
+                        " Treeherder does not answer at the moment, so nobody can tell whether you are its author.";
+                }
+                Err(Problem::new(&NOT_ALLOWED, detail).with("rule", refusal.rule))
+            }
+        }
+    }
+
+    /// Judges an order as `submit` does, and does nothing.
+    ///
+    /// # Errors
+    /// It would be refused.
+    pub async fn check(&self, order: &Order, ledger: &Ledger) -> Result<Outcome, Problem> {
+        let names = self.catalog.names(&order.project, ledger).await?;
+        self.admit(&order.project, order.push_id, &order.requester, ledger).await?;
+        let jobs = judge(&order.names, &names, &self.renames);
+        let accepted = some_accepted(&order.project, &jobs)?;
+        let window = Window::at((self.clock)());
+        let table = self.metered(ledger);
+        let spent = table.spent(&order.requester, window).await.map_err(|error| unavailable(&error))?;
+        self.limits.check(spent, accepted, window).map_err(too_many)?;
+        Ok(Outcome { request: None, jobs, how: How::Checked })
+    }
+
+    /// Takes an order: checks it, keeps it, and queues it.
+    ///
+    /// # Errors
+    /// It was refused, and nothing came of it; or, where the detail says so, nobody knows what came of it.
+    pub async fn submit(&self, order: &Order, ledger: &Ledger) -> Result<Outcome, Problem> {
+        self.catalog.names(&order.project, ledger).await?;
+        let push = self.admit(&order.project, order.push_id, &order.requester, ledger).await?;
+        self.take(order, push.map(|push| (*push).clone()), ledger).await
+    }
+
+    /// The same for an order of which it is known that it may be: an operator's.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn take(&self, order: &Order, pushed: Option<Push>, ledger: &Ledger) -> Result<Outcome, Problem> {
+        let names = self.catalog.names(&order.project, ledger).await?;
+        let now = (self.clock)();
+        let id = RequestId::new(now, (self.chance)());
+        let asked = Asked {
+            requester: &order.requester,
+            project: &order.project,
+            push: order.push_id,
+            names: &order.names,
+            decision_task_id: order.decision_task_id.as_deref(),
+        };
+        let is_named = order.idempotency_key.is_some();
+        let key = match &order.idempotency_key {
+            None => Key::of_content(&asked),
+            Some(header) => Key::given(header, &asked)
+                .map_err(|expected| Problem::new(&BAD_KEY, format!("The Idempotency-Key is wrong: {expected}.")))?,
+        };
+        let claim = key.claim(id, now);
+        let table = self.metered(ledger);
+        if let Some((request, earlier)) = self.claim(&table, &key, &claim, is_named).await? {
+            ledger.note("request", request.id.to_string());
+            let jobs = table.jobs(request.id, Read::Consistent).await.map_err(|error| unavailable(&error))?;
+            let how =
+                if is_named { How::Replayed } else { How::Repeated((now - earlier.claimed_at).num_seconds().max(0)) };
+            return Ok(Outcome { request: Some(request), jobs, how });
+        }
+
+        // From here on the key is ours, and is given back if nothing comes of it.
+        let jobs = judge(&order.names, &names, &self.renames);
+        let taken = async {
+            let accepted = some_accepted(&order.project, &jobs)?;
+            self.spend(&table, &order.requester, accepted, now).await
+        };
+        if let Err(problem) = taken.await {
+            self.release(&table, &key, &claim, ledger).await;
+            return Err(problem);
+        }
+        let asking = Asking {
+            project: order.project.clone(),
+            push_id: order.push_id,
+            pushed,
+            requester: order.requester.clone(),
+            on_behalf_by: order.on_behalf_by.clone(),
+            decision_task_id: order.decision_task_id.clone(),
+        };
+        let request = Request::new(id, asking, &jobs, now);
+        ledger.note("request", id.to_string());
+        if let Err(error) = table.create(&request, &jobs, now).await {
+            // The key is not given back: asking again finds out whether the request was kept.
+            let detail = "The store did not answer, so it is not known whether your request was kept. Ask for the same \
+                          again in half a minute: it will not run twice.";
+            let problem = Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
+            return Err(problem.because(error.to_string()));
+        }
+        let request = self.send(&table, request, ledger).await;
+        Ok(Outcome { request: Some(request), jobs, how: How::Made })
+    }
+
+    /// Claims the key; if an earlier request has it, that one.
+    async fn claim(
+        &self,
+        table: &RequestsTable,
+        key: &Key,
+        claim: &Claim,
+        is_named: bool,
+    ) -> Result<Option<(Request, Claim)>, Problem> {
+        let mut instead_of = None;
+        for _ in 0..LOOKS {
+            let earlier =
+                table.claim(&key.name, claim, instead_of.as_ref()).await.map_err(|error| unavailable(&error))?;
+            let Some(earlier) = earlier else { return Ok(None) };
+            let stored = table.request(earlier.request, Read::Consistent).await.map_err(|error| unavailable(&error))?;
+            match (earlier.verdict(&key.fingerprint, claim.claimed_at, stored.is_some()), stored) {
+                (Verdict::Same, Some(request)) => return Ok(Some((request, earlier))),
+                (Verdict::Other, _) => {
+                    let detail =
+                        "This Idempotency-Key stands for another request of yours: use a new key for a new request.";
+                    return Err(Problem::new(&KEY_REUSED, detail));
+                }
+                (Verdict::Void | Verdict::Same, _) => instead_of = Some(earlier),
+                (Verdict::InProgress, _) if is_named => break,
+                // Somebody clicked twice: the first click's answer is theirs too.
+                (Verdict::InProgress, _) => {
+                    instead_of = None;
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                }
+            }
+        }
+        let detail = "The same request is being worked at. Ask again in a moment to have its answer.";
+        Err(Problem::new(&IN_PROGRESS, detail).retry_after(1))
+    }
+
+    async fn release(&self, table: &RequestsTable, key: &Key, claim: &Claim, ledger: &Ledger) {
+        if let Err(error) = table.release(&key.name, claim).await {
+            // It ends by itself in half a minute.
+            ledger.note("error", error.to_string());
+        }
+    }
+
+    async fn spend(
+        &self,
+        table: &RequestsTable,
+        requester: &Email,
+        jobs: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let window = Window::at(now);
+        let spent = table.spend(requester, jobs, window, &self.limits).await.map_err(|error| unavailable(&error))?;
+        let Err(spent) = spent else { return Ok(()) };
+        let problem = |exceeded| Err(too_many(exceeded));
+        self.limits.check(spent, jobs, window).or_else(problem)
+    }
+
+    /// Queues a request that is kept. If the queue or the store does not answer, it stays as it is: the sweeper does it.
+    async fn send(&self, table: &RequestsTable, request: Request, ledger: &Ledger) -> Request {
+        match enqueue(table, &self.queue, &request, (self.clock)()).await {
+            Ok(Some(queued)) => queued,
+            Ok(None) => request,
+            Err(error) => {
+                ledger.note("error", error.to_string());
+                request
+            }
+        }
+    }
+
+    /// Sends the failed and unroutable jobs of a request again. `by` is the person who asks for that; an operator has
+    /// neither to be admitted nor a budget.
+    ///
+    /// # Errors
+    /// There is nothing to send, or it was refused.
+    pub async fn retry(&self, request: &Request, by: Option<&Email>, ledger: &Ledger) -> Result<Outcome, Problem> {
+        ledger.note("request", request.id.to_string());
+        let names = self.catalog.names(&request.project, ledger).await?;
+        if let Some(person) = by {
+            self.admit(&request.project, request.push_id, person, ledger).await?;
+        }
+        if request.state.is_open() {
+            let detail = format!("The request is {}: jobs of it are on their way still.", request.state.as_str());
+            return Err(Problem::new(&STILL_OPEN, detail));
+        }
+        let now = (self.clock)();
+        let table = self.metered(ledger);
+        let mut jobs = table.jobs(request.id, Read::Consistent).await.map_err(|error| unavailable(&error))?;
+        let again = jobs.iter_mut().filter(|job| job.state.can_be_retried());
+        let mut sought = Vec::new();
+        for job in again {
+            // The catalog may have changed since.
+            let name = [job.name.clone()];
+            sought.extend(name.clone());
+            for judged in judge(&name, &names, &self.renames) {
+                let asked_as = judged.asked_as.clone().or_else(|| job.asked_as.clone());
+                *job = Job { asked_as, ..judged };
+            }
+        }
+        if sought.is_empty() {
+            let detail = "No job of this request failed or was unroutable, so there is nothing to send again.";
+            return Err(Problem::new(&NOTHING_TO_RETRY, detail));
+        }
+        let Some(next) = request.retried(&jobs, by.cloned(), now) else {
+            let rejected: Vec<Job> = jobs.into_iter().filter(|job| sought.contains(&job.name)).collect();
+            return Err(no_known_jobs(&request.project, &rejected));
+        };
+        if let Some(person) = by {
+            self.spend(&table, person, next.count(JobState::Accepted), now).await?;
+        }
+        match table.update(&next, Some(&jobs), now).await.map_err(|error| unavailable(&error))? {
+            Stored::Yes => {}
+            Stored::ChangedMeanwhile => {
+                let detail = "Somebody else changed this request at the same time. Read it again before retrying.";
+                return Err(Problem::new(&CHANGED_MEANWHILE, detail));
+            }
+        }
+        let request = self.send(&table, next, ledger).await;
+        Ok(Outcome { request: Some(request), jobs, how: How::Made })
+    }
+}
+
+/// Puts a request into the queue and then notes that it is there. None if somebody else changed it meanwhile, which is
+/// as good: whoever takes it from the queue may be quicker than the note.
+///
+/// # Errors
+/// The queue does not take it, or the note cannot be made: then it may be in the queue, and will be put there once more.
+pub(crate) async fn enqueue(
+    table: &RequestsTable,
+    queue: &Queue,
+    request: &Request,
+    now: DateTime<Utc>,
+) -> Result<Option<Request>, StoreError> {
+    let Some(queued) = request.queued(now) else { return Ok(None) };
+    queue.send(Ticket { request_id: request.id, round: request.round }).await?;
+    match table.update(&queued, None, now).await? {
+        Stored::Yes => Ok(Some(queued)),
+        Stored::ChangedMeanwhile => Ok(None),
+    }
+}
+
+/// How many jobs are accepted, if any are.
+fn some_accepted(project: &str, jobs: &[Job]) -> Result<u32, Problem> {
+    match count(jobs).get(&JobState::Accepted) {
+        Some(accepted) => Ok(*accepted),
+        None => Err(no_known_jobs(project, jobs)),
+    }
+}
+
+fn no_known_jobs(project: &str, jobs: &[Job]) -> Problem {
+    let detail = match jobs {
+        [one] => format!("{project} has no job '{}', so nothing was requested.{}", one.name, meant(one)),
+        _ => format!("{project} has none of these {} jobs, so nothing was requested.", jobs.len()),
+    };
+    let jobs = serde_json::to_value(api::jobs(project, jobs)).unwrap_or_default();
+    Problem::new(&NO_KNOWN_JOBS, detail).with("jobs", jobs)
+}
+
+fn meant(job: &Job) -> String {
+    job.closest.as_ref().map(|closest| format!(" Did you mean '{closest}'?")).unwrap_or_default()
+}
+
+fn too_many(exceeded: Exceeded) -> Problem {
+    Problem::new(&TOO_MANY_REQUESTS, exceeded.detail).retry_after(exceeded.retry_after)
+}

@@ -1,0 +1,95 @@
+//! What came of an order, and how it is told.
+
+use std::fmt::Write as _;
+
+use trigger::request::{Job, JobState, Request, State};
+
+use crate::api::{self, Triggered};
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The request, if one was made.
+    pub request: Option<Request>,
+    /// Its jobs.
+    pub jobs: Vec<Job>,
+    /// How it came about.
+    pub how: How,
+}
+
+/// How an outcome came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The request was made now.
+    Made,
+    /// The client's key stands for it.
+    Replayed,
+    /// The same was asked for this many seconds before.
+    Repeated(i64),
+    /// Nothing was made: it was a dry run.
+    Checked,
+}
+
+impl Outcome {
+    /// The answer to whoever asked for jobs on this push.
+    pub fn told(&self, project: &str, push_id: u64) -> Triggered {
+        let request = self.request.as_ref();
+        let state = match (self.how, request) {
+            // The first answer again.
+            (How::Replayed, Some(request)) => {
+                let was_queued = request.history.iter().any(|event| event.state == State::Queued);
+                if was_queued { State::Queued.as_str() } else { State::Accepted.as_str() }
+            }
+            (_, Some(request)) => request.state.as_str(),
+            (_, None) => "checked",
+        };
+        let first = |job: &Job| match job.state {
+            JobState::Rejected => job.clone(),
+            _ => Job { state: JobState::Accepted, reason: None, ..job.clone() },
+        };
+        let jobs: Vec<Job> = match self.how {
+            How::Replayed => self.jobs.iter().map(first).collect(),
+            _ => self.jobs.clone(),
+        };
+        Triggered {
+            message: self.message(project, push_id, state, &jobs),
+            request_id: request.map(|request| request.id.to_string()),
+            status_url: request.map(api::status_url),
+            state: state.to_owned(),
+            repeated: matches!(self.how, How::Repeated(_)),
+            jobs: api::jobs(project, &jobs),
+        }
+    }
+
+    fn message(&self, project: &str, push_id: u64, state: &str, jobs: &[Job]) -> String {
+        let rejected = jobs.iter().filter(|job| job.state == JobState::Rejected).count();
+        let renamed = jobs.iter().filter(|job| job.asked_as.is_some()).count();
+        let run = jobs.len() - rejected;
+        let of = format!("push {push_id} of {project}");
+        let (noun, are) = if run == 1 { ("1 job".to_owned(), "is") } else { (format!("{run} jobs"), "are") };
+        let mut message = match (self.how, state) {
+            (How::Repeated(seconds), _) => format!(
+                "The same was requested {seconds} s ago: this is that request, which is {state}. Nothing was requested \
+                 again."
+            ),
+            (How::Checked, _) => format!("{noun} would be requested for {of}."),
+            (_, "accepted") => {
+                format!("{noun} for {of} {are} kept, but not queued yet. That is tried again every few minutes.")
+            }
+            (_, state) => format!("{noun} {are} {state} for {of}."),
+        };
+        let plural =
+            |count: usize, one: &str, more: &str| if count == 1 { one.to_owned() } else { format!("{count} {more}") };
+        if renamed > 0 {
+            let _ = write!(message, " {} by another name now.", plural(renamed, "One goes", "go"));
+        }
+        if rejected > 0 {
+            let left_out = plural(rejected, "One name is not known and was", "names are not known and were");
+            let _ = write!(message, " {left_out} left out.");
+        }
+        if self.how == How::Made && self.request.as_ref().is_some_and(|request| request.pushed.is_none()) {
+            message += " Treeherder did not answer, so nobody has checked that the push exists.";
+        }
+        message
+    }
+}

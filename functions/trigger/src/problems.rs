@@ -1,0 +1,141 @@
+//! The kinds of errors that this function's own routes answer with.
+
+use http::StatusCode;
+use http_edge::Kind;
+
+/// The project is not in the catalog.
+pub(crate) const UNKNOWN_PROJECT: Kind = Kind {
+    status: StatusCode::NOT_FOUND,
+    code: "unknown_project",
+    title: "Unknown project",
+    meaning: "The catalog has no such project. The member closest tells the nearest names; GET /api/projects/ lists all.",
+};
+/// Treeherder does not know the push.
+pub(crate) const UNKNOWN_PUSH: Kind = Kind {
+    status: StatusCode::NOT_FOUND,
+    code: "unknown_push",
+    title: "Unknown push",
+    meaning: "Treeherder knows no such push in the project.",
+};
+/// There is no such request.
+pub(crate) const UNKNOWN_REQUEST: Kind = Kind {
+    status: StatusCode::NOT_FOUND,
+    code: "unknown_request",
+    title: "Unknown request",
+    meaning: "The project has no trigger request of this name. Requests are kept for 90 days.",
+};
+/// The body cannot be read.
+pub(crate) const BAD_BODY: Kind = Kind {
+    status: StatusCode::BAD_REQUEST,
+    code: "bad_body",
+    title: "Bad body",
+    meaning: "The body is not the JSON that is expected; the detail tells what is wrong, and where.",
+};
+/// The body is too long.
+pub(crate) const BODY_TOO_LARGE: Kind = Kind {
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    code: "body_too_large",
+    title: "Body too large",
+    meaning: "The body has more bytes than are read; the detail tells the limit.",
+};
+/// The body is no JSON by its own account.
+pub(crate) const NOT_JSON: Kind = Kind {
+    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    code: "not_json",
+    title: "Not JSON",
+    meaning: "The Content-Type must be application/json.",
+};
+/// A query parameter is wrong.
+pub(crate) const BAD_PARAMETER: Kind = Kind {
+    status: StatusCode::BAD_REQUEST,
+    code: "bad_parameter",
+    title: "Bad parameter",
+    meaning: "A query parameter is unknown, or its value is not what is expected. The member parameter names it.",
+};
+/// The key of a request is none.
+pub(crate) const BAD_KEY: Kind = Kind {
+    status: StatusCode::BAD_REQUEST,
+    code: "bad_idempotency_key",
+    title: "Bad Idempotency-Key",
+    meaning: "The header Idempotency-Key is not what is expected; the detail tells what is.",
+};
+/// Too many jobs in one request.
+pub(crate) const TOO_MANY_JOBS: Kind = Kind {
+    status: StatusCode::UNPROCESSABLE_ENTITY,
+    code: "too_many_jobs",
+    title: "Too many jobs",
+    meaning: "One request may name only so many jobs; the detail tells how many.",
+};
+/// None of the jobs exists.
+pub(crate) const NO_KNOWN_JOBS: Kind = Kind {
+    status: StatusCode::UNPROCESSABLE_ENTITY,
+    code: "no_known_jobs",
+    title: "No known jobs",
+    meaning: "The project has none of the jobs. The member jobs tells of each what it may have been meant for. Nothing was \
+              requested.",
+};
+/// The key was used for something else.
+pub(crate) const KEY_REUSED: Kind = Kind {
+    status: StatusCode::UNPROCESSABLE_ENTITY,
+    code: "idempotency_key_reused",
+    title: "Idempotency-Key used before",
+    meaning: "The Idempotency-Key stands for another request. Nothing was requested.",
+};
+/// The same request is being worked at.
+pub(crate) const IN_PROGRESS: Kind = Kind {
+    status: StatusCode::CONFLICT,
+    code: "request_in_progress",
+    title: "Request in progress",
+    meaning: "The same request is being worked at. Retry-After tells when its answer can be had by asking again.",
+};
+/// They may not.
+pub(crate) const NOT_ALLOWED: Kind = Kind {
+    status: StatusCode::FORBIDDEN,
+    code: "not_allowed",
+    title: "Not allowed",
+    meaning: "The requester may not trigger jobs on this push. The member rule names the rule that refused; the detail tells \
+              who could.",
+};
+/// Somebody asks too much.
+pub(crate) const TOO_MANY_REQUESTS: Kind = Kind {
+    status: StatusCode::TOO_MANY_REQUESTS,
+    code: "too_many_requests",
+    title: "Too many requests",
+    meaning: "The requester has asked for too much lately. Retry-After tells when to ask again. Nothing was requested.",
+};
+/// Treeherder does not answer, and is needed.
+pub(crate) const TREEHERDER_UNAVAILABLE: Kind = Kind {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    code: "treeherder_unavailable",
+    title: "Treeherder unavailable",
+    meaning: "Treeherder does not tell of the push at the moment. Nothing was requested.",
+};
+/// The store does not answer.
+pub(crate) const STORE_UNAVAILABLE: Kind = Kind {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    code: "store_unavailable",
+    title: "Store unavailable",
+    meaning: "The store cannot be read or written at the moment. Nothing was requested, unless the detail says that this is \
+              not known. Retry-After tells when to ask again.",
+};
+/// Nothing to send again.
+pub(crate) const NOTHING_TO_RETRY: Kind = Kind {
+    status: StatusCode::CONFLICT,
+    code: "nothing_to_retry",
+    title: "Nothing to retry",
+    meaning: "No job of the request failed or was unroutable.",
+};
+/// It is on its way.
+pub(crate) const STILL_OPEN: Kind = Kind {
+    status: StatusCode::CONFLICT,
+    code: "still_open",
+    title: "Request still open",
+    meaning: "Jobs of the request are on their way still. It can be retried when nothing more is to happen in it.",
+};
+/// Somebody was quicker.
+pub(crate) const CHANGED_MEANWHILE: Kind = Kind {
+    status: StatusCode::CONFLICT,
+    code: "changed_meanwhile",
+    title: "Request changed meanwhile",
+    meaning: "Somebody else changed the request at the same time. Read it again before retrying.",
+};

@@ -1,0 +1,123 @@
+//! This function's part of the OpenAPI document. The whole is served by the jobs function, which takes this part in as
+//! it is checked in: `openapi.json`, made by `cargo run -p trigger-function --example openapi_part`.
+
+use http_edge::{ANSWER_TOO_LARGE, BAD_PATH, Kind, describe, describe_header};
+use serde_json::{Value, json};
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::problems::{
+    BAD_BODY, BAD_KEY, BAD_PARAMETER, BODY_TOO_LARGE, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS,
+    NOT_ALLOWED, NOT_JSON, NOTHING_TO_RETRY, STILL_OPEN, STORE_UNAVAILABLE, TOO_MANY_JOBS, TOO_MANY_REQUESTS,
+    TREEHERDER_UNAVAILABLE, UNKNOWN_PROJECT, UNKNOWN_PUSH, UNKNOWN_REQUEST,
+};
+
+/// What may be said of any request.
+const ALWAYS: [&Kind; 6] = [
+    &http_edge::SIGN_IN,
+    &http_edge::BAD_TOKEN,
+    &http_edge::INSUFFICIENT_SCOPE,
+    &http_edge::KEYS_UNAVAILABLE,
+    &BAD_PARAMETER,
+    &STORE_UNAVAILABLE,
+];
+const TRIGGER: [&Kind; 15] = [
+    &BAD_PATH,
+    &UNKNOWN_PROJECT,
+    &UNKNOWN_PUSH,
+    &BAD_BODY,
+    &BODY_TOO_LARGE,
+    &NOT_JSON,
+    &BAD_KEY,
+    &TOO_MANY_JOBS,
+    &NO_KNOWN_JOBS,
+    &KEY_REUSED,
+    &IN_PROGRESS,
+    &NOT_ALLOWED,
+    &TOO_MANY_REQUESTS,
+    &TREEHERDER_UNAVAILABLE,
+    &ANSWER_TOO_LARGE,
+];
+const RETRY: [&Kind; 11] = [
+    &BAD_PATH,
+    &UNKNOWN_PROJECT,
+    &UNKNOWN_PUSH,
+    &UNKNOWN_REQUEST,
+    &NOTHING_TO_RETRY,
+    &STILL_OPEN,
+    &CHANGED_MEANWHILE,
+    &NO_KNOWN_JOBS,
+    &NOT_ALLOWED,
+    &TOO_MANY_REQUESTS,
+    &TREEHERDER_UNAVAILABLE,
+];
+const ONE: [&Kind; 4] = [&BAD_PATH, &UNKNOWN_REQUEST, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
+const LIST: [&Kind; 3] = [&BAD_PATH, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
+
+#[derive(Debug, OpenApi)]
+#[openapi(
+    paths(
+        crate::routes::trigger,
+        crate::routes::one,
+        crate::routes::retry,
+        crate::routes::of_push,
+        crate::routes::mine,
+    ),
+    components(schemas(http_edge::ProblemBody)),
+    modifiers(&Common),
+)]
+struct Document;
+
+/// Errors and headers of each operation, the sign-in, and the error codes.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let mut codes: Vec<&Kind> = Vec::new();
+        for path in document.paths.paths.values_mut() {
+            for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
+                let (own, is_cached): (&[&'static Kind], bool) = match operation.operation_id.as_deref() {
+                    Some("triggerRunnableJobs") => (&TRIGGER, false),
+                    Some("retryTriggerRequest") => (&RETRY, false),
+                    Some("getTriggerRequest") => (&ONE, true),
+                    _ => (&LIST, true),
+                };
+                let errors: Vec<&'static Kind> = ALWAYS.iter().chain(own).copied().collect();
+                codes.extend(errors.iter().filter(|kind| !codes.contains(kind)).copied().collect::<Vec<_>>());
+                describe(operation, &errors, is_cached);
+                let responses = &mut operation.responses.responses;
+                describe_header(responses, "202", "Location", "Where the request can be followed");
+                describe_header(responses, "202", "Idempotent-Replayed", "`true`: it is the first answer again");
+                describe_header(responses, "401", "WWW-Authenticate", "How to sign in");
+                if operation.operation_id.as_deref() == Some("getTriggerRequest") {
+                    for status in ["200", "304"] {
+                        describe_header(
+                            responses,
+                            status,
+                            "Retry-After",
+                            "In how many seconds it is worth asking again",
+                        );
+                    }
+                }
+            }
+        }
+        let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let bearer = bearer.description(Some("An ID token of OpenID Connect, or a service's access token")).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("sign_in", SecurityScheme::Http(bearer));
+        let codes: Vec<Value> = codes
+            .iter()
+            .map(|kind| json!({"code": kind.code, "status": kind.status.as_u16(), "meaning": kind.meaning}))
+            .collect();
+        document.extensions = Some(Extensions::builder().add("x-error-codes", codes).build());
+    }
+}
+
+/// This function's part of the OpenAPI document, in JSON.
+///
+/// # Errors
+/// Never: it is made of strings and numbers.
+pub fn openapi() -> serde_json::Result<String> {
+    Document::openapi().to_pretty_json().map(|json| json + "\n")
+}

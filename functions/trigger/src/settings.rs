@@ -1,0 +1,181 @@
+//! What is configured, from `RUNNABLE_JOBS_*` environment variables.
+
+use chrono::TimeDelta;
+use http::{HeaderValue, Uri};
+use http_edge::{IdentitySettings, KeySource};
+use store::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
+use trigger::judge::Renames;
+use trigger::limits::Limits;
+use trigger::rules::Rules;
+
+use crate::desk::WithoutTreeherder;
+
+/// The scope by which a service may ask on behalf of people.
+pub(crate) const SCOPE: &str = "trigger:on-behalf";
+/// For how long what Treeherder told of a push holds, where nothing is configured, in seconds.
+const TREEHERDER_HOLDS: u32 = 60;
+/// For how long names are used without asking whether they are current, where nothing is configured, in seconds.
+const NAMES_HOLD: u32 = 30;
+
+const TREEHERDER_URL: &str = "RUNNABLE_JOBS_TREEHERDER_URL";
+const TREEHERDER_CACHE_SECONDS: &str = "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS";
+const WITHOUT_TREEHERDER: &str = "RUNNABLE_JOBS_WITHOUT_TREEHERDER";
+const OIDC_ISSUER: &str = "RUNNABLE_JOBS_OIDC_ISSUER";
+const OIDC_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_AUDIENCE";
+const OIDC_SERVICE_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE";
+const OIDC_KEYS: &str = "RUNNABLE_JOBS_OIDC_KEYS";
+const TRIGGER_RULES: &str = "RUNNABLE_JOBS_TRIGGER_RULES";
+const TRIGGER_LIMITS: &str = "RUNNABLE_JOBS_TRIGGER_LIMITS";
+const RENAMES: &str = "RUNNABLE_JOBS_RENAMES";
+
+/// What the function is configured with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The catalog table.
+    pub catalog_table: String,
+    /// The requests table.
+    pub requests_table: String,
+    /// The queue's address.
+    pub queue_url: String,
+    /// How long names are used without asking whether they are current.
+    pub fresh: TimeDelta,
+    /// The origins whose scripts may read the answers, exactly as browsers send them.
+    pub allowed_origins: Vec<HeaderValue>,
+    /// Treeherder's address, without a slash at the end.
+    pub treeherder_url: String,
+    /// How long what it told of a push holds.
+    pub treeherder_holds: TimeDelta,
+    /// What happens while it does not answer.
+    pub without_treeherder: WithoutTreeherder,
+    /// Whose sign-ins are taken; none: nobody can sign in.
+    pub identity: Option<IdentitySettings>,
+    /// Who may trigger jobs.
+    pub rules: Rules,
+    /// How much one may ask for.
+    pub limits: Limits,
+    /// How names changed.
+    pub renames: Renames,
+}
+
+impl Settings {
+    /// Reads the settings by `lookup`, which gives a variable's value. An empty value is as good as none.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let read = Variables::new(lookup);
+        let seconds = |variable, default: u32| {
+            let seconds = read.parsed(variable, up_to_an_hour)?.unwrap_or(default);
+            Ok::<_, SettingsError>(TimeDelta::seconds(seconds.into()))
+        };
+        Ok(Self {
+            catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
+            requests_table: read.required(variables::REQUESTS_TABLE, "the name of the requests table")?,
+            queue_url: read.required(variables::QUEUE_URL, "the address of the queue")?,
+            fresh: seconds(variables::FRESH_SECONDS, NAMES_HOLD)?,
+            allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_edge::origins)?.unwrap_or_default(),
+            treeherder_url: read.parsed(TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned()),
+            treeherder_holds: seconds(TREEHERDER_CACHE_SECONDS, TREEHERDER_HOLDS)?,
+            without_treeherder: read.parsed(WITHOUT_TREEHERDER, without)?.unwrap_or(WithoutTreeherder::Rules),
+            identity: identity(&read)?,
+            rules: needed(&read, TRIGGER_RULES, "who may trigger jobs, in JSON,", Rules::read)?,
+            limits: read.parsed(TRIGGER_LIMITS, Limits::read)?.unwrap_or_default(),
+            renames: read.parsed(RENAMES, Renames::read)?.unwrap_or_default(),
+        })
+    }
+}
+
+/// Where no other is configured.
+const TREEHERDER: &str = "https://treeherder.mozilla.org";
+
+/// Whose sign-ins are taken. Without an audience there are none that would be meant for us.
+fn identity<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<Option<IdentitySettings>, SettingsError> {
+    let Some(audience) = read.get(OIDC_AUDIENCE) else { return Ok(None) };
+    // A sign-in that is meant for both is refused: nobody could tell a person's from a service's.
+    let other = |value: &str| {
+        if value == audience { Err("another than the people's is expected") } else { Ok(value.to_owned()) }
+    };
+    let service_audience = read.parsed(OIDC_SERVICE_AUDIENCE, other)?;
+    Ok(Some(IdentitySettings {
+        issuer: read.required(OIDC_ISSUER, "who issues the sign-ins")?,
+        audience,
+        service_audience,
+        service_scope: SCOPE.to_owned(),
+        keys: needed(read, OIDC_KEYS, "the issuer's JWKS, or the address of it,", KeySource::read)?,
+    }))
+}
+
+/// What `parse` makes of a variable that must be there.
+fn needed<L: Fn(&str) -> Option<String>, T, E: ToString>(
+    read: &Variables<L>,
+    variable: &'static str,
+    expected: &'static str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<T, SettingsError> {
+    read.parsed(variable, parse)?.ok_or(SettingsError::Missing { variable, expected })
+}
+
+/// An address to which paths are added.
+fn address(value: &str) -> Result<String, &'static str> {
+    let expected = "an address is expected, with http:// or https:// and without a query, for example \
+                    https://treeherder.mozilla.org";
+    let uri: Uri = value.parse().map_err(|_| expected)?;
+    let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
+    if is_whole { Ok(value.trim_end_matches('/').to_owned()) } else { Err(expected) }
+}
+
+fn without(value: &str) -> Result<WithoutTreeherder, &'static str> {
+    match value {
+        "rules" => Ok(WithoutTreeherder::Rules),
+        "refuse" => Ok(WithoutTreeherder::Refuse),
+        _ => Err("'rules' or 'refuse' is expected"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: [(&str, &str); 4] = [
+        ("RUNNABLE_JOBS_CATALOG_TABLE", "catalog"),
+        ("RUNNABLE_JOBS_REQUESTS_TABLE", "requests"),
+        ("RUNNABLE_JOBS_QUEUE_URL", "http://127.0.0.1/queue"),
+        (TRIGGER_RULES, "{\"domains\": [\"mozilla.com\"]}"),
+    ];
+
+    fn read(more: &[(&str, &str)]) -> Result<Settings, String> {
+        let find = |name: &str| {
+            let mut set = more.iter().chain(&NEEDED);
+            set.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Settings::read(find).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_an_audience_nobody_can_sign_in() {
+        let settings = read(&[(OIDC_ISSUER, "https://issuer.example.org/")]).unwrap();
+        assert!(settings.identity.is_none());
+        assert_eq!(settings.treeherder_url, "https://treeherder.mozilla.org");
+        assert_eq!((settings.fresh, settings.treeherder_holds), (TimeDelta::seconds(30), TimeDelta::seconds(60)));
+        assert_eq!(settings.without_treeherder, WithoutTreeherder::Rules);
+        assert_eq!((settings.limits, settings.renames), (Limits::default(), Renames::default()));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
+        for (set, said) in [
+            (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
+            (("RUNNABLE_JOBS_QUEUE_URL", ""), "RUNNABLE_JOBS_QUEUE_URL is not set"),
+            ((TRIGGER_RULES, ""), "RUNNABLE_JOBS_TRIGGER_RULES is not set"),
+            ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is '[]': no rules"),
+            ((TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is 'treeherder': an address"),
+            ((WITHOUT_TREEHERDER, "no"), "RUNNABLE_JOBS_WITHOUT_TREEHERDER is 'no': 'rules' or 'refuse'"),
+            ((OIDC_AUDIENCE, "a"), "RUNNABLE_JOBS_OIDC_KEYS is not set"),
+            ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is '1': no limits"),
+            ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is '1': no object"),
+        ] {
+            let error = read(&[set]).map(|_| ()).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! How people follow what becomes of requests.
+
+use desk::api::{TriggerRequest, TriggerRequests};
+use http::{Method, StatusCode};
+use serde_json::Value;
+use trigger::request::{Event, JobState, Request, State, count};
+
+use crate::bed::{AUTHOR, BUILD, Bed, SOMEONE, STRANGER, TEST, path, token};
+
+#[tokio::test]
+async fn anyone_signed_in_may_read_and_those_who_may_trigger_see_who_it_was() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(AUTHOR, &[BUILD]).await.taken();
+    for (reader, sees) in [(AUTHOR, true), (SOMEONE, true), ("dev@example.org", true), (STRANGER, false)] {
+        let answer = bed.get(taken.status_url.as_deref().unwrap(), reader).await;
+        assert_eq!(answer.text().contains(AUTHOR), sees, "{reader}");
+        let seen: TriggerRequest = answer.json(StatusCode::OK);
+        assert_eq!(seen.summary.requester.as_deref(), sees.then_some(AUTHOR));
+        let listed = bed.get("/api/project/try/push/1001/trigger_requests/", reader).await;
+        assert_eq!(listed.text().contains(AUTHOR), sees, "{reader}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_that_finds_nothing_new_costs_half_a_read_unit() {
+    let bed = Bed::new().await;
+    let names: Vec<&str> = vec![BUILD, TEST];
+    let taken = bed.trigger(SOMEONE, &names).await.taken();
+    let url = taken.status_url.as_deref().unwrap();
+    let authorization = token(SOMEONE);
+    for encoding in ["identity", "gzip"] {
+        let headers = [("authorization", authorization.as_str()), ("accept-encoding", encoding)];
+        let first = bed.ask(Method::GET, url, &headers, b"").await;
+        assert_eq!((first.status, first.header("retry-after")), (StatusCode::OK, Some("2")));
+        assert_eq!(first.header("cache-control"), Some("private, no-cache"));
+        assert!(first.header("vary").unwrap().contains("Authorization"));
+        let etag = first.header("etag").unwrap().to_owned();
+        let headers = [headers[0], headers[1], ("if-none-match", &etag)];
+        let again = bed.ask(Method::GET, url, &headers, b"").await;
+        assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
+        assert_eq!((again.header("etag"), again.header("retry-after")), (Some(etag.as_str()), Some("2")));
+        let line = bed.line();
+        assert_eq!((&line["store_operations"], &line["read_units"]), (&1.into(), &0.5.into()), "{line}");
+        // Somebody who sees less has another answer.
+        let other = token(STRANGER);
+        let headers = [("authorization", other.as_str()), headers[1], headers[2]];
+        assert_eq!(bed.ask(Method::GET, url, &headers, b"").await.status, StatusCode::OK);
+    }
+    bed.wait(31);
+    assert_eq!(bed.get(url, SOMEONE).await.header("retry-after"), Some("10"));
+    bed.wait(300);
+    assert_eq!(bed.get(url, SOMEONE).await.header("retry-after"), Some("60"));
+}
+
+#[tokio::test]
+async fn what_happened_is_told_with_times_and_reasons() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
+    let before = bed.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
+    let (request, mut jobs) = bed.stored(&taken).await;
+    jobs[1].state = JobState::Unroutable;
+    jobs[1].reason = Some("No listener is bound on Pulse.".to_owned());
+    jobs[0].state = JobState::Forwarded;
+    let mut next = Request { version: request.version + 1, state: State::Forwarded, jobs: count(&jobs), ..request };
+    let detail = Some("1 of 2 jobs.".to_owned());
+    next.history.push(Event { at: bed.time(), state: State::Forwarded, detail, by: None });
+    bed.requests.update(&next, Some(&jobs), bed.time()).await.unwrap();
+
+    let after = bed.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
+    assert_ne!(after.header("etag"), before.header("etag"));
+    assert_eq!(after.header("retry-after"), None);
+    let seen: Value = after.json(StatusCode::OK);
+    assert_eq!(seen["jobs"][1]["detail"], "No listener is bound on Pulse.");
+    assert_eq!(seen["history"][2]["detail"], "1 of 2 jobs.");
+    assert_eq!(seen["links"]["retry"], format!("{}retry/", taken.status_url.unwrap()));
+    assert_eq!(seen["job_counts"], serde_json::json!({"forwarded": 1, "unroutable": 1}));
+}
+
+#[tokio::test]
+async fn a_request_is_found_in_its_own_project_by_its_own_name() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    let id = taken.request_id.unwrap();
+    let get = async |path: String| bed.get(&path, SOMEONE).await;
+    assert_eq!(get(format!("/api/project/try/trigger_requests/{id}")).await.status, StatusCode::OK);
+    for (project, id) in [
+        ("mozilla-release", id.as_str()),
+        ("try", "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
+        ("try", &id.to_lowercase()),
+        ("try", "x"),
+        ("try", &"x".repeat(1000)),
+    ] {
+        let answer = get(format!("/api/project/{project}/trigger_requests/{id}/")).await;
+        answer.problem(StatusCode::NOT_FOUND, "unknown_request");
+    }
+    get(format!("/api/project/tr%20y/trigger_requests/{id}/")).await.problem(StatusCode::BAD_REQUEST, "bad_path");
+}
+
+#[tokio::test]
+async fn lists_are_newest_first_and_paged() {
+    let bed = Bed::new().await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(bed.trigger_as(&format!("k-{number}"), &[BUILD]).await.taken().request_id.unwrap());
+        bed.wait(1);
+    }
+    let body = serde_json::json!({"requested_jobs": [TEST]});
+    bed.post(&path("try", "1002"), &token("dev@example.org"), &[], &body).await.taken();
+    ids.reverse();
+    for first in ["/api/trigger_requests/?requester=me&count=2", "/api/project/try/push/1001/trigger_requests/?count=2"]
+    {
+        let (mut next, mut found) = (Some(first.to_owned()), Vec::new());
+        while let Some(path) = next {
+            let page: TriggerRequests = bed.get(&path, SOMEONE).await.json(StatusCode::OK);
+            assert!(page.results.len() <= 2);
+            found.extend(page.results.into_iter().map(|request| request.request_id));
+            next = page.next;
+        }
+        assert_eq!(found, ids, "{first}");
+    }
+    let all: TriggerRequests = bed.get("/api/trigger_requests?requester=me", SOMEONE).await.json(StatusCode::OK);
+    assert_eq!((all.results.len(), all.next), (5, None));
+    let none: TriggerRequests = bed.get("/api/trigger_requests/?requester=me", STRANGER).await.json(StatusCode::OK);
+    assert!(none.results.is_empty());
+
+    let answer = bed.get("/api/trigger_requests/?requester=me", SOMEONE).await;
+    let headers = [("authorization", &*token(SOMEONE)), ("if-none-match", answer.header("etag").unwrap())];
+    let again = bed.ask(Method::GET, "/api/trigger_requests/?requester=me", &headers, b"").await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn lists_refuse_what_they_do_not_know() {
+    let bed = Bed::new().await;
+    for query in [
+        "",
+        "requester=someone@mozilla.com",
+        "requester=me&count=0",
+        "requester=me&count=101",
+        "requester=me&count=x",
+        "requester=me&before=x",
+        "requester=me&state=open",
+        "requester=me&requester=me",
+    ] {
+        let answer = bed.get(&format!("/api/trigger_requests/?{query}"), SOMEONE).await;
+        answer.problem(StatusCode::BAD_REQUEST, "bad_parameter");
+    }
+    bed.get("/api/project/try/push/x/trigger_requests/", SOMEONE).await.problem(StatusCode::BAD_REQUEST, "bad_path");
+}

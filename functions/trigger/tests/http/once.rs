@@ -1,0 +1,116 @@
+//! What is asked twice runs once.
+
+use futures_util::future::join_all;
+use http::StatusCode;
+
+use crate::bed::{BUILD, Bed, SOMEONE, TEST};
+use crate::store_support::proxy::{Plan, is_write};
+
+#[tokio::test]
+async fn a_key_stands_for_its_first_answer_for_a_day() {
+    let bed = Bed::new().await;
+    let first = bed.trigger_as("k-1", &[BUILD, "qqq"]).await;
+    assert_eq!(first.header("idempotent-replayed"), None);
+    bed.wait(86_399);
+    bed.plan(|operation| {
+        if is_write(operation) && operation != "PutItem" { Plan::Refuse("ValidationException") } else { Plan::Pass }
+    });
+    // The sign-ins of the tests are of their first hour.
+    *bed.now.lock().unwrap() -= chrono::TimeDelta::seconds(86_399 - 600);
+    let again = bed.trigger_as("\"k-1\"", &[BUILD, "qqq"]).await;
+    assert_eq!((again.status, again.text()), (StatusCode::ACCEPTED, first.text()));
+    assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(bed.queued().await.len(), 1);
+    assert_eq!(bed.line()["outcome"], "replayed");
+}
+
+#[tokio::test]
+async fn a_key_is_not_used_for_another_request() {
+    let bed = Bed::new().await;
+    bed.trigger_as("k-1", &[BUILD]).await.taken();
+    bed.trigger_as("k-1", &[TEST]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
+    bed.trigger_as("k-2", &[BUILD]).await.taken();
+    assert_eq!(bed.queued().await.len(), 2);
+    for wrong in ["", "a b", &"x".repeat(256)] {
+        bed.trigger_as(wrong, &[BUILD]).await.problem(StatusCode::BAD_REQUEST, "bad_idempotency_key");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_a_refused_request_is_free() {
+    let bed = Bed::new().await;
+    bed.trigger_as("k-1", &["qqq"]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
+    assert!(bed.items().await.is_empty());
+    bed.trigger_as("k-1", &[BUILD]).await.taken();
+}
+
+#[tokio::test]
+async fn the_same_jobs_within_a_minute_are_the_same_request() {
+    let bed = Bed::new().await;
+    let first = bed.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
+    bed.wait(59);
+    let again = bed.trigger("someone@Mozilla.com", &[TEST, BUILD]).await.taken();
+    assert_eq!((again.request_id, again.repeated), (first.request_id.clone(), true));
+    let said = "The same was requested 59 s ago: this is that request, which is queued. Nothing was requested again.";
+    assert_eq!(again.message, said);
+    let other = bed.trigger(SOMEONE, &[TEST]).await.taken();
+    let others = bed.trigger("dev@example.org", &[BUILD, TEST]).await.taken();
+    bed.wait(1);
+    let later = bed.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
+    assert!(!later.repeated);
+    let ids = [first, other, others, later].map(|taken| taken.request_id.unwrap());
+    assert!((1..4).all(|place| !ids[place..].contains(&ids[place - 1])), "{ids:?}");
+    assert_eq!(bed.queued().await.len(), 4);
+}
+
+#[tokio::test]
+async fn fifty_equal_requests_at_once_with_one_key_leave_one_request_and_one_message() {
+    let bed = Bed::new().await;
+    let answers = join_all((0..50).map(|_| bed.trigger_as("k-1", &[BUILD]))).await;
+    let mut ids = std::collections::HashSet::new();
+    for answer in &answers {
+        if answer.status == StatusCode::CONFLICT {
+            answer.problem(StatusCode::CONFLICT, "request_in_progress");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        } else {
+            ids.insert(answer.taken().request_id.unwrap());
+        }
+    }
+    assert_eq!(ids.len(), 1);
+    assert_eq!(bed.queued().await.len(), 1);
+    let items = bed.items().await;
+    assert_eq!((items["request head"], items["request jobs"], items["idempotency claim"]), (1, 1, 1));
+    // Whoever was told to ask again has the same answer then.
+    assert_eq!(bed.trigger_as("k-1", &[BUILD]).await.taken().request_id, ids.into_iter().next());
+}
+
+#[tokio::test]
+async fn fifty_clicks_at_once_are_all_the_first_one() {
+    let bed = Bed::new().await;
+    let answers = join_all((0..50).map(|_| bed.trigger(SOMEONE, &[BUILD]))).await;
+    let ids: std::collections::HashSet<String> =
+        answers.iter().map(|answer| answer.taken().request_id.unwrap()).collect();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(answers.iter().filter(|answer| !answer.taken().repeated).count(), 1);
+    assert_eq!(bed.queued().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
+    let bed = Bed::new().await;
+    // The claim is made, and then nothing is written any more: the function was killed.
+    let mut writes = 0;
+    bed.plan(move |operation| {
+        writes += usize::from(is_write(operation));
+        if is_write(operation) && writes > 1 { Plan::Refuse("ValidationException") } else { Plan::Pass }
+    });
+    bed.trigger_as("k-1", &[BUILD]).await.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
+    bed.plan(|_| Plan::Pass);
+    bed.wait(29);
+    bed.trigger_as("k-1", &[BUILD]).await.problem(StatusCode::CONFLICT, "request_in_progress");
+    bed.wait(1);
+    let answers = join_all((0..10).map(|_| bed.trigger_as("k-1", &[BUILD]))).await;
+    assert!(answers.iter().any(|answer| answer.status == StatusCode::ACCEPTED));
+    assert_eq!(bed.queued().await.len(), 1);
+}

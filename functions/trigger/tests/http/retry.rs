@@ -1,0 +1,96 @@
+//! Sending again what could not be forwarded.
+
+use desk::api::Triggered;
+use http::StatusCode;
+use serde_json::json;
+use trigger::request::{Job, JobState, Request, State, count};
+
+use crate::bed::{AUTHOR, BUILD, Bed, SOMEONE, STRANGER, TEST, token};
+
+/// A request of which one job was forwarded, one failed, and one was of no listener's.
+async fn ended(bed: &Bed) -> Triggered {
+    let taken = bed.trigger(AUTHOR, &[BUILD, TEST, "Windows 7 32-bit try pgo talos svgr", "qqq"]).await.taken();
+    let (request, mut jobs) = bed.stored(&taken).await;
+    for (job, state) in jobs.iter_mut().zip([JobState::Forwarded, JobState::Failed, JobState::Unroutable]) {
+        job.state = state;
+        job.reason = Some("Because.".to_owned());
+    }
+    store(bed, request, &jobs, State::Forwarded).await;
+    bed.queued().await;
+    taken
+}
+
+async fn store(bed: &Bed, request: Request, jobs: &[Job], state: State) {
+    let next = Request { version: request.version + 1, state, jobs: count(jobs), ..request };
+    assert_eq!(bed.requests.update(&next, Some(jobs), bed.time()).await.unwrap(), store::Stored::Yes);
+}
+
+async fn retry(bed: &Bed, taken: &Triggered, email: &str) -> crate::bed::Answer {
+    let path = format!("{}retry/", taken.status_url.as_deref().unwrap());
+    bed.post(&path, &token(email), &[], &json!({})).await
+}
+
+#[tokio::test]
+async fn failed_and_unroutable_jobs_go_once_more_and_the_others_stay() {
+    let bed = Bed::new().await;
+    let taken = ended(&bed).await;
+    let again = retry(&bed, &taken, SOMEONE).await.taken();
+    assert_eq!((again.request_id.as_ref(), again.state.as_str()), (taken.request_id.as_ref(), "queued"));
+    let states: Vec<&str> = again.jobs.iter().map(|job| job.state.as_str()).collect();
+    assert_eq!(states, ["forwarded", "accepted", "accepted", "rejected"]);
+    assert_eq!(bed.queued().await, [json!({"request_id": taken.request_id, "round": 2})]);
+
+    let seen = bed.follow(&taken, AUTHOR).await;
+    let last = &seen.history[seen.history.len() - 2];
+    assert_eq!((last.detail.as_deref(), last.by.as_deref()), (Some("2 jobs are sent again."), Some(SOMEONE)));
+    let hidden = bed.get(taken.status_url.as_deref().unwrap(), STRANGER).await;
+    assert!(!hidden.text().contains(SOMEONE));
+
+    retry(&bed, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
+    assert!(bed.queued().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_retry_is_under_the_rules_of_a_request() {
+    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 4}"#)]).await;
+    let taken = ended(&bed).await;
+    retry(&bed, &taken, STRANGER).await.problem(StatusCode::FORBIDDEN, "not_allowed");
+    // The author asked for three already, and two go again.
+    retry(&bed, &taken, AUTHOR).await.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+    retry(&bed, &taken, SOMEONE).await.taken();
+}
+
+#[tokio::test]
+async fn what_did_not_fail_is_not_sent_again() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    retry(&bed, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
+    let (request, mut jobs) = bed.stored(&taken).await;
+    jobs[0].state = JobState::Forwarded;
+    store(&bed, request, &jobs, State::Forwarded).await;
+    retry(&bed, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "nothing_to_retry");
+    let other = "/api/project/try/trigger_requests/01KAS4B0MRJ6WJ0RGDX8T0E4JQ/retry/";
+    bed.post(other, &token(SOMEONE), &[], &json!({})).await.problem(StatusCode::NOT_FOUND, "unknown_request");
+}
+
+#[tokio::test]
+async fn a_job_that_is_no_more_is_not_sent_again() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    let (request, mut jobs) = bed.stored(&taken).await;
+    jobs[0] = Job { state: JobState::Failed, ..Job::accepted("Linux x86-64 try nothing") };
+    store(&bed, request, &jobs, State::Failed).await;
+    let problem = retry(&bed, &taken, SOMEONE).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
+    assert_eq!(problem["jobs"][0]["name"], "Linux x86-64 try nothing");
+}
+
+#[tokio::test]
+async fn of_two_who_retry_at_once_one_does() {
+    let bed = Bed::new().await;
+    let taken = ended(&bed).await;
+    let both = futures_util::future::join(retry(&bed, &taken, SOMEONE), retry(&bed, &taken, "dev@example.org")).await;
+    let mut statuses = [both.0.status, both.1.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [StatusCode::ACCEPTED, StatusCode::CONFLICT]);
+    assert_eq!(bed.queued().await.len(), 1);
+}

@@ -1,0 +1,149 @@
+//! Which jobs are taken, and what is told of them.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::bed::{BUILD, Bed, NEW_NAME, OLD_NAME, REVISION, SOMEONE, TEST, path, token};
+
+#[tokio::test]
+async fn known_jobs_are_kept_queued_and_can_be_followed() {
+    let bed = Bed::new().await;
+    let answer = bed.trigger(SOMEONE, &[TEST, BUILD, TEST]).await;
+
+    let taken = answer.taken();
+    assert_eq!(taken.message, "2 jobs are queued for push 1001 of try.");
+    assert_eq!((taken.state.as_str(), taken.repeated), ("queued", false));
+    let id = taken.request_id.clone().unwrap();
+    let url = format!("/api/project/try/trigger_requests/{id}/");
+    assert_eq!((answer.header("location"), taken.status_url.as_deref()), (Some(url.as_str()), Some(url.as_str())));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let jobs: Vec<(&str, &str)> = taken.jobs.iter().map(|job| (job.name.as_str(), job.state.as_str())).collect();
+    assert_eq!(jobs, [(TEST, "accepted"), (BUILD, "accepted")]);
+    assert_eq!(bed.queued().await, [json!({"request_id": id, "round": 1})]);
+
+    let seen = bed.follow(&taken, SOMEONE).await;
+    assert_eq!((seen.summary.state.as_str(), seen.summary.revision.as_deref()), ("queued", Some(REVISION)));
+    let states: Vec<&str> = seen.history.iter().map(|event| event.state.as_str()).collect();
+    assert_eq!(states, ["accepted", "queued"]);
+    let link = seen.summary.links.push.unwrap();
+    assert!(link.ends_with(&format!("/jobs?repo=try&revision={REVISION}")), "{link}");
+}
+
+#[tokio::test]
+async fn unknown_names_are_told_one_by_one_and_the_rest_goes_on() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &["Linux x86-64 try biuld", OLD_NAME, TEST, "qqq"]).await.taken();
+
+    assert_eq!(
+        taken.message,
+        "2 jobs are queued for push 1001 of try. One goes by another name now. 2 names are not known and were left out."
+    );
+    let jobs = serde_json::to_value(&taken.jobs).unwrap();
+    let expected = json!([
+        {"name": "Linux x86-64 try biuld", "state": "rejected", "code": "unknown_job", "closest": BUILD,
+            "detail": format!("try has no job of this name. Did you mean '{BUILD}'?")},
+        {"name": NEW_NAME, "asked_as": OLD_NAME, "state": "accepted", "code": "renamed",
+            "detail": format!("It was asked for as '{OLD_NAME}', which is its former name.")},
+        {"name": TEST, "state": "accepted"},
+        {"name": "qqq", "state": "rejected", "code": "unknown_job", "detail": "try has no job of this name."},
+    ]);
+    assert_eq!(jobs, expected);
+    let seen = bed.follow(&taken, SOMEONE).await;
+    assert_eq!(serde_json::to_value(&seen.jobs).unwrap(), expected);
+    assert_eq!(serde_json::to_value(&seen.summary.job_counts).unwrap(), json!({"accepted": 2, "rejected": 2}));
+}
+
+#[tokio::test]
+async fn if_no_name_is_known_nothing_is_kept() {
+    let bed = Bed::new().await;
+    let problem = bed.trigger(SOMEONE, &["Linux x86-64 try biuld"]).await;
+    let problem = problem.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
+    assert_eq!(problem["jobs"][0]["closest"], BUILD);
+    let said =
+        "try has no job 'Linux x86-64 try biuld', so nothing was requested. Did you mean 'Linux x86-64 try build'?";
+    assert_eq!(problem["detail"], said);
+    assert!(bed.items().await.is_empty());
+    assert!(bed.queued().await.is_empty());
+    // Nor does it count as the same request when the name is right.
+    bed.trigger(SOMEONE, &[BUILD]).await.taken();
+}
+
+#[tokio::test]
+async fn configured_renames_stand_in_for_the_known_ones() {
+    let bed = Bed::with(&[("RUNNABLE_JOBS_RENAMES", r#"{"Linux64": "Linux x86-64"}"#)]).await;
+    let taken = bed.trigger(SOMEONE, &["Linux64 try build", OLD_NAME]).await.taken();
+    let names: Vec<(&str, &str)> = taken.jobs.iter().map(|job| (job.name.as_str(), job.state.as_str())).collect();
+    assert_eq!(names, [(BUILD, "accepted"), (OLD_NAME, "rejected")]);
+}
+
+#[tokio::test]
+async fn the_paths_and_keys_of_all_years_are_served() {
+    let bed = Bed::new().await;
+    let old = "/api/project/try/resultset/1001/trigger_runnable_jobs/";
+    let task = "Ab-_9fIzT8aXVvV2yWqhGQ";
+    let body = json!({"buildernames": [BUILD], "decision_task_id": task});
+    let taken = bed.post(old, &token(SOMEONE), &[], &body).await.taken();
+    assert_eq!(bed.follow(&taken, SOMEONE).await.summary.decision_task_id.as_deref(), Some(task));
+    let bare = path("try", "1002");
+    let bare = bare.trim_end_matches('/');
+    bed.post(bare, &token(SOMEONE), &[], &json!({"requested_jobs": [BUILD], "decision_task_id": ""})).await.taken();
+}
+
+#[tokio::test]
+async fn a_dry_run_judges_everything_and_does_nothing() {
+    let bed = Bed::new().await;
+    let path = format!("{}?dry_run=true", path("try", "1001"));
+    let seen = bed.watch();
+    let answer = bed.post(&path, &token(SOMEONE), &[], &json!({"requested_jobs": [OLD_NAME, "qqq"]})).await;
+    let told: Value = answer.json(StatusCode::OK);
+    assert_eq!(
+        (&told["request_id"], &told["status_url"], told["state"].as_str()),
+        (&Value::Null, &Value::Null, Some("checked"))
+    );
+    let said = "1 job would be requested for push 1001 of try. One goes by another name now. One name is not known and was \
+                left out.";
+    assert_eq!(told["message"], said);
+    assert_eq!(told["jobs"][1]["code"], "unknown_job");
+    assert_eq!(answer.header("location"), None);
+    assert_eq!(*seen.lock().unwrap(), ["GetItem"]);
+    assert!(bed.items().await.is_empty() && bed.queued().await.is_empty());
+
+    let none = bed.post(&path, &token(SOMEONE), &[], &json!({"requested_jobs": ["qqq"]})).await;
+    none.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
+    let stranger = bed.post(&path, &token("x@example.org"), &[], &json!({"requested_jobs": [BUILD]})).await;
+    stranger.problem(StatusCode::FORBIDDEN, "not_allowed");
+}
+
+#[tokio::test]
+async fn projects_and_pushes_that_do_not_exist_are_told() {
+    let bed = Bed::new().await;
+    let body = json!({"requested_jobs": [BUILD]});
+    let ask = async |project, push| bed.post(&path(project, push), &token(SOMEONE), &[], &body).await;
+    let problem = ask("tyr", "1001").await.problem(StatusCode::NOT_FOUND, "unknown_project");
+    assert_eq!(problem["closest"], json!(["try"]));
+    let problem = ask("try", "4711").await.problem(StatusCode::NOT_FOUND, "unknown_push");
+    assert_eq!(problem["detail"], "Treeherder knows no push 4711 in try.");
+    for (project, push) in [
+        ("tr%20y", "1001"),
+        ("try", "-1"),
+        ("try", "1e3"),
+        ("try", "%2e%2e"),
+        ("try", "9999999999999999999"),
+        ("tr%00y", "1"),
+    ] {
+        ask(project, push).await.problem(StatusCode::BAD_REQUEST, "bad_path");
+    }
+    ask("try", "%ff").await.problem(StatusCode::BAD_REQUEST, "bad_path");
+    assert!(bed.items().await.is_empty());
+}
+
+#[tokio::test]
+async fn parameters_that_are_none_are_refused() {
+    let bed = Bed::new().await;
+    for query in ["dry_run=1", "dry_run=true&dry_run=true", "dryrun=true", "dry_run="] {
+        let path = format!("{}?{query}", path("try", "1001"));
+        let answer = bed.post(&path, &token(SOMEONE), &[], &json!({"requested_jobs": [BUILD]})).await;
+        answer.problem(StatusCode::BAD_REQUEST, "bad_parameter");
+    }
+    assert!(bed.items().await.is_empty());
+}

@@ -1,0 +1,82 @@
+"""What a running stack tells: `stack.env` for programs, and what to try for people."""
+
+import contextlib
+import shlex
+from pathlib import Path
+
+import environment
+from checkout import RUN, STACK_ENV, VENV, say, shown
+from deployment import Deployment
+from standin import Treeherder
+
+# Where each part writes what it does, while it runs.
+EMULATOR_LOG = RUN / "emulator.log"
+TREEHERDER_LOG = RUN / "treeherder.log"
+
+
+def variables(endpoint: str, deployment: Deployment, treeherder: Treeherder) -> dict[str, str]:
+    """What people, tests and the command lines need to use the stack: the contents of `stack.env`."""
+    outputs = deployment.outputs
+    return environment.settings(endpoint) | {
+        "BASE_URL": deployment.url("BaseUrl"),
+        "TRIGGER_BASE_URL": deployment.url("TriggerBaseUrl"),
+        "CATALOG_TABLE": outputs["CatalogTable"],
+        "REQUESTS_TABLE": outputs["RequestsTable"],
+        "QUEUE_URL": outputs["QueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
+        "ARCHIVE_BUCKET": outputs["ArchiveBucket"],
+        "ETL_FUNCTION": outputs["EtlFunction"],
+        "JOBS_FUNCTION": outputs["JobsFunction"],
+        "TRIGGER_FUNCTION": outputs["TriggerFunction"],
+        "SWEEP_FUNCTION": outputs["SweepFunction"],
+        "TREEHERDER_URL": treeherder.url,
+        "PUSH_ID": treeherder.push_id,
+    } | deployment.settings()  # The command lines work with the very settings that the functions work with.
+
+
+def write_stack_env(ends: contextlib.ExitStack, found: dict[str, str], programs: Path) -> None:
+    """Write `stack.env`, with the folder of our own programs in its PATH; it goes when `ends` closes."""
+    lines = [f"unset {' '.join(environment.MISLEADING)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in found.items()]
+    lines += [f'export PATH={shlex.quote(str(programs))}:"$PATH"']
+    # Renamed into place: whoever waits for it never reads half of it.
+    draft = STACK_ENV.with_suffix(".draft")
+    draft.write_text("\n".join(lines) + "\n")
+    ends.callback(STACK_ENV.unlink, missing_ok=True)
+    draft.replace(STACK_ENV)
+
+
+def say_what_to_try(found: dict[str, str]) -> None:
+    """Print what runs where, and commands to try with it."""
+    say(f"""
+The local stack is running.
+  lists            {found["BASE_URL"]}
+  requests         {found["TRIGGER_BASE_URL"]}
+  AWS endpoint     {found["AWS_ENDPOINT_URL"]}
+  catalog table    {found["CATALOG_TABLE"]}
+  requests table   {found["REQUESTS_TABLE"]}
+  queue            {found["QUEUE_URL"]}
+  archive bucket   {found["ARCHIVE_BUCKET"]}
+  ETL function     {found["ETL_FUNCTION"]}, at cron({found["RUNNABLE_JOBS_SCHEDULE"]}) UTC
+  jobs function    {found["JOBS_FUNCTION"]}
+  trigger function {found["TRIGGER_FUNCTION"]}
+  sweep function   {found["SWEEP_FUNCTION"]}
+  Treeherder       {found["TREEHERDER_URL"]}, a stand-in; its log: {shown(TREEHERDER_LOG)}
+  emulator's log   {shown(EMULATOR_LOG)}
+
+To try in another terminal, after `. {shown(STACK_ENV)}`:
+  curl --compressed "$BASE_URL/api/project/try/runnable_jobs/"
+  curl "$BASE_URL/api/projects/"
+  curl "$BASE_URL/__heartbeat__"
+  etl show try
+  etl runs
+  {shown(VENV / "bin" / "aws")} lambda invoke --function-name "$ETL_FUNCTION" /dev/stdout
+In a browser: {found["BASE_URL"]}/api/docs/
+
+To run jobs on push {found["PUSH_ID"]}, as anybody (JOB is the `ref_data_name` of one in the list of try):
+  TOKEN=$(make --no-print-directory token EMAIL=someone@mozilla.com)
+  curl -H "Authorization: Bearer $TOKEN" --json '{{"requested_jobs": ["JOB"]}}' \\
+    "$TRIGGER_BASE_URL/api/project/try/push/$PUSH_ID/trigger_runnable_jobs/"
+  curl -H "Authorization: Bearer $TOKEN" "$TRIGGER_BASE_URL/api/trigger_requests/?requester=me"
+  trigger list
+""")

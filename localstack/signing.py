@@ -1,0 +1,76 @@
+"""Sign-in for one machine: the key that a running stack makes for itself, and the tokens that are signed with it.
+
+On AWS an issuer such as Auth0 has the key and signs. What the functions check is the same.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import time
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+
+from checkout import RUN, PartFailed
+
+ISSUER = "http://localhost/runnable-jobs-local"
+AUDIENCE = "runnable-jobs-local"
+SERVICE_AUDIENCE = "runnable-jobs-local-service"
+SERVICE_SCOPE = "trigger:on-behalf"
+KEY = RUN / "signing-key.pem"
+TOKEN_SECONDS = 8 * 60 * 60
+
+
+def make_key() -> str:
+    """Make a new private key, for its owner alone; returns what verifies with it, as a JSON Web Key Set."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    remove_key()
+    with open(os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
+    return json.dumps({"keys": [_public(key)]}, separators=(",", ":"))
+
+
+def remove_key() -> None:
+    """Forget the key: who has a token of it can still sign in where its public half is known, nobody gets another."""
+    with contextlib.suppress(FileNotFoundError):
+        KEY.unlink()
+
+
+def id_token(email: str) -> str:
+    """What the issuer would give a person who signs in."""
+    return _signed({
+        "aud": AUDIENCE, "sub": f"local|{email}", "email": email, "email_verified": True,
+    })
+
+
+def service_token(service: str) -> str:
+    """What the issuer would give a service that may ask for people."""
+    return _signed({
+        "aud": SERVICE_AUDIENCE, "sub": f"{service}@clients", "azp": service, "scope": SERVICE_SCOPE,
+    })
+
+
+def _signed(claims: dict[str, Any]) -> str:
+    try:
+        key = serialization.load_pem_private_key(KEY.read_bytes(), password=None)
+    except FileNotFoundError:
+        raise PartFailed("token", "no local stack runs in this checkout; start one with `make run`") from None
+    now = int(time.time())
+    claims = {"iss": ISSUER, "iat": now, "exp": now + TOKEN_SECONDS} | claims
+    return jwt.encode(claims, key, algorithm="ES256", headers={"kid": _public(key)["kid"]})
+
+
+def _public(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    """The key's public half as a JSON Web Key, named by its thumbprint (RFC 7638)."""
+    found = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    named = {member: found[member] for member in ("crv", "kty", "x", "y")}
+    digest = hashlib.sha256(json.dumps(named, separators=(",", ":"), sort_keys=True).encode()).digest()
+    kid = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return named | {"alg": "ES256", "use": "sig", "kid": kid}
