@@ -84,172 +84,11 @@ def main() -> None:
             stack.stop()
 
 
-# The stack, and what the function knows of it.
-
-
-def start_stack(built: Path, source: Path):
-    """The stack of the tests, with the function as it is deployed."""
-    # The module takes the binaries from these as it is imported.
-    os.environ["ETL_BIN"] = str(built / "release" / "etl")
-    os.environ["ETL_FUNCTION_BIN"] = str(built / "lambda" / "etl-function")
-    for name in ("JOBS", "TRIGGER", "SWEEP"):
-        os.environ[f"{name}_FUNCTION_BIN"] = str(built / "lambda" / f"{name.lower()}-function")
-    from running_stack import STACK_ENV, Stack
-
-    if STACK_ENV.exists():
-        raise SystemExit(f"{STACK_ENV} is there: a stack runs in this checkout; end it first")
-    return Stack(source.absolute())
-
-
-def lambda_environment(stack) -> dict[str, str]:
-    """All that the deployed function's process has in its environment."""
-    deployed = stack.client("lambda").get_function_configuration(FunctionName=stack.env["JOBS_FUNCTION"])
-    role = stack.as_role_of(stack.env["JOBS_FUNCTION"])
-    return deployed["Environment"]["Variables"] | {name.upper(): value for name, value in role.items()} | {
-        "AWS_REGION": stack.env["AWS_REGION"], "AWS_LAMBDA_FUNCTION_NAME": stack.env["JOBS_FUNCTION"],
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed["MemorySize"]), "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_LOG_GROUP_NAME": "bench", "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
-    }
-
-
-def fresh_for(seconds: int) -> dict[str, str]:
-    return {"RUNNABLE_JOBS_FRESH_SECONDS": str(seconds)}
-
-
-# Lambda, as much of it as a function needs.
-
-
-class Reply(NamedTuple):
-    """A function's answer to one event, its own line about it, and how long it took from handing out the event."""
-
-    answer: dict
-    line: dict
-    seconds: float
-
-    @property
-    def milliseconds(self) -> float:
-        """By the function's own clock."""
-        return self.line["duration_ms"]
-
-    def body(self) -> bytes:
-        body = self.answer["body"]
-        return base64.b64decode(body) if self.answer["isBase64Encoded"] else body.encode()
-
-
-class Function:
-    """A function's process with the Runtime API before it, which hands out one event at a time."""
-
-    def __init__(self, binary: Path, environment: dict[str, str], first: bytes | None = None) -> None:
-        """Starts the process; `first` is an event that waits for it."""
-        self.binary = binary
-        self.events, self.answers = queue.SimpleQueue(), queue.SimpleQueue()
-        self.handed = 0.0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
-        if first:
-            self.events.put(first)
-        address = "{}:{}".format(*self.listener.getsockname())
-        self.begun = time.perf_counter()
-        self.process = subprocess.Popen(
-            [binary], env=environment | {"AWS_LAMBDA_RUNTIME_API": address}, stdout=subprocess.PIPE)
-
-    def __enter__(self) -> "Function":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.events.put(None)
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def ask(self, event: bytes, status: int = 200) -> Reply:
-        self.events.put(event)
-        body, seconds, _ = self.answered()
-        answer = json.loads(body)
-        if answer["statusCode"] != status:
-            raise SystemExit(f"{self.binary} answers {answer} to {event}")
-        return Reply(answer, json.loads(self.process.stdout.readline()), seconds)
-
-    def answered(self) -> tuple[bytes, float, float]:
-        """The next answer, the seconds since its event was handed out, and since the process was started."""
-        try:
-            return self.answers.get(timeout=ANSWER_SECONDS)
-        except queue.Empty:
-            raise SystemExit(f"{self.binary} does not answer") from None
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        # The process is ended when it is no longer needed, whatever it waits for.
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
-            while request := stream.readline():
-                length = 0
-                while header := stream.readline().strip():
-                    name, value = header.split(b":", 1)
-                    if name.lower() == b"content-length":
-                        length = int(value)
-                body = stream.read(length)
-                now = time.perf_counter()
-                if request.startswith(b"POST"):
-                    self.answers.put((body, now - self.handed, now - self.begun))
-                    connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-                elif event := self.events.get():
-                    deadline = int((time.time() + ANSWER_SECONDS) * 1000)
-                    head = "\r\n".join([
-                        "HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(event)}",
-                        f"Lambda-Runtime-Aws-Request-Id: {random.getrandbits(64):016x}",
-                        f"Lambda-Runtime-Deadline-Ms: {deadline}",
-                        f"Lambda-Runtime-Invoked-Function-Arn: {ARN}", "", ""])
-                    self.handed = time.perf_counter()
-                    connection.sendall(head.encode() + event)
-
-
-def event(path: str, query: str = "", **headers: str) -> bytes:
-    """A GET as an HTTP API sends it (payload format 2.0). Header names are given with underscores."""
-    host, agent = "abcdefghij.execute-api.us-east-1.amazonaws.com", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"
-    http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7", "userAgent": agent}
-    sent = {
-        "accept": "application/json, text/plain, */*", "accept-encoding": "gzip, deflate, br, zstd",
-        "content-length": "0", "host": host, "origin": "https://treeherder.mozilla.org", "user-agent": agent,
-        "x-amzn-trace-id": "Root=1-674252c0-3b1d0f5a6c7d8e9f01234567", "x-forwarded-for": "192.0.2.7",
-        "x-forwarded-port": "443", "x-forwarded-proto": "https",
-    } | {name.replace("_", "-"): value for name, value in headers.items()}
-    document = {
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": sent,
-        "requestContext": {
-            "accountId": "000000000000", "apiId": "abcdefghij", "domainName": host, "domainPrefix": "abcdefghij",
-            "http": http, "requestId": "JKJaXmPLvHcESHA=", "routeKey": "$default", "stage": "$default",
-            "time": "23/Nov/2026:06:30:00 +0000", "timeEpoch": 1795415400000,
-        },
-        "isBase64Encoded": False,
-    }
-    if query:
-        document["queryStringParameters"] = {
-            name: ",".join(values) for name, values in urllib.parse.parse_qs(query).items()}
-    return json.dumps(document).encode()
-
-
 def list_event(project: str = "try", query: str = "", **headers: str) -> bytes:
     return event(LIST.format(project), query, **headers)
 
 
 # What is measured.
-
-
-def p99(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    return ordered[math.ceil(0.99 * len(ordered)) - 1]
-
-
-def median_p99(values: list[float]) -> str:
-    return f"{statistics.median(values):.3f}, {p99(values):.3f} ms"
 
 
 def by_jobs(binary: Path, environment: dict[str, str]) -> dict[str, int]:
@@ -302,37 +141,6 @@ def read_units(stack, binary: Path, environment: dict[str, str]) -> None:
               first.line["read_units"] - check.line["read_units"], "at most 8")
 
 
-def say_units(what: str, sizes: list[int], told: float, goal: str) -> None:
-    # The emulator charges the same for items of any size, or nothing.
-    say(what, f"{eventual_units(sizes):g}", f"{goal} (computed from the size; the emulator says {told:g})")
-
-
-def eventual_units(sizes: Iterable[int]) -> float:
-    """What reading items of these sizes one by one costs with eventual consistency."""
-    return sum(math.ceil(size / 4096) * 0.5 for size in sizes)
-
-
-def item_size(item: dict) -> int:
-    """An item's bytes as DynamoDB counts them."""
-    return sum(len(name.encode()) + value_size(value) for name, value in item.items())
-
-
-def value_size(value: dict) -> int:
-    [(kind, held)] = value.items()
-    match kind:
-        case "S":
-            return len(held.encode())
-        case "B":
-            return len(held)
-        case "N":
-            return math.ceil(len(held.strip("-").replace(".", "").strip("0")) / 2) + 1
-        case "SS":
-            return sum(len(word.encode()) for word in held)
-        case "M":
-            return 3 + sum(1 + len(name.encode()) + value_size(inner) for name, inner in held.items())
-    raise SystemExit(f"an item has a value of the kind {kind}, whose size is not known here")
-
-
 def searches(binary: Path, environment: dict[str, str]) -> None:
     """What is made of a list on request: answers for clients that take gzip, from memory."""
     first = []
@@ -379,18 +187,6 @@ def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict
         say(what, f"{statistics.median(times) * 1e3:.1f} ms")
     say("GET /__lbheartbeat__ / empty function", f"{statistics.median(beats) / statistics.median(empties):.2f}",
         "at most 1.3")
-
-
-def first_answer(binary: Path, environment: dict[str, str], first: bytes, *more: bytes) -> tuple:
-    """The seconds from the start of a process until its first answer; if there are more events, all replies too."""
-    with Function(binary, environment, first) as function:
-        body, seconds, since_start = function.answered()
-        if json.loads(body)["statusCode"] != 200:
-            raise SystemExit(f"{binary} answers {body}")
-        if not more:
-            return (since_start,)
-        reply = Reply(json.loads(body), json.loads(function.process.stdout.readline()), seconds)
-        return since_start, reply, *(function.ask(event) for event in more)
 
 
 def size(binary: Path, environment: dict[str, str]) -> None:

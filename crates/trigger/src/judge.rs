@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use catalog::names::Names;
 
+use crate::read_object;
 use crate::request::{Code, Job, JobState};
 
 /// How names changed: what they started with, and what they start with now.
@@ -25,10 +26,9 @@ impl Renames {
     /// # Errors
     /// A sentence that tells what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
-        let renames: BTreeMap<String, String> =
-            serde_json::from_str(json).map_err(|error| format!("no object of old and new names: {error}"))?;
+        let renames: BTreeMap<String, String> = read_object("renames", json)?;
         if renames.iter().any(|(old, new)| old.is_empty() || new.is_empty()) {
-            return Err("no object of old and new names: one of them is empty".to_owned());
+            return Err("no renames: a name is empty".to_owned());
         }
         Ok(Self(renames))
     }
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(renames.apply("A C").as_deref(), Some("X C"));
         assert_eq!(renames.apply("A").as_deref(), Some("X"));
         assert_eq!(renames.apply("AB"), None);
-        assert!(Renames::read("[]").unwrap_err().starts_with("no object of old and new names"));
+        assert!(Renames::read("[]").unwrap_err().starts_with("no renames: a JSON object"));
         assert!(Renames::read(r#"{"A": ""}"#).is_err());
     }
 }

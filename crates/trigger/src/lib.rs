@@ -7,3 +7,11 @@ pub mod limits;
 pub mod once;
 pub mod request;
 pub mod rules;
+
+/// Reads a setting, which is a JSON object: a list would be taken for its fields in their order.
+pub(crate) fn read_object<'j, T: serde::Deserialize<'j>>(what: &str, json: &'j str) -> Result<T, String> {
+    if !json.trim_start().starts_with('{') {
+        return Err(format!("no {what}: a JSON object is expected"));
+    }
+    serde_json::from_str(json).map_err(|error| format!("no {what}: {error}"))
+}

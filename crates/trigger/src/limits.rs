@@ -3,6 +3,8 @@
 use chrono::{DateTime, Timelike, Utc};
 use serde::Deserialize;
 
+use crate::read_object;
+
 /// How much one may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -29,7 +31,7 @@ impl Limits {
     /// # Errors
     /// A sentence that tells what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
-        serde_json::from_str(json).map_err(|error| format!("no limits: {error}"))
+        read_object("limits", json)
     }
 }
 

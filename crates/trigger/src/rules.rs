@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::email::Email;
+use crate::read_object;
 
 /// Who may trigger jobs. Who fits one of the three may.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -65,7 +66,7 @@ impl Rules {
     /// # Errors
     /// A sentence that tells what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
-        let rules: Self = serde_json::from_str(json).map_err(|error| format!("no rules: {error}"))?;
+        let rules: Self = read_object("rules", json)?;
         let own = rules.projects.values().filter_map(|project| project.domains.as_ref()).flatten();
         let is_domain = |domain: &&String| {
             !domain.is_empty()
@@ -173,7 +174,9 @@ mod tests {
     #[test]
     fn rules_that_say_something_else_are_refused() {
         for (wrong, said) in [
-            ("", "no rules: EOF"),
+            ("", "no rules: a JSON object is expected"),
+            ("[]", "no rules: a JSON object is expected"),
+            ("{", "no rules: EOF"),
             ("{\"domain\": []}", "no rules: unknown field `domain`"),
             ("{\"allow\": [\"someone\"]}", "no rules: an e-mail address is expected"),
             ("{\"domains\": [\"Mozilla.com\"]}", "'Mozilla.com' is no domain in lower case"),

@@ -170,12 +170,27 @@ mod tests {
             ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is '[]': no rules"),
             ((TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is 'treeherder': an address"),
             ((WITHOUT_TREEHERDER, "no"), "RUNNABLE_JOBS_WITHOUT_TREEHERDER is 'no': 'rules' or 'refuse'"),
-            ((OIDC_AUDIENCE, "a"), "RUNNABLE_JOBS_OIDC_KEYS is not set"),
+            ((OIDC_AUDIENCE, "a"), "RUNNABLE_JOBS_OIDC_ISSUER is not set"),
             ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is '1': no limits"),
-            ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is '1': no object"),
+            ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is '1': no renames"),
         ] {
             let error = read(&[set]).map(|_| ()).unwrap_err();
             assert!(error.starts_with(said), "{error}");
         }
+    }
+
+    #[test]
+    fn a_sign_in_is_configured_whole() {
+        let issuer = [(OIDC_ISSUER, "https://issuer.example.org/"), (OIDC_AUDIENCE, "us")];
+        let with = |more: &[(&str, &str)]| read(&[&issuer[..], more].concat()).map(|_| ());
+        for (more, said) in [
+            (&[][..], "RUNNABLE_JOBS_OIDC_KEYS is not set"),
+            (&[(OIDC_KEYS, "http://issuer.example.org/keys")], "RUNNABLE_JOBS_OIDC_KEYS is 'http://issuer"),
+            (&[(OIDC_SERVICE_AUDIENCE, "us")], "RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE is 'us': another"),
+        ] {
+            let error = with(more).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+        }
+        assert_eq!(with(&[(OIDC_KEYS, "https://issuer.example.org/keys")]), Ok(()));
     }
 }

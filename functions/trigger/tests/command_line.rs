@@ -1,0 +1,255 @@
+//! What operators do from a shell, against tables and a queue in the emulator.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+
+#[path = "../../../crates/store/tests/support/mod.rs"]
+mod store_support;
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use catalog::jobs::{Job as CatalogJob, PackedList, write_body};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use store::{CatalogTable, Provenance, RequestsTable, Stored};
+use store_support::{at, client, config, endpoint, new_requests_table, new_table};
+use trigger::request::{Asking, Job, JobState, Push, Request, RequestId, State, count};
+
+const BUILD: &str = "Linux x86-64 try build";
+const TEST: &str = "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1";
+const OLD_TEST: &str = "Rev5 MacOSX Yosemite 10.10 try opt test mochitest-1";
+
+struct Shell {
+    catalog: String,
+    requests_name: String,
+    requests: RequestsTable,
+    queue: aws_sdk_sqs::Client,
+    queue_url: String,
+}
+
+fn morning() -> DateTime<Utc> {
+    at("2026-11-23T06:00:00Z")
+}
+
+impl Shell {
+    async fn new() -> Self {
+        let client = client(&endpoint()).await;
+        let (catalog, requests_name) = (new_table(&client).await, new_requests_table(&client).await);
+        let table = CatalogTable::new(client.clone(), &catalog);
+        let provenance =
+            Provenance { source: "https://example.org/a.json".to_owned(), source_etag: None, updated_at: morning() };
+        let mut body = Vec::new();
+        let jobs = [BUILD, TEST].map(|name| CatalogJob { name, upstream: None });
+        let summary = write_body("try", &jobs, &mut body, |_| ());
+        table.publish("try", &PackedList::new(&body, summary), None, &provenance).await.unwrap();
+        let queue = aws_sdk_sqs::Client::new(&config(&endpoint()).await);
+        let made = queue.create_queue().queue_name(&requests_name).send().await.unwrap();
+        let requests = RequestsTable::new(client, &requests_name);
+        Self { catalog, requests_name, requests, queue, queue_url: made.queue_url.unwrap() }
+    }
+
+    /// A request that was taken this morning, whose jobs are in these states.
+    async fn request(&self, push_id: u64, chance: u128, states: &[JobState], state: State) -> Request {
+        let names = [BUILD, TEST];
+        let jobs: Vec<Job> =
+            names.iter().zip(states).map(|(name, state)| Job { state: *state, ..Job::accepted(name) }).collect();
+        let asking = Asking {
+            project: "try".to_owned(),
+            push_id,
+            pushed: Some(Push { revision: "ab".repeat(20), author: None }),
+            requester: "someone@mozilla.com".parse().unwrap(),
+            on_behalf_by: None,
+            decision_task_id: None,
+        };
+        let request = Request::new(RequestId::new(morning(), chance), asking, &jobs, morning());
+        self.requests.create(&request, &jobs, morning()).await.unwrap();
+        let next = Request { version: 2, state, jobs: count(&jobs), ..request };
+        assert_eq!(self.requests.update(&next, Some(&jobs), morning()).await.unwrap(), Stored::Yes);
+        next
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trigger"));
+        command.args(words);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RUNNABLE_JOBS_")) {
+            command.env_remove(name);
+        }
+        command.env("RUNNABLE_JOBS_CATALOG_TABLE", &self.catalog);
+        command.env("RUNNABLE_JOBS_REQUESTS_TABLE", &self.requests_name);
+        command.env("RUNNABLE_JOBS_QUEUE_URL", &self.queue_url);
+        command.env("RUNNABLE_JOBS_TREEHERDER_URL", "https://treeherder.example.org");
+        command
+    }
+
+    fn ok(&self, words: &[&str]) -> String {
+        let done = self.run(words);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    fn replay(&self, words: &[&str], input: &str) -> Output {
+        let mut child = self
+            .command(&[&["replay", "-"], words].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    async fn queued(&self) -> Vec<Value> {
+        let request = self.queue.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
+        let messages = request.send().await.unwrap().messages.unwrap_or_default();
+        messages.iter().map(|message| serde_json::from_str(message.body().unwrap()).unwrap()).collect()
+    }
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn requests_are_listed_in_a_table_or_as_json() {
+    let shell = Shell::new().await;
+    let open = shell.request(7, 1, &[JobState::Accepted, JobState::Rejected], State::Queued).await;
+    let ended = shell.request(7, 2, &[JobState::Forwarded], State::Forwarded).await;
+    let table = shell.ok(&["list"]);
+    let [heading, row] = table.lines().collect::<Vec<_>>()[..] else { panic!("one request is open: {table}") };
+    assert!(heading.starts_with("REQUEST") && heading.ends_with("JOBS"), "{heading}");
+    let words: Vec<&str> = row.split_whitespace().collect();
+    let id = open.id.to_string();
+    let expected =
+        [&id, "queued", "try", "7", "someone@mozilla.com", "2026-11-23T06:00:00Z", "1", "accepted,", "1", "rejected"];
+    assert_eq!(words, expected);
+
+    for words in [["--push", "try/7"], ["--requester", "someone@Mozilla.com"]] {
+        let listed: Vec<Value> = serde_json::from_str(&shell.ok(&["list", "--json", words[0], words[1]])).unwrap();
+        let ids: Vec<&str> = listed.iter().map(|request| request["request_id"].as_str().unwrap()).collect();
+        assert_eq!(ids, [&ended.id.to_string(), &id], "{words:?}");
+    }
+    let older = shell.ok(&["list", "--push", "try/7", "--before", &ended.id.to_string()]);
+    assert!(older.contains(&id) && !older.contains(&ended.id.to_string()));
+    assert_eq!(shell.ok(&["list", "--push", "try/8"]).lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_request_is_shown_with_its_jobs_and_its_history() {
+    let shell = Shell::new().await;
+    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], State::Forwarded).await;
+    let id = request.id.to_string();
+    let text = shell.ok(&["show", &id]);
+    assert!(text.starts_with(&format!("{id} forwarded: push 7 of try, asked for by someone@mozilla.com\n")), "{text}");
+    for line in [format!("{BUILD}  "), format!("{TEST}  failed"), "2026-11-23T06:00:00Z  accepted".to_owned()] {
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
+    let shown: Value = serde_json::from_str(&shell.ok(&["show", &id, "--json"])).unwrap();
+    assert_eq!(shown["jobs"][1]["state"], "failed");
+    assert_eq!(
+        shown["links"]["push"],
+        format!("https://treeherder.example.org/jobs?repo=try&revision={}", "ab".repeat(20))
+    );
+}
+
+#[tokio::test]
+async fn an_operator_retries_without_rules_and_budget() {
+    let shell = Shell::new().await;
+    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], State::Forwarded).await;
+    let id = request.id.to_string();
+    assert_eq!(shell.ok(&["retry", &id]), "2 jobs are queued for push 7 of try.\n");
+    assert_eq!(shell.queued().await, [json!({"request_id": id, "round": 2})]);
+    let again = shell.run(&["retry", &id]);
+    assert_eq!(again.status.code(), Some(3));
+    let said = "trigger: The request is queued: jobs of it are on their way still.\n";
+    assert_eq!(String::from_utf8_lossy(&again.stderr), said);
+}
+
+#[tokio::test]
+async fn recorded_requests_are_judged_and_summed_up() {
+    let shell = Shell::new().await;
+    let input = [
+        json!({"project": "try", "buildernames": [BUILD, BUILD], "version": 1, "requester": "a@example.org", "resultset_id": "1"}),
+        json!({"project": "try", "requested_jobs": [OLD_TEST, "qqq"], "requester": "a@example.org", "push_id": 1}),
+        json!({"project": "try", "requested_jobs": ["qqq"], "requester": "a@example.org", "push_id": 1}),
+        json!({"project": "tyr", "requested_jobs": [BUILD], "requester": "a@example.org", "push_id": 1}),
+        json!({"project": "try", "requested_jobs": [], "requester": "a@example.org", "push_id": 1}),
+        json!({"project": "try", "requested_jobs": [BUILD], "requester": "a@example.org", "push_id": 1}),
+    ];
+    let input = input.map(|line| line.to_string()).join("\n") + "\n\n{nonsense\n";
+    let done = shell.replay(&["--json"], &input);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let lines = lines(&String::from_utf8(done.stdout).unwrap());
+    let outcomes: Vec<&str> = lines[..7].iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    let expected =
+        ["accepted", "accepted in part", "no_known_jobs", "unknown_project", "malformed", "repeated", "malformed"];
+    assert_eq!(outcomes, expected);
+    assert_eq!(lines[6]["line"], 8);
+    let summary = &lines[7];
+    assert_eq!(
+        (&summary["requests"], &summary["known"], &summary["renamed"], &summary["unknown"]),
+        (&7.into(), &2.into(), &1.into(), &2.into())
+    );
+    assert_eq!((&summary["repeated"], &summary["most_unknown"]), (&1.into(), &json!([["qqq", 2]])));
+    assert!(shell.queued().await.is_empty(), "it was a dry run");
+
+    let text = String::from_utf8(shell.replay(&[], &input).stdout).unwrap();
+    assert!(text.contains("line 4: unknown_project: There is no project 'tyr'. Did you mean try?"), "{text}");
+    assert!(text.contains("known"), "{text}");
+}
+
+#[tokio::test]
+async fn recorded_requests_can_be_made_again() {
+    let shell = Shell::new().await;
+    let line = json!({"project": "try", "requested_jobs": [BUILD], "requester": "a@example.org", "push_id": 1});
+    let done = shell.replay(&["--submit", "--json"], &format!("{line}\n{line}\n"));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let lines = lines(&String::from_utf8(done.stdout).unwrap());
+    assert_eq!((&lines[0]["outcome"], &lines[1]["outcome"]), (&"queued".into(), &"repeated".into()));
+    assert_eq!(lines[0]["request_id"], lines[1]["request_id"]);
+    assert_eq!(shell.queued().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_sweep_by_hand_queues_what_is_due() {
+    let shell = Shell::new().await;
+    shell.request(7, 1, &[JobState::Accepted], State::Accepted).await;
+    assert_eq!(shell.ok(&["sweep"]), "1 queued, 0 wait for something, 0 failed\n");
+    assert_eq!(shell.ok(&["sweep"]), "0 queued, 1 wait for something, 0 failed\n");
+    assert_eq!(shell.queued().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_an_exit_code() {
+    let shell = Shell::new().await;
+    for (words, code, said) in [
+        (vec!["show", "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"], 3, "trigger: there is no request 01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
+        (vec!["show", "x"], 2, "26 letters and digits of a request's name are expected"),
+        (vec!["list", "--push", "try"], 2, "a project and a push are expected, for example try/1001"),
+        (vec!["list", "--requester", "me"], 2, "an e-mail address is expected"),
+        (vec!["list", "--requests-table", "not-there"], 5, "(table not-there)"),
+        (vec!["replay", "/not/there"], 2, "/not/there cannot be read: No such file"),
+        (vec!["serve"], 2, "RUNNABLE_JOBS_TRIGGER_RULES is not set"),
+    ] {
+        let done = shell.run(&words);
+        let error = String::from_utf8(done.stderr).unwrap();
+        assert_eq!((done.status.code(), error.contains(said)), (Some(code), true), "{words:?}: {error}");
+    }
+    let bare = shell.command(&["list"]).env_remove("RUNNABLE_JOBS_REQUESTS_TABLE").output().unwrap();
+    assert_eq!(
+        String::from_utf8(bare.stderr).unwrap(),
+        "trigger: RUNNABLE_JOBS_REQUESTS_TABLE is not set: the name of the requests table is expected\n"
+    );
+}
+
+#[test]
+fn its_help_tells_what_it_can_do_and_what_its_exit_codes_mean() {
+    let done = Command::new(env!("CARGO_BIN_EXE_trigger")).arg("--help").output().unwrap();
+    let help = String::from_utf8(done.stdout).unwrap();
+    for word in ["list", "show", "retry", "replay", "sweep", "serve", "Exit codes:", "5  the store or the queue"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+}

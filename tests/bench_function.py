@@ -1,0 +1,63 @@
+"""What the measurements of a function share: a stack with the function as it is deployed, and the figures."""
+
+import math
+import os
+import statistics
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench_source import say
+
+
+def start_stack(built: Path, source: Path):
+    """The stack of the tests, with the function as it is deployed."""
+    # The module takes the binaries from these as it is imported.
+    os.environ["ETL_BIN"] = str(built / "release" / "etl")
+    os.environ["ETL_FUNCTION_BIN"] = str(built / "lambda" / "etl-function")
+    for name in ("JOBS", "TRIGGER", "SWEEP"):
+        os.environ[f"{name}_FUNCTION_BIN"] = str(built / "lambda" / f"{name.lower()}-function")
+    from running_stack import STACK_ENV, Stack
+
+    if STACK_ENV.exists():
+        raise SystemExit(f"{STACK_ENV} is there: a stack runs in this checkout; end it first")
+    return Stack(source.absolute())
+
+
+def lambda_environment(stack, function: str) -> dict[str, str]:
+    """All that a deployed function's process has in its environment; `function` is its name in `stack.env`."""
+    name = stack.env[function]
+    deployed = stack.client("lambda").get_function_configuration(FunctionName=name)
+    role = stack.as_role_of(name)
+    return deployed["Environment"]["Variables"] | {name.upper(): value for name, value in role.items()} | {
+        "AWS_REGION": stack.env["AWS_REGION"], "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed["MemorySize"]), "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_LOG_GROUP_NAME": "bench", "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
+    }
+
+
+def fresh_for(seconds: int) -> dict[str, str]:
+    return {"RUNNABLE_JOBS_FRESH_SECONDS": str(seconds)}
+
+
+def p99(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    return ordered[math.ceil(0.99 * len(ordered)) - 1]
+
+
+def median_p99(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f}, {p99(values):.3f} ms"
+
+
+def say_units(what: str, computed: float, told: float, goal: str) -> None:
+    """What the store charges by AWS's rules, and what the emulator says, which may know some of them only."""
+    say(what, f"{computed:g}", f"{goal} (computed from the size; the emulator says {told:g})".lstrip())
+
+
+def zipped_size(binary: Path) -> int:
+    """The bytes of a function as it is uploaded."""
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(binary, "bootstrap")
+        return file.tell()
