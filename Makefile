@@ -55,7 +55,7 @@ build: ## Build the functions as they are deployed, and tell their sizes
 		$(PYTHON) -m zipfile -c target/deploy/$$name.zip target/deploy/$$name/bootstrap || exit; \
 		wc -c target/deploy/$$name.zip | awk '{ printf "%s: %.2f MB\n", $$2, $$1 / 1e6 }'; done
 
-bench: ## Measure speed, memory and cost of an ingest and of serving [SOURCE=FILE]
+bench: ## Measure speed, memory and cost of an ingest, of serving and of triggering [SOURCE=FILE]
 	cargo bench --locked -p catalog
 	$(BUILD) --release --bins
 	$(BUILD) --release --example pack
@@ -63,6 +63,7 @@ bench: ## Measure speed, memory and cost of an ingest and of serving [SOURCE=FIL
 	$(BUILD) --profile lambda --example empty_function --example empty_http_function
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+	.venv/bin/python tests/bench_trigger.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 
 lint: ## Check the format, clippy and the template
 	cargo fmt --all --check

@@ -73,9 +73,9 @@ To try in another terminal, after `. {shown(STACK_ENV)}`:
   {shown(VENV / "bin" / "aws")} lambda invoke --function-name "$ETL_FUNCTION" /dev/stdout
 In a browser: {found["BASE_URL"]}/api/docs/
 
-To run jobs on push {found["PUSH_ID"]}, as anybody (JOB is the `ref_data_name` of one in the list of try):
+To run jobs on push {found["PUSH_ID"]}, as anybody:
   TOKEN=$(make --no-print-directory token EMAIL=someone@mozilla.com)
-  curl -H "Authorization: Bearer $TOKEN" --json '{{"requested_jobs": ["JOB"]}}' \\
+  curl -H "Authorization: Bearer $TOKEN" --json '{{"requested_jobs": ["Linux x86-64 try build"]}}' \\
     "$TRIGGER_BASE_URL/api/project/try/push/$PUSH_ID/trigger_runnable_jobs/"
   curl -H "Authorization: Bearer $TOKEN" "$TRIGGER_BASE_URL/api/trigger_requests/?requester=me"
   trigger list

@@ -25,16 +25,21 @@ def start_stack(built: Path, source: Path):
     return Stack(source.absolute())
 
 
-def lambda_environment(stack, function: str) -> dict[str, str]:
-    """All that a deployed function's process has in its environment; `function` is its name in `stack.env`."""
-    name = stack.env[function]
-    deployed = stack.client("lambda").get_function_configuration(FunctionName=name)
-    role = stack.as_role_of(name)
+def lambda_environment(stack, variable: str) -> dict[str, str]:
+    """All that a deployed function's process has in its environment; `variable` is what tells its name in `stack.env`."""
+    function = stack.env[variable]
+    deployed = stack.client("lambda").get_function_configuration(FunctionName=function)
+    role = stack.as_role_of(function)
     return deployed["Environment"]["Variables"] | {name.upper(): value for name, value in role.items()} | {
-        "AWS_REGION": stack.env["AWS_REGION"], "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_REGION": stack.env["AWS_REGION"], "AWS_LAMBDA_FUNCTION_NAME": function,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed["MemorySize"]), "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_LOG_GROUP_NAME": "bench", "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
     }
+
+
+def on_aws(environment: dict[str, str]) -> dict[str, str]:
+    """The same without another endpoint: the function gets ready for AWS's own, as it does there."""
+    return {name: value for name, value in environment.items() if name != "AWS_ENDPOINT_URL"}
 
 
 def fresh_for(seconds: int) -> dict[str, str]:
@@ -61,3 +66,9 @@ def zipped_size(binary: Path) -> int:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(binary, "bootstrap")
         return file.tell()
+
+
+def cpu_seconds(process: int) -> float:
+    """The processor time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

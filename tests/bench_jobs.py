@@ -10,37 +10,33 @@ compared alternates. Needs Linux, the builds that `make bench` makes, and that n
 
 import argparse
 import asyncio
-import base64
-import contextlib
 import functools
 import json
-import math
 import os
-import queue
 import random
 import re
-import socket
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
-import urllib.parse
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from bench_function import (
+    cpu_seconds, fresh_for, lambda_environment, median_p99, on_aws, p99, say_units, start_stack, zipped_size,
+)
 from bench_source import sample, say
+from item_units import eventual_units, item_size
+from runtime_api import ANSWER_SECONDS, Function, Reply, event, first_answer
 
 EVENTS = 2000
 SEARCHES = 300
 # Of what happens once in a process's life, from so many processes the median.
 STARTS = 25
 FIRSTS = 9
-ANSWER_SECONDS = 20
-ARN = "arn:aws:lambda:us-east-1:000000000000:function:jobs"
 LIST = "/api/project/{}/runnable_jobs/"
 SEARCH = "search=mochitest+linux64"
 SELECTIONS = {
@@ -71,7 +67,7 @@ def main() -> None:
         source = options.source or sample(built / "release" / "etl", Path(folder) / "sample.json")
         stack = start_stack(built, source)
         try:
-            environment = lambda_environment(stack)
+            environment = lambda_environment(stack, "JOBS_FUNCTION")
             projects = by_jobs(function, environment)
             say("projects, jobs of try", f"{len(projects)}, {projects['try']:,}")
             warm(function, environment)
@@ -136,9 +132,10 @@ def read_units(stack, binary: Path, environment: dict[str, str]) -> None:
         first, check = function.ask(list_event()), function.ask(list_event())
     if (first.line["cache"], check.line["cache"]) != ("store", "revalidated"):
         raise SystemExit(f"not the lines of a first list and of a check: {first.line}, {check.line}")
-    say_units("check whether a list is current: read units", [item_size(pointer)], check.line["read_units"], "0.5")
-    say_units(f"first list, {sum(sizes):,} bytes in {len(sizes)} items: read units beside a check's", sizes,
-              first.line["read_units"] - check.line["read_units"], "at most 8")
+    say_units("check whether a list is current: read units", eventual_units([item_size(pointer)]),
+              check.line["read_units"], "0.5")
+    say_units(f"first list, {sum(sizes):,} bytes in {len(sizes)} items: read units beside a check's",
+              eventual_units(sizes), first.line["read_units"] - check.line["read_units"], "at most 8")
 
 
 def searches(binary: Path, environment: dict[str, str]) -> None:
@@ -167,12 +164,11 @@ def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict
     """From the start of a process until its first response is posted."""
     other = list(projects)[1]
     beat, list_of_try = event("/__lbheartbeat__"), list_event()
-    # Without another endpoint the function gets ready for AWS's own, as it does there; this request asks none.
-    on_aws = {name: value for name, value in environment.items() if name != "AWS_ENDPOINT_URL"}
     empties, beats, lists, firsts, seconds_ = [], [], [], [], []
     for _ in range(STARTS):
         empties.append(first_answer(empty, environment, beat)[0])
-        beats.append(first_answer(binary, on_aws, beat)[0])
+        # This request asks none of AWS's services.
+        beats.append(first_answer(binary, on_aws(environment), beat)[0])
         took, first, second = first_answer(binary, environment, list_of_try, list_event(other))
         lists.append(took)
         firsts.append(first.milliseconds / 1e3)
@@ -191,10 +187,7 @@ def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict
 
 def size(binary: Path, environment: dict[str, str]) -> None:
     """The function as it is uploaded, and the API reference's share of it."""
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.write(binary, "bootstrap")
-        zipped = file.tell()
+    zipped = zipped_size(binary)
     with Function(binary, environment) as function:
         page = sum(function.ask(event(f"/api/docs/{name}")).line["bytes"]
                    for name in ("swagger-ui-bundle.js", "swagger-ui.css"))
@@ -394,12 +387,6 @@ def say_load(done: list[Done], took: float, lines: list[dict], memory: list[int]
 def resident(process: int) -> int:
     """A process's resident memory, in KB."""
     return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())[1])
-
-
-def cpu_seconds(process: int) -> float:
-    """The processor time that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

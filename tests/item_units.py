@@ -12,6 +12,33 @@ def eventual_units(sizes: Iterable[int]) -> float:
     return sum(math.ceil(size / READ_STEP) * 0.5 for size in sizes)
 
 
+def write_units(table: dict, new: dict, old: dict | None = None) -> int:
+    """What writing an item costs, over another or not, with the entries that it has in the table's indexes. `table` is
+    its description.
+
+    An entry that moves is written twice, one that stays as it is not at all (Amazon DynamoDB Developer Guide, "Using
+    Global Secondary Indexes in DynamoDB", on write capacity).
+    """
+    units = max(write_steps(item) for item in (new, old) if item)
+    for index in table.get("GlobalSecondaryIndexes", []):
+        entries = {name: index_entry(table, index, item or {}) for name, item in (("new", new), ("old", old))}
+        if entries["new"] != entries["old"]:
+            units += sum(write_steps(entry) for entry in entries.values() if entry)
+    return units
+
+
+def write_steps(item: dict) -> int:
+    return math.ceil(item_size(item) / WRITE_STEP)
+
+
+def index_entry(table: dict, index: dict, item: dict) -> dict | None:
+    """What an index has of an item; none if it does not have it."""
+    if index["Projection"]["ProjectionType"] != "KEYS_ONLY":
+        raise SystemExit(f"{index['IndexName']} has more than keys, whose units are not known here")
+    keys = [key["AttributeName"] for key in (*index["KeySchema"], *table["KeySchema"])]
+    return {key: item[key] for key in keys} if all(key in item for key in keys) else None
+
+
 def item_size(item: dict) -> int:
     """An item's bytes as DynamoDB counts them."""
     return sum(len(name.encode()) + value_size(value) for name, value in item.items())
@@ -28,6 +55,13 @@ def value_size(value: dict) -> int:
             return math.ceil(len(held.strip("-").replace(".", "").strip("0")) / 2) + 1
         case "SS":
             return sum(len(word.encode()) for word in held)
+        case "L":
+            return 3 + sum(1 + value_size(inner) for inner in held)
         case "M":
             return 3 + sum(1 + len(name.encode()) + value_size(inner) for name, inner in held.items())
     raise SystemExit(f"an item has a value of the kind {kind}, whose size is not known here")
+
+
+def from_wire(item: dict) -> dict:
+    """An item of a request's JSON as boto3 gives it: with its bytes, which are base64 there."""
+    return {name: {"B": base64.b64decode(value["B"])} if "B" in value else value for name, value in item.items()}

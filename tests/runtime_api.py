@@ -117,7 +117,8 @@ def event(path: str, query: str = "", body: str | None = None, **headers: str) -
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7", "userAgent": agent}
     sent = {
         "accept": "application/json, text/plain, */*", "accept-encoding": "gzip, deflate, br, zstd",
-        "content-length": str(len(body or "")), "host": host, "origin": "https://treeherder.mozilla.org", "user-agent": agent,
+        "content-length": str(len((body or "").encode())), "host": host, "origin": "https://treeherder.mozilla.org",
+        "user-agent": agent,
         "x-amzn-trace-id": "Root=1-674252c0-3b1d0f5a6c7d8e9f01234567", "x-forwarded-for": "192.0.2.7",
         "x-forwarded-port": "443", "x-forwarded-proto": "https",
     } | {name.replace("_", "-"): value for name, value in headers.items()}

@@ -4,6 +4,7 @@
 mod answer;
 mod describe;
 mod edge;
+mod fetch;
 mod identity;
 mod ledger;
 mod origins;
@@ -13,6 +14,7 @@ mod serve;
 pub use answer::{Body, Caching, Validators, accepts_gzip, gzip};
 pub use describe::{describe, describe_header};
 pub use edge::{Edge, Path};
+pub use fetch::Fetcher;
 pub use identity::{
     BAD_TOKEN, Caller, INSUFFICIENT_SCOPE, Identity, IdentitySettings, KEYS_UNAVAILABLE, KeySource, SIGN_IN,
 };

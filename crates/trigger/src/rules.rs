@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::email::Email;
 use crate::read_object;
+use crate::request::Push;
 
 /// Who may trigger jobs. Who fits one of the three may.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -43,6 +44,16 @@ pub enum Author<'a> {
     Nobody,
     /// Treeherder does not answer.
     Unknown,
+}
+
+impl<'a> Author<'a> {
+    /// Who wrote a push; none where Treeherder did not tell of it.
+    pub fn of(pushed: Option<&'a Push>) -> Self {
+        match pushed {
+            None => Self::Unknown,
+            Some(push) => push.author.as_ref().map_or(Self::Nobody, Self::Known),
+        }
+    }
 }
 
 /// A person may not trigger jobs on a push.

@@ -5,7 +5,7 @@ use catalog::dump::is_project_name;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_edge::{BAD_PATH, Problem};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use trigger::email::Email;
 use trigger::limits::Limits;
 use trigger::request::RequestId;
@@ -24,14 +24,24 @@ const LARGEST_PAGE: usize = 100;
 /// Which jobs are to be run.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"requested_jobs": ["Linux x86-64 try build"], "decision_task_id": "Ab-_9fIzT8aXVvV2yWqhGQ"}))]
 pub(crate) struct TriggerBody {
     /// The jobs' names: builder names or Taskcluster labels.
-    #[serde(default)]
-    #[schema(nullable = false, min_items = 1, max_items = 1000, example = json!(["Linux x86-64 try build"]))]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, min_items = 1, max_items = 1000, min_length = 1, max_length = 300,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = json!(["Linux x86-64 try build"]))]
     requested_jobs: Option<Vec<String>>,
     /// What `requested_jobs` was called until 2016. Only one of the two may be given.
-    #[serde(default)]
-    #[schema(nullable = false, deprecated)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(
+        nullable = false,
+        deprecated,
+        min_items = 1,
+        max_items = 1000,
+        min_length = 1,
+        max_length = 300,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
     buildernames: Option<Vec<String>>,
     /// The push's decision task, for jobs of Taskcluster. Empty is as good as none.
     #[serde(default)]
@@ -39,8 +49,13 @@ pub(crate) struct TriggerBody {
     decision_task_id: Option<String>,
     /// On whose behalf a service asks: an e-mail address. People ask for themselves.
     #[serde(default)]
-    #[schema(example = "someone@mozilla.com")]
+    #[schema(example = "someone@mozilla.com", format = "email", max_length = 254)]
     requester: Option<String>,
+}
+
+/// A list that may be left out, but is one where it is given: null is none.
+fn given<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(list).map(Some)
 }
 
 /// What a body asks for.

@@ -82,6 +82,22 @@ pub struct Order {
     pub idempotency_key: Option<String>,
 }
 
+impl Order {
+    /// What it is recognised by.
+    fn key(&self) -> Result<Key, Problem> {
+        let asked = Asked {
+            requester: &self.requester,
+            project: &self.project,
+            push: self.push_id,
+            names: &self.names,
+            decision_task_id: self.decision_task_id.as_deref(),
+        };
+        let Some(header) = &self.idempotency_key else { return Ok(Key::of_content(&asked)) };
+        let wrong = |expected| Problem::new(&BAD_KEY, format!("The Idempotency-Key is wrong: {expected}."));
+        Key::given(header, &asked).map_err(wrong)
+    }
+}
+
 /// The table, noting what it costs when it is done with.
 struct Metered<'l> {
     table: RequestsTable,
@@ -141,11 +157,7 @@ impl Desk {
 
     /// Whether a person may trigger jobs on a request's push, as far as the request itself tells.
     pub(crate) fn may(&self, person: &Email, request: &Request) -> bool {
-        let author = match &request.pushed {
-            None => Author::Unknown,
-            Some(push) => push.author.as_ref().map_or(Author::Nobody, Author::Known),
-        };
-        self.rules.check(&request.project, person, author).is_ok()
+        self.rules.check(&request.project, person, Author::of(request.pushed.as_ref())).is_ok()
     }
 
     /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
@@ -173,11 +185,7 @@ impl Desk {
                 None
             }
         };
-        let author = match &push {
-            None => Author::Unknown,
-            Some(push) => push.author.as_ref().map_or(Author::Nobody, Author::Known),
-        };
-        match self.rules.check(project, requester, author) {
+        match self.rules.check(project, requester, Author::of(push.as_deref())) {
             Ok(()) => Ok(push),
             Err(refusal) => {
                 let mut detail =
@@ -198,6 +206,7 @@ impl Desk {
     pub async fn check(&self, order: &Order, ledger: &Ledger) -> Result<Outcome, Problem> {
         let names = self.catalog.names(&order.project, ledger).await?;
         self.admit(&order.project, order.push_id, &order.requester, ledger).await?;
+        order.key()?;
         let jobs = judge(&order.names, &names, &self.renames);
         let accepted = some_accepted(&order.project, &jobs)?;
         let window = Window::at((self.clock)());
@@ -225,19 +234,8 @@ impl Desk {
         let names = self.catalog.names(&order.project, ledger).await?;
         let now = (self.clock)();
         let id = RequestId::new(now, (self.chance)());
-        let asked = Asked {
-            requester: &order.requester,
-            project: &order.project,
-            push: order.push_id,
-            names: &order.names,
-            decision_task_id: order.decision_task_id.as_deref(),
-        };
+        let key = order.key()?;
         let is_named = order.idempotency_key.is_some();
-        let key = match &order.idempotency_key {
-            None => Key::of_content(&asked),
-            Some(header) => Key::given(header, &asked)
-                .map_err(|expected| Problem::new(&BAD_KEY, format!("The Idempotency-Key is wrong: {expected}.")))?,
-        };
         let claim = key.claim(id, now);
         let table = self.metered(ledger);
         if let Some((request, earlier)) = self.claim(&table, &key, &claim, is_named).await? {

@@ -22,7 +22,7 @@ const ALWAYS: [&Kind; 6] = [
     &BAD_PARAMETER,
     &STORE_UNAVAILABLE,
 ];
-const TRIGGER: [&Kind; 15] = [
+const TRIGGER: [&Kind; 14] = [
     &BAD_PATH,
     &UNKNOWN_PROJECT,
     &UNKNOWN_PUSH,
@@ -37,7 +37,6 @@ const TRIGGER: [&Kind; 15] = [
     &NOT_ALLOWED,
     &TOO_MANY_REQUESTS,
     &TREEHERDER_UNAVAILABLE,
-    &ANSWER_TOO_LARGE,
 ];
 const RETRY: [&Kind; 11] = [
     &BAD_PATH,
@@ -88,8 +87,11 @@ impl Modify for Common {
                 describe(operation, &errors, is_cached);
                 let responses = &mut operation.responses.responses;
                 describe_header(responses, "202", "Location", "Where the request can be followed");
-                describe_header(responses, "202", "Idempotent-Replayed", "`true`: it is the first answer again");
                 describe_header(responses, "401", "WWW-Authenticate", "How to sign in");
+                if operation.operation_id.as_deref() == Some("triggerRunnableJobs") {
+                    let replayed = "`true`: it is the first answer again";
+                    describe_header(responses, "202", "Idempotent-Replayed", replayed);
+                }
                 if operation.operation_id.as_deref() == Some("getTriggerRequest") {
                     for status in ["200", "304"] {
                         describe_header(
@@ -119,5 +121,9 @@ impl Modify for Common {
 /// # Errors
 /// Never: it is made of strings and numbers.
 pub fn openapi() -> serde_json::Result<String> {
-    Document::openapi().to_pretty_json().map(|json| json + "\n")
+    let mut document = serde_json::to_value(Document::openapi())?;
+    // A derived schema cannot say it.
+    document["components"]["schemas"]["TriggerBody"]["oneOf"] =
+        json!([{"required": ["requested_jobs"]}, {"required": ["buildernames"]}]);
+    serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }

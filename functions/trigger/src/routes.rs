@@ -65,7 +65,8 @@ fn person(caller: Caller) -> Result<Option<Email>, Problem> {
     tag = "Trigger",
     operation_id = "triggerRunnableJobs",
     params(
-        ("project" = String, Path, description = "The project", example = "try"),
+        ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            description = "The project", example = "try"),
         ("push_id" = u64, Path, maximum = 999_999_999_999_999_999_i64,
             description = "The push, by its number in Treeherder", example = 1001),
         ("dry_run" = Option<bool>, Query, description = "Judge everything, keep and queue nothing"),
@@ -166,8 +167,10 @@ fn answered(outcome: &Outcome, answer: &Triggered) -> Response {
     tag = "Trigger",
     operation_id = "getTriggerRequest",
     params(
-        ("project" = String, Path, description = "The project", example = "try"),
-        ("request_id" = String, Path, description = "The request's name"),
+        ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            description = "The project", example = "try"),
+        ("request_id" = String, Path, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
+            description = "The request's name", example = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
     ),
     responses((status = 200, description = "The request", body = TriggerRequest)),
     security(("sign_in" = []))
@@ -237,8 +240,10 @@ fn shows_people(desk: &Desk, reader: Option<&Email>, request: &Request) -> bool 
     tag = "Trigger",
     operation_id = "retryTriggerRequest",
     params(
-        ("project" = String, Path, description = "The project", example = "try"),
-        ("request_id" = String, Path, description = "The request's name"),
+        ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            description = "The project", example = "try"),
+        ("request_id" = String, Path, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
+            description = "The request's name", example = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
     ),
     responses((status = 202, description = "On its way once more", body = Triggered)),
     security(("sign_in" = []))
@@ -270,7 +275,8 @@ pub(crate) async fn retry(
     tag = "Trigger",
     operation_id = "listTriggerRequestsOfPush",
     params(
-        ("project" = String, Path, description = "The project", example = "try"),
+        ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            description = "The project", example = "try"),
         ("push_id" = u64, Path, maximum = 999_999_999_999_999_999_i64,
             description = "The push, by its number in Treeherder", example = 1001),
         ("count" = Option<u64>, Query, minimum = 1, maximum = 100, description = "How many at most; 20 if not given"),

@@ -1,12 +1,12 @@
 //! What Treeherder knows of a push: who wrote it, and its revision.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use http::StatusCode;
+use http_edge::Fetcher;
 use serde::Deserialize;
 use store::kept::Clock;
 use trigger::request::Push;
@@ -25,7 +25,7 @@ pub struct Treeherder {
     url: String,
     holds: TimeDelta,
     clock: Clock,
-    client: OnceLock<Result<Client, String>>,
+    fetcher: Fetcher,
     state: Mutex<State>,
 }
 
@@ -57,7 +57,7 @@ struct PushBody {
 impl Treeherder {
     /// Treeherder at `url`, without a slash at the end; what it told holds for so long.
     pub fn new(url: impl Into<String>, holds: TimeDelta, clock: Clock) -> Self {
-        Self { url: url.into(), holds, clock, client: OnceLock::new(), state: Mutex::default() }
+        Self { url: url.into(), holds, clock, fetcher: Fetcher::new(PATIENCE, MOST_BYTES), state: Mutex::default() }
     }
 
     /// Its address.
@@ -78,8 +78,7 @@ impl Treeherder {
                 return Told::Silent(reason.clone());
             }
         }
-        let asked = tokio::time::timeout(PATIENCE, self.ask(project, push_id)).await;
-        let asked = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
+        let asked = self.ask(project, push_id).await;
         let now = (self.clock)();
         let mut state = self.state();
         match asked {
@@ -106,20 +105,11 @@ impl Treeherder {
 
     async fn ask(&self, project: &str, push_id: u64) -> Result<Option<Push>, String> {
         let url = format!("{}/api/project/{project}/push/{push_id}/", self.url);
-        let client = self.client.get_or_init(client).as_ref().map_err(Clone::clone)?;
-        let mut answer = client.get(url).send().await.map_err(innermost)?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            other => return Err(format!("it answers with {other}")),
-        }
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(innermost)? {
-            body.extend_from_slice(&piece);
-            if body.len() > MOST_BYTES {
-                return Err(format!("its answer has more than {MOST_BYTES} bytes"));
-            }
-        }
+        let body = match self.fetcher.get(&url).await? {
+            (StatusCode::OK, body) => body,
+            (StatusCode::NOT_FOUND, _) => return Ok(None),
+            (other, _) => return Err(format!("it answers with {other}")),
+        };
         let PushBody { revision, author } =
             serde_json::from_slice(&body).map_err(|error| format!("its answer is no push: {error}"))?;
         let is_revision = (1..=64).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -132,20 +122,4 @@ impl Treeherder {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Made when it is first needed: it reads certificates.
-fn client() -> Result<Client, String> {
-    let client = Client::builder().redirect(Policy::none()).connect_timeout(PATIENCE).timeout(PATIENCE);
-    client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION"))).build().map_err(innermost)
-}
-
-/// The cause behind the causes, without the address.
-fn innermost(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -1,19 +1,19 @@
 //! The keys that tokens are signed with: given, or fetched from the issuer, who changes them now and then.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Clock;
 use super::token::Wanted;
+use crate::Fetcher;
 
 /// How long fetched keys are used without asking whether they changed.
 const HOLD: TimeDelta = TimeDelta::hours(1);
@@ -152,7 +152,7 @@ pub(super) enum Keys {
 pub(super) struct Fetched {
     url: Url,
     clock: Clock,
-    client: OnceLock<Result<Client, String>>,
+    fetcher: Fetcher,
     state: Mutex<State>,
     /// Held by the one who fetches.
     fetching: tokio::sync::Mutex<()>,
@@ -186,8 +186,8 @@ impl Keys {
 
 impl Fetched {
     fn new(url: Url, clock: Clock) -> Self {
-        let (client, state, fetching) = (OnceLock::new(), Mutex::default(), tokio::sync::Mutex::default());
-        Self { url, clock, client, state, fetching }
+        let fetcher = Fetcher::new(PATIENCE, MOST_BYTES);
+        Self { url, clock, fetcher, state: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
     async fn find(self: &Arc<Self>, wanted: &Wanted) -> Result<DecodingKey, Why> {
@@ -221,10 +221,10 @@ impl Fetched {
         if !self.is_fetch_due(wanted) {
             return;
         }
-        let client = self.client.get_or_init(|| client(PATIENCE)).as_ref().map_err(Clone::clone);
-        let fetched = match client {
-            Ok(client) => fetch(client, &self.url).await.and_then(|body| KeySet::read(&body)),
-            Err(reason) => Err(reason),
+        let fetched = match self.fetcher.get(self.url.as_str()).await {
+            Ok((StatusCode::OK, body)) => KeySet::read(&body),
+            Ok((status, _)) => Err(format!("the issuer answers with {status}")),
+            Err(reason) => Err(format!("the issuer: {reason}")),
         };
         let now = (self.clock)();
         let mut state = self.state();
@@ -246,42 +246,8 @@ impl Fetched {
     }
 }
 
-/// Made when it is first needed: it reads certificates.
-fn client(patience: Duration) -> Result<Client, String> {
-    let client = Client::builder().redirect(Policy::none()).connect_timeout(patience).timeout(patience);
-    client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION"))).build().map_err(innermost)
-}
-
-async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
-    let mut answer = client.get(url.clone()).send().await.map_err(innermost)?;
-    if answer.status() != StatusCode::OK {
-        return Err(format!("the issuer answers with {}", answer.status()));
-    }
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(innermost)? {
-        if body.len() + piece.len() > MOST_BYTES {
-            return Err(format!("the issuer's answer has more than {MOST_BYTES} bytes"));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
-}
-
-/// The cause behind the causes, without the address.
-fn innermost(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
-
     use super::*;
 
     #[test]
@@ -340,23 +306,6 @@ mod tests {
         ] {
             let read = KeySource::read(&format!("{{\"keys\": [7, {key}]}}"));
             assert_eq!(read.is_ok(), is_for_us, "{key}: {read:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_issuer_that_does_not_answer_or_not_to_the_end_is_given_up() {
-        for sent in ["", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"keys\""] {
-            let issuer = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}/", issuer.local_addr().unwrap()).parse().unwrap();
-            tokio::spawn(async move {
-                let (mut connection, _) = issuer.accept().await.unwrap();
-                let _ = connection.read(&mut [0; 1024]).await.unwrap();
-                connection.write_all(sent.as_bytes()).await.unwrap();
-                std::future::pending::<()>().await;
-            });
-            let client = client(Duration::from_millis(100)).unwrap();
-            let fetched = tokio::time::timeout(Duration::from_secs(2), fetch(&client, &url)).await;
-            assert_eq!(fetched.unwrap(), Err("operation timed out".to_owned()), "{sent}");
         }
     }
 }

@@ -156,7 +156,7 @@ async fn without_any_keys_nobody_can_be_checked_until_a_fetch_succeeds() {
     for (wrong, reason) in [
         (answer("404 Not Found", ""), "the issuer's keys: the issuer answers with 404 Not Found"),
         (redirect, "the issuer's keys: the issuer answers with 302 Found"),
-        (huge, "the issuer's keys: the issuer's answer has more than 262144 bytes"),
+        (huge, "the issuer's keys: the issuer: the answer has more than 262144 bytes"),
         (ok("{\"keys\": []}"), "the issuer's keys: no key in it can check a token: "),
         (ok("<html>"), "the issuer's keys: no JWKS: "),
         (String::new(), "the issuer's keys: "),

@@ -39,6 +39,8 @@ async fn a_body_that_cannot_be_read_is_refused_with_a_sentence_and_nothing_is_ke
         (r#"{"requested_jobs": "a"}"#.to_owned(), "invalid type: string"),
         (r#"{"requested_jobs": {"a": 1}}"#.to_owned(), "invalid type: map"),
         (r#"{"requested_jobs": []}"#.to_owned(), "is empty"),
+        (r#"{"requested_jobs": null}"#.to_owned(), "invalid type: null, expected a sequence"),
+        (r#"{"requested_jobs": ["a"], "buildernames": null}"#.to_owned(), "invalid type: null, expected a sequence"),
         (r#"{"requested_jobs": ["a"]} x"#.to_owned(), "trailing characters"),
         (r#"{"requested_jobs": ["\ud800"]}"#.to_owned(), "The body is not what is expected"),
         (name("a\0b"), "Name 1 of the jobs has a control character"),

@@ -112,6 +112,9 @@ async fn a_dry_run_judges_everything_and_does_nothing() {
     none.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
     let stranger = bed.post(&path, &token("x@example.org"), &[], &json!({"requested_jobs": [BUILD]})).await;
     stranger.problem(StatusCode::FORBIDDEN, "not_allowed");
+    let key = [("idempotency-key", "a b")];
+    let wrong = bed.post(&path, &token(SOMEONE), &key, &json!({"requested_jobs": [BUILD]})).await;
+    wrong.problem(StatusCode::BAD_REQUEST, "bad_idempotency_key");
 }
 
 #[tokio::test]
