@@ -19,6 +19,9 @@ use std::io::{Read as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
@@ -163,13 +166,7 @@ impl RequestsTable {
                         self.count_written(output.consumed_capacity());
                         return Ok(Stored::Yes);
                     }
-                    Err(error)
-                        if error.as_service_error().is_some_and(|error| {
-                            error.is_transaction_canceled_exception() || error.is_transaction_in_progress_exception()
-                        }) =>
-                    {
-                        Ok(())
-                    }
+                    Err(error) if is_somebody_elses_change(&error) => Ok(()),
                     Err(error) => Err(table_error(&self.table, action(), &error)),
                 }
             }
@@ -332,9 +329,7 @@ impl RequestsTable {
             }
             Err(error) => {
                 let holder = error.as_service_error().and_then(|error| match error {
-                    aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(failed) => {
-                        failed.item.clone()
-                    }
+                    PutItemError::ConditionalCheckFailedException(failed) => failed.item.clone(),
                     _ => None,
                 });
                 let Some(item) = holder else { return Err(table_error(&self.table, action, &error)) };
@@ -444,6 +439,15 @@ fn budget_key(requester: &Email, window: Window) -> Item {
 
 fn minute_name(window: Window) -> String {
     format!("minute_{}", window.minute)
+}
+
+/// Whether a transaction failed because its condition did not hold, or because another was at work at the same time.
+fn is_somebody_elses_change<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
+        return false;
+    };
+    let codes = canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    codes.into_iter().any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code))
 }
 
 #[allow(clippy::needless_pass_by_value)] // Errors are shown and done with.

@@ -164,7 +164,7 @@ async fn only_open_requests_are_due_and_the_oldest_first() {
 
 #[tokio::test]
 async fn of_two_changes_at_the_same_time_one_is_made() {
-    let (table, ..) = table().await;
+    let (table, _, name) = table().await;
     let kept = request(7, 1, &jobs(1), morning());
     table.create(&kept, &jobs(1), morning()).await.unwrap();
     let one = kept.queued(later(1)).unwrap();
@@ -175,6 +175,10 @@ async fn of_two_changes_at_the_same_time_one_is_made() {
     assert_eq!(table.update(&other, Some(&changed_jobs), later(2)).await.unwrap(), Stored::ChangedMeanwhile);
     assert_eq!(table.request(kept.id, Read::Consistent).await.unwrap(), Some(one.clone()));
     assert_eq!(table.jobs(kept.id, Read::Consistent).await.unwrap(), jobs(1));
+
+    // A transaction that the store gave up for a reason of its own is nobody's change.
+    let busy = behind(&name, |_| Plan::Refuse("TransactionCanceledException")).await;
+    assert!(busy.update(&one.put_off(later(3)), Some(&changed_jobs), later(3)).await.is_err());
 
     let next = one.put_off(later(3));
     assert_eq!(table.update(&next, Some(&changed_jobs), later(3)).await.unwrap(), Stored::Yes);

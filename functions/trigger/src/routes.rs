@@ -170,7 +170,7 @@ fn answered(outcome: &Outcome, answer: &Triggered) -> Response {
         ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
             description = "The project", example = "try"),
         ("request_id" = String, Path, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-            description = "The request's name", example = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
+            description = "The request's name"),
     ),
     responses((status = 200, description = "The request", body = TriggerRequest)),
     security(("sign_in" = []))
@@ -243,7 +243,7 @@ fn shows_people(desk: &Desk, reader: Option<&Email>, request: &Request) -> bool 
         ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
             description = "The project", example = "try"),
         ("request_id" = String, Path, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-            description = "The request's name", example = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
+            description = "The request's name"),
     ),
     responses((status = 202, description = "On its way once more", body = Triggered)),
     security(("sign_in" = []))
