@@ -12,7 +12,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::settings::SettingsError;
-use crate::{Archive, CatalogTable, Queue, RequestsTable};
+use crate::{Archive, CatalogTable, Queue, RequestsTable, StoreError};
 
 /// How long a program may wait for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,19 @@ impl Aws {
     /// The queue at this address.
     pub fn queue(&self, url: &str) -> Queue {
         Queue::new(aws_sdk_sqs::Client::new(&self.config), url)
+    }
+
+    /// The text of a secret of Secrets Manager.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no text.
+    pub async fn secret(&self, id: &str) -> Result<String, StoreError> {
+        let action = || format!("reading the secret {id}");
+        let client = aws_sdk_secretsmanager::Client::new(&self.config);
+        let output = client.get_secret_value().secret_id(id).send().await;
+        let output = output.map_err(|error| StoreError::service(action(), &error))?;
+        let none = || StoreError::Service { action: action(), reason: "it is no text".to_owned() };
+        output.secret_string.ok_or_else(none)
     }
 
     /// The archive in this bucket.

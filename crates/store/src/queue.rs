@@ -1,6 +1,9 @@
 //! The queue of requests that are to be forwarded, in SQS.
 
+use std::time::Duration;
+
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde::{Deserialize, Serialize};
 use trigger::request::RequestId;
 
@@ -22,6 +25,17 @@ pub struct Ticket {
     pub round: u32,
 }
 
+/// A message that was taken out of the queue, for as long as the queue hides it from others.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// What it is called in this delivery.
+    pub receipt: String,
+    /// What it says: a ticket, if it is one of ours.
+    pub body: String,
+    /// How often it was taken so far, this time included.
+    pub times: u32,
+}
+
 impl Queue {
     /// The queue at `url`.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
@@ -38,5 +52,37 @@ impl Queue {
             .map_err(|error| StoreError::Service { action: action(), reason: error.to_string() })?;
         let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
         sent.map(drop).map_err(|error| StoreError::service(action(), &error))
+    }
+
+    /// Takes messages out of the queue, at most ten, waiting so long for the first.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub async fn take(&self, most: usize, wait: Duration) -> Result<Vec<Taken>, StoreError> {
+        let request = self.client.receive_message().queue_url(&self.url);
+        let request = request.max_number_of_messages(most.clamp(1, 10).try_into().unwrap_or(10));
+        let request = request.wait_time_seconds(wait.as_secs().try_into().unwrap_or(20));
+        let request = request.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let output = request.send().await.map_err(|error| StoreError::service("taking from the queue", &error))?;
+        let taken = |message: aws_sdk_sqs::types::Message| {
+            let attributes = message.attributes.unwrap_or_default();
+            let times = attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount);
+            Some(Taken {
+                receipt: message.receipt_handle?,
+                body: message.body.unwrap_or_default(),
+                times: times.and_then(|times| times.parse().ok()).unwrap_or(1),
+            })
+        };
+        Ok(output.messages.unwrap_or_default().into_iter().filter_map(taken).collect())
+    }
+
+    /// Removes a message that was taken and is done with.
+    ///
+    /// # Errors
+    /// The queue does not answer: the message comes back.
+    pub async fn remove(&self, taken: &Taken) -> Result<(), StoreError> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&taken.receipt);
+        let removed = request.send().await;
+        removed.map(drop).map_err(|error| StoreError::service("removing a message from the queue", &error))
     }
 }

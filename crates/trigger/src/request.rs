@@ -339,6 +339,28 @@ impl Request {
         Self { version: self.version + 1, due_at, ..self.clone() }
     }
 
+    /// The same with its jobs as forwarding them left them. It goes on as long as a job is accepted; else it is forwarded if
+    /// any job is, and failed if none is.
+    #[must_use]
+    pub fn settled(&self, jobs: &[Job], now: DateTime<Utc>) -> Self {
+        let counts = count(jobs);
+        let of = |state| counts.get(&state).copied().unwrap_or_default();
+        let mut next = Self { version: self.version + 1, jobs: counts.clone(), ..self.clone() };
+        if of(JobState::Accepted) == 0 {
+            next.state = if of(JobState::Forwarded) > 0 { State::Forwarded } else { State::Failed };
+            let told = [
+                (JobState::Forwarded, "forwarded"),
+                (JobState::Unroutable, "unroutable"),
+                (JobState::Failed, "failed"),
+            ];
+            let told =
+                told.iter().filter(|(state, _)| of(*state) > 0).map(|(state, word)| format!("{} {word}", of(*state)));
+            let detail = Some(format!("Jobs: {}.", told.collect::<Vec<_>>().join(", ")));
+            next.history.push(Event { at: now, state: next.state, detail, by: None });
+        }
+        next
+    }
+
     /// The same with its jobs as they are judged now, on its way once more; none unless some of them are to be sent.
     ///
     /// Jobs that are on their way already keep it from being sent again, as nobody could tell the two rounds apart.
@@ -413,6 +435,23 @@ mod tests {
         assert_eq!(taken.due_at, at(120).timestamp());
         assert_eq!(taken.queued(at(1)).unwrap().due_at, taken.due_at);
         assert_eq!(taken.put_off(at(130)).due_at, at(3730).timestamp());
+    }
+
+    #[test]
+    fn a_request_ends_when_no_job_is_on_its_way() {
+        let queued = request(&[Job::accepted("a"), Job::accepted("b")]).queued(at(1)).unwrap();
+        let after = |states: [JobState; 2]| queued.settled(&[job("a", states[0]), job("b", states[1])], at(2));
+        let half = after([JobState::Forwarded, JobState::Accepted]);
+        assert_eq!((half.version, half.state, half.history.len()), (3, State::Queued, 2));
+        for (states, state, said) in [
+            ([JobState::Forwarded, JobState::Forwarded], State::Forwarded, "Jobs: 2 forwarded."),
+            ([JobState::Forwarded, JobState::Unroutable], State::Forwarded, "Jobs: 1 forwarded, 1 unroutable."),
+            ([JobState::Unroutable, JobState::Unroutable], State::Failed, "Jobs: 2 unroutable."),
+            ([JobState::Failed, JobState::Rejected], State::Failed, "Jobs: 1 failed."),
+        ] {
+            let ended = after(states);
+            assert_eq!((ended.state, ended.history.last().unwrap().detail.as_deref()), (state, Some(said)));
+        }
     }
 
     #[test]

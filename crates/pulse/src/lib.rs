@@ -1,0 +1,10 @@
+//! Pulse, Mozilla's message broker: the message that its listeners know, and how it is published with proof. Knows nothing
+//! of requests, stores or projects.
+
+mod message;
+mod publisher;
+mod settings;
+
+pub use message::{Content, Form, Message};
+pub use publisher::{Fate, Publisher};
+pub use settings::{Credentials, PulseSettings};

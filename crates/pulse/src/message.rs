@@ -1,0 +1,246 @@
+//! The message: Treeherder's runnable-job action, version 1, field for field as its listeners know it.
+//!
+//! Its schema is `schema/resultset-runnable-job-action-message.json`, written after the last valid one that Treeherder had
+//! (<https://treeherder.mozilla.org/schemas/v1/resultset-runnable-job-action-message.json#>).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What Pulse wants a message to stay under, in bytes.
+const MOST_BYTES: usize = 8 * 1024;
+
+/// How a project's listeners want the message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Form {
+    /// As before June 2016: `buildernames` instead of `requested_jobs` and `decision_task_id`.
+    pub of_2015: bool,
+    /// Inside the envelope of the mozillapulse library: `payload` and `_meta`.
+    pub envelope: bool,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// The project, which is also the routing key.
+    pub project: &'a str,
+    /// The push, by its number in Treeherder.
+    pub push_id: u64,
+    /// Who asks: an e-mail address.
+    pub requester: &'a str,
+    /// The push's decision task.
+    pub decision_task_id: Option<&'a str>,
+    /// The jobs' names.
+    pub jobs: &'a [&'a str],
+    /// The number that the first of them has among all jobs that were ever asked for together.
+    pub first: usize,
+    /// When it was asked for.
+    pub asked_at: DateTime<Utc>,
+}
+
+/// A message as it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Stays the same when it is published again, so that a listener can drop the repetition.
+    pub id: String,
+    /// The project.
+    pub routing_key: String,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// Which of the jobs it asks for, by their numbers.
+    pub jobs: std::ops::Range<usize>,
+    /// When it was asked for.
+    pub asked_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct Action<'a> {
+    version: u32,
+    project: &'a str,
+    resultset_id: &'a str,
+    requester: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buildernames: Option<&'a [&'a str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested_jobs: Option<&'a [&'a str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_task_id: Option<&'a str>,
+    timestamp: &'a str,
+}
+
+impl Message {
+    /// The messages that ask for all of it, each valid by itself and under 8 KiB, unless one name alone is more. The id of
+    /// each is `prefix`, a point, and the number of its first job. The same content makes the same messages; and if some
+    /// of them are done with, the jobs of the others, as far as their numbers follow each other, make the others again.
+    pub fn all(prefix: &str, exchange: &str, content: &Content<'_>, form: Form) -> Vec<Self> {
+        let mut messages: Vec<Self> = Vec::new();
+        let bare = body(exchange, "", content, &[], form).len() + prefix.len() + 16;
+        let mut start = 0;
+        while start < content.jobs.len() {
+            let mut bytes = bare;
+            let mut end = start;
+            while end < content.jobs.len() {
+                // With a comma; serde_json writes a string to memory without fail.
+                bytes += serde_json::to_string(content.jobs[end]).map_or(0, |name| name.len()) + 1;
+                if bytes > MOST_BYTES && end > start {
+                    break;
+                }
+                end += 1;
+            }
+            let id = format!("{prefix}.{}", content.first + start);
+            messages.push(Self {
+                body: body(exchange, &id, content, &content.jobs[start..end], form),
+                routing_key: content.project.to_owned(),
+                jobs: content.first + start..content.first + end,
+                asked_at: content.asked_at,
+                id,
+            });
+            start = end;
+        }
+        messages
+    }
+}
+
+fn body(exchange: &str, id: &str, content: &Content<'_>, jobs: &[&str], form: Form) -> Vec<u8> {
+    let (push_id, timestamp) = (content.push_id.to_string(), content.asked_at.timestamp().to_string());
+    let new = !form.of_2015;
+    let action = Action {
+        version: 1,
+        project: content.project,
+        resultset_id: &push_id,
+        requester: content.requester,
+        buildernames: form.of_2015.then_some(jobs),
+        requested_jobs: new.then_some(jobs),
+        decision_task_id: new.then_some(content.decision_task_id.unwrap_or_default()),
+        timestamp: &timestamp,
+    };
+    let json = if form.envelope {
+        let payload = serde_json::to_value(&action).unwrap_or(Value::Null);
+        let sent = content.asked_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        serde_json::to_vec(&json!({
+            "payload": payload,
+            "_meta": {
+                "exchange": exchange,
+                "routing_key": content.project,
+                "serializer": "json",
+                "message_id": id,
+                "sent": sent,
+            },
+        }))
+    } else {
+        serde_json::to_vec(&action)
+    };
+    json.expect("strings and numbers can be written to memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FIELDS_OF_2015: [&str; 6] = ["buildernames", "project", "requester", "resultset_id", "timestamp", "version"];
+
+    /// All that a message may have, by its schema, in the order of their names. What the fields hold is held against the
+    /// schema where a listener gets messages (tests/test_forward.py).
+    fn fields_of_the_schema() -> Vec<String> {
+        let schema: Value =
+            serde_json::from_str(include_str!("../schema/resultset-runnable-job-action-message.json")).expect("JSON");
+        let mut fields: Vec<String> = schema["properties"].as_object().expect("fields").keys().cloned().collect();
+        fields.sort_unstable();
+        fields
+    }
+
+    fn content<'a>(jobs: &'a [&'a str]) -> Content<'a> {
+        Content {
+            project: "try",
+            push_id: 87268,
+            requester: "someone@mozilla.com",
+            decision_task_id: None,
+            jobs,
+            first: 0,
+            asked_at: DateTime::from_timestamp(1_795_413_600, 0).unwrap(),
+        }
+    }
+
+    fn json(message: &Message) -> Value {
+        serde_json::from_slice(&message.body).unwrap()
+    }
+
+    fn all(content: &Content<'_>, form: Form) -> Vec<Message> {
+        Message::all("id", "exchange/treeherder/v1/x", content, form)
+    }
+
+    #[test]
+    fn the_message_is_the_one_that_listeners_know() {
+        let jobs = ["Linux x86-64 try build", "b"];
+        let [message] = &all(&content(&jobs), Form::default())[..] else { panic!("one message") };
+        let expected = json!({
+            "version": 1, "project": "try", "resultset_id": "87268", "requester": "someone@mozilla.com",
+            "requested_jobs": jobs, "decision_task_id": "", "timestamp": "1795413600",
+        });
+        assert_eq!(json(message), expected);
+        assert_eq!((message.id.as_str(), message.routing_key.as_str(), &message.jobs), ("id.0", "try", &(0..2)));
+        let task = Content { decision_task_id: Some("Ab-_9fIzT8aXVvV2yWqhGQ"), ..content(&jobs) };
+        assert_eq!(json(&all(&task, Form::default())[0])["decision_task_id"], "Ab-_9fIzT8aXVvV2yWqhGQ");
+    }
+
+    #[test]
+    fn old_listeners_get_the_form_of_2015_and_an_envelope_where_they_want_one() {
+        let jobs = ["a"];
+        let of_2015 = json(&all(&content(&jobs), Form { of_2015: true, envelope: false })[0]);
+        let expected = json!({
+            "version": 1, "project": "try", "resultset_id": "87268", "requester": "someone@mozilla.com",
+            "buildernames": jobs, "timestamp": "1795413600",
+        });
+        assert_eq!(of_2015, expected);
+        let wrapped = json(&all(&content(&jobs), Form { of_2015: true, envelope: true })[0]);
+        assert_eq!(wrapped["payload"], expected);
+        let meta = json!({"exchange": "exchange/treeherder/v1/x", "routing_key": "try", "serializer": "json",
+            "message_id": "id.0", "sent": "2026-11-23T06:00:00Z"});
+        assert_eq!(wrapped["_meta"], meta);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_goes_alone() {
+        let long = "x".repeat(9000);
+        let jobs = ["a", &long, "b"];
+        let parts: Vec<_> = all(&content(&jobs), Form::default()).into_iter().map(|message| message.jobs).collect();
+        assert_eq!(parts, [0..1, 1..2, 2..3]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_part_is_valid_and_small_and_together_they_are_all(
+            jobs in prop::collection::vec("[ -~\u{e9}\u{1f600}]{1,300}", 1..200),
+            of_2015: bool,
+            envelope: bool,
+        ) {
+            let names: Vec<&str> = jobs.iter().map(String::as_str).collect();
+            let form = Form { of_2015, envelope };
+            let messages = all(&content(&names), form);
+            prop_assert_eq!(&messages, &all(&content(&names), form));
+            let mut found = Vec::new();
+            for message in &messages {
+                prop_assert!(message.body.len() <= MOST_BYTES, "{}", message.body.len());
+                prop_assert_eq!(&message.id, &format!("id.{}", found.len()));
+                prop_assert_eq!(message.jobs.start, found.len());
+                // From any of them on, they are made again as they were.
+                let rest = Content { jobs: &names[found.len()..], first: found.len(), ..content(&names) };
+                prop_assert_eq!(&all(&rest, form)[0], message);
+                let whole = json(message);
+                let action = if envelope { &whole["payload"] } else { &whole };
+                let fields: Vec<&str> = action.as_object().expect("an object").keys().map(String::as_str).collect();
+                if of_2015 {
+                    prop_assert_eq!(fields, FIELDS_OF_2015);
+                } else {
+                    prop_assert_eq!(fields, fields_of_the_schema());
+                }
+                let list = if of_2015 { "buildernames" } else { "requested_jobs" };
+                found.extend(action[list].as_array().expect("a list").iter().map(|name| name.as_str().unwrap_or_default().to_owned()));
+            }
+            prop_assert_eq!(found, jobs);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The publisher: a connection that suits a function, and proof of each delivery.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
+use lapin::tcp::OwnedTLSConfig;
+use lapin::types::FieldTable;
+use lapin::uri::AMQPUserInfo;
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Error, ErrorKind, ExchangeKind, runtime,
+};
+use tokio::sync::Mutex;
+
+use crate::{Credentials, Message, PulseSettings};
+
+/// How long opening a connection may take, and how long the broker may take to confirm a batch.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A connection that was idle for longer is opened anew: an environment may have been frozen meanwhile, and the broker
+/// may have given it up, as it hears nothing from one.
+const MOST_IDLE: Duration = Duration::from_secs(30);
+/// The delivery mode of messages that the broker keeps on disk.
+const PERSISTENT: u8 = 2;
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// The broker has it, and some queue received it.
+    Forwarded,
+    /// The broker gave it back: nobody listens.
+    Unroutable,
+    /// The broker refuses us, or what we publish. To try again would be refused again.
+    Refused(String),
+    /// It is not known whether the broker has it, or it is known that it does not: to be tried again, under the same id.
+    Lost(String),
+}
+
+/// Publishes messages.
+pub struct Publisher {
+    settings: PulseSettings,
+    credentials: Credentials,
+    open: Mutex<Option<Open>>,
+    /// How often a connection was opened so far.
+    opened: std::sync::Mutex<u32>,
+}
+
+struct Open {
+    connection: Connection,
+    channel: Channel,
+    used: Instant,
+}
+
+impl Publisher {
+    /// A publisher. Nothing is opened yet.
+    pub fn new(settings: PulseSettings, credentials: Credentials) -> Self {
+        Self { settings, credentials, open: Mutex::new(None), opened: std::sync::Mutex::new(0) }
+    }
+
+    /// How often a connection was opened so far.
+    pub fn opened(&self) -> u32 {
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes messages one behind the other, without waiting for each, and tells what became of each. Where the
+    /// connection turns out to be lost, it is opened once more, and what was not confirmed is published again.
+    pub async fn publish(&self, messages: &[Message]) -> Vec<Fate> {
+        let mut open = self.open.lock().await;
+        let mut fates: Vec<Option<Fate>> = vec![None; messages.len()];
+        for attempt in 0..2 {
+            let was_open = refresh(&mut open);
+            if open.is_none() {
+                match self.open().await {
+                    Ok(opened) => *open = Some(opened),
+                    Err(fate) => return settled(fates, &fate),
+                }
+            }
+            let Some(opened) = open.as_mut() else { continue };
+            let left = fates.iter().zip(messages).enumerate();
+            let left: Vec<(usize, &Message)> =
+                left.filter(|(_, (fate, _))| fate.is_none()).map(|(place, (_, message))| (place, message)).collect();
+            let found = self.publish_on(&opened.channel, left.iter().map(|(_, message)| *message)).await;
+            opened.used = Instant::now();
+            let mut is_lost = false;
+            for ((place, _), fate) in left.into_iter().zip(found) {
+                is_lost |= matches!(fate, Fate::Lost(_) | Fate::Refused(_));
+                // A connection that was kept may have been lost long ago: that says nothing of the message.
+                let is_worth_another = attempt == 0 && was_open && matches!(fate, Fate::Lost(_));
+                fates[place] = (!is_worth_another).then_some(fate);
+            }
+            if is_lost {
+                *open = None;
+            }
+            if fates.iter().all(Option::is_some) {
+                break;
+            }
+        }
+        settled(fates, &Fate::Lost("the connection was lost twice".to_owned()))
+    }
+
+    async fn open(&self) -> Result<Open, Fate> {
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        match tokio::time::timeout(PATIENCE, self.connect()).await {
+            Ok(Ok(open)) => Ok(open),
+            Ok(Err(error)) => Err(fate(&error)),
+            Err(_) => Err(Fate::Lost(format!("the broker did not answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+
+    async fn connect(&self) -> Result<Open, Error> {
+        let mut uri = self.settings.uri.clone();
+        uri.authority.userinfo =
+            AMQPUserInfo { username: self.credentials.username.clone(), password: self.credentials.password.clone() };
+        let properties = ConnectionProperties::default().with_connection_name("runnable-jobs".into());
+        let tls = OwnedTLSConfig { identity: None, cert_chain: self.settings.certificates.clone() };
+        let connection = Connection::connect_uri_with_config(uri, properties, tls, runtime::default_runtime()?).await?;
+        let channel = connection.create_channel().await?;
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let exchange = self.settings.exchange();
+        channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, FieldTable::default()).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Open { connection, channel, used: Instant::now() })
+    }
+
+    async fn publish_on<'m>(&self, channel: &Channel, messages: impl Iterator<Item = &'m Message>) -> Vec<Fate> {
+        let exchange = self.settings.exchange();
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let mut confirms = Vec::new();
+        for message in messages {
+            let properties = BasicProperties::default()
+                .with_content_type("application/json".into())
+                .with_delivery_mode(PERSISTENT)
+                .with_message_id(message.id.clone().into())
+                .with_timestamp(message.asked_at.timestamp().try_into().unwrap_or_default())
+                .with_app_id("runnable-jobs".into());
+            let key = message.routing_key.clone();
+            confirms.push(
+                channel.basic_publish(exchange.clone().into(), key.into(), options, &message.body, properties).await,
+            );
+        }
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut fates = Vec::with_capacity(confirms.len());
+        for confirm in confirms {
+            fates.push(match confirm {
+                Err(error) => fate(&error),
+                Ok(confirm) => match tokio::time::timeout_at(deadline, confirm).await {
+                    Err(_) => Fate::Lost(format!("the broker did not confirm within {} s", PATIENCE.as_secs())),
+                    Ok(Err(error)) => fate(&error),
+                    Ok(Ok(Confirmation::Ack(None))) => Fate::Forwarded,
+                    Ok(Ok(Confirmation::Ack(Some(_)))) => Fate::Unroutable,
+                    Ok(Ok(Confirmation::Nack(_))) => Fate::Lost("the broker could not keep it".to_owned()),
+                    Ok(Ok(Confirmation::NotRequested)) => Fate::Lost("the broker was not asked to confirm".to_owned()),
+                },
+            });
+        }
+        fates
+    }
+}
+
+/// Lets go of a connection that is of no use any more; whether one was kept.
+fn refresh(open: &mut Option<Open>) -> bool {
+    let is_of_use = |open: &Open| {
+        open.connection.status().connected() && open.channel.status().connected() && open.used.elapsed() < MOST_IDLE
+    };
+    if open.as_ref().is_some_and(|open| !is_of_use(open)) {
+        *open = None;
+    }
+    open.is_some()
+}
+
+fn settled(fates: Vec<Option<Fate>>, otherwise: &Fate) -> Vec<Fate> {
+    fates.into_iter().map(|fate| fate.unwrap_or_else(|| otherwise.clone())).collect()
+}
+
+/// What an error means for what was to be published.
+fn fate(error: &Error) -> Fate {
+    match error.kind() {
+        // The broker says why, and would say so again; unless it is going down, or was told to close the connection.
+        ErrorKind::ProtocolError(said) => match said.kind() {
+            AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
+                Fate::Lost(format!("the broker closed the connection: {}", said.get_message()))
+            }
+            _ => Fate::Refused(format!("the broker refuses: {}", said.get_message())),
+        },
+        _ => Fate::Lost(format!("the connection to the broker: {error}")),
+    }
+}

@@ -1,0 +1,107 @@
+//! The publisher against a real RabbitMQ with Pulse's users and rights.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+
+mod listener;
+
+use std::time::Duration;
+
+use lapin::types::ShortString;
+use listener::{Listener, Wire, address, message, project, publisher, settings};
+use pulse::{Credentials, Fate, Publisher, PulseSettings};
+use serde_json::{Value, json};
+
+/// Has the exchange made, as listeners cannot.
+async fn made() -> Publisher {
+    let publisher = publisher(&address("PULSE_URL"));
+    assert_eq!(publisher.publish(&[message("none", &project(), &["a"])]).await, [Fate::Unroutable]);
+    publisher
+}
+
+#[tokio::test]
+async fn a_listener_gets_the_message_that_it_knows() {
+    let publisher = made().await;
+    let project = project();
+    let listener = Listener::on(&project).await;
+    assert_eq!(publisher.publish(&[message("id-1", &project, &["a", "b"])]).await, [Fate::Forwarded]);
+    let got = listener.next().await.unwrap();
+    let body: Value = serde_json::from_slice(&got.data).unwrap();
+    let expected = json!({"version": 1, "project": project, "resultset_id": "87268", "requester": "someone@mozilla.com",
+        "requested_jobs": ["a", "b"], "decision_task_id": "", "timestamp": "1795413600"});
+    assert_eq!(body, expected);
+    assert_eq!(got.routing_key.as_str(), project);
+    let properties = got.properties;
+    assert_eq!(properties.message_id().as_ref().map(ShortString::as_str), Some("id-1.0"));
+    assert_eq!(properties.content_type().as_ref().map(ShortString::as_str), Some("application/json"));
+    assert_eq!(properties.app_id().as_ref().map(ShortString::as_str), Some("runnable-jobs"));
+    assert_eq!((*properties.delivery_mode(), *properties.timestamp()), (Some(2), Some(1_795_413_600)));
+}
+
+#[tokio::test]
+async fn each_of_a_batch_has_its_own_fate() {
+    let publisher = made().await;
+    let (heard, unheard) = (project(), project());
+    let listener = Listener::on(&heard).await;
+    let batch: Vec<_> = (0..40)
+        .map(|number| message(&format!("id-{number}"), if number % 2 == 0 { &heard } else { &unheard }, &["a"]))
+        .collect();
+    let fates = publisher.publish(&batch).await;
+    for (number, fate) in fates.iter().enumerate() {
+        assert_eq!(*fate, if number % 2 == 0 { Fate::Forwarded } else { Fate::Unroutable }, "{number}");
+    }
+    for number in (0..40).step_by(2) {
+        let got = listener.next().await.unwrap();
+        assert_eq!(got.properties.message_id().as_ref().map(ShortString::as_str), Some(&*format!("id-{number}.0")));
+    }
+    assert_eq!(publisher.opened(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_lost_meanwhile_is_opened_once_more() {
+    let _ = made().await;
+    let wire = Wire::new().await;
+    let publisher = publisher(&wire.url);
+    let project = project();
+    let listener = Listener::on(&project).await;
+    assert_eq!(publisher.publish(&[message("id-1", &project, &["a"])]).await, [Fate::Forwarded]);
+    wire.cut();
+    assert_eq!(publisher.publish(&[message("id-2", &project, &["a"])]).await, [Fate::Forwarded]);
+    assert_eq!(publisher.opened(), 2);
+    // It may be noticed only later that a connection is gone.
+    wire.cut();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(publisher.publish(&[message("id-3", &project, &["a"])]).await, [Fate::Forwarded]);
+    for id in ["id-1.0", "id-2.0", "id-3.0"] {
+        let got = listener.next().await.unwrap();
+        assert_eq!(got.properties.message_id().as_ref().map(ShortString::as_str), Some(id));
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_to_be_tried_again() {
+    let url = address("PULSE_URL");
+    let (before, _) = url.rsplit_once('@').unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let publisher = publisher(&format!("{before}@{closed}/%2f"));
+    let messages = [message("id-1", &project(), &["a"]), message("id-2", &project(), &["a"])];
+    for fate in publisher.publish(&messages).await {
+        assert!(
+            matches!(&fate, Fate::Lost(reason) if reason.starts_with("the connection to the broker: ")),
+            "{fate:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_broker_refuses_is_told_with_its_reason() {
+    let url = address("PULSE_URL");
+    let (right, me) = settings(&url);
+    let (_, listener) = settings(&address("AMQP_URL"));
+    let wrong_password = Credentials { password: "wrong".to_owned(), ..me.clone() };
+    let vhost = PulseSettings::read(&url.replace("/%2f", "/nowhere"), "treeherder", None).unwrap().0;
+    for (settings, user, said) in
+        [(right.clone(), wrong_password, "ACCESS_REFUSED"), (right, listener, "ACCESS_REFUSED"), (vhost, me, "nowhere")]
+    {
+        let fates = Publisher::new(settings, user).publish(&[message("id-1", &project(), &["a"])]).await;
+        assert!(matches!(&fates[..], [Fate::Refused(reason)] if reason.contains(said)), "{said}: {fates:?}");
+    }
+}

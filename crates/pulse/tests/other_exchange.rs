@@ -1,0 +1,28 @@
+//! An exchange of our name that is something else. In a program of its own: there is one exchange of this name.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+
+#[path = "broker/listener.rs"]
+mod listener;
+
+use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties, ExchangeKind};
+use listener::{address, message, project, publisher, settings};
+use pulse::Fate;
+
+#[tokio::test]
+async fn an_exchange_of_another_type_is_refused_and_left_alone() {
+    let url = address("PULSE_URL");
+    let name = settings(&url).0.exchange();
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.exchange_delete(name.clone().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(name.clone().into(), ExchangeKind::Direct, options, FieldTable::default()).await.unwrap();
+
+    let fates = publisher(&url).publish(&[message("id-1", &project(), &["a"])]).await;
+
+    channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await.unwrap();
+    assert!(matches!(&fates[..], [Fate::Refused(reason)] if reason.contains("PRECONDITION_FAILED")), "{fates:?}");
+    assert_eq!(publisher(&url).publish(&[message("id-2", &project(), &["a"])]).await, [Fate::Unroutable]);
+}

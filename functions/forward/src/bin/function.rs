@@ -1,0 +1,89 @@
+//! The function as Lambda runs it, fed by the queue.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use chrono::Utc;
+use forward::settings::Settings;
+use forward::{Delivery, Forwarder, Left, TIME_NEEDED, print_line};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use pulse::Publisher;
+use store::{Aws, Pace};
+use tokio::sync::OnceCell;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    forward::init_logging();
+    let lookup = |variable: &str| std::env::var(variable).ok();
+    let configured =
+        Settings::read(lookup).and_then(|settings| Ok((settings, Aws::from_lambda(lookup, Pace::Request)?)));
+    let (settings, aws) = match configured {
+        Ok(configured) => configured,
+        Err(error) => {
+            tracing::error!(%error, "the function is not configured");
+            return ExitCode::from(2);
+        }
+    };
+    // Made by the first event: the secret is read then. It is kept, and its connection with it.
+    let forwarder = OnceCell::new();
+    let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let made = forwarder.get_or_try_init(async || make(&settings, &aws).await.map_err(Error::from)).await?;
+        Ok::<_, Error>(forward_all(made, event).await)
+    });
+    match lambda_runtime::run(handler).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn make(settings: &Settings, aws: &Aws) -> Result<Forwarder, String> {
+    let credentials = settings.user.credentials(aws).await?;
+    #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
+    let clock = Arc::new(Utc::now);
+    Ok(Forwarder {
+        requests: aws.requests_table(&settings.requests_table),
+        exchange: settings.pulse.exchange(),
+        publisher: Publisher::new(settings.pulse.clone(), credentials),
+        forms: settings.forms.clone(),
+        clock,
+    })
+}
+
+async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
+    let mut failed = Vec::new();
+    let deliveries: Vec<Delivery> = event
+        .payload
+        .records
+        .into_iter()
+        .map(|record| Delivery {
+            id: record.message_id.unwrap_or_default(),
+            body: record.body.unwrap_or_default(),
+            times: record.attributes.get("ApproximateReceiveCount").and_then(|times| times.parse().ok()).unwrap_or(1),
+        })
+        .collect();
+    #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
+    let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+    if left < TIME_NEEDED {
+        tracing::warn!(left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX), "too late to start");
+        failed.extend(deliveries.into_iter().map(|delivery| delivery.id));
+    } else {
+        let what = forwarder.forward(&deliveries, &mut |line| print_line(line, &forwarder.clock)).await;
+        let again = deliveries.into_iter().zip(what).filter(|(_, left)| matches!(left, Left::Again(_)));
+        failed.extend(again.map(|(delivery, _)| delivery.id));
+    }
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed
+        .into_iter()
+        .map(|id| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            failure
+        })
+        .collect();
+    response
+}

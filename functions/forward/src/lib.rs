@@ -1,0 +1,8 @@
+//! Forwards queued requests to Pulse, with proof, and records what became of them.
+
+mod forwarder;
+mod log;
+pub mod settings;
+
+pub use forwarder::{Delivery, Forwarder, Left, Line, TIME_NEEDED};
+pub use log::{init_logging, print_line};

@@ -1,0 +1,140 @@
+//! What is configured, from `RUNNABLE_JOBS_*` environment variables.
+
+use std::collections::HashMap;
+
+use pulse::{Credentials, Form, PulseSettings};
+use serde::Deserialize;
+use store::Aws;
+use store::settings::{SettingsError, Variables, variables};
+
+/// The broker's address.
+pub const PULSE_URL: &str = "RUNNABLE_JOBS_PULSE_URL";
+/// The secret that holds who we are at the broker.
+pub const PULSE_SECRET: &str = "RUNNABLE_JOBS_PULSE_SECRET";
+/// Whose exchanges are written to.
+pub const PULSE_NAMESPACE: &str = "RUNNABLE_JOBS_PULSE_NAMESPACE";
+/// How the listeners of some projects want the message.
+pub const PULSE_FORMS: &str = "RUNNABLE_JOBS_PULSE_FORMS";
+/// The file with the certificates that the broker's is held against.
+pub const PULSE_CERTIFICATES: &str = "RUNNABLE_JOBS_PULSE_CERTIFICATES";
+
+/// What the function is configured with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The requests table.
+    pub requests_table: String,
+    /// Where Pulse is.
+    pub pulse: PulseSettings,
+    /// As whom we are there.
+    pub user: User,
+    /// How the listeners of some projects want the message.
+    pub forms: HashMap<String, Form>,
+}
+
+/// As whom we are at the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// It was given with the address.
+    Given(Credentials),
+    /// It stands in this secret, as JSON with `username` and `password`.
+    Secret(String),
+}
+
+/// What a secret holds.
+#[derive(Deserialize)]
+struct Secret {
+    username: String,
+    password: String,
+}
+
+impl Settings {
+    /// Reads the settings by `lookup`, which gives a variable's value. An empty value is as good as none.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong. Passwords are not repeated.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let read = Variables::new(lookup);
+        let requests_table = read.required(variables::REQUESTS_TABLE, "the name of the requests table")?;
+        let url = read.required(PULSE_URL, "the address of the broker")?;
+        let namespace = read.required(PULSE_NAMESPACE, "the Pulse user whose exchange is written to")?;
+        let file = |path: &str| std::fs::read_to_string(path);
+        let certificates = read.parsed(PULSE_CERTIFICATES, file)?;
+        // The value may hold a password: it is not repeated.
+        let wrong = |reason| SettingsError::Wrong { variable: PULSE_URL, value: "...".to_owned(), reason };
+        let (pulse, given) = PulseSettings::read(&url, &namespace, certificates).map_err(wrong)?;
+        let user = match given {
+            Some(given) => User::Given(given),
+            None => User::Secret(read.required(PULSE_SECRET, "the secret with username and password")?),
+        };
+        let forms = read.parsed(PULSE_FORMS, |json| {
+            serde_json::from_str(json).map_err(|error| format!("no forms of projects: {error}"))
+        })?;
+        Ok(Self { requests_table, pulse, user, forms: forms.unwrap_or_default() })
+    }
+}
+
+impl User {
+    /// Who it is.
+    ///
+    /// # Errors
+    /// The secret cannot be read, or holds something else.
+    pub async fn credentials(&self, aws: &Aws) -> Result<Credentials, String> {
+        let id = match self {
+            Self::Given(given) => return Ok(given.clone()),
+            Self::Secret(id) => id,
+        };
+        let text = aws.secret(id).await.map_err(|error| error.to_string())?;
+        // What is wrong with it is not told: it would be told with what it holds.
+        let secret: Secret = serde_json::from_str(&text)
+            .map_err(|_| format!("the secret {id} is no JSON object with username and password"))?;
+        Ok(Credentials { username: secret.username, password: secret.password })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: [(&str, &str); 4] = [
+        ("RUNNABLE_JOBS_REQUESTS_TABLE", "requests"),
+        (PULSE_URL, "amqps://pulse.mozilla.org/%2f"),
+        (PULSE_NAMESPACE, "treeherder"),
+        (PULSE_SECRET, "arn:secret"),
+    ];
+
+    fn read(more: &[(&str, &str)]) -> Result<Settings, String> {
+        let find = |name: &str| {
+            let mut set = more.iter().chain(&NEEDED);
+            set.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Settings::read(find).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_user_stands_in_the_address_or_in_a_secret() {
+        assert_eq!(read(&[]).unwrap().user, User::Secret("arn:secret".to_owned()));
+        let given = Credentials { username: "me".to_owned(), password: "secret".to_owned() };
+        assert_eq!(read(&[(PULSE_URL, "amqp://me:secret@127.0.0.1/%2f")]).unwrap().user, User::Given(given));
+        let forms = read(&[(PULSE_FORMS, r#"{"try": {"of_2015": true}}"#)]).unwrap().forms;
+        assert_eq!(forms["try"], Form { of_2015: true, envelope: false });
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_without_a_password() {
+        for (set, said) in [
+            (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
+            ((PULSE_URL, ""), "RUNNABLE_JOBS_PULSE_URL is not set"),
+            (
+                (PULSE_URL, "amqp://me:secret@pulse.mozilla.org/"),
+                "RUNNABLE_JOBS_PULSE_URL is '...': the broker's address",
+            ),
+            ((PULSE_SECRET, ""), "RUNNABLE_JOBS_PULSE_SECRET is not set"),
+            ((PULSE_NAMESPACE, "a/b"), "RUNNABLE_JOBS_PULSE_URL is '...': the namespace"),
+            ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is '[]': no forms"),
+            ((PULSE_CERTIFICATES, "/not/there"), "RUNNABLE_JOBS_PULSE_CERTIFICATES is '/not/there': No such file"),
+        ] {
+            let error = read(&[set]).map(|_| ()).unwrap_err();
+            assert!(error.starts_with(said) && !error.contains("secret@"), "{error}");
+        }
+    }
+}
