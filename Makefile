@@ -14,7 +14,7 @@ SERVICE ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) localstack/stack.py
 # Each has a binary NAME-function; the template takes its code from target/deploy/NAME.
-FUNCTIONS := etl jobs trigger sweep
+FUNCTIONS := etl jobs trigger sweep forward
 # All packages at once: with fewer of them, some dependencies have fewer features, and the SDK is built again.
 BUILD := cargo build --locked --workspace
 # The binaries that are built in are told it, and answer with it at /__version__.
@@ -39,13 +39,14 @@ run: ## Run everything on this machine [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ?
 token: ## Print a token to sign in to what `make run` started: EMAIL=someone@mozilla.com, or SERVICE=treeherder
 	@$(STACK) token $(if $(SERVICE),--service '$(SERVICE)',--email '$(EMAIL)')
 
-test: ## Run all tests, beside the emulator that they need
+test: ## Run all tests, beside the emulator and the broker that they need
 	# It builds the binaries too, for the tests that run them; `cargo build` would build the SDK a second time.
-	$(STACK) exec -- cargo test --workspace --locked
+	$(STACK) exec --broker -- cargo test --workspace --locked
 	ETL_BIN='$(TARGET)/debug/etl' ETL_FUNCTION_BIN='$(TARGET)/debug/etl-function' \
 		JOBS_BIN='$(TARGET)/debug/jobs' JOBS_FUNCTION_BIN='$(TARGET)/debug/jobs-function' \
 		TRIGGER_BIN='$(TARGET)/debug/trigger' TRIGGER_FUNCTION_BIN='$(TARGET)/debug/trigger-function' \
 		SWEEP_FUNCTION_BIN='$(TARGET)/debug/sweep-function' \
+		FORWARD_BIN='$(TARGET)/debug/forward' FORWARD_FUNCTION_BIN='$(TARGET)/debug/forward-function' \
 		.venv/bin/python -m unittest discover -s tests
 
 build: ## Build the functions as they are deployed, and tell their sizes

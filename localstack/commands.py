@@ -1,7 +1,10 @@
-"""What `stack.py` does: `run` the whole stack, print a `token`, or `execute` a command beside an empty emulator."""
+"""What `stack.py` does: `run` the whole stack, print a `token`, or `execute` a command beside an empty emulator (and a
+broker).
+"""
 
 import argparse
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -14,13 +17,17 @@ from pathlib import Path
 import environment
 import guide
 import signing
+from broker import LISTENER, PUBLISHER, Broker
 from checkout import RUN, STACK_ENV, PartFailed, Stopped, ignore_signals, lock, say, shown
 from deployment import Deployment
 from emulator import Emulator
-from guide import EMULATOR_LOG, TREEHERDER_LOG
+from guide import BROKER_LOG, EMULATOR_LOG, PULSE_LOG, TREEHERDER_LOG
 from standin import Treeherder
+from watch import Watch
 
-EXECUTE_LOG = RUN / "exec.log"
+EXECUTE_LOG, EXECUTE_BROKER_LOG = RUN / "exec.log", RUN / "exec-broker.log"
+# The secret that the operator makes on AWS.
+PULSE_SECRET = "runnable-jobs/pulse"
 SAMPLE = RUN / "sample.json"
 SAMPLE_BUILDERS = 20_000
 # What the template's `Source` is until the source is uploaded: the bucket has no name before the stack exists.
@@ -36,14 +43,18 @@ def run(options: argparse.Namespace) -> int:
         for stale in (STACK_ENV, signing.KEY, *RUN.glob("*.pid")):
             stale.unlink(missing_ok=True)
         _record_process(ends, "stack", os.getpid())
+        # First, because it takes longest; the others start meanwhile.
+        broker = Broker(RUN / "broker", BROKER_LOG)
+        ends.callback(broker.end)
+        _record_process(ends, "broker", broker.process.pid)
         emulator = _start_emulator(ends, RUN / "emulator", EMULATOR_LOG)
         _record_process(ends, "emulator", emulator.process.pid)
         treeherder = Treeherder(TREEHERDER_LOG)
         ends.callback(treeherder.stop)
         _record_process(ends, "treeherder", treeherder.process.pid)
 
-        deployment = _deploy(ends, options, emulator, _sign_in(ends) | {"TreeherderUrl": treeherder.url})
-        variables = guide.variables(emulator.endpoint, deployment, treeherder)
+        deployment = _deploy(ends, options, emulator, broker, _sign_in(ends) | {"TreeherderUrl": treeherder.url})
+        variables = guide.variables(emulator.endpoint, deployment, treeherder, broker.url(LISTENER), PUBLISHER)
         environment.use(variables)
         say("Invoking the deployed ETL function")
         deployment.ingest()
@@ -52,12 +63,22 @@ def run(options: argparse.Namespace) -> int:
         deployment.ask("jobs", f"{variables['BASE_URL']}/__heartbeat__")
         # Nobody is told about requests without signing in: this very answer shows that the function works.
         deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
+        broker.wait_until_ready()
+        # With nothing to forward it makes its exchange: whoever listens before the first request gets that one too.
+        deployment.invoke("forward", {"Records": []})
+        parts = [broker, emulator, treeherder]
+        if options.listener:
+            watch = Watch(PULSE_LOG)
+            ends.callback(watch.stop)
+            _record_process(ends, "listener", watch.process.pid)
+            watch.wait_until_bound()
+            parts.append(watch)
 
         # Last, so that whoever waits for it finds everything in place.
         guide.write_stack_env(ends, variables, options.etl.parent)
         guide.say_what_to_try(variables)
         if not options.once:
-            _wait_for_signal(emulator, treeherder)
+            _wait_for_signal(*parts)
     return 0
 
 
@@ -67,13 +88,25 @@ def token(options: argparse.Namespace) -> int:
     return 0
 
 
-def execute(words: list[str]) -> int:
-    """Run a command beside an empty emulator that its environment points to; returns the command's exit code."""
+def execute(words: list[str], with_broker: bool) -> int:
+    """Run a command beside an empty emulator, and perhaps an empty broker, that its environment points to; returns the
+    command's exit code.
+    """
     with _cleanup() as ends:
         folder = Path(tempfile.mkdtemp(prefix="exec-", dir=RUN))
         ends.callback(shutil.rmtree, folder, ignore_errors=True)
-        log = folder / "emulator.log"
-        _start_emulator(ends, folder / "data", log)
+        logs = {folder / "emulator.log": EXECUTE_LOG}
+        if with_broker:
+            logs[folder / "broker.log"] = EXECUTE_BROKER_LOG
+            broker = Broker(folder / "broker", folder / "broker.log")
+            ends.callback(broker.end)
+        _start_emulator(ends, folder / "data", folder / "emulator.log")
+        if with_broker:
+            broker.wait_until_ready()
+            os.environ.update({
+                "AMQP_URL": broker.url(LISTENER), "PULSE_URL": broker.url(PUBLISHER), "PULSE_NAMESPACE": PUBLISHER,
+                "BROKER_PID": str(broker.process.pid),
+            })
         try:
             child = subprocess.Popen(words)
         except OSError as error:
@@ -85,8 +118,9 @@ def execute(words: list[str]) -> int:
             child.wait()
             raise
         if code != 0:
-            shutil.copy(log, EXECUTE_LOG)
-            say(f"`{shlex.join(words)}` failed; the emulator's log: {shown(EXECUTE_LOG)}")
+            for log, kept in logs.items():
+                shutil.copy(log, kept)
+            say(f"`{shlex.join(words)}` failed; the logs beside it: {', '.join(map(shown, logs.values()))}")
         return code if code >= 0 else 128 - code
 
 
@@ -126,7 +160,8 @@ def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
 
 
 def _deploy(
-    ends: contextlib.ExitStack, options: argparse.Namespace, emulator: Emulator, parameters: dict[str, str],
+    ends: contextlib.ExitStack, options: argparse.Namespace, emulator: Emulator, broker: Broker,
+    parameters: dict[str, str],
 ) -> Deployment:
     """Deploy the template with `parameters` and what the options say, and with the source where that is."""
     source = options.source or _make_sample(options.etl)
@@ -135,13 +170,17 @@ def _deploy(
     deployment = Deployment(emulator.folder / "package", EMULATOR_LOG)
     deployment.package({
         "etl": options.etl_function, "jobs": options.jobs_function,
-        "trigger": options.trigger_function, "sweep": options.sweep_function,
+        "trigger": options.trigger_function, "sweep": options.sweep_function, "forward": options.forward_function,
     })
+    account = {"username": PUBLISHER, "password": broker.passwords[PUBLISHER]}
     parameters = parameters | {
         "EndpointUrl": emulator.endpoint,
         "HttpFront": options.http_front,
         "Schedule": options.schedule,
         "Source": NOT_UPLOADED if is_file else source,
+        "PulseUrl": f"amqp://{broker.address}",
+        "PulseNamespace": PUBLISHER,
+        "PulseSecretArn": deployment.keep_secret(PULSE_SECRET, json.dumps(account)),
     }
     deployment.deploy(parameters)
     ends.callback(deployment.save_function_logs)
@@ -164,12 +203,12 @@ def _etl(etl: Path, *words: str, stdout=None) -> None:
         raise PartFailed(f"etl {words[0]}", f"`{shlex.join([shown(etl), *words])}` ended with code {done.returncode}")
 
 
-def _wait_for_signal(emulator: Emulator, treeherder: Treeherder) -> None:
+def _wait_for_signal(*parts: Broker | Emulator | Treeherder | Watch) -> None:
     say("Ctrl-C stops it and removes its data.")
     try:
         while True:
-            emulator.check()
-            treeherder.check()
+            for part in parts:
+                part.check()
             time.sleep(0.5)
     except Stopped:
         say("\nStopping")

@@ -27,6 +27,7 @@ CODE_BUCKET = "runnable-jobs-code"
 # The template's output that names a function, by the folder under target/deploy that its code is taken from.
 FUNCTIONS = {
     "etl": "EtlFunction", "jobs": "JobsFunction", "trigger": "TriggerFunction", "sweep": "SweepFunction",
+    "forward": "ForwardFunction",
 }
 # What a front is called in the address that AWS would give it, as in https://ID.execute-api.REGION.amazonaws.com.
 FRONT = re.compile(r"https?://(?P<id>[a-z0-9]+)\.(?P<kind>execute-api|lambda-url)\.")
@@ -51,6 +52,7 @@ class Deployment:
         self.lambda_ = boto3.client("lambda", config=CLIENT)
         self.logs = boto3.client("logs", config=CLIENT)
         self.s3 = boto3.client("s3", config=CLIENT)
+        self.secrets = boto3.client("secretsmanager", config=CLIENT)
         self.outputs: dict[str, str] = {}
         # Where the template is that points to the uploaded code.
         self.packaged = ""
@@ -115,6 +117,11 @@ class Deployment:
             self.s3.upload_file(str(source), bucket, key)
         return f"s3://{bucket}/{key}"
 
+    def keep_secret(self, name: str, value: str) -> str:
+        """Keep a secret that the stack only refers to; returns its ARN."""
+        with self._part("keeping a secret"):
+            return self.secrets.create_secret(Name=name, SecretString=value)["ARN"]
+
     def ingest(self) -> None:
         """Invoke the deployed ETL function with the event that its schedule sends, and wait until it is done."""
         event = {
@@ -122,15 +129,20 @@ class Deployment:
             "account": "000000000000", "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": self.lambda_.meta.region_name, "resources": [], "detail": {},
         }
-        with self._part("ETL function"):
+        self.invoke("etl", event)
+
+    def invoke(self, name: str, event: dict) -> None:
+        """Invoke the function of that name, wait until it is done, and fail if it fails."""
+        part = f"{'ETL' if name == 'etl' else name} function"
+        with self._part(part):
             answer = self.lambda_.invoke(
-                FunctionName=self.outputs["EtlFunction"], LogType="Tail", Payload=json.dumps(event))
+                FunctionName=self.outputs[FUNCTIONS[name]], LogType="Tail", Payload=json.dumps(event))
             payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
             lines = indented(log.splitlines()) or " empty"
             reason = f"{payload.get('errorMessage', payload)}\n  the end of its log:{lines}"
-            raise PartFailed("ETL function", reason, function_log("etl"))
+            raise PartFailed(part, reason, function_log(name))
 
     def settings(self) -> dict[str, str]:
         """What the deployed functions are configured with."""

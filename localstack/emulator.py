@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 from checkout import PartFailed, tail
+from child import end, free_ports
 from environment import no_proxy
 
 START_SECONDS = 60
@@ -33,7 +33,7 @@ class Emulator:
         self.folder, self.log = folder, log
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        self.port = _free_port()
+        [self.port] = free_ports(1)
         self.endpoint = f"http://127.0.0.1:{self.port}"
         with open(log, "w") as output:
             self.process = subprocess.Popen(
@@ -80,21 +80,8 @@ class Emulator:
 
     def stop(self) -> None:
         """End the emulator and every function process that it started, and remove its folder."""
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(STOP_SECONDS)
-        # Who ignored the signal. (Nobody left: "no such process", or on macOS "not permitted".)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdin.close()
+        end(self.process, STOP_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _serve() -> None:

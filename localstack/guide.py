@@ -5,16 +5,20 @@ import shlex
 from pathlib import Path
 
 import environment
-from checkout import RUN, STACK_ENV, VENV, say, shown
+from checkout import ROOT, RUN, STACK_ENV, VENV, say, shown
 from deployment import Deployment
 from standin import Treeherder
 
 # Where each part writes what it does, while it runs.
+BROKER_LOG = RUN / "broker.log"
 EMULATOR_LOG = RUN / "emulator.log"
+PULSE_LOG = RUN / "pulse.log"
 TREEHERDER_LOG = RUN / "treeherder.log"
 
 
-def variables(endpoint: str, deployment: Deployment, treeherder: Treeherder) -> dict[str, str]:
+def variables(
+    endpoint: str, deployment: Deployment, treeherder: Treeherder, listen_url: str, namespace: str,
+) -> dict[str, str]:
     """What people, tests and the command lines need to use the stack: the contents of `stack.env`."""
     outputs = deployment.outputs
     return environment.settings(endpoint) | {
@@ -29,6 +33,9 @@ def variables(endpoint: str, deployment: Deployment, treeherder: Treeherder) -> 
         "JOBS_FUNCTION": outputs["JobsFunction"],
         "TRIGGER_FUNCTION": outputs["TriggerFunction"],
         "SWEEP_FUNCTION": outputs["SweepFunction"],
+        "FORWARD_FUNCTION": outputs["ForwardFunction"],
+        "AMQP_URL": listen_url,
+        "PULSE_NAMESPACE": namespace,
         "TREEHERDER_URL": treeherder.url,
         "PUSH_ID": treeherder.push_id,
     } | deployment.settings()  # The command lines work with the very settings that the functions work with.
@@ -41,6 +48,8 @@ def write_stack_env(ends: contextlib.ExitStack, found: dict[str, str], programs:
     lines += [f'export PATH={shlex.quote(str(programs))}:"$PATH"']
     # Renamed into place: whoever waits for it never reads half of it.
     draft = STACK_ENV.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)  # There is a password in it.
     draft.write_text("\n".join(lines) + "\n")
     ends.callback(STACK_ENV.unlink, missing_ok=True)
     draft.replace(STACK_ENV)
@@ -61,6 +70,8 @@ The local stack is running.
   jobs function    {found["JOBS_FUNCTION"]}
   trigger function {found["TRIGGER_FUNCTION"]}
   sweep function   {found["SWEEP_FUNCTION"]}
+  forward function {found["FORWARD_FUNCTION"]}
+  Pulse            {found["RUNNABLE_JOBS_PULSE_URL"]}, RabbitMQ; its log: {shown(BROKER_LOG)}
   Treeherder       {found["TREEHERDER_URL"]}, a stand-in; its log: {shown(TREEHERDER_LOG)}
   emulator's log   {shown(EMULATOR_LOG)}
 
@@ -79,4 +90,6 @@ To run jobs on push {found["PUSH_ID"]}, as anybody:
     "$TRIGGER_BASE_URL/api/project/try/push/$PUSH_ID/trigger_runnable_jobs/"
   curl -H "Authorization: Bearer $TOKEN" "$TRIGGER_BASE_URL/api/trigger_requests/?requester=me"
   trigger list
+What arrives at Pulse's listener is shown here as `pulse: ...`, and in {shown(PULSE_LOG)}. To listen elsewhere too:
+  {shown(VENV / "bin" / "python")} {shown(ROOT / "tests" / "listener.py")}
 """)

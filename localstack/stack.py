@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""The whole product on one machine: an AWS emulator, the template deployed to it, a catalog, and pushes to run jobs on.
+"""The whole product on one machine: an AWS emulator, the template deployed to it, a catalog, pushes to run jobs on, and
+a broker that stands in for Pulse, with a listener.
 
     stack.py run                      deploy, ingest a sample, and keep running until Ctrl-C
     stack.py run --source FILE        ingest FILE (or a URL) instead
     stack.py token --email ADDRESS    print a token to sign in to the running stack with
-    stack.py exec -- COMMAND...       run COMMAND beside an empty emulator of its own
+    stack.py exec -- COMMAND...       run COMMAND beside an empty emulator of its own, and with --broker a broker
     stack.py install                  only make `.venv`
 
-Only the standard library is needed to start: the rest is installed into the checkout's `.venv` the first time.
+Only the standard library is needed to start: the rest is installed into the checkout's `.venv` the first time. The
+broker is the system's rabbitmq-server; where it is missing and apt-get is there, it is installed for root.
 """
 
 import argparse
@@ -31,7 +33,8 @@ def main() -> int:
         if options.command == "token":
             return commands.token(options)
         stop_on_signals()
-        return commands.run(options) if options.command == "run" else commands.execute(options.words)
+        return commands.run(options) if options.command == "run" else commands.execute(
+            options.words, options.broker)
     except PartFailed as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
@@ -61,6 +64,10 @@ def arguments() -> argparse.ArgumentParser:
                      help="the trigger function's binary (default: %(default)s)")
     run.add_argument("--sweep-function", type=_file, default="target/deploy/sweep/bootstrap", metavar="PATH",
                      help="the sweep function's binary (default: %(default)s)")
+    run.add_argument("--forward-function", type=_file, default="target/deploy/forward/bootstrap", metavar="PATH",
+                     help="the forward function's binary (default: %(default)s)")
+    run.add_argument("--no-listener", dest="listener", action="store_false",
+                     help="start no Pulse listener: while nobody else listens, nothing can be forwarded")
     run.add_argument("--etl", type=_file, default="target/release/etl", metavar="PATH",
                      help="the command line's binary (default: %(default)s)")
 
@@ -70,6 +77,7 @@ def arguments() -> argparse.ArgumentParser:
     who.add_argument("--service", type=_word, metavar="NAME", help="a service's that asks for people: its client id")
 
     execute = commands.add_parser("exec", help="run a command beside an empty emulator of its own")
+    execute.add_argument("--broker", action="store_true", help="and beside an empty broker")
     execute.add_argument("words", nargs="+", metavar="COMMAND")
 
     commands.add_parser("install", help="make .venv where it is missing or out of date, and do nothing else")

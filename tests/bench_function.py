@@ -16,7 +16,7 @@ def start_stack(built: Path, source: Path):
     # The module takes the binaries from these as it is imported.
     os.environ["ETL_BIN"] = str(built / "release" / "etl")
     os.environ["ETL_FUNCTION_BIN"] = str(built / "lambda" / "etl-function")
-    for name in ("JOBS", "TRIGGER", "SWEEP"):
+    for name in ("JOBS", "TRIGGER", "SWEEP", "FORWARD"):
         os.environ[f"{name}_FUNCTION_BIN"] = str(built / "lambda" / f"{name.lower()}-function")
     from running_stack import STACK_ENV, Stack
 

@@ -15,19 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import kombu
 from boto3.dynamodb.conditions import Key
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = ROOT / "localstack" / "stack.py"
-STACK_ENV = ROOT / ".run" / "stack.env"
-EMULATOR_PID = ROOT / ".run" / "emulator.pid"
-TREEHERDER_PID = ROOT / ".run" / "treeherder.pid"
+RUN = ROOT / ".run"
+STACK_ENV = RUN / "stack.env"
 ETL = Path(os.environ.get("ETL_BIN", ROOT / "target/debug/etl")).absolute()
 ETL_FUNCTION = Path(os.environ.get("ETL_FUNCTION_BIN", ROOT / "target/debug/etl-function")).absolute()
 JOBS_FUNCTION = Path(os.environ.get("JOBS_FUNCTION_BIN", ROOT / "target/debug/jobs-function")).absolute()
 TRIGGER = Path(os.environ.get("TRIGGER_BIN", ROOT / "target/debug/trigger")).absolute()
 TRIGGER_FUNCTION = Path(os.environ.get("TRIGGER_FUNCTION_BIN", ROOT / "target/debug/trigger-function")).absolute()
 SWEEP_FUNCTION = Path(os.environ.get("SWEEP_FUNCTION_BIN", ROOT / "target/debug/sweep-function")).absolute()
+FORWARD = Path(os.environ.get("FORWARD_BIN", ROOT / "target/debug/forward")).absolute()
+FORWARD_FUNCTION = Path(os.environ.get("FORWARD_FUNCTION_BIN", ROOT / "target/debug/forward-function")).absolute()
 
 BUILDERS = 3000
 START_SECONDS = 60
@@ -39,7 +41,8 @@ def stack_command(source: Path, *options: str) -> list[str]:
     """The command that runs the stack on `source` with the binaries under test."""
     return [sys.executable, str(STACK), "run", "--source", str(source),
             "--etl", str(ETL), "--etl-function", str(ETL_FUNCTION), "--jobs-function", str(JOBS_FUNCTION),
-            "--trigger-function", str(TRIGGER_FUNCTION), "--sweep-function", str(SWEEP_FUNCTION), *options]
+            "--trigger-function", str(TRIGGER_FUNCTION), "--sweep-function", str(SWEEP_FUNCTION),
+            "--forward-function", str(FORWARD_FUNCTION), *options]
 
 
 def sample(folder: Path) -> Path:
@@ -72,7 +75,12 @@ class Answer:
 class Stack:
     """A `stack.py run` in the background."""
 
-    def __init__(self, source: Path, *options: str) -> None:
+    def __init__(self, source: Path, *options: str, forwards: bool = False) -> None:
+        """Start it, and wait until it is there. Requests stay in the queue, where a test finds them, unless they are
+        wanted at the other end.
+        """
+        if not forwards:
+            options += ("--no-listener",)
         self.output = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(stack_command(source, *options), stdout=self.output, stderr=self.output)
         deadline = time.monotonic() + START_SECONDS
@@ -84,9 +92,13 @@ class Stack:
             time.sleep(0.1)
         dump = in_stack(sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
         self.env = json.loads(dump.stdout)
-        self.emulator, self.treeherder = (int(file.read_text()) for file in (EMULATOR_PID, TREEHERDER_PID))
+        # Each part leads a process group of its own.
+        self.parts = {file.stem: int(file.read_text()) for file in RUN.glob("*.pid")}
+        del self.parts["stack"]
         dynamodb = self._session().resource("dynamodb", endpoint_url=self.env["AWS_ENDPOINT_URL"])
         self.table, self.requests = (dynamodb.Table(self.env[name]) for name in ("CATALOG_TABLE", "REQUESTS_TABLE"))
+        if not forwards:
+            self.set_forwarding(False)
 
     def client(self, service: str, **credentials: str):
         """A boto3 client of the stack's emulator: the account's own, or one with other credentials."""
@@ -128,6 +140,36 @@ class Stack:
         """A token to sign in to the stack with: of `--email` somebody, or of `--service` something."""
         command = [sys.executable, str(STACK), "token", *who]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def set_forwarding(self, is_on: bool) -> None:
+        """Let the forward function get what is queued from now on, or let that stay in the queue."""
+        lambda_ = self.client("lambda")
+        [mapping] = lambda_.list_event_source_mappings(
+            FunctionName=self.env["FORWARD_FUNCTION"])["EventSourceMappings"]
+        lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=is_on)
+
+    def stop_broker(self) -> None:
+        """Stop Pulse's stand-in as for a while: it keeps its port and what it has on disk."""
+        os.kill(self.parts["broker"], signal.SIGUSR1)
+        self._wait_for_broker(is_there=False)
+
+    def start_broker(self) -> None:
+        """Start it again."""
+        os.kill(self.parts["broker"], signal.SIGUSR2)
+        self._wait_for_broker(is_there=True)
+
+    def _wait_for_broker(self, is_there: bool) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while self._is_broker_there() != is_there:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the broker does not {'start' if is_there else 'stop'}")
+            time.sleep(0.1)
+
+    def _is_broker_there(self) -> bool:
+        with contextlib.suppress(OSError), kombu.Connection(self.env["AMQP_URL"], connect_timeout=5) as connection:
+            connection.connect()
+            return True
+        return False
 
     def _session(self) -> boto3.Session:
         return boto3.Session(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"],

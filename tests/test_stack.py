@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import tempfile
@@ -12,12 +13,22 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from running_stack import STACK_ENV, Stack, in_stack, sample, stack_command
+from running_stack import RUN, START_SECONDS, STACK_ENV, Stack, in_stack, sample, stack_command
 
-SIGNING_KEY = STACK_ENV.parent / "signing-key.pem"
+SIGNING_KEY = RUN / "signing-key.pem"
+PULSE_LOG = RUN / "pulse.log"
+ERLANG_PID = RUN / "broker" / "broker.pid"
 
 # The emulator looks at its rules every ten seconds, and first notes when it saw one: up to 80 seconds pass.
 SCHEDULE_SECONDS = 100
+# Within this, all that a killed stack started has noticed that it is gone.
+ENDING_SECONDS = 5
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that ended and that nobody asked about (a container's init may not) does not."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip() != "" and not shown.stdout.startswith("Z")
 
 
 class RunningStack(unittest.TestCase):
@@ -25,7 +36,7 @@ class RunningStack(unittest.TestCase):
     def setUpClass(cls) -> None:
         folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         cls.source = sample(folder)
-        cls.stack = Stack(cls.source, "--schedule", "* * * * ? *")
+        cls.stack = Stack(cls.source, "--schedule", "* * * * ? *", forwards=True)
         cls.addClassCleanup(cls.stack.output.close)
         cls.addClassCleanup(cls.stack.stop)
 
@@ -128,6 +139,48 @@ class RunningStack(unittest.TestCase):
             lambda: sqs.receive_message(QueueUrl=queue),
         )
 
+    def test_the_forward_function_may_read_one_secret_and_may_not_list_requests_nor_queue_any(self) -> None:
+        key = {"pk": {"S": "request#x"}, "sk": {"S": "head"}}
+        catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
+        other = self.stack.client("secretsmanager").create_secret(Name="runnable-jobs/other", SecretString="{}")["ARN"]
+        role = self.stack.as_role_of(self.stack.env["FORWARD_FUNCTION"])
+        dynamodb, sqs, secrets = (self.stack.client(name, **role) for name in ("dynamodb", "sqs", "secretsmanager"))
+        pulse = self.stack.env["RUNNABLE_JOBS_PULSE_SECRET"]
+
+        self.assertNotIn("Item", dynamodb.get_item(TableName=requests, Key=key))
+        account = json.loads(secrets.get_secret_value(SecretId=pulse)["SecretString"])
+        self.assertEqual(account.keys(), {"username", "password"})
+        self.assert_forbidden(
+            lambda: secrets.get_secret_value(SecretId=other),
+            lambda: secrets.put_secret_value(SecretId=pulse, SecretString="{}"),
+            lambda: dynamodb.get_item(TableName=catalog, Key=key),
+            lambda: dynamodb.scan(TableName=requests),
+            lambda: dynamodb.delete_item(TableName=requests, Key=key),
+            lambda: self.query(dynamodb, "open", "open"),
+            lambda: self.query(dynamodb, "by_push", "push"),
+            lambda: sqs.send_message(QueueUrl=queue, MessageBody="{}"),
+            lambda: sqs.purge_queue(QueueUrl=queue),
+        )
+
+    def test_what_is_forwarded_is_shown_by_the_listener(self) -> None:
+        jobs = self.stack.ask("GET", "/api/project/try/runnable_jobs/").json()["results"]
+        names = iter([job["ref_data_name"] for job in jobs if not job["upstream"]])
+        token = self.stack.token("--email", "someone@mozilla.com")
+        path = f"/api/project/try/push/{self.stack.env['PUSH_ID']}/trigger_runnable_jobs/"
+
+        # More than one: where the exchange is not there before the first request, the listener misses that one.
+        deadline, asked = time.monotonic() + START_SECONDS, ""
+        while not asked or f'"{asked}"' not in PULSE_LOG.read_text():
+            self.assertLess(time.monotonic(), deadline, PULSE_LOG.read_text())
+            asked = next(names)
+            answer = self.stack.ask(
+                "POST", path, json.dumps({"requested_jobs": [asked]}).encode(), "TRIGGER_BASE_URL",
+                Authorization=f"Bearer {token}", Content_Type="application/json")
+            self.assertEqual(answer.status, 202, answer.body)
+            time.sleep(3)
+        self.stack.output.seek(0)
+        self.assertRegex(self.stack.output.read(), rf'(?m)^pulse: \{{.*"{re.escape(asked)}"')
+
     def query(self, dynamodb, index: str | None, attribute: str) -> dict:
         """Ask the requests table, or one of its indexes, for what is not there."""
         return dynamodb.query(
@@ -155,23 +208,42 @@ class EndingStack(unittest.TestCase):
     def assert_nothing_is_left(self) -> None:
         self.assertFalse(STACK_ENV.exists())
         self.assertFalse(SIGNING_KEY.exists())
-        self.assertEqual(list(STACK_ENV.parent.glob("*.pid")), [])
+        self.assertEqual(list(RUN.glob("*.pid")), [])
+        self.assertFalse((RUN / "broker").exists())
 
     def test_an_interrupted_stack_leaves_nothing_behind(self) -> None:
-        stack = Stack(sample(self.folder))
+        stack = Stack(sample(self.folder), forwards=True)
         self.addCleanup(stack.output.close)
+        erlang = int(ERLANG_PID.read_text())
 
         code = stack.stop()
 
         self.assertEqual(code, 0)
         self.assert_nothing_is_left()
-        # The emulator and the functions that it started are one process group.
-        for group in (stack.emulator, stack.treeherder):
-            with self.assertRaises(ProcessLookupError):
+        # The emulator and the functions that it started are one process group; so are the broker and its helpers.
+        self.assertEqual(stack.parts.keys(), {"emulator", "treeherder", "broker", "listener"})
+        for name, group in stack.parts.items():
+            with self.subTest(name), self.assertRaises(ProcessLookupError):
                 os.killpg(group, 0)
+        self.assertFalse(is_alive(erlang))
         with self.assertRaises(subprocess.CalledProcessError) as refused:
             stack.token("--email", "someone@mozilla.com")
         self.assertIn("make run", refused.exception.stderr)
+
+    def test_a_killed_stack_leaves_no_process_behind(self) -> None:
+        stack = Stack(sample(self.folder), forwards=True)
+        self.addCleanup(stack.output.close)
+        for stale in (STACK_ENV, SIGNING_KEY, *RUN.glob("*.pid")):
+            self.addCleanup(stale.unlink)
+        left = set(stack.parts.values()) | {int(ERLANG_PID.read_text())}
+
+        stack.process.kill()
+        stack.process.wait()
+
+        deadline = time.monotonic() + ENDING_SECONDS
+        while left := {pid for pid in left if is_alive(pid)}:
+            self.assertLess(time.monotonic(), deadline, f"{left} of {stack.parts}")
+            time.sleep(0.1)
 
     def test_a_refused_source_fails_with_the_reason_and_leaves_nothing_behind(self) -> None:
         source = self.folder / "empty.json"

@@ -11,12 +11,22 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "infra" / "template.yaml"
 Permission = tuple[str, str]
 
 
-def resources(kind: str) -> dict[str, dict]:
-    """The properties of the template's resources of one type, by their names."""
+def section(name: str) -> dict[str, dict]:
+    """One of the template's sections."""
     template, errors = decode_str(TEMPLATE.read_text())
     assert not errors, errors
+    return template[name]
+
+
+def parameters() -> dict[str, dict]:
+    """The template's parameters, by their names."""
+    return section("Parameters")
+
+
+def resources(kind: str) -> dict[str, dict]:
+    """The properties of the template's resources of one type, by their names."""
     return {name: resource["Properties"]
-            for name, resource in template["Resources"].items() if resource["Type"] == kind}
+            for name, resource in section("Resources").items() if resource["Type"] == kind}
 
 
 def listed(value: Any) -> list:
@@ -25,12 +35,14 @@ def listed(value: Any) -> list:
 
 
 def written(resource: Any) -> str:
-    """A resource as the template names it: `Table.Arn`, `${Bucket.Arn}/prefix/*`, or what is written there."""
+    """A resource as the template names it: `Table.Arn`, `${Bucket.Arn}/prefix/*`, `Parameter`, or what is written."""
     match resource:
         case {"Fn::GetAtt": [name, attribute]}:
             return f"{name}.{attribute}"
         case {"Fn::Sub": str(text)}:
             return text
+        case {"Ref": str(name)}:
+            return name
         case _:
             return str(resource)
 
@@ -53,6 +65,10 @@ class Permissions(unittest.TestCase):
             for action, resource in permissions(role):
                 with self.subTest(role=name, action=action, resource=resource):
                     self.assertRegex(action, r"^[a-z0-9]+:[A-Za-z]+$")
+                    if action == "secretsmanager:GetSecretValue":
+                        # The one thing that is not of this template: who deploys it names it, without a wildcard.
+                        self.assertEqual(resource, "PulseSecretArn")
+                        continue
                     # One resource of this template, a folder in one of its buckets, or an index of one of its tables.
                     self.assertRegex(
                         resource, r"^(\w+\.Arn|\$\{\w+Bucket\.Arn\}/[\w/-]+/\*|\$\{\w+Table\.Arn\}/index/\w+)$")
@@ -106,6 +122,38 @@ class Permissions(unittest.TestCase):
             ("logs:CreateLogStream", "SweepLogGroup.Arn"),
             ("logs:PutLogEvents", "SweepLogGroup.Arn"),
         })
+
+    def test_the_forward_function_takes_from_the_queue_notes_signs_in_to_pulse_and_writes_its_log(self) -> None:
+        role = resources("AWS::IAM::Role")["ForwardRole"]
+
+        self.assertEqual(permissions(role), {
+            ("sqs:DeleteMessage", "RequestsQueue.Arn"),
+            ("sqs:GetQueueAttributes", "RequestsQueue.Arn"),
+            ("sqs:ReceiveMessage", "RequestsQueue.Arn"),
+            ("dynamodb:GetItem", "RequestsTable.Arn"),
+            ("dynamodb:PutItem", "RequestsTable.Arn"),
+            ("secretsmanager:GetSecretValue", "PulseSecretArn"),
+            ("logs:CreateLogStream", "ForwardLogGroup.Arn"),
+            ("logs:PutLogEvents", "ForwardLogGroup.Arn"),
+        })
+
+    def test_the_secret_is_one_that_is_named_whole(self) -> None:
+        allowed = parameters()["PulseSecretArn"]["AllowedPattern"]
+        whole = "arn:aws:secretsmanager:us-east-1:123456789012:secret:runnable-jobs/pulse-AbCdEf"
+
+        self.assertRegex(whole, allowed)
+        for wrong in ("", "*", "runnable-jobs/pulse", f"{whole}*", whole.replace("AbCdEf", "??????")):
+            self.assertNotRegex(wrong, allowed)
+
+    def test_what_the_forward_function_reports_as_failed_stays_in_the_queue_for_longer_than_it_may_take(self) -> None:
+        [mapping] = resources("AWS::Lambda::EventSourceMapping").values()
+        function = resources("AWS::Serverless::Function")["ForwardFunction"]
+        queue = resources("AWS::SQS::Queue")["RequestsQueue"]
+
+        self.assertEqual(written(mapping["EventSourceArn"]), "RequestsQueue.Arn")
+        self.assertEqual(written(mapping["FunctionName"]), "ForwardFunction")
+        self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
+        self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * function["Timeout"])
 
     def test_the_http_api_may_invoke_a_function_for_each_of_its_routes_and_for_nothing_else(self) -> None:
         api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/"

@@ -12,8 +12,9 @@ use trigger::request::{Job, JobState, Request};
 /// How often the queue gives a message out before it goes to the dead letters (`maxReceiveCount` in
 /// infra/template.yaml): the last time, what cannot be forwarded has failed.
 pub(crate) const MOST_TIMES: u32 = 5;
-/// What is not started when so little time is left goes back to the queue.
-pub const TIME_NEEDED: Duration = Duration::from_secs(14);
+/// What is not started when so little time is left goes back to the queue: a connection may have to be opened twice, and
+/// its confirms be waited for twice, for five seconds each.
+pub const TIME_NEEDED: Duration = Duration::from_secs(22);
 /// Said of a job that nobody on Pulse takes.
 const NO_LISTENER: &str =
     "Pulse has no listener for this project: nobody will run it. It can be retried when there is one.";

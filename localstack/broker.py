@@ -1,0 +1,291 @@
+"""Pulse's stand-in: RabbitMQ as a child process, with its users' rights as on Pulse; its start, its stop, and its end.
+
+Run as a program, this file is that child: it keeps the broker and its port mapper (epmd), tied to the life of the
+process that started it. SIGUSR1 stops the broker, SIGUSR2 starts it again with what it had: for tests of what happens
+while Pulse is away.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from checkout import RUN, PartFailed, say, tail
+from child import end, free_ports
+
+# Debian's program itself. What is in its PATH would become another user, and drop our variables.
+DEBIANS = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+INSTALL_LOG = RUN / "apt.log"
+# Asked whether a package may start the service that it installs; 101 means that it may not.
+SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
+VHOST = "/"
+# Who publishes, as Treeherder did, and who listens. The first one's name is also the namespace of its exchanges.
+PUBLISHER, LISTENER = "treeherder", "listener"
+START_SECONDS = 90
+STOP_SECONDS = 30
+END_SECONDS = 5
+EPMD_SECONDS = 10
+STOP, START = signal.SIGUSR1, signal.SIGUSR2
+INHERITED = ("PATH", "LANG", "LC_ALL")
+
+
+class Broker:
+    """A private broker on a free loopback port, which it keeps, as it keeps its data in `folder`, until it is ended."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        program = _program()
+        self.folder, self.log = folder, log
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
+        self.port, distribution, mapper = free_ports(3)
+        self.passwords = {user: secrets.token_urlsafe(24) for user in (PUBLISHER, LISTENER)}
+        self._configure()
+        with open(log, "w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, program], env=self._environment(distribution, mapper), cwd=folder,
+                # Closes when we end, even by SIGKILL, and with it ends the broker.
+                stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
+                # Its own process group: the broker is in it too, and ends with it.
+                start_new_session=True,
+            )
+
+    def url(self, user: str) -> str:
+        """Where the broker is, with a user and their password."""
+        return f"amqp://{user}:{self.passwords[user]}@{self.address}"
+
+    @property
+    def address(self) -> str:
+        """Host, port and virtual host, as they stand in a URL."""
+        return f"127.0.0.1:{self.port}/%2f"
+
+    def _configure(self) -> None:
+        definitions = self.folder / "definitions.json"
+        definitions.write_text(json.dumps({
+            "vhosts": [{"name": VHOST}],
+            "users": [
+                {"name": user, "password_hash": _hashed(password), "tags": "",
+                 "hashing_algorithm": "rabbit_password_hashing_sha256"}
+                for user, password in self.passwords.items()
+            ],
+            "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
+        }, indent=2))
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            f"load_definitions = {definitions}\n"
+            "log.console = true\n"
+            "log.console.use_colors = off\n"
+            "log.file = false\n")
+        (self.folder / "enabled_plugins").write_text("[].\n")
+        # What lets others in who speak Erlang; the one that Erlang makes itself can be guessed.
+        cookie = self.folder / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+
+    def _environment(self, distribution: int, mapper: int) -> dict[str, str]:
+        return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
+            "RABBITMQ_NODENAME": "runnable-jobs@localhost",
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            # Neither of these is there: without them the system's would be read.
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PID_FILE": str(self.folder / "broker.pid"),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(mapper),
+        }
+
+    def wait_until_ready(self) -> None:
+        """Return when the listener can sign in; it takes some seconds."""
+        import amqp  # only here: who runs this file as a program need not wait for it
+
+        user, deadline = LISTENER, time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            with contextlib.suppress(OSError, amqp.AMQPError):
+                amqp.Connection(f"127.0.0.1:{self.port}", user, self.passwords[user], virtual_host=VHOST,
+                                connect_timeout=5, read_timeout=5, write_timeout=5).connect()
+                return
+            time.sleep(0.2)
+        raise PartFailed("broker", f"nobody can sign in to {self.address} in {START_SECONDS} s", self.log)
+
+    def check(self) -> None:
+        """Fail if the broker has ended by itself."""
+        if (code := self.process.poll()) is not None:
+            raise PartFailed("broker", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+
+    def stop(self) -> None:
+        """Stop the broker as for a while; what it keeps on disk stays."""
+        self.process.send_signal(STOP)
+        deadline = time.monotonic() + STOP_SECONDS
+        while is_open(self.port):
+            if time.monotonic() > deadline:
+                raise PartFailed("broker", f"does not stop in {STOP_SECONDS} s", self.log)
+            time.sleep(0.05)
+
+    def start(self) -> None:
+        """Start the stopped broker again."""
+        self.process.send_signal(START)
+        self.wait_until_ready()
+
+    def end(self) -> None:
+        """End the broker and all that it started, and remove its folder."""
+        end(self.process, END_SECONDS)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _rights(user: str, *readable: str) -> dict[str, str]:
+    """What Pulse lets a user do: make and write what has their name, and read that and `readable`."""
+    own = (f"exchange/{user}/.*", f"queue/{user}/.*")
+    mine, theirs = (f"^({'|'.join(names)})$" for names in (own, own + readable))
+    return {"user": user, "vhost": VHOST, "configure": mine, "write": mine, "read": theirs}
+
+
+def _hashed(password: str) -> str:
+    """A password as RabbitMQ keeps it (https://www.rabbitmq.com/docs/passwords)."""
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _program() -> str:
+    """RabbitMQ's server, which is installed if it is not there and we may do that."""
+    if not (found := _find()):
+        _install()
+        found = _find()
+    if not found:
+        raise PartFailed("broker", f"installed, but not to be found:{tail(INSTALL_LOG)}", INSTALL_LOG)
+    return found
+
+
+def _find() -> str | None:
+    return str(DEBIANS) if DEBIANS.exists() else shutil.which("rabbitmq-server")
+
+
+def _install() -> None:
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise PartFailed(
+            "broker", "RabbitMQ is not installed. On Debian and Ubuntu: `sudo apt-get install rabbitmq-server`;"
+            " with Homebrew: `brew install rabbitmq`")
+    install = [
+        "apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600", "rabbitmq-server",
+    ]
+    say("Installing RabbitMQ (apt-get install rabbitmq-server): once, about a minute")
+    with _no_services(), open(INSTALL_LOG, "w") as log:
+        def run(*command: str) -> int:
+            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+            return subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False,
+            ).returncode
+        if run(*install) != 0:
+            # The list of packages is missing, or so old that what it names is gone.
+            say("Fetching the list of packages (apt-get update)")
+            if run("apt-get", "update") != 0 or run(*install) != 0:
+                raise PartFailed("broker", f"`{' '.join(install)}` failed:{tail(INSTALL_LOG)}", INSTALL_LOG)
+        if shutil.which("systemctl"):
+            # Nor when the machine starts the next time.
+            run("systemctl", "disable", "rabbitmq-server")
+
+
+@contextlib.contextmanager
+def _no_services() -> Iterator[None]:
+    """Let no package start a service of its own meanwhile. Where the machine has a policy for that, it stays."""
+    try:
+        with open(os.open(SERVICE_POLICY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755), "w") as file:
+            file.write("#!/bin/sh\nexit 101\n")
+    except FileExistsError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        SERVICE_POLICY.unlink(missing_ok=True)
+
+
+def _serve(program: str) -> int:
+    """Keep the broker until it ends by itself, or somebody ends us, or the parent is gone; returns the exit code."""
+    signalled, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    for number in (STOP, START, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    mapper = _start_port_mapper()
+    broker = _start(program)
+    while True:
+        ready, _, _ = select.select([sys.stdin, signalled], [], [])
+        if sys.stdin in ready and not os.read(sys.stdin.fileno(), 1):
+            return 1
+        for number in os.read(signalled, 64) if signalled in ready else b"":
+            if number == signal.SIGTERM:
+                # At once: nothing that it would save now is kept.
+                _end(broker, signal.SIGKILL)
+                mapper.kill()
+                mapper.wait()
+                return 0
+            if number == STOP:
+                broker = _end(broker, signal.SIGTERM)
+            elif number == START:
+                broker = broker or _start(program)
+        if broker and broker.poll() is not None:
+            return broker.returncode or 1
+
+
+def _start(program: str) -> subprocess.Popen:
+    Path(os.environ["RABBITMQ_PID_FILE"]).unlink(missing_ok=True)
+    return subprocess.Popen([program], stdin=subprocess.DEVNULL)
+
+
+def _end(broker: subprocess.Popen | None, number: int) -> None:
+    """Send a signal that ends it to the broker, if it runs, and wait until it has ended."""
+    if broker:
+        # Not to the script that started it: that would start another program to tell it.
+        os.kill(int(Path(os.environ["RABBITMQ_PID_FILE"]).read_text()), number)
+        broker.wait()
+
+
+def _start_port_mapper() -> subprocess.Popen:
+    """Start epmd, and return when it answers. If Erlang started it, it would leave our process group and stay."""
+    if not (found := shutil.which("epmd")):
+        sys.exit("there is no epmd, Erlang's port mapper, in the PATH")
+    mapper = subprocess.Popen([found], stdin=subprocess.DEVNULL)
+    deadline = time.monotonic() + EPMD_SECONDS
+    while not is_open(int(os.environ["ERL_EPMD_PORT"])):
+        if mapper.poll() is not None or time.monotonic() > deadline:
+            sys.exit("epmd, Erlang's port mapper, does not start")
+        time.sleep(0.05)
+    return mapper
+
+
+def _main() -> None:
+    code = 1
+    try:
+        code = _serve(sys.argv[1])
+    finally:
+        if code != 0:
+            # Whoever of them is left, and with them ourselves.
+            os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,28 @@
+"""What the programs that run beside us have in common: a free port of this machine, and an end when ours comes."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody has, each another."""
+    with contextlib.ExitStack() as probes:
+        taken = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in taken:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in taken]
+
+
+def end(process: subprocess.Popen, seconds: float) -> None:
+    """Ask a child that leads a process group to end, and end the whole group after `seconds` if it has not."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    # Who ignored the signal. (Nobody left: "no such process", or on macOS "not permitted".)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdin.close()

@@ -1,0 +1,64 @@
+"""The Pulse listener (`tests/listener.py`) as a child process of the running stack: it shows what arrives."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from checkout import ROOT, PartFailed, say, tail
+
+PROGRAM = ROOT / "tests" / "listener.py"
+BOUND_SECONDS = 5
+STOP_SECONDS = 5
+# What the listener says when its queue is bound.
+BOUND = "listening to "
+
+
+class Watch:
+    """A listener whose lines go to `log`, and to the terminal. Where and to what it listens is in the environment."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.is_bound = threading.Event()
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), "--name", "make-run", "--with-parent"],
+            # Closes when we end, even by SIGKILL, and with it ends the listener.
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            # Ctrl-C is for us alone: it shows what the functions still send while they end.
+            start_new_session=True,
+        )
+        self.thread = threading.Thread(target=self._show, daemon=True)
+        self.thread.start()
+
+    def _show(self) -> None:
+        with open(self.log, "w") as log:
+            for line in self.process.stdout:
+                log.write(line)
+                log.flush()
+                say(f"pulse: {line.rstrip()}")
+                if line.startswith(BOUND):
+                    self.is_bound.set()
+
+    def wait_until_bound(self) -> None:
+        """Return when its queue is bound, as what is published before does not arrive; or when that takes long, because
+        there is no exchange yet. The log and the terminal tell which.
+        """
+        self.is_bound.wait(BOUND_SECONDS)
+        self.check()
+
+    def check(self) -> None:
+        """Fail if the listener has ended by itself."""
+        if (code := self.process.poll()) is not None:
+            raise PartFailed("Pulse listener", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+
+    def stop(self) -> None:
+        """End the listener."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        self.process.kill()
+        self.process.wait()
+        self.thread.join()
+        self.process.stdin.close()
+        self.process.stdout.close()
