@@ -119,5 +119,6 @@ class Bare:
                              NAME.sub(another, call.body))
         SigV4Auth(self.credentials, service, self.region).add_auth(request)
         sent = {"Host": self.address.netloc, "Content-Length": str(len(call.body))} | dict(request.headers)
-        head = "\r\n".join([f"POST {call.path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""])
+        lines = (f"{name}: {value}" for name, value in sent.items())
+        head = "\r\n".join([f"POST {call.path} HTTP/1.1", *lines, "", ""])
         return head.encode() + request.data

@@ -9,7 +9,7 @@ use catalog::{allthethings, jobs, sample};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use trigger::judge::{Renames, judge};
 
-const BUILDERS: usize = 120_000;
+const BUILDERS: usize = 130_000;
 const LARGEST_REQUEST: usize = 328;
 const MOST_JOBS: usize = 1000;
 
