@@ -26,7 +26,7 @@ def start_stack(built: Path, source: Path):
 
 
 def lambda_environment(stack, variable: str) -> dict[str, str]:
-    """All that a deployed function's process has in its environment; `variable` is what tells its name in `stack.env`."""
+    """All that a deployed function's process has in its environment; `variable` tells its name in `stack.env`."""
     function = stack.env[variable]
     deployed = stack.client("lambda").get_function_configuration(FunctionName=function)
     role = stack.as_role_of(function)

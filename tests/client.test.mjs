@@ -1,19 +1,21 @@
-// What Treeherder's front end of 2018 does with the list when somebody presses "Add new jobs", against a function that
-// runs: fetch it, give each job an id, sort the jobs into platforms and groups, and click on one.
+// What Treeherder's front end of 2018 does with the list when somebody presses "Add new jobs", against functions that
+// run: fetch it, give each job an id, sort the jobs into platforms and groups, and click on one. And what it does when
+// they press "Trigger" then: ask for the jobs that were clicked on, and show what came of that.
 //
 //     BASE_URL=http://127.0.0.1:8000 node --test tests/client.test.mjs
 //
-// PROJECT is the project (try). KNOWN_JOBS is a file with jobs that the catalog is known to have, and what each is.
+// PROJECT is the project (try), PUSH_ID a push of it. KNOWN_JOBS is a file with jobs that the catalog is known to have,
+// and what each is. Jobs are triggered only where TRIGGER_BASE_URL says at which address, and TOKEN signs somebody in
+// who may; the page of 2018 had a session instead of a token.
 // What is here was written anew from how that front end behaved: its models of jobs and of pushes, and its filters.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { before, describe, test } from "node:test";
 
-const { BASE_URL, PROJECT = "try", KNOWN_JOBS } = process.env;
+const { BASE_URL, PROJECT = "try", PUSH_ID = "87268", KNOWN_JOBS, TRIGGER_BASE_URL, TOKEN } = process.env;
 assert.ok(BASE_URL, "BASE_URL is not set: the address of the API is expected, without a slash at the end");
 
-const PUSH_ID = 87268;
 const DECISION_TASK = "Ab-_9fIzT8aXVvV2yWqhGQ";
 const PAGE = 40;
 
@@ -43,6 +45,20 @@ async function fetchJobs(project, parameters, { everyPage = false, log = [] } = 
   const count = parseInt(meta.count);
   const offset = parseInt(meta.offset) + count;
   return [...results, ...await fetchJobs(project, { ...parameters, offset, count }, { everyPage, log })];
+}
+
+// Who is signed in.
+const SIGNED_IN = { Authorization: `Bearer ${TOKEN}` };
+
+// Asks for jobs on the push, and tells what the page shows then.
+async function triggerJobs(jobs, { decisionTask = DECISION_TASK, signedIn = SIGNED_IN } = {}) {
+  const response = await fetch(`${TRIGGER_BASE_URL}/api/project/${PROJECT}/push/${PUSH_ID}/trigger_runnable_jobs/`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...signedIn },
+    body: JSON.stringify({ requested_jobs: jobs, decision_task_id: decisionTask }),
+  });
+  const answer = await response.json();
+  return { status: response.status, answer, shown: response.ok ? answer.message : answer.detail };
 }
 
 // What may not stand in the id of an element.
@@ -287,4 +303,77 @@ describe("an error", () => {
       }
     });
   }
+});
+
+const CANNOT_TRIGGER = TRIGGER_BASE_URL && TOKEN ? false : "TRIGGER_BASE_URL and TOKEN are not both set";
+
+describe(`"Trigger" on a push of ${PROJECT}`, { skip: CANNOT_TRIGGER }, () => {
+  let push;
+  // Other ones for each test: who asks for the same twice in a minute is told of the first time.
+  let unused;
+  const some = (count) => unused.splice(0, count).map((job) => job.ref_data_name);
+
+  before(async () => {
+    push = new Push(PUSH_ID);
+    unused = await push.addRunnableJobs(PROJECT);
+  });
+
+  test("asks for the jobs that were clicked on, and shows what came of it", async () => {
+    for (const { id } of unused.splice(0, 2)) push.click(id);
+
+    const { status, answer, shown } = await triggerJobs(push.selected);
+
+    assert.equal(status, 202, shown);
+    assert.equal(shown, `2 jobs are queued for push ${PUSH_ID} of ${PROJECT}.`);
+    assert.deepEqual(answer.jobs, push.selected.map((name) => ({ name, state: "accepted" })));
+  });
+
+  test("works for a push that has no decision task", async () => {
+    for (const decisionTask of ["", null, undefined]) {
+      const { status, shown } = await triggerJobs(some(1), { decisionTask });
+      assert.equal(status, 202, shown);
+    }
+  });
+
+  test("pressed twice, asks for the jobs once, and says so", async () => {
+    const jobs = some(2);
+    const [first, second] = await Promise.all([triggerJobs(jobs), triggerJobs(jobs)]);
+
+    assert.deepEqual([first.status, second.status], [202, 202], second.shown);
+    assert.equal(second.answer.request_id, first.answer.request_id);
+    const repeated = [first, second].filter(({ answer }) => answer.repeated);
+    assert.equal(repeated.length, 1);
+    assert.match(repeated[0].shown, /^The same was requested /);
+  });
+
+  test("shows what was wrong, and nothing else", async () => {
+    for (const [what, status, outcome] of [
+      ["a job that is gone", 422, await triggerJobs(["no such job"])],
+      ["no job", 400, await triggerJobs([])],
+      ["nobody", 401, await triggerJobs(some(1), { signedIn: {} })],
+    ]) {
+      assert.equal(outcome.status, status, what);
+      assert.ok(outcome.shown.length < 500, outcome.shown);
+      assert.match(outcome.shown, /\p{L}.*[.!?]$/u, what);
+      assert.doesNotMatch(outcome.shown, /[\p{Cc}<>]/u, what);
+    }
+  });
+
+  test("lets the page ask again and again what became of it, which is sent once", async () => {
+    const { answer } = await triggerJobs(some(1));
+    const ask = (held) => fetch(TRIGGER_BASE_URL + answer.status_url, { headers: { ...SIGNED_IN, ...held } });
+
+    const first = await ask({});
+    const { request_id: request, state } = await first.json();
+    const etag = first.headers.get("etag");
+    const again = await ask({ "If-None-Match": etag });
+
+    assert.equal(first.status, 200);
+    assert.deepEqual({ request, state }, { request: answer.request_id, state: "queued" });
+    assert.equal(again.status, 304);
+    assert.equal(again.headers.get("etag"), etag);
+    assert.equal(await again.text(), "");
+    // While something is still to happen, both tell when it is worth asking again, in seconds.
+    for (const { headers } of [first, again]) assert.ok(Number(headers.get("retry-after")) > 0);
+  });
 });

@@ -19,6 +19,8 @@ from botocore.credentials import Credentials
 # What names a request or a claim, and must be another where the same is asked again.
 NAME = re.compile(rb"(?<=request#)\w{26}|(?<=idempotency#)\w{64}")
 TOLD_APART = 8
+# The emulator ends a connection after a thousand calls.
+CALLS_A_CONNECTION = 500
 
 
 class Call(NamedTuple):
@@ -79,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Bare:
-    """Asks recorded calls again, over one connection, signed ahead and byte by byte as long as they were."""
+    """Asks recorded calls again, one after the other, signed ahead and byte by byte as long as they were."""
 
     def __init__(self, calls: list[Call], times: int, environment: dict[str, str]) -> None:
         """`environment` is the function's: the calls are made with its role, as the emulator looks at that."""
@@ -87,8 +89,7 @@ class Bare:
         self.credentials, self.region = Credentials(*keys), environment["AWS_REGION"]
         self.address = urllib.parse.urlsplit(environment["AWS_ENDPOINT_URL"])
         self.rounds = [[self._signed(call, number) for call in calls] for number in range(times)]
-        self.connection = socket.create_connection((self.address.hostname, self.address.port))
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connect()
 
     def __enter__(self) -> "Bare":
         return self
@@ -99,6 +100,10 @@ class Bare:
     def milliseconds(self) -> float:
         """How long the next round takes."""
         requests = self.rounds.pop()
+        if self.asked + len(requests) > CALLS_A_CONNECTION:
+            self.connection.close()
+            self._connect()
+        self.asked += len(requests)
         begin = time.perf_counter()
         for request in requests:
             self.connection.sendall(request)
@@ -108,6 +113,10 @@ class Bare:
             if answer.status != 200:
                 raise SystemExit(f"the emulator answers {body} to {request}")
         return (time.perf_counter() - begin) * 1e3
+
+    def _connect(self) -> None:
+        self.connection, self.asked = socket.create_connection((self.address.hostname, self.address.port)), 0
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _signed(self, call: Call, number: int) -> bytes:
         def another(name: re.Match) -> bytes:
@@ -119,5 +128,6 @@ class Bare:
                              NAME.sub(another, call.body))
         SigV4Auth(self.credentials, service, self.region).add_auth(request)
         sent = {"Host": self.address.netloc, "Content-Length": str(len(call.body))} | dict(request.headers)
-        head = "\r\n".join([f"POST {call.path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""])
+        lines = (f"{name}: {value}" for name, value in sent.items())
+        head = "\r\n".join([f"POST {call.path} HTTP/1.1", *lines, "", ""])
         return head.encode() + request.data

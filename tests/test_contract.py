@@ -1,6 +1,7 @@
 """The HTTP API against what was promised: Treeherder's list of 2015-2019, its front end, and the OpenAPI document."""
 
 import contextlib
+import gzip
 import hashlib
 import itertools
 import json
@@ -12,20 +13,31 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import own_environment
-from running_stack import ROOT, START_SECONDS, STOP_SECONDS, Stack, sample
+from running_stack import ROOT, START_SECONDS, STOP_SECONDS, TRIGGER, Stack, sample
+from treeherder import PUSH_IDS
 
 TESTS = Path(__file__).resolve().parent
+RUN = ROOT / ".run"
 JOBS = Path(os.environ.get("JOBS_BIN", ROOT / "target/debug/jobs")).absolute()
-# What the served function logged, a line a request. It stays when the tests have ended.
-JOBS_LOG = ROOT / ".run" / "contract-jobs.log"
+# What the document's examples are of: who signed in, and what runs without anything else.
+SOMEONE = "someone@mozilla.com"
+BUILD = "Linux x86-64 try build"
+# Who presses the button on the page. Nobody else here uses up what they may ask the deployed function for.
+PRESSER = "presser@mozilla.com"
+# Schemathesis asks for more than a person may.
+LIMITS = {"requests_per_minute": 1_000_000, "jobs_per_hour": 4_000_000_000}
+# Requests for schemathesis to ask about: some wait for being forwarded, of the others nothing could be.
+WAITING, FAILED = 4, 20
+REQUESTS = RUN / "contract-requests.txt"
 # What schemathesis found and did, for programs.
-REPORTS = ROOT / ".run" / "schemathesis"
+REPORTS = RUN / "schemathesis"
 # Jobs as Treeherder itself showed them. They are added to the sample.
 KNOWN_JOBS = TESTS / "known_jobs.json"
 # Schedulers name a build by its short name and what they do with it.
@@ -67,18 +79,21 @@ STABLE_IDS: dict[str, dict[tuple[str, ...], int]] = {
 
 
 class Served:
-    """`jobs --listen` in the background: the function as it is deployed, without what a call through Lambda takes."""
+    """A function that listens on a port in the background: as it is deployed, without what a call through Lambda takes.
 
-    def __init__(self, env: dict[str, str]) -> None:
-        # What is looked at here does not change; asking the store again and again would only take time.
-        command = [JOBS, "--listen", "127.0.0.1:0", "--fresh", "3600"]
-        with open(JOBS_LOG, "w") as log:
-            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    What it logs, a line a request, stays when the tests have ended.
+    """
+
+    def __init__(self, name: str, command: list, env: dict[str, str]) -> None:
+        self.name = name
+        self.log = RUN / f"contract-{name}.log"
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], env=env, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
-        while not (address := re.search(r"Serving (http://[^/]+)/", JOBS_LOG.read_text())):
+        while not (address := re.search(r"Serving (http://[^/]+)/", self.log.read_text())):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise AssertionError(f"{JOBS} does not serve; its log, {JOBS_LOG}:\n{JOBS_LOG.read_text()}")
+                raise AssertionError(f"{command[0]} does not serve; its log, {self.log}:\n{self.log.read_text()}")
             time.sleep(0.05)
         self.url = address[1]
 
@@ -108,6 +123,16 @@ def source(folder: Path) -> Path:
     return path
 
 
+def example_bodies(document: dict, operation: dict) -> list:
+    """An operation's documented body; and the same with each of its parts as that is documented by itself."""
+    if "requestBody" not in operation:
+        return [None]
+    name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+    schema = document["components"]["schemas"][name]
+    parts = [{part: told["example"]} for part, told in schema["properties"].items() if "example" in told]
+    return [schema["example"] | part for part in ({}, *parts)]
+
+
 class Contract(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
@@ -115,14 +140,61 @@ class Contract(unittest.TestCase):
         cls.stack = Stack(source(folder))
         cls.addClassCleanup(cls.stack.output.close)
         cls.addClassCleanup(cls.stack.stop)
-        cls.served = Served(cls.stack.env)
-        cls.addClassCleanup(cls.served.stop)
+        # What is looked at here does not change; asking the store again and again would only take time.
+        cls.jobs = Served("jobs", [JOBS, "--fresh", "3600"], cls.stack.env)
+        cls.addClassCleanup(cls.jobs.stop)
+        limits = {"RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(LIMITS)}
+        cls.trigger = Served("trigger", [TRIGGER, "serve"], cls.stack.env | limits)
+        cls.addClassCleanup(cls.trigger.stop)
+        cls.token = cls.stack.token("--email", SOMEONE)
+        cls.numbers = itertools.count(1)
+
+    def ask(self, served: Served, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """The status and the JSON that a served function answers with; no error is expected.
+
+        The trigger function is told who asks, the jobs function need not know.
+        """
+        headers = {"Authorization": f"Bearer {self.token}"} if served is self.trigger else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        sent = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(served.url + path, sent, headers, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=START_SECONDS) as answer:
+                text = answer.read()
+                is_json = answer.headers.get_content_type() == "application/json"
+                return answer.status, json.loads(text) if is_json else text
+        except urllib.error.HTTPError as error:
+            self.fail(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}")
 
     def get(self, path: str) -> Any:
-        """The JSON that the served function answers with; nothing but 200 is expected."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.served.url + path, timeout=START_SECONDS) as answer:
-            return json.load(answer)
+        """What the jobs function answers with."""
+        return self.ask(self.jobs, "GET", path)[1]
+
+    def make_request(self) -> str:
+        """Trigger a job that exists and one that does not; returns the request's name."""
+        path = f"/api/project/try/push/{PUSH_IDS[0]}/trigger_runnable_jobs/"
+        # Another one each time: who asks for the same twice in a minute is told of the first time.
+        body = {"requested_jobs": [BUILD, f"{BUILD} {next(self.numbers)}"]}
+        return self.ask(self.trigger, "POST", path, body)[1]["request_id"]
+
+    def make_failed_request(self) -> str:
+        """The same, but nothing of it could be forwarded: it can be retried."""
+        request = self.make_request()
+        head, jobs = ({"pk": f"request#{request}", "sk": part} for part in ("head", "jobs"))
+        table = self.stack.requests
+        packed = table.get_item(Key=jobs)["Item"]
+        failed = [
+            job | {"state": "failed"} if job["state"] == "accepted" else job
+            for job in json.loads(gzip.decompress(packed["data"].value))
+        ]
+        table.put_item(Item=packed | {"data": gzip.compress(json.dumps(failed).encode())})
+        table.update_item(
+            Key=head, UpdateExpression="SET #state = :failed, #jobs = :counts ADD #version :one REMOVE #open",
+            ExpressionAttributeNames={f"#{name}": name for name in ("state", "jobs", "version", "open")},
+            ExpressionAttributeValues={":failed": "failed", ":counts": {"failed": 1, "rejected": 1}, ":one": 1})
+        return request
 
     def lists(self) -> dict[str, dict]:
         """Every project's list."""
@@ -130,59 +202,88 @@ class Contract(unittest.TestCase):
         self.assertGreater(len(projects), 10)
         return {project: self.get(f"/api/project/{project}/runnable_jobs/") for project in projects}
 
-    def assert_succeeds(self, command: list, log: Path, env: dict[str, str]) -> None:
+    def assert_succeeds(self, command: list, env: dict[str, str]) -> None:
         done = subprocess.run(
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
-            self.fail(f"ended with code {done.returncode}; the function's log: {log}\n{done.stdout}")
+            self.fail(f"ended with code {done.returncode}; the functions' logs are in {RUN}\n{done.stdout}")
 
-    def test_treeherders_front_end_shows_the_list_of_the_deployed_function(self) -> None:
-        node = shutil.which("node")
-        self.assertIsNotNone(node, "node is needed (20 or newer)")
-
-        env = self.stack.env | {"KNOWN_JOBS": str(KNOWN_JOBS), "PROJECT": "try"}
-        log = ROOT / ".run" / "jobs-function.log"
-        self.assert_succeeds([node, "--test", TESTS / "client.test.mjs"], log, env)
-
-    def test_the_served_function_answers_as_the_deployed_one(self) -> None:
-        for path in ("/api/project/try/runnable_jobs/", "/api/openapi.json"):
-            with self.subTest(path):
-                self.assertEqual(self.get(path), self.stack.ask("GET", path).json())
-
-    def test_the_function_does_what_its_description_says_and_nothing_else(self) -> None:
+    def assert_does_what_its_description_says(self, served: Served, *operations: str) -> None:
+        """Hold a served function against these operations of the document, by schemathesis."""
         schemathesis = own_environment.made_from(TESTS / "schemathesis.txt") / "schemathesis"
-        shutil.rmtree(REPORTS, ignore_errors=True)
+        requests = [self.make_request() for _ in range(WAITING)]
+        requests += [self.make_failed_request() for _ in range(FAILED)]
+        REQUESTS.write_text("".join(f'"{request}"\n' for request in requests))
+        reports = REPORTS / served.name
+        shutil.rmtree(reports, ignore_errors=True)
         command = [
-            schemathesis, "--config-file", TESTS / "schemathesis.toml", "run", f"{self.served.url}/api/openapi.json",
-            "--url", self.served.url, "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful",
-            "--report", "json", "--report-dir", REPORTS, "--no-color",
+            schemathesis, "--config-file", TESTS / "schemathesis.toml", "run", f"{self.jobs.url}/api/openapi.json",
+            "--url", served.url, *operations, "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful",
+            "--report", "json", "--report-dir", reports, "--no-color",
         ]
         # What a person set for runs of their own stays out.
         env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEMATHESIS_")}
 
-        self.assert_succeeds(command, JOBS_LOG, env | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
+        self.assert_succeeds(command, env | {"TOKEN": self.token, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
+
+    def test_treeherders_front_end_shows_the_list_and_triggers_jobs_of_the_deployed_functions(self) -> None:
+        node = shutil.which("node")
+        self.assertIsNotNone(node, "node is needed (20 or newer)")
+
+        token = self.stack.token("--email", PRESSER)
+        env = self.stack.env | {"KNOWN_JOBS": str(KNOWN_JOBS), "PROJECT": "try", "TOKEN": token}
+        self.assert_succeeds([node, "--test", TESTS / "client.test.mjs"], env)
+
+    def test_the_served_functions_answer_as_the_deployed_ones(self) -> None:
+        request = self.make_request()
+        for served, path in (
+            (self.jobs, "/api/project/try/runnable_jobs/"),
+            (self.jobs, "/api/openapi.json"),
+            (self.trigger, f"/api/project/try/trigger_requests/{request}/"),
+            (self.trigger, "/api/trigger_requests/?requester=me&count=1"),
+        ):
+            with self.subTest(path):
+                base = "BASE_URL" if served is self.jobs else "TRIGGER_BASE_URL"
+                deployed = self.stack.ask("GET", path, base=base, Authorization=f"Bearer {self.token}")
+                self.assertEqual(self.ask(served, "GET", path), (deployed.status, deployed.json()))
+
+    def test_the_jobs_function_does_what_its_description_says_and_nothing_else(self) -> None:
+        self.assert_does_what_its_description_says(self.jobs, "--exclude-tag", "Trigger")
+
+    def test_the_trigger_function_does_what_its_description_says_and_nothing_else(self) -> None:
+        self.assert_does_what_its_description_says(self.trigger, "--include-tag", "Trigger")
 
     def test_the_documented_examples_work(self) -> None:
+        document = self.get("/api/openapi.json")
         asked = 0
-        for path, operations in self.get("/api/openapi.json")["paths"].items():
-            parameters = operations["get"].get("parameters", [])
-            examples = {
-                place: [(one["name"], one["example"]) for one in parameters if one["in"] == place and "example" in one]
-                for place in ("path", "query")
-            }
-            for name, value in examples["path"]:
-                path = path.replace(f"{{{name}}}", urllib.parse.quote(value, safe=""))
-            self.assertNotIn("{", path, "a part of this path has no example")
-            queries = [[], *([one] for one in examples["query"]), examples["query"]]
-            for query in queries:
-                query = [(name, ",".join(value) if isinstance(value, list) else value) for name, value in query]
-                url = f"{path}?{urllib.parse.urlencode(query)}" if query else path
-                with self.subTest(url):
-                    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-                    with opener.open(self.served.url + url, timeout=START_SECONDS) as answer:
-                        self.assertEqual(answer.status, 200)
-                asked += 1
-        self.assertGreater(asked, 8)
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                served = self.trigger if "Trigger" in operation["tags"] else self.jobs
+                for body in example_bodies(document, operation):
+                    for address in self.example_addresses(path, operation.get("parameters", [])):
+                        with self.subTest(f"{method} {address}", body=body):
+                            status, _ = self.ask(served, method.upper(), address, body)
+                            self.assertEqual(status, {"get": 200, "post": 202}[method])
+                        asked += 1
+        self.assertGreater(asked, 15)
+
+    def example_addresses(self, path: str, parameters: list[dict]) -> list[str]:
+        """An operation's address with the documented examples: without optional parameters, with each, with all."""
+        for one in parameters:
+            if one["in"] == "path":
+                # What a request is called is known when it is there.
+                value = self.make_failed_request() if one["name"] == "request_id" else str(one["example"])
+                path = path.replace(f"{{{one['name']}}}", urllib.parse.quote(value, safe=""))
+        self.assertNotIn("{", path, "a part of this path has no example")
+        shown = [one for one in parameters if one["in"] == "query" and "example" in one]
+        always = [one for one in shown if one["required"]]
+        sometimes = [one for one in shown if not one["required"]]
+        addresses = []
+        for more in ([], *([one] for one in sometimes), sometimes):
+            values = [(one["name"], one["example"]) for one in always + more]
+            query = [(name, ",".join(value) if isinstance(value, list) else value) for name, value in values]
+            addresses.append(f"{path}?{urllib.parse.urlencode(query)}" if query else path)
+        return list(dict.fromkeys(addresses))
 
     def test_a_list_has_treeherders_shape(self) -> None:
         for project, served in self.lists().items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from boto3.dynamodb.conditions import Attr
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from running_stack import START_SECONDS, STACK_ENV, TRIGGER, Answer, Stack, in_stack, sample
@@ -82,8 +83,9 @@ class Requests:
         return found
 
     def stored(self) -> int:
-        """How many items the requests table has."""
-        return self.stack.requests.scan(Select="COUNT", ConsistentRead=True)["Count"]
+        """How many items the requests table has, but for the counts of what people asked for."""
+        return self.stack.requests.scan(
+            Select="COUNT", ConsistentRead=True, FilterExpression=~Attr("pk").begins_with("budget#"))["Count"]
 
     def assert_problem(self, answer: Answer, status: int, code: str | None = None) -> dict:
         self.assertEqual(answer.status, status, answer.body)
@@ -299,6 +301,27 @@ class BehindAnHttpApi(Requests, unittest.TestCase):
         answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["SWEEP_FUNCTION"], Payload=b"{}")
 
         self.assertNotIn("FunctionError", answer, answer["Payload"].read())
+
+    def test_the_sweep_function_queues_what_was_kept_but_not_queued(self) -> None:
+        taken = self.assert_taken(self.trigger(self.builds[0]))
+        self.queued()
+        self.unqueue(taken["request_id"])
+        self.assertEqual(self.ask("GET", taken["status_url"]).json()["state"], "accepted")
+
+        answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["SWEEP_FUNCTION"], Payload=b"{}")
+
+        self.assertNotIn("FunctionError", answer, answer["Payload"].read())
+        self.assertEqual(self.queued(), [{"request_id": taken["request_id"], "round": 1}])
+        status = self.ask("GET", taken["status_url"]).json()
+        self.assertEqual(status["state"], "queued")
+        self.assertEqual([event["state"] for event in status["history"]], ["accepted", "queued"])
+
+    def unqueue(self, request: str) -> None:
+        """Make a request what it would be if the queue had not answered, some minutes ago."""
+        key = {"pk": f"request#{request}", "sk": "head"}
+        head = self.stack.requests.get_item(Key=key, ConsistentRead=True)["Item"]
+        kept = {"state": "accepted", "version": 1, "history": head["history"][:1], "due_at": int(time.time()) - 1}
+        self.stack.requests.put_item(Item=head | kept)
 
     def test_operators_list_requests_on_the_command_line(self) -> None:
         request = self.assert_taken(self.trigger(self.builds[0]))["request_id"]

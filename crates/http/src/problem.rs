@@ -54,8 +54,8 @@ pub const ANSWER_TOO_LARGE: Kind = Kind {
     status: StatusCode::NOT_ACCEPTABLE,
     code: "answer_too_large",
     title: "Answer too large",
-    meaning: "The answer does not fit into one response. Accept gzip (Accept-Encoding: gzip), or ask for pages with \
-              count and offset.",
+    meaning: "The answer does not fit into one response. Accept gzip (Accept-Encoding: gzip), or ask for smaller pages \
+              (count).",
 };
 /// The program is at fault.
 pub(crate) const INTERNAL: Kind = Kind {

@@ -7,6 +7,9 @@ use catalog::names::Names;
 use crate::read_object;
 use crate::request::{Code, Job, JobState};
 
+/// Of how many unknown names of a request the closest one is told. Who asks for more of them has something else wrong.
+const TOLD: usize = 100;
+
 /// How names changed: what they started with, and what they start with now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renames(BTreeMap<String, String>);
@@ -41,17 +44,22 @@ impl Renames {
 }
 
 /// Looks each name up in the catalog. A name that is asked for twice, be it by its old and its new name, is one job. Jobs
-/// are in the order in which they were asked for.
+/// are in the order in which they were asked for. The closest name is told of the first hundred that are not known.
 pub fn judge(asked: &[String], names: &Names, renames: &Renames) -> Vec<Job> {
-    let mut seen = HashSet::new();
+    let (mut asked_before, mut seen) = (HashSet::new(), HashSet::new());
     let mut jobs = Vec::with_capacity(asked.len());
+    let mut unknown = 0;
     for name in asked {
+        if !asked_before.insert(name.as_str()) {
+            continue;
+        }
         let job = if names.contains(name) {
             Job::accepted(name)
         } else if let Some(new) = renames.apply(name).filter(|new| names.contains(new)) {
             Job { asked_as: Some(name.clone()), code: Some(Code::Renamed), ..Job::accepted(&new) }
         } else {
-            let closest = names.closest(name).map(ToOwned::to_owned);
+            unknown += 1;
+            let closest = (unknown <= TOLD).then(|| names.closest(name)).flatten().map(ToOwned::to_owned);
             Job { state: JobState::Rejected, code: Some(Code::UnknownJob), closest, ..Job::accepted(name) }
         };
         if seen.insert(job.name.clone()) {
@@ -118,6 +126,14 @@ mod tests {
         assert_eq!(states, [JobState::Rejected, JobState::Accepted, JobState::Rejected]);
         assert_eq!(jobs[0].closest.as_deref(), Some("Ubuntu VM 12.04 x64 try opt test mochitest-1"));
         assert_eq!(jobs[2].closest, None);
+    }
+
+    #[test]
+    fn the_closest_name_is_told_of_the_first_hundred() {
+        let asked: Vec<String> = (0..150).map(|number| format!("Linux x86-64 try build{number}")).collect();
+        let jobs = judge(&asked, &names(), &Renames::default());
+        let told = jobs.iter().map(|job| job.closest.is_some()).collect::<Vec<_>>();
+        assert_eq!(told, (0..150).map(|place| place < 100).collect::<Vec<_>>());
     }
 
     #[test]

@@ -35,8 +35,9 @@ pub(crate) const BAD_PARAMETER: Kind = Kind {
 pub(crate) const STORE_UNAVAILABLE: Kind = Kind {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "store_unavailable",
-    title: "Catalog unavailable",
-    meaning: "The catalog cannot be read at the moment, and no copy of it is held. Retry-After tells when to ask again.",
+    title: "Store unavailable",
+    meaning: "What was asked for cannot be read or kept at the moment, and no copy of it is held. Retry-After tells when to \
+              ask again. Of a request to run jobs the detail tells if it is not known what came of it.",
 };
 
 /// All of them.

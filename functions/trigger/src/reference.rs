@@ -53,6 +53,7 @@ const RETRY: [&Kind; 11] = [
 ];
 const ONE: [&Kind; 4] = [&BAD_PATH, &UNKNOWN_REQUEST, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
 const LIST: [&Kind; 3] = [&BAD_PATH, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
+const MINE: [&Kind; 2] = [&NOT_ALLOWED, &ANSWER_TOO_LARGE];
 
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -80,6 +81,7 @@ impl Modify for Common {
                     Some("triggerRunnableJobs") => (&TRIGGER, false),
                     Some("retryTriggerRequest") => (&RETRY, false),
                     Some("getTriggerRequest") => (&ONE, true),
+                    Some("listTriggerRequests") => (&MINE, true),
                     _ => (&LIST, true),
                 };
                 let errors: Vec<&'static Kind> = ALWAYS.iter().chain(own).copied().collect();

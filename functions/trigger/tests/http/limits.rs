@@ -40,3 +40,12 @@ async fn the_budget_of_jobs_is_kept_in_the_store_and_told() {
     let answer = bed.post(&dry, &crate::bed::token(SOMEONE), &[], &body).await;
     answer.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
 }
+
+#[tokio::test]
+async fn requests_without_a_known_job_count_too() {
+    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"requests_per_minute": 2}"#)]).await;
+    for _ in 0..2 {
+        bed.trigger(SOMEONE, &["qqq"]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
+    }
+    bed.trigger(SOMEONE, &["qqq"]).await.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+}
