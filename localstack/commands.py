@@ -64,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
         # Nobody is told about requests without signing in: this very answer shows that the function works.
         deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
         broker.wait_until_ready()
-        # With nothing to forward it makes its exchange: whoever listens before the first request gets that one too.
+        # Nothing to forward: this shows that it is configured and that the broker takes it, and makes the exchange, to which
+        # the listener cannot bind before.
         deployment.invoke("forward", {"Records": []})
         parts = [broker, emulator, treeherder]
         if options.listener:

@@ -41,8 +41,8 @@ class Watch:
                     self.is_bound.set()
 
     def wait_until_bound(self) -> None:
-        """Return when its queue is bound, as what is published before does not arrive; or when that takes long, because
-        there is no exchange yet. The log and the terminal tell which.
+        """Return when its queue is bound, as what is published before does not arrive; or when that takes long: the log and
+        the terminal tell why.
         """
         self.is_bound.wait(BOUND_SECONDS)
         self.check()

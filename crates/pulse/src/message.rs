@@ -143,7 +143,7 @@ mod tests {
     const FIELDS_OF_2015: [&str; 6] = ["buildernames", "project", "requester", "resultset_id", "timestamp", "version"];
 
     /// All that a message may have, by its schema, in the order of their names. What the fields hold is held against the
-    /// schema where a listener gets messages (tests/test_forward.py).
+    /// schema where a listener gets messages (`tests/test_forward.py`).
     fn fields_of_the_schema() -> Vec<String> {
         let schema: Value =
             serde_json::from_str(include_str!("../schema/resultset-runnable-job-action-message.json")).expect("JSON");

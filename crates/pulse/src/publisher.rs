@@ -57,9 +57,24 @@ impl Publisher {
         Self { settings, credentials, open: Mutex::new(None), opened: std::sync::Mutex::new(0) }
     }
 
-    /// How often a connection was opened so far.
+    /// How often a connection was opened so far, or tried to be.
     pub fn opened(&self) -> u32 {
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a connection, if none is open: declares the exchange, which listeners cannot bind to before.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub async fn connect_now(&self) -> Result<(), String> {
+        let mut open = self.open.lock().await;
+        if !refresh(&mut open) {
+            *open = Some(self.open().await.map_err(|fate| match fate {
+                Fate::Refused(reason) | Fate::Lost(reason) => reason,
+                Fate::Forwarded | Fate::Unroutable => String::new(),
+            })?);
+        }
+        Ok(())
     }
 
     /// Publishes messages one behind the other, without waiting for each, and tells what became of each. Where the

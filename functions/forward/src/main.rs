@@ -14,7 +14,7 @@ use store::{Aws, Pace};
 
 /// Forwards queued requests to Pulse, as the function does in Lambda.
 ///
-/// The variables are the forward function's own, and RUNNABLE_JOBS_QUEUE_URL. One line of JSON is printed a message.
+/// The variables are the forward function's own, and `RUNNABLE_JOBS_QUEUE_URL`. One line of JSON is printed a message.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

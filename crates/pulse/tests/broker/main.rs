@@ -37,6 +37,19 @@ async fn a_listener_gets_the_message_that_it_knows() {
 }
 
 #[tokio::test]
+async fn a_connection_can_be_opened_before_there_is_anything_to_publish() {
+    let publisher = publisher(&address("PULSE_URL"));
+    for _ in 0..2 {
+        assert_eq!(publisher.connect_now().await, Ok(()));
+    }
+    assert_eq!(publisher.opened(), 1);
+    let (settings, mut user) = settings(&address("PULSE_URL"));
+    user.password = "wrong".to_owned();
+    let refused = Publisher::new(settings, user).connect_now().await.unwrap_err();
+    assert!(refused.contains("ACCESS_REFUSED"), "{refused}");
+}
+
+#[tokio::test]
 async fn each_of_a_batch_has_its_own_fate() {
     let publisher = made().await;
     let (heard, unheard) = (project(), project());

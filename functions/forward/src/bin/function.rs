@@ -30,6 +30,10 @@ async fn main() -> ExitCode {
     let forwarder = OnceCell::new();
     let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
         let made = forwarder.get_or_try_init(async || make(&settings, &aws).await.map_err(Error::from)).await?;
+        if event.payload.records.is_empty() {
+            // Asked by a person, who wants to know whether Pulse takes us; listeners can bind from then on.
+            made.publisher.connect_now().await?;
+        }
         Ok::<_, Error>(forward_all(made, event).await)
     });
     match lambda_runtime::run(handler).await {
