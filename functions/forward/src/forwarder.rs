@@ -210,17 +210,33 @@ impl Forwarder {
             }
         }
         if line.forwarded + line.unroutable + line.failed > 0 {
-            let next = request.settled(&jobs, now);
-            again = match self.requests.update(&next, Some(&jobs), now).await {
-                Ok(Stored::Yes) => again,
-                Ok(Stored::ChangedMeanwhile) => Some("somebody else changed the request at the same time".to_owned()),
-                Err(error) => Some(error.to_string()),
+            again = match self.store(request, &jobs).await {
+                Ok(()) => again,
+                Err(reason) => Some(reason),
             };
         }
         if again.is_some() {
             line.error.clone_from(&again);
         }
         (line, again)
+    }
+
+    /// Stores what became of a request's jobs. Whoever queued it may note that only now: it is then read once more, as to
+    /// publish its jobs again would be worse.
+    async fn store(&self, mut request: Request, jobs: &[Job]) -> Result<(), String> {
+        let meanwhile = || "somebody else changed the request at the same time".to_owned();
+        for _ in 0..3 {
+            let now = (self.clock)();
+            let stored = self.requests.update(&request.settled(jobs, now), Some(jobs), now).await;
+            if stored.map_err(|error| error.to_string())? == Stored::Yes {
+                return Ok(());
+            }
+            let found = self.requests.request(request.id, Read::Consistent).await.map_err(|error| error.to_string())?;
+            let is_same =
+                |found: &Request| (found.round, &found.jobs) == (request.round, &request.jobs) && found.state.is_open();
+            request = found.filter(is_same).ok_or_else(meanwhile)?;
+        }
+        Err(meanwhile())
     }
 }
 

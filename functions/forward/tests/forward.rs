@@ -226,6 +226,40 @@ async fn a_store_that_fails_loses_nothing_and_repeats_have_the_same_id() {
     assert!(listener.next().await.is_none());
 }
 
+/// The ticket is in the queue before that is noted: the note may come when the jobs are published already.
+#[tokio::test]
+async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    let queued = bed.request(1, &["a"]).await;
+    // It is about to be noted that this is in its next version.
+    let noted = queued.put_off(morning());
+    let (reached, is_reached) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel();
+    let mut is_first = true;
+    let held_up = bed.behind(move |operation, _| {
+        if operation == "TransactWriteItems" && std::mem::take(&mut is_first) {
+            reached.send(()).unwrap();
+            may_go.recv().unwrap();
+        }
+        Plan::Pass
+    });
+    let held_up = held_up.await;
+    let tickets = [ticket(&queued, 1)];
+    let note = async {
+        tokio::task::spawn_blocking(move || is_reached.recv().unwrap()).await.unwrap();
+        assert_eq!(bed.requests.update(&noted, None, morning()).await.unwrap(), store::Stored::Yes);
+        go.send(()).unwrap();
+    };
+    let mut log = |_: &_| ();
+    let (left, ()) = futures_util::future::join(held_up.forward(&tickets, &mut log), note).await;
+    assert_eq!(left, [Left::Done]);
+    let (now, jobs) = bed.now(&queued).await;
+    assert_eq!((now.version, now.state, states(&jobs)), (4, State::Forwarded, vec![JobState::Forwarded]));
+    assert!(listener.next().await.is_some());
+    assert!(listener.next().await.is_none());
+}
+
 #[tokio::test]
 async fn a_large_request_goes_in_parts_and_a_project_has_its_own_form() {
     let mut bed = Bed::new().await;
