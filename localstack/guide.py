@@ -89,7 +89,7 @@ To run jobs on push {found["PUSH_ID"]}, as anybody:
   curl -H "Authorization: Bearer $TOKEN" --json '{{"requested_jobs": ["Linux x86-64 try build"]}}' \\
     "$TRIGGER_BASE_URL/api/project/try/push/$PUSH_ID/trigger_runnable_jobs/"
   curl -H "Authorization: Bearer $TOKEN" "$TRIGGER_BASE_URL/api/trigger_requests/?requester=me"
-  trigger list
+  trigger list --push try/$PUSH_ID
 What arrives at Pulse's listener is shown here as `pulse: ...`, and in {shown(PULSE_LOG)}. To listen elsewhere too:
   {shown(VENV / "bin" / "python")} {shown(ROOT / "tests" / "listener.py")}
 """)
