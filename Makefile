@@ -57,7 +57,7 @@ build: ## Build the functions as they are deployed, and tell their sizes
 		wc -c target/deploy/$$name.zip | awk '{ printf "%s: %.2f MB\n", $$2, $$1 / 1e6 }'; done
 
 bench: ## Measure speed, memory and cost of an ingest, of serving and of triggering [SOURCE=FILE]
-	cargo bench --locked -p catalog
+	cargo bench --locked -p catalog -p trigger
 	$(BUILD) --release --bins
 	$(BUILD) --release --example pack
 	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
