@@ -1,4 +1,5 @@
-//! The names of a list's jobs: which names are there, and which one is meant by a name that is not.
+//! The names of a list's jobs: which names are there, which build each needs, and which name is meant by one that is not
+//! there.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +17,9 @@ const CANDIDATES: usize = 8;
 #[derive(Debug, Default)]
 pub struct Names {
     /// In the order of their bytes.
-    names: Vec<Box<str>>,
+    known: Vec<Box<str>>,
+    /// The place of the build that each of them needs, if it needs one that is in the list too.
+    builds: Vec<Option<u32>>,
     /// In which names each word stands; made when somebody first asks for a name that is not there.
     words: OnceLock<HashMap<Box<str>, Vec<u32>>>,
 }
@@ -31,16 +34,22 @@ struct Body<'b> {
 struct Entry<'b> {
     #[serde(borrow)]
     ref_data_name: Cow<'b, str>,
+    #[serde(borrow, default)]
+    upstream: Option<Cow<'b, str>>,
 }
 
 impl Names {
-    /// These names.
-    pub fn new(names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        let mut names: Vec<Box<str>> = names.into_iter().map(Into::into).collect();
+    /// The names of jobs, each with the build that the job needs.
+    pub fn new<N: Into<Box<str>>>(jobs: impl IntoIterator<Item = (N, Option<N>)>) -> Self {
+        let mut jobs: Vec<(Box<str>, Option<Box<str>>)> =
+            jobs.into_iter().map(|(name, build)| (name.into(), build.map(Into::into))).collect();
         // A list has them in order, which is found out in one look at each.
-        names.sort_unstable();
-        names.dedup();
-        Self { names, words: OnceLock::new() }
+        jobs.sort_unstable();
+        jobs.dedup_by(|one, other| one.0 == other.0);
+        let place = |build: &str| jobs.binary_search_by(|(known, _)| (**known).cmp(build)).ok();
+        let place = |build: &str| place(build).and_then(|place| u32::try_from(place).ok());
+        let builds = jobs.iter().map(|(_, build)| build.as_deref().and_then(place)).collect();
+        Self { known: jobs.into_iter().map(|(name, _)| name).collect(), builds, words: OnceLock::new() }
     }
 
     /// Those of a body as `jobs::write_body` makes it.
@@ -49,22 +58,32 @@ impl Names {
     /// It is none.
     pub fn read(body: &[u8]) -> Result<Self, BadBody> {
         let Body { results } = serde_json::from_slice(body)?;
-        Ok(Self::new(results.into_iter().map(|job| job.ref_data_name)))
+        Ok(Self::new(results.into_iter().map(|job| (job.ref_data_name, job.upstream))))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.known.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.known.is_empty()
     }
 
     /// Whether a job has this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.names.binary_search_by(|known| (**known).cmp(name)).is_ok()
+        self.place(name).is_some()
+    }
+
+    /// The build that the job of this name needs; none if it needs none, or one that cannot be run on a push.
+    pub fn build_of(&self, name: &str) -> Option<&str> {
+        let build = self.builds[self.place(name)?]?;
+        Some(&self.known[build as usize])
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.known.binary_search_by(|known| (**known).cmp(name)).ok()
     }
 
     /// The name that is meant by one that no job has, if any is near: of those that share the most words with it, the
@@ -72,7 +91,7 @@ impl Names {
     /// thousand unknown names must not hold up an answer.
     pub fn closest(&self, name: &str) -> Option<&str> {
         let words = self.words.get_or_init(|| self.index());
-        let mut shared = vec![0_u32; self.names.len()];
+        let mut shared = vec![0_u32; self.known.len()];
         let lower = name.to_lowercase();
         // Each word once: nobody makes this slow by saying one over and over.
         for word in lower.split_ascii_whitespace().collect::<BTreeSet<_>>() {
@@ -83,7 +102,7 @@ impl Names {
         let most = shared.iter().copied().max().filter(|most| *most > 0)?;
         let length = name.split_ascii_whitespace().count();
         let mut near: Vec<&str> =
-            self.names.iter().zip(&shared).filter(|(_, count)| **count == most).map(|(name, _)| &**name).collect();
+            self.known.iter().zip(&shared).filter(|(_, count)| **count == most).map(|(name, _)| &**name).collect();
         // First those that have few words beside; else they stay in their order.
         near.sort_by_cached_key(|near| near.split_ascii_whitespace().count().abs_diff(length));
         near.truncate(CANDIDATES);
@@ -92,7 +111,7 @@ impl Names {
 
     fn index(&self) -> HashMap<Box<str>, Vec<u32>> {
         let mut words: HashMap<Box<str>, Vec<u32>> = HashMap::new();
-        for (place, name) in (0_u32..).zip(&self.names) {
+        for (place, name) in (0_u32..).zip(&self.known) {
             for word in name.to_lowercase().split_ascii_whitespace() {
                 let places = words.entry(word.into()).or_default();
                 if places.last() != Some(&place) {
@@ -109,13 +128,16 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        Names::new([
-            "Windows 7 32-bit try opt test mochitest-2",
-            "Linux x86-64 try build",
-            "Windows 7 32-bit try debug test mochitest-1",
-            "Windows 7 32-bit try opt test mochitest-1",
-            "test-linux64/opt-mochitest-1",
-        ])
+        Names::new(
+            [
+                "Windows 7 32-bit try opt test mochitest-2",
+                "Linux x86-64 try build",
+                "Windows 7 32-bit try debug test mochitest-1",
+                "Windows 7 32-bit try opt test mochitest-1",
+                "test-linux64/opt-mochitest-1",
+            ]
+            .map(|name| (name, None)),
+        )
     }
 
     #[test]
@@ -146,10 +168,11 @@ mod tests {
 
     #[test]
     fn they_are_read_from_a_lists_body() {
-        let body =
-            br#"{"meta": {}, "results": [{"platform": "x", "ref_data_name": "b \"q\""}, {"ref_data_name": "a"}]}"#;
+        let body = br#"{"meta": {}, "results": [{"platform": "x", "ref_data_name": "b \"q\"", "upstream": "a"},
+                {"ref_data_name": "c", "upstream": "not in the list"}, {"ref_data_name": "a", "upstream": null}]}"#;
         let names = Names::read(body).unwrap();
-        assert!(names.len() == 2 && names.contains("b \"q\"") && names.contains("a"));
+        assert!(names.len() == 3 && names.contains("b \"q\"") && names.contains("a"));
+        assert_eq!(["a", "b \"q\"", "c", "d"].map(|name| names.build_of(name)), [None, Some("a"), None, None]);
         assert!(Names::read(b"{}").is_err() && !Names::read(br#"{"results": []}"#).unwrap().contains(""));
     }
 }

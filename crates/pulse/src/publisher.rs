@@ -1,7 +1,9 @@
 //! The publisher: a connection that suits a function, and proof of each delivery.
 
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPHardError};
@@ -12,6 +14,7 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Error, ErrorKind, ExchangeKind, runtime,
 };
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::{Credentials, Message, PulseSettings};
 
@@ -41,6 +44,7 @@ pub struct Publisher {
     settings: PulseSettings,
     credentials: Credentials,
     open: Mutex<Option<Open>>,
+    pace: Mutex<Pace>,
     /// How often a connection was opened so far.
     opened: std::sync::Mutex<u32>,
 }
@@ -52,9 +56,10 @@ struct Open {
 }
 
 impl Publisher {
-    /// A publisher. Nothing is opened yet.
-    pub fn new(settings: PulseSettings, credentials: Credentials) -> Self {
-        Self { settings, credentials, open: Mutex::new(None), opened: std::sync::Mutex::new(0) }
+    /// A publisher, of so many messages a second at most. Nothing is opened yet.
+    pub fn new(settings: PulseSettings, credentials: Credentials, most_a_second: NonZeroU32) -> Self {
+        let pace = Mutex::new(Pace { most: most_a_second, last: VecDeque::new() });
+        Self { settings, credentials, open: Mutex::new(None), pace, opened: std::sync::Mutex::new(0) }
     }
 
     /// How often a connection was opened so far, or tried to be.
@@ -78,8 +83,9 @@ impl Publisher {
     }
 
     /// Publishes messages one behind the other, without waiting for each, and tells what became of each. Where the
-    /// connection turns out to be lost, it is opened once more, and what was not confirmed is published again.
-    pub async fn publish(&self, messages: &[Message]) -> Vec<Fate> {
+    /// connection turns out to be lost, it is opened once more, and what was not confirmed is published again. What is not
+    /// published by `until` is not any more, and counts as lost.
+    pub async fn publish(&self, messages: &[Message], until: Option<Instant>) -> Vec<Fate> {
         let mut open = self.open.lock().await;
         let mut fates: Vec<Option<Fate>> = vec![None; messages.len()];
         for attempt in 0..2 {
@@ -94,7 +100,7 @@ impl Publisher {
             let left = fates.iter().zip(messages).enumerate();
             let left: Vec<(usize, &Message)> =
                 left.filter(|(_, (fate, _))| fate.is_none()).map(|(place, (_, message))| (place, message)).collect();
-            let found = self.publish_on(&opened.channel, left.iter().map(|(_, message)| *message)).await;
+            let found = self.publish_on(&opened.channel, left.iter().map(|(_, message)| *message), until).await;
             opened.used = Instant::now();
             let mut is_lost = false;
             for ((place, _), fate) in left.into_iter().zip(found) {
@@ -137,11 +143,21 @@ impl Publisher {
         Ok(Open { connection, channel, used: Instant::now() })
     }
 
-    async fn publish_on<'m>(&self, channel: &Channel, messages: impl Iterator<Item = &'m Message>) -> Vec<Fate> {
+    async fn publish_on<'m>(
+        &self,
+        channel: &Channel,
+        messages: impl Iterator<Item = &'m Message>,
+        until: Option<Instant>,
+    ) -> Vec<Fate> {
+        let mut pace = self.pace.lock().await;
         let exchange = self.settings.exchange();
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let mut confirms = Vec::new();
         for message in messages {
+            if !pace.wait(until).await {
+                confirms.push(None);
+                continue;
+            }
             let properties = BasicProperties::default()
                 .with_content_type("application/json".into())
                 .with_delivery_mode(PERSISTENT)
@@ -149,16 +165,16 @@ impl Publisher {
                 .with_timestamp(message.asked_at.timestamp().try_into().unwrap_or_default())
                 .with_app_id("runnable-jobs".into());
             let key = message.routing_key.clone();
-            confirms.push(
-                channel.basic_publish(exchange.clone().into(), key.into(), options, &message.body, properties).await,
-            );
+            let sent = channel.basic_publish(exchange.clone().into(), key.into(), options, &message.body, properties);
+            confirms.push(Some(sent.await));
         }
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         let mut fates = Vec::with_capacity(confirms.len());
         for confirm in confirms {
             fates.push(match confirm {
-                Err(error) => fate(&error),
-                Ok(confirm) => match tokio::time::timeout_at(deadline, confirm).await {
+                None => Fate::Lost("no time was left to publish it".to_owned()),
+                Some(Err(error)) => fate(&error),
+                Some(Ok(confirm)) => match tokio::time::timeout_at(deadline, confirm).await {
                     Err(_) => Fate::Lost(format!("the broker did not confirm within {} s", PATIENCE.as_secs())),
                     Ok(Err(error)) => fate(&error),
                     Ok(Ok(Confirmation::Ack(None))) => Fate::Forwarded,
@@ -169,6 +185,43 @@ impl Publisher {
             });
         }
         fates
+    }
+}
+
+/// Holds back what would be too much for listeners.
+struct Pace {
+    most: NonZeroU32,
+    /// When the last messages went, as many as may go in a second: the oldest first.
+    last: VecDeque<Instant>,
+}
+
+impl Pace {
+    /// When another message may go.
+    fn next(&self, now: Instant) -> Instant {
+        let is_full = self.last.len() >= self.most.get() as usize;
+        self.last.front().filter(|_| is_full).map_or(now, |oldest| now.max(*oldest + Duration::from_secs(1)))
+    }
+
+    /// Notes that a message goes.
+    fn goes(&mut self, at: Instant) {
+        if self.last.len() >= self.most.get() as usize {
+            self.last.pop_front();
+        }
+        self.last.push_back(at);
+    }
+
+    /// Returns when another message may go; false if that would be after `until`.
+    async fn wait(&mut self, until: Option<Instant>) -> bool {
+        let now = Instant::now();
+        let at = self.next(now);
+        if until.is_some_and(|until| at > until) {
+            return false;
+        }
+        if at > now {
+            tokio::time::sleep_until(at).await;
+        }
+        self.goes(at);
+        true
     }
 }
 
@@ -198,5 +251,34 @@ fn fate(error: &Error) -> Fate {
             _ => Fate::Refused(format!("the broker refuses: {}", said.get_message())),
         },
         _ => Fate::Lost(format!("the connection to the broker: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_no_second_there_are_more_messages_than_may_be() {
+        let mut pace = Pace { most: NonZeroU32::new(3).unwrap(), last: VecDeque::new() };
+        let start = Instant::now();
+        let mut now = start;
+        let mut went = Vec::new();
+        for _ in 0..8 {
+            now = pace.next(now);
+            pace.goes(now);
+            went.push((now - start).as_millis());
+            now += Duration::from_millis(100);
+        }
+        assert_eq!(went, [0, 100, 200, 1000, 1100, 1200, 2000, 2100]);
+    }
+
+    #[tokio::test]
+    async fn what_would_go_too_late_does_not_go() {
+        let mut pace = Pace { most: NonZeroU32::MIN, last: VecDeque::new() };
+        let start = Instant::now();
+        assert!(pace.wait(Some(start + Duration::from_mins(1))).await);
+        assert!(!pace.wait(Some(start + Duration::from_millis(500))).await);
+        assert!(start.elapsed() < Duration::from_millis(500), "it is known at once");
     }
 }

@@ -85,4 +85,14 @@ impl Queue {
         let removed = request.send().await;
         removed.map(drop).map_err(|error| StoreError::service("removing a message from the queue", &error))
     }
+
+    /// Gives a message that was taken back at once: whoever takes next gets it.
+    ///
+    /// # Errors
+    /// The queue does not answer: the message comes back in its own time.
+    pub async fn give_back(&self, taken: &Taken) -> Result<(), StoreError> {
+        let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&taken.receipt);
+        let given = request.visibility_timeout(0).send().await;
+        given.map(drop).map_err(|error| StoreError::service("giving a message back to the queue", &error))
+    }
 }

@@ -8,6 +8,10 @@ pub mod variables {
     pub const REQUESTS_TABLE: &str = "RUNNABLE_JOBS_REQUESTS_TABLE";
     /// The address of the queue of requests.
     pub const QUEUE_URL: &str = "RUNNABLE_JOBS_QUEUE_URL";
+    /// Treeherder's address.
+    pub const TREEHERDER_URL: &str = "RUNNABLE_JOBS_TREEHERDER_URL";
+    /// How jobs are planned.
+    pub const PLANNING: &str = "RUNNABLE_JOBS_PLANNING";
     /// For how many seconds what was read of the catalog is used before the store is asked whether it is current.
     pub const FRESH_SECONDS: &str = "RUNNABLE_JOBS_FRESH_SECONDS";
     /// The origins whose scripts may read the answers.

@@ -32,7 +32,7 @@ fn largest() -> (Vec<u8>, Vec<String>) {
 fn looking_up(criterion: &mut Criterion) {
     let (body, known) = largest();
     assert_eq!(known.len(), JOBS);
-    let names = Names::new(known.clone());
+    let names = Names::new(known.iter().map(|name| (name.as_str(), None)));
     let renames = Renames::default();
     let spread = |count| known.iter().step_by(known.len() / count).take(count).cloned().collect::<Vec<String>>();
     let unknown: Vec<String> = spread(MOST_JOBS).iter().map(|name| format!("{name}x")).collect();

@@ -1,4 +1,4 @@
-//! Which of the jobs that somebody asked for exist, and what the others are called.
+//! Which of the jobs that somebody asked for exist, which build each needs, and what the others are called.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -53,10 +53,11 @@ pub fn judge(asked: &[String], names: &Names, renames: &Renames) -> Vec<Job> {
         if !asked_before.insert(name.as_str()) {
             continue;
         }
+        let accepted = |name: &str| Job { build: names.build_of(name).map(ToOwned::to_owned), ..Job::accepted(name) };
         let job = if names.contains(name) {
-            Job::accepted(name)
+            accepted(name)
         } else if let Some(new) = renames.apply(name).filter(|new| names.contains(new)) {
-            Job { asked_as: Some(name.clone()), code: Some(Code::Renamed), ..Job::accepted(&new) }
+            Job { asked_as: Some(name.clone()), code: Some(Code::Renamed), ..accepted(&new) }
         } else {
             unknown += 1;
             let closest = (unknown <= TOLD).then(|| names.closest(name)).flatten().map(ToOwned::to_owned);
@@ -81,7 +82,7 @@ mod tests {
                 "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1",
                 "Ubuntu VM 12.04 x64 try opt test mochitest-1",
             ]
-            .map(str::to_owned),
+            .map(|name| (name, name.starts_with("Ubuntu").then_some("Linux x86-64 try build"))),
         )
     }
 
@@ -95,7 +96,8 @@ mod tests {
         let asked = ["Ubuntu VM 12.04 x64 try opt test mochitest-1", "Linux x86-64 try build"];
         let [first, second] = asked;
         let jobs = judged(&[first, second, first]);
-        assert_eq!(jobs, asked.map(Job::accepted));
+        let test = Job { build: Some(second.to_owned()), ..Job::accepted(first) };
+        assert_eq!(jobs, [test, Job::accepted(second)]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::email::Email;
+use crate::plan::Planning;
 
 /// How long a request that is kept but not queued is left to whoever took it; then it is the sweeper's.
 const SWEPT_AFTER: TimeDelta = TimeDelta::minutes(2);
@@ -110,6 +111,31 @@ pub enum Code {
     UnknownJob,
     /// The job has another name now, and was accepted under that.
     Renamed,
+    /// Nobody asked for it, but a job that somebody asked for needs this build.
+    NeededBuild,
+    /// The push has it already, and it has not ended yet.
+    AlreadyRunning,
+    /// Treeherder did not answer: nobody looked whether its build is there.
+    Unplanned,
+    /// It waits for its build, which has not ended yet.
+    BuildRunning,
+    /// It waits for its build, which was requested too.
+    BuildRequested,
+    /// Its build failed, or could not be requested.
+    BuildFailed,
+    /// It waited for its build as long as jobs may.
+    WaitedTooLong,
+}
+
+/// Since when a job waits for its build, and for which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waits {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// If its build was requested too: the last of the build's runs in Treeherder before that, 0 if there was none. What
+    /// became of that one and of those before it says nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }
 
 /// A job of a request.
@@ -128,9 +154,24 @@ pub struct Job {
     /// The name that was probably meant by one that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closest: Option<String>,
-    /// Why it is where it is, where forwarding it found that out.
+    /// Why it is where it is, where planning or forwarding it found that out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The build that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// Since when it waits for that, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
+    /// With which other jobs it goes: those of the same part. Jobs that waited are a part of their own, whose number is
+    /// the version of the request at which they no longer did.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub part: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_first(part: &u64) -> bool {
+    *part == 0
 }
 
 /// Something that happened to a request.
@@ -252,6 +293,13 @@ impl Code {
         match self {
             Self::UnknownJob => "unknown_job",
             Self::Renamed => "renamed",
+            Self::NeededBuild => "needed_build",
+            Self::AlreadyRunning => "already_running",
+            Self::Unplanned => "unplanned",
+            Self::BuildRunning => "build_running",
+            Self::BuildRequested => "build_requested",
+            Self::BuildFailed => "build_failed",
+            Self::WaitedTooLong => "waited_too_long",
         }
     }
 }
@@ -259,22 +307,35 @@ impl Code {
 impl Job {
     /// A job that exists.
     pub fn accepted(name: &str) -> Self {
-        let name = name.to_owned();
-        Self { name, asked_as: None, state: JobState::Accepted, code: None, closest: None, reason: None }
+        Self {
+            name: name.to_owned(),
+            asked_as: None,
+            state: JobState::Accepted,
+            code: None,
+            closest: None,
+            reason: None,
+            build: None,
+            waits: None,
+            part: 0,
+        }
     }
 
-    /// What is to be said of it, in a sentence for people.
+    /// Whether it ever was on its way, or may be yet.
+    pub fn exists(&self) -> bool {
+        self.code != Some(Code::UnknownJob)
+    }
+
+    /// What is to be said of it, in a sentence or two for people.
     pub fn detail(&self, project: &str) -> Option<String> {
+        let renamed =
+            self.asked_as.as_ref().map(|old| format!("It was asked for as '{old}', which is its former name."));
         match (&self.reason, self.code, &self.closest) {
-            (Some(reason), ..) => Some(reason.clone()),
-            (None, Some(Code::Renamed), _) => {
-                Some(format!("It was asked for as '{}', which is its former name.", self.asked_as.as_deref()?))
-            }
+            (Some(reason), ..) => Some(renamed.map_or_else(|| reason.clone(), |renamed| format!("{reason} {renamed}"))),
             (None, Some(Code::UnknownJob), Some(closest)) => {
                 Some(format!("{project} has no job of this name. Did you mean '{closest}'?"))
             }
             (None, Some(Code::UnknownJob), None) => Some(format!("{project} has no job of this name.")),
-            (None, None, _) => None,
+            (None, ..) => renamed,
         }
     }
 }
@@ -339,22 +400,44 @@ impl Request {
         Self { version: self.version + 1, due_at, ..self.clone() }
     }
 
-    /// The same with its jobs as forwarding them left them. It goes on as long as a job is accepted; else it is forwarded if
-    /// any job is, and failed if none is.
+    /// The same with its jobs as they are planned, before those that are accepted are forwarded. It came out of the queue,
+    /// so it is noted that it was there, should that not have been done yet.
     #[must_use]
-    pub fn settled(&self, jobs: &[Job], now: DateTime<Utc>) -> Self {
+    pub fn planned(&self, jobs: &[Job], now: DateTime<Utc>) -> Self {
+        let noted = self.queued(now).unwrap_or_else(|| Self { version: self.version + 1, ..self.clone() });
+        Self { jobs: count(jobs), ..noted }
+    }
+
+    /// The same with its jobs as planning and forwarding left them. It goes on as long as a job is accepted, and waits as
+    /// long as one waits; else it is forwarded if any job is, and failed if none is.
+    #[must_use]
+    pub fn settled(&self, jobs: &[Job], planning: &Planning, now: DateTime<Utc>) -> Self {
         let counts = count(jobs);
         let of = |state| counts.get(&state).copied().unwrap_or_default();
         let mut next = Self { version: self.version + 1, jobs: counts.clone(), ..self.clone() };
-        if of(JobState::Accepted) == 0 {
-            next.state = if of(JobState::Forwarded) > 0 { State::Forwarded } else { State::Failed };
+        if of(JobState::Accepted) > 0 {
+            return next;
+        }
+        next.state = match (of(JobState::Waiting), of(JobState::Forwarded)) {
+            (1.., _) => State::Waiting,
+            (0, 1..) => State::Forwarded,
+            (0, 0) => State::Failed,
+        };
+        if next.state == State::Waiting {
+            let since = jobs.iter().filter_map(|job| job.waits).map(|waits| waits.since).max().unwrap_or(now);
+            next.due_at = (now + planning.until_next_look(now - since)).timestamp();
+        }
+        // To look at one that waits as before is nothing that happened.
+        if (next.state, &next.jobs) != (self.state, &self.jobs) {
+            let left_alone = jobs.iter().filter(|job| job.state == JobState::Rejected && job.exists()).count();
             let told = [
-                (JobState::Forwarded, "forwarded"),
-                (JobState::Unroutable, "unroutable"),
-                (JobState::Failed, "failed"),
+                (of(JobState::Forwarded), "forwarded"),
+                (of(JobState::Waiting), "waiting"),
+                (u32::try_from(left_alone).unwrap_or(u32::MAX), "running already"),
+                (of(JobState::Unroutable), "unroutable"),
+                (of(JobState::Failed), "failed"),
             ];
-            let told =
-                told.iter().filter(|(state, _)| of(*state) > 0).map(|(state, word)| format!("{} {word}", of(*state)));
+            let told = told.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
             let detail = Some(format!("Jobs: {}.", told.collect::<Vec<_>>().join(", ")));
             next.history.push(Event { at: now, state: next.state, detail, by: None });
         }
@@ -440,7 +523,9 @@ mod tests {
     #[test]
     fn a_request_ends_when_no_job_is_on_its_way() {
         let queued = request(&[Job::accepted("a"), Job::accepted("b")]).queued(at(1)).unwrap();
-        let after = |states: [JobState; 2]| queued.settled(&[job("a", states[0]), job("b", states[1])], at(2));
+        let after = |states: [JobState; 2]| {
+            queued.settled(&[job("a", states[0]), job("b", states[1])], &Planning::default(), at(2))
+        };
         let half = after([JobState::Forwarded, JobState::Accepted]);
         assert_eq!((half.version, half.state, half.history.len()), (3, State::Queued, 2));
         for (states, state, said) in [
@@ -482,7 +567,7 @@ mod tests {
             (renamed, Some("It was asked for as 'old', which is its former name.")),
             (unknown, Some("try has no job of this name.")),
             (meant, Some("try has no job of this name. Did you mean 'y'?")),
-            (failed, Some("No listener.")),
+            (failed, Some("No listener. It was asked for as 'old', which is its former name.")),
         ] {
             assert_eq!(job.detail("try").as_deref(), said);
         }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use trigger::judge::{Renames, judge};
 use trigger::limits::{Limits, Spent, Window};
 use trigger::once::{Asked, Key, Verdict};
+use trigger::plan::{Planning, Run, RunState, Runs, Turn, plan};
 use trigger::request::{Asking, Job, JobState, Request, RequestId, State, count};
 
 /// Names of few words, so that many are equal, near, or renamed.
@@ -61,13 +62,80 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+/// Runs of some of the jobs of `requested`; none: Treeherder does not answer.
+fn runs() -> impl Strategy<Value = Option<Runs>> {
+    let state = prop_oneof![
+        Just(RunState::Pending),
+        Just(RunState::Running),
+        Just(RunState::Succeeded),
+        Just(RunState::Ended("busted".to_owned())),
+    ];
+    let name = prop::sample::select(vec!["build 1", "build 2", "test 1", "test 2", "test 3"]);
+    prop::option::weighted(0.8, prop::collection::vec((name, state), 0..5)).prop_map(|told| {
+        let mut runs = Runs::default();
+        for (id, (name, state)) in (1..).zip(told?) {
+            runs.add(name.to_owned(), Run { id, state });
+        }
+        Some(runs)
+    })
+}
+
+/// Two tests of one build, one of another, one without, and perhaps that other build.
+fn requested(with_build: bool) -> Vec<Job> {
+    let test = |name, build: &str| Job { build: Some(build.to_owned()), ..Job::accepted(name) };
+    let mut jobs = vec![test("test 1", "build 1"), test("test 2", "build 1"), test("test 3", "build 2")];
+    jobs.push(Job::accepted("test without a build"));
+    jobs.extend(with_build.then(|| Job::accepted("build 2")));
+    jobs
+}
+
 proptest! {
+    #[test]
+    fn no_planned_job_is_lost_or_waits_for_ever(
+        turns in prop::collection::vec((runs(), 1_i64..300, prop::sample::select(vec![
+            JobState::Accepted, JobState::Forwarded, JobState::Unroutable, JobState::Failed,
+        ])), 1..20),
+        with_build: bool,
+    ) {
+        let planning = Planning::default();
+        let asked = requested(with_build);
+        let (mut jobs, mut now) = (asked.clone(), start());
+        for (part, (runs, minutes, fate)) in (1..).zip(turns) {
+            let turn = Turn { now, part, is_repeat: part > 1 };
+            let planned = plan(&jobs, runs.as_ref(), &planning, turn);
+            prop_assert_eq!(&plan(&planned, runs.as_ref(), &planning, turn), &planned, "to plan twice is to plan once");
+            let names: Vec<&str> = planned.iter().map(|job| job.name.as_str()).collect();
+            prop_assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+            prop_assert!(planned.len() <= asked.len() + 2);
+            for (before, after) in jobs.iter().zip(&planned) {
+                prop_assert_eq!(&before.name, &after.name);
+                // What is forwarded once is forwarded again in the same part: its message is the same one.
+                let was_decided = part > 1 && before.state == JobState::Accepted;
+                if before.state == JobState::Waiting && after.state == JobState::Accepted {
+                    prop_assert!(after.part == part);
+                } else if was_decided && runs.is_some() && before.part > 0 {
+                    prop_assert_eq!(before, after);
+                }
+                prop_assert!(after.state != JobState::Waiting || (after.waits.is_some() && after.reason.is_some()));
+            }
+            let waited_enough = |job: &Job| job.waits.is_some_and(|waits| now - waits.since >= TimeDelta::hours(12));
+            prop_assert!(!planned.iter().any(waited_enough));
+            jobs = planned;
+            for job in &mut jobs {
+                if job.state == JobState::Accepted {
+                    job.state = fate;
+                }
+            }
+            now += TimeDelta::minutes(minutes);
+        }
+    }
+
     #[test]
     fn each_name_is_judged_once_and_what_is_accepted_exists(
         known in prop::collection::vec(name(), 0..8),
         asked in prop::collection::vec(name(), 1..12),
     ) {
-        let names = Names::new(known.clone());
+        let names = Names::new(known.iter().map(|name| (name.as_str(), None)));
         let jobs = judge(&asked, &names, &Renames::default());
         let distinct: HashSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
         prop_assert_eq!(distinct.len(), jobs.len());

@@ -1,20 +1,29 @@
-//! What is done with messages of the queue: each names a request, whose jobs are published and then recorded.
+//! What is done with messages of the queue: each names a request, whose jobs are planned, published and then recorded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use pulse::{Content, Fate, Form, Message, Publisher};
 use serde::Serialize;
 use store::kept::Clock;
-use store::{Read, RequestsTable, StoreError, Stored, Ticket};
+use store::{Aws, Read, RequestsTable, StoreError, Stored, Ticket};
+use tokio::time::Instant;
+use treeherder::Treeherder;
+use trigger::plan::{Planning, Runs, Turn, close_orphans, plan, wanted};
 use trigger::request::{Job, JobState, Request};
+
+use crate::settings::Settings;
 
 /// How often the queue gives a message out before it goes to the dead letters (`maxReceiveCount` in
 /// infra/template.yaml): the last time, what cannot be forwarded has failed.
 pub(crate) const MOST_TIMES: u32 = 5;
-/// What is not started when so little time is left goes back to the queue: a connection may have to be opened twice, and
-/// its confirms be waited for twice, for five seconds each.
-pub const TIME_NEEDED: Duration = Duration::from_secs(22);
+/// What is not started when so little time is left goes back to the queue: Treeherder may take ten seconds to answer, a
+/// connection may have to be opened, and confirms be waited for, for five seconds each.
+pub const TIME_NEEDED: Duration = Duration::from_secs(30);
+/// What is not published when so little time is left is not any more: confirms may take five seconds, and recording four.
+pub const TIME_TO_RECORD: Duration = Duration::from_secs(10);
 /// Said of a job that nobody on Pulse takes.
 const NO_LISTENER: &str =
     "Pulse has no listener for this project: nobody will run it. It can be retried when there is one.";
@@ -25,6 +34,10 @@ pub struct Forwarder {
     pub requests: RequestsTable,
     /// Where their jobs go.
     pub publisher: Publisher,
+    /// Tells of the builds that tests need.
+    pub treeherder: Treeherder,
+    /// How jobs are planned.
+    pub planning: Planning,
     /// The exchange, for envelopes.
     pub exchange: String,
     /// How the listeners of some projects want the message.
@@ -53,7 +66,7 @@ pub enum Left {
     Again(String),
 }
 
-/// What is logged of a message.
+/// What is logged of a message of the queue.
 #[derive(Debug, Default, Serialize)]
 pub struct Line {
     /// The request.
@@ -63,61 +76,196 @@ pub struct Line {
     pub project: Option<String>,
     /// Jobs that are forwarded now.
     pub forwarded: u32,
+    /// Jobs that wait for their builds.
+    pub waiting: u32,
     /// Jobs for which there is no listener.
     pub unroutable: u32,
-    /// Jobs that failed.
+    /// Jobs that failed now.
     pub failed: u32,
+    /// Jobs that failed because the broker refuses us, or what we publish.
+    pub refused: u32,
     /// Why the message is to come back, or why jobs failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why nobody knows of the builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unplanned: Option<String>,
     /// Seconds between the request and now.
     pub age_seconds: i64,
+    /// Milliseconds from when the first message of the batch was published until the last was confirmed; none where
+    /// nothing was published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_ms: Option<u64>,
 }
 
-/// A request whose jobs are to be published.
+/// What would be done with a message of the queue.
+#[derive(Debug, Serialize)]
+pub struct Preview {
+    /// The request.
+    pub request: String,
+    /// Its project, which is the routing key.
+    pub project: String,
+    /// What would be published.
+    pub messages: Vec<PreviewedMessage>,
+    /// What would become of the other jobs that are not done with, and why.
+    pub not_forwarded: BTreeMap<String, String>,
+}
+
+/// A message that would be published.
+#[derive(Debug, Serialize)]
+pub struct PreviewedMessage {
+    /// Its id.
+    pub id: String,
+    /// Its body.
+    pub body: serde_json::Value,
+}
+
+/// A request whose jobs are to be forwarded.
 struct Loaded {
     place: usize,
     request: Request,
     jobs: Vec<Job>,
-    /// The place in `jobs` of each that was not rejected.
-    numbered: Vec<usize>,
+    times: u32,
+    unplanned: Option<String>,
+    /// Jobs that planning closed.
+    closed: u32,
     messages: Vec<Message>,
-    is_last_time: bool,
+}
+
+/// A message of the queue of which nothing is published: it is done with, or comes back because of the line's error.
+struct Over {
+    place: usize,
+    line: Line,
+}
+
+/// What Treeherder tells of pushes: their runs, or why it does not.
+type Told = HashMap<(String, u64), Result<Runs, String>>;
+
+impl Loaded {
+    fn line(&self, now: DateTime<Utc>) -> Line {
+        Line {
+            request: self.request.id.to_string(),
+            project: Some(self.request.project.clone()),
+            waiting: self.request.count(JobState::Waiting),
+            failed: self.closed,
+            unplanned: self.unplanned.clone(),
+            age_seconds: self.request.created_at().map_or(0, |taken| (now - taken).num_seconds()),
+            ..Line::default()
+        }
+    }
+
+    fn push(&self) -> (String, u64) {
+        (self.request.project.clone(), self.request.push_id)
+    }
+
+    /// The places of those jobs that ever were on their way: they are numbered in this order.
+    fn numbered(&self) -> Vec<usize> {
+        self.jobs.iter().enumerate().filter(|(_, job)| job.exists()).map(|(place, _)| place).collect()
+    }
 }
 
 impl Forwarder {
+    /// One with these settings. Who we are at the broker may have to be read from a secret.
+    ///
+    /// # Errors
+    /// The secret cannot be read, or holds something else.
+    pub async fn new(settings: &Settings, aws: &Aws, clock: Clock) -> Result<Self, String> {
+        let credentials = settings.user.credentials(aws).await?;
+        Ok(Self {
+            requests: aws.requests_table(&settings.requests_table),
+            exchange: settings.pulse.exchange(),
+            publisher: Publisher::new(settings.pulse.clone(), credentials, settings.most_a_second),
+            // Only pushes would be held, and none is asked for.
+            treeherder: Treeherder::new(&settings.treeherder_url, TimeDelta::zero(), clock.clone()),
+            planning: settings.planning,
+            forms: settings.forms.clone(),
+            clock,
+        })
+    }
+
     /// Forwards the requests that messages name, all of their jobs one behind the other, and records what became of each.
-    /// Tells of each message whether it is done with; one that fails does not hold up the others.
-    pub async fn forward(&self, deliveries: &[Delivery], log: &mut impl FnMut(&Line)) -> Vec<Left> {
+    /// Tells of each message whether it is done with; one that fails does not hold up the others. What is not published by
+    /// `until` comes back.
+    pub async fn forward(
+        &self,
+        deliveries: &[Delivery],
+        until: Option<Instant>,
+        log: &mut impl FnMut(&Line),
+    ) -> Vec<Left> {
         let mut left = vec![Left::Done; deliveries.len()];
-        let mut loaded: Vec<Loaded> = Vec::new();
-        for (place, delivery) in deliveries.iter().enumerate() {
-            match self.load(place, delivery, &loaded).await {
-                Ok(Some(one)) => loaded.push(one),
-                Ok(None) => {}
+        let mut loaded = Vec::new();
+        let mut seen = HashSet::new();
+        let load = deliveries.iter().enumerate().map(|(place, delivery)| self.load(place, delivery));
+        for (found, (place, delivery)) in join_all(load).await.into_iter().zip(deliveries.iter().enumerate()) {
+            match found {
+                // A message that was given out twice is in the batch twice.
+                Ok(Some(one)) if seen.insert(one.request.id) => loaded.push(one),
+                Ok(_) => {}
                 Err(reason) => {
                     log(&Line { request: shown(&delivery.body), error: Some(reason.clone()), ..Line::default() });
                     left[place] = Left::Again(reason);
                 }
             }
         }
-        let messages: Vec<Message> = loaded.iter().flat_map(|one| one.messages.iter().cloned()).collect();
-        let mut fates =
-            if messages.is_empty() { Vec::new() } else { self.publisher.publish(&messages).await }.into_iter();
-        for one in loaded {
-            let place = one.place;
-            let fates: Vec<Fate> = fates.by_ref().take(one.messages.len()).collect();
-            let (line, again) = self.record(one, &fates).await;
-            log(&line);
-            if let Some(reason) = again {
-                left[place] = Left::Again(reason);
+
+        let told = self.ask(&loaded).await;
+        let mut planned = Vec::with_capacity(loaded.len());
+        for done in join_all(loaded.into_iter().map(|one| self.plan(one, &told))).await {
+            match done {
+                Ok(one) => planned.push(one),
+                Err(Over { place, line }) => {
+                    left[place] = line.error.clone().map_or(Left::Done, Left::Again);
+                    log(&line);
+                }
             }
+        }
+
+        let messages: Vec<Message> = planned.iter().flat_map(|one| one.messages.iter().cloned()).collect();
+        let start = Instant::now();
+        let fates = if messages.is_empty() { Vec::new() } else { self.publisher.publish(&messages, until).await };
+        let confirm_ms = (!messages.is_empty()).then(|| u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let mut fates = fates.into_iter();
+        let record = planned.into_iter().map(|one| {
+            let fates: Vec<Fate> = fates.by_ref().take(one.messages.len()).collect();
+            async move { (one.place, self.record(one, &fates).await) }
+        });
+        for (place, (line, again)) in join_all(record.collect::<Vec<_>>()).await {
+            log(&Line { confirm_ms, ..line });
+            left[place] = again.map_or(Left::Done, Left::Again);
         }
         left
     }
 
+    /// What would be done with a message now; none if nothing would.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub async fn preview(&self, delivery: &Delivery) -> Result<Option<Preview>, String> {
+        let Some(mut one) = self.load(0, delivery).await? else { return Ok(None) };
+        let told = self.ask(std::slice::from_ref(&one)).await;
+        let planned = self.planned(&mut one, &told);
+        let before = std::mem::replace(&mut one.jobs, planned);
+        let stays = |place: usize, job: &Job| match job.state {
+            JobState::Waiting => true,
+            JobState::Accepted => false,
+            state => before.get(place).is_some_and(|before| before.state != state),
+        };
+        let not_forwarded = one.jobs.iter().enumerate().filter(|(place, job)| stays(*place, job));
+        let why = |(_, job): (usize, &Job)| (job.name.clone(), job.reason.clone().unwrap_or_default());
+        let message = |message: Message| PreviewedMessage {
+            id: message.id,
+            body: serde_json::from_slice(&message.body).unwrap_or_default(),
+        };
+        Ok(Some(Preview {
+            request: one.request.id.to_string(),
+            project: one.request.project.clone(),
+            messages: self.messages(&one).into_iter().map(message).collect(),
+            not_forwarded: not_forwarded.map(why).collect(),
+        }))
+    }
+
     /// What a message names. None if nothing is to be done: the request was forwarded before, or sent again since.
-    async fn load(&self, place: usize, delivery: &Delivery, others: &[Loaded]) -> Result<Option<Loaded>, String> {
+    async fn load(&self, place: usize, delivery: &Delivery) -> Result<Option<Loaded>, String> {
         let ticket: Ticket =
             serde_json::from_str(&delivery.body).map_err(|error| format!("the message is no ticket: {error}"))?;
         let read = async {
@@ -129,32 +277,97 @@ impl Forwarder {
         };
         let found = read.await.map_err(|error| error.to_string())?;
         let (request, jobs) = found.ok_or_else(|| format!("there is no request {}", ticket.request_id))?;
-        let is_here = others.iter().any(|other| other.request.id == request.id);
-        if request.round != ticket.round || !request.state.is_open() || is_here {
+        if request.round != ticket.round || !request.state.is_open() {
             return Ok(None);
         }
-        // Rejected jobs were never on their way: they have no number.
-        let numbered: Vec<usize> = jobs
-            .iter()
-            .enumerate()
-            .filter(|(_, job)| job.state != JobState::Rejected)
-            .map(|(place, _)| place)
-            .collect();
-        let messages = self.messages(&request, &jobs, &numbered);
-        let is_last_time = delivery.times >= MOST_TIMES;
-        Ok(Some(Loaded { place, request, jobs, numbered, messages, is_last_time }))
+        Ok(Some(Loaded {
+            place,
+            request,
+            jobs,
+            times: delivery.times,
+            unplanned: None,
+            closed: 0,
+            messages: Vec::new(),
+        }))
     }
 
-    /// The messages of all jobs that are still to be forwarded. Those of which nobody knows whether they arrived are made
-    /// again as they were, with the same ids: a message never holds jobs of before and behind one that is done with.
-    fn messages(&self, request: &Request, jobs: &[Job], numbered: &[usize]) -> Vec<Message> {
+    /// Asks Treeherder for what has to be known of each push, once for all requests on it.
+    async fn ask(&self, loaded: &[Loaded]) -> Told {
+        let mut pushes: HashMap<(String, u64), BTreeSet<String>> = HashMap::new();
+        for one in loaded {
+            let wanted = wanted(&one.jobs, &self.planning);
+            if !wanted.is_empty() {
+                pushes.entry(one.push()).or_default().extend(wanted.into_iter().map(ToOwned::to_owned));
+            }
+        }
+        let ask = pushes.into_iter().map(async |((project, push_id), wanted)| {
+            let runs = self.treeherder.runs(&project, push_id, &wanted).await;
+            ((project, push_id), runs)
+        });
+        join_all(ask).await.into_iter().collect()
+    }
+
+    /// The jobs of a request as they are planned now.
+    fn planned(&self, one: &mut Loaded, told: &Told) -> Vec<Job> {
+        let turn = Turn { now: (self.clock)(), part: one.request.version + 1, is_repeat: one.times > 1 };
+        let none = Runs::default();
+        let runs = match told.get(&one.push()) {
+            None => Some(&none),
+            Some(Ok(runs)) => Some(runs),
+            Some(Err(reason)) => {
+                one.unplanned = Some(reason.clone());
+                None
+            }
+        };
+        plan(&one.jobs, runs, &self.planning, turn)
+    }
+
+    /// Plans the jobs of a request. What is decided is stored before anything is published: should that have to be done once
+    /// more, the same jobs go in the same messages.
+    async fn plan(&self, mut one: Loaded, told: &Told) -> Result<Loaded, Over> {
+        let planned = self.planned(&mut one, told);
+        let has_changed = planned != one.jobs;
+        let goes = planned.iter().any(|job| job.state == JobState::Accepted);
+        let has_failed =
+            |(before, after): (&Job, &Job)| before.state != JobState::Failed && after.state == JobState::Failed;
+        let closed = one.jobs.iter().zip(&planned).filter(|pair| has_failed(*pair)).count();
+        one.closed = u32::try_from(closed).unwrap_or(u32::MAX);
+        one.jobs = planned;
+        let stored = match (has_changed, goes) {
+            (false, true) => Ok(one.request.clone()),
+            (true, true) => {
+                self.store(&one.request, Some(&one.jobs), |request, now| request.planned(&one.jobs, now)).await
+            }
+            // With nothing to publish, this is all.
+            (_, false) => {
+                let jobs = has_changed.then_some(&one.jobs[..]);
+                self.store(&one.request, jobs, |request, now| request.settled(&one.jobs, &self.planning, now)).await
+            }
+        };
+        let now = (self.clock)();
+        match stored {
+            Ok(request) => one.request = request,
+            Err(reason) => return Err(Over { place: one.place, line: Line { error: Some(reason), ..one.line(now) } }),
+        }
+        if !goes {
+            return Err(Over { place: one.place, line: one.line(now) });
+        }
+        one.messages = self.messages(&one);
+        Ok(one)
+    }
+
+    /// The messages of all jobs that are to be forwarded. Those of which nobody knows whether they arrived are made again as
+    /// they were, with the same ids: a message holds jobs of one part, and never jobs of before and behind one that is
+    /// done with.
+    fn messages(&self, one: &Loaded) -> Vec<Message> {
+        let Loaded { request, jobs, .. } = one;
         let form = self.forms.get(&request.project).copied().unwrap_or_default();
         let prefix = format!("{}.{}", request.id, request.round);
-        let is_open = |place: &usize| jobs[*place].state == JobState::Accepted;
+        let goes_with = |place: &usize| (jobs[*place].state == JobState::Accepted, jobs[*place].part);
         let mut messages = Vec::new();
         let mut first = 0;
-        for run in numbered.chunk_by(|one, other| is_open(one) == is_open(other)) {
-            if is_open(&run[0]) {
+        for run in one.numbered().chunk_by(|one, other| goes_with(one) == goes_with(other)) {
+            if goes_with(&run[0]).0 {
                 let names: Vec<&str> = run.iter().map(|place| jobs[*place].name.as_str()).collect();
                 let content = Content {
                     project: &request.project,
@@ -174,46 +387,45 @@ impl Forwarder {
 
     /// Records what became of a request's jobs. Tells why its message is to come back, if it is.
     async fn record(&self, one: Loaded, fates: &[Fate]) -> (Line, Option<String>) {
-        let Loaded { request, mut jobs, numbered, messages, is_last_time, .. } = one;
-        let now = (self.clock)();
-        let age = request.created_at().map_or(0, |taken| (now - taken).num_seconds());
-        let mut line = Line {
-            request: request.id.to_string(),
-            project: Some(request.project.clone()),
-            age_seconds: age,
-            ..Line::default()
-        };
-        let mut again = None;
+        let mut line = one.line((self.clock)());
+        let numbered = one.numbered();
+        let Loaded { request, mut jobs, messages, times, .. } = one;
+        let (mut again, mut is_any_known) = (None, false);
         for (message, fate) in messages.iter().zip(fates) {
+            let count = u32::try_from(message.jobs.len()).unwrap_or(u32::MAX);
             let (state, reason) = match fate {
-                Fate::Forwarded => (JobState::Forwarded, None),
-                Fate::Unroutable => (JobState::Unroutable, Some(NO_LISTENER.to_owned())),
-                Fate::Refused(reason) => (JobState::Failed, Some(told(reason))),
-                Fate::Lost(reason) if is_last_time => (JobState::Failed, Some(told(reason))),
-                Fate::Lost(reason) => {
+                Fate::Forwarded => {
+                    line.forwarded += count;
+                    (JobState::Forwarded, None)
+                }
+                Fate::Unroutable => {
+                    line.unroutable += count;
+                    (JobState::Unroutable, Some(NO_LISTENER.to_owned()))
+                }
+                Fate::Lost(reason) if times < MOST_TIMES => {
                     again = Some(reason.clone());
                     continue;
                 }
+                Fate::Refused(reason) | Fate::Lost(reason) => {
+                    line.failed += count;
+                    line.refused += if matches!(fate, Fate::Refused(_)) { count } else { 0 };
+                    line.error = Some(reason.clone());
+                    (JobState::Failed, Some(told(reason)))
+                }
             };
-            if let Fate::Refused(reason) | Fate::Lost(reason) = fate {
-                line.error = Some(reason.clone());
-            }
-            let count = u32::try_from(message.jobs.len()).unwrap_or(u32::MAX);
-            match state {
-                JobState::Forwarded => line.forwarded += count,
-                JobState::Unroutable => line.unroutable += count,
-                _ => line.failed += count,
-            }
+            is_any_known = true;
             for place in &numbered[message.jobs.clone()] {
                 jobs[*place].state = state;
-                jobs[*place].reason.clone_from(&reason);
+                // What planning said of a job stays true of one that is forwarded.
+                if let Some(reason) = &reason {
+                    jobs[*place].reason = Some(reason.clone());
+                }
             }
         }
-        if line.forwarded + line.unroutable + line.failed > 0 {
-            again = match self.store(request, &jobs).await {
-                Ok(()) => again,
-                Err(reason) => Some(reason),
-            };
+        if is_any_known {
+            close_orphans(&mut jobs);
+            let settle = |request: &Request, now| request.settled(&jobs, &self.planning, now);
+            again = self.store(&request, Some(&jobs), settle).await.err().or(again);
         }
         if again.is_some() {
             line.error.clone_from(&again);
@@ -221,20 +433,27 @@ impl Forwarder {
         (line, again)
     }
 
-    /// Stores what became of a request's jobs. Whoever queued it may note that only now: it is then read once more, as to
-    /// publish its jobs again would be worse.
-    async fn store(&self, mut request: Request, jobs: &[Job]) -> Result<(), String> {
+    /// Stores a request's next version, and its jobs if they changed. Whoever queued it may note that only now: it is then
+    /// read once more, as to take it up again would be worse.
+    async fn store(
+        &self,
+        request: &Request,
+        jobs: Option<&[Job]>,
+        next: impl Fn(&Request, DateTime<Utc>) -> Request,
+    ) -> Result<Request, String> {
         let meanwhile = || "somebody else changed the request at the same time".to_owned();
+        let mut current = request.clone();
         for _ in 0..3 {
             let now = (self.clock)();
-            let stored = self.requests.update(&request.settled(jobs, now), Some(jobs), now).await;
+            let next = next(&current, now);
+            let stored = self.requests.update(&next, jobs, now).await;
             if stored.map_err(|error| error.to_string())? == Stored::Yes {
-                return Ok(());
+                return Ok(next);
             }
             let found = self.requests.request(request.id, Read::Consistent).await.map_err(|error| error.to_string())?;
             let is_same =
                 |found: &Request| (found.round, &found.jobs) == (request.round, &request.jobs) && found.state.is_open();
-            request = found.filter(is_same).ok_or_else(meanwhile)?;
+            current = found.filter(is_same).ok_or_else(meanwhile)?;
         }
         Err(meanwhile())
     }

@@ -4,5 +4,5 @@ mod forwarder;
 mod log;
 pub mod settings;
 
-pub use forwarder::{Delivery, Forwarder, Left, Line, TIME_NEEDED};
+pub use forwarder::{Delivery, Forwarder, Left, Line, Preview, PreviewedMessage, TIME_NEEDED, TIME_TO_RECORD};
 pub use log::{init_logging, print_line};

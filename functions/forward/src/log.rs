@@ -23,22 +23,31 @@ pub fn init_logging() {
 /// Prints the line of a message, in `CloudWatch`'s embedded metric format.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]
 pub fn print_line(line: &Line, clock: &Clock) {
-    let names = [
-        ("ForwardForwarded", "Count"),
-        ("ForwardUnroutable", "Count"),
-        ("ForwardFailed", "Count"),
-        ("ForwardAge", "Seconds"),
+    let metrics = [
+        ("ForwardForwarded", "Count", Some(json!(line.forwarded))),
+        ("ForwardWaiting", "Count", Some(json!(line.waiting))),
+        ("ForwardUnroutable", "Count", Some(json!(line.unroutable))),
+        ("ForwardFailed", "Count", Some(json!(line.failed))),
+        ("ForwardRefused", "Count", Some(json!(line.refused))),
+        ("ForwardAge", "Seconds", Some(json!(line.age_seconds))),
+        ("ForwardConfirm", "Milliseconds", line.confirm_ms.map(|milliseconds| json!(milliseconds))),
     ];
-    let metrics: Vec<Value> = names.iter().map(|(name, unit)| json!({"Name": name, "Unit": unit})).collect();
+    let metrics = metrics.into_iter().filter_map(|(name, unit, value)| Some((name, unit, value?)));
+    let metrics: Vec<(&str, &str, Value)> = metrics.collect();
+    let named: Vec<Value> = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
     let mut json = serde_json::to_value(line).unwrap_or_default();
     json["_aws"] = json!({
         "Timestamp": clock().timestamp_millis(),
-        "CloudWatchMetrics": [{"Namespace": "RunnableJobs", "Dimensions": [[]], "Metrics": metrics}],
+        "CloudWatchMetrics": [{"Namespace": "RunnableJobs", "Dimensions": [[]], "Metrics": named}],
     });
-    json["level"] = if line.error.is_some() { "ERROR" } else { "INFO" }.into();
-    json["ForwardForwarded"] = line.forwarded.into();
-    json["ForwardUnroutable"] = line.unroutable.into();
-    json["ForwardFailed"] = line.failed.into();
-    json["ForwardAge"] = line.age_seconds.into();
+    json["level"] = match (&line.error, &line.unplanned) {
+        (Some(_), _) => "ERROR",
+        (None, Some(_)) => "WARN",
+        (None, None) => "INFO",
+    }
+    .into();
+    for (name, _, value) in metrics {
+        json[name] = value;
+    }
     println!("{json}");
 }

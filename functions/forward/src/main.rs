@@ -8,13 +8,14 @@ use chrono::Utc;
 use clap::Parser;
 use forward::settings::Settings;
 use forward::{Delivery, Forwarder, Left, print_line};
-use pulse::Publisher;
+use serde_json::json;
 use store::settings::{Variables, variables};
-use store::{Aws, Pace};
+use store::{Aws, Pace, Queue, Taken};
 
 /// Forwards queued requests to Pulse, as the function does in Lambda.
 ///
-/// The variables are the forward function's own, and `RUNNABLE_JOBS_QUEUE_URL`. One line of JSON is printed a message.
+/// The variables are the forward function's own, and `RUNNABLE_JOBS_QUEUE_URL`. One line of JSON is printed a message of
+/// the queue.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -24,6 +25,10 @@ struct Arguments {
     /// Stop when the queue is empty, instead of waiting for more
     #[arg(long)]
     once: bool,
+    /// Print what would be published and what would wait, and give all messages back. To look at a message counts as to
+    /// try it: the fifth time is the last.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,29 +55,59 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let queue = aws.queue(&url);
     #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
     let clock = Arc::new(Utc::now);
-    let forwarder = Forwarder {
-        requests: aws.requests_table(&settings.requests_table),
-        exchange: settings.pulse.exchange(),
-        publisher: Publisher::new(settings.pulse.clone(), settings.user.credentials(&aws).await?),
-        forms: settings.forms,
-        clock,
-    };
+    let forwarder = Forwarder::new(&settings, &aws, clock).await?;
+    if arguments.dry_run {
+        return preview(&forwarder, &queue).await;
+    }
     let wait = Duration::from_secs(if arguments.once { 1 } else { 20 });
     loop {
         let taken = queue.take(10, wait).await.map_err(|error| error.to_string())?;
         if taken.is_empty() && arguments.once {
             return Ok(());
         }
-        let delivery =
-            |taken: &store::Taken| Delivery { id: taken.receipt.clone(), body: taken.body.clone(), times: taken.times };
         let deliveries: Vec<Delivery> = taken.iter().map(delivery).collect();
-        let what = forwarder.forward(&deliveries, &mut |line| print_line(line, &forwarder.clock)).await;
+        let what = forwarder.forward(&deliveries, None, &mut |line| print_line(line, &forwarder.clock)).await;
         for (taken, left) in taken.iter().zip(what) {
             if left == Left::Done {
                 queue.remove(taken).await.map_err(|error| error.to_string())?;
             }
         }
     }
+}
+
+fn delivery(taken: &Taken) -> Delivery {
+    Delivery { id: taken.receipt.clone(), body: taken.body.clone(), times: taken.times }
+}
+
+/// Prints a line for each message of the queue. All are held until the end, so that none is shown twice.
+async fn preview(forwarder: &Forwarder, queue: &Queue) -> Result<(), String> {
+    let mut held = Vec::new();
+    let shown = async {
+        loop {
+            let taken = queue.take(10, Duration::from_secs(1)).await.map_err(|error| error.to_string())?;
+            if taken.is_empty() {
+                return Ok(());
+            }
+            for taken in &taken {
+                print(&match forwarder.preview(&delivery(taken)).await {
+                    Ok(Some(preview)) => serde_json::to_value(preview).map_err(|error| error.to_string())?,
+                    Ok(None) => json!({"message": taken.body, "done": "nothing is left to be done with it"}),
+                    Err(reason) => json!({"message": taken.body, "error": reason}),
+                });
+            }
+            held.extend(taken);
+        }
+    };
+    let shown = shown.await;
+    for taken in &held {
+        queue.give_back(taken).await.map_err(|error| error.to_string())?;
+    }
+    shown
+}
+
+#[expect(clippy::print_stdout, reason = "it is what this command is for")]
+fn print(line: &serde_json::Value) {
+    println!("{line}");
 }
 
 #[expect(clippy::print_stderr, reason = "what is for the person, not for the log")]

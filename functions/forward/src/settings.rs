@@ -1,11 +1,14 @@
 //! What is configured, from `RUNNABLE_JOBS_*` environment variables.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use pulse::{Credentials, Form, PulseSettings};
 use serde::Deserialize;
 use store::Aws;
 use store::settings::{SettingsError, Variables, variables};
+use treeherder::{TREEHERDER, address};
+use trigger::plan::Planning;
 
 /// The broker's address.
 pub const PULSE_URL: &str = "RUNNABLE_JOBS_PULSE_URL";
@@ -17,6 +20,11 @@ pub const PULSE_NAMESPACE: &str = "RUNNABLE_JOBS_PULSE_NAMESPACE";
 pub const PULSE_FORMS: &str = "RUNNABLE_JOBS_PULSE_FORMS";
 /// The file with the certificates that the broker's is held against.
 pub const PULSE_CERTIFICATES: &str = "RUNNABLE_JOBS_PULSE_CERTIFICATES";
+/// How many messages are published in a second at most.
+pub const PULSE_RATE: &str = "RUNNABLE_JOBS_PULSE_RATE";
+
+/// How many messages are published in a second at most, where nothing is configured: listeners work at one at a time.
+const RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
 
 /// What the function is configured with.
 #[derive(Debug)]
@@ -29,6 +37,12 @@ pub struct Settings {
     pub user: User,
     /// How the listeners of some projects want the message.
     pub forms: HashMap<String, Form>,
+    /// How many messages are published in a second at most.
+    pub most_a_second: NonZeroU32,
+    /// Treeherder's address, without a slash at the end.
+    pub treeherder_url: String,
+    /// How jobs are planned.
+    pub planning: Planning,
 }
 
 /// As whom we are at the broker.
@@ -69,7 +83,16 @@ impl Settings {
         let forms = read.parsed(PULSE_FORMS, |json| {
             serde_json::from_str(json).map_err(|error| format!("no forms of projects: {error}"))
         })?;
-        Ok(Self { requests_table, pulse, user, forms: forms.unwrap_or_default() })
+        let rate = |value: &str| value.parse().map_err(|_| "a whole number of at least 1 is expected");
+        Ok(Self {
+            requests_table,
+            pulse,
+            user,
+            forms: forms.unwrap_or_default(),
+            most_a_second: read.parsed(PULSE_RATE, rate)?.unwrap_or(RATE),
+            treeherder_url: read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned()),
+            planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
+        })
     }
 }
 
@@ -120,6 +143,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_given_is_as_listeners_and_people_can_bear() {
+        let settings = read(&[]).unwrap();
+        assert_eq!((settings.most_a_second.get(), settings.planning), (100, Planning::default()));
+        assert_eq!(settings.treeherder_url, "https://treeherder.mozilla.org");
+        let settings = read(&[(PULSE_RATE, "5"), (variables::PLANNING, r#"{"most_hours": 1}"#)]).unwrap();
+        assert_eq!((settings.most_a_second.get(), settings.planning.most_hours), (5, 1));
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named_without_a_password() {
         for (set, said) in [
             (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
@@ -131,6 +163,9 @@ mod tests {
             ((PULSE_SECRET, ""), "RUNNABLE_JOBS_PULSE_SECRET is not set"),
             ((PULSE_NAMESPACE, "a/b"), "RUNNABLE_JOBS_PULSE_URL is '...': the namespace"),
             ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is '[]': no forms"),
+            ((PULSE_RATE, "0"), "RUNNABLE_JOBS_PULSE_RATE is '0': a whole number of at least 1"),
+            ((variables::TREEHERDER_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_URL is 'x': an address"),
+            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is '1': no planning"),
             ((PULSE_CERTIFICATES, "/not/there"), "RUNNABLE_JOBS_PULSE_CERTIFICATES is '/not/there': No such file"),
         ] {
             let error = read(&[set]).map(|_| ()).unwrap_err();

@@ -7,7 +7,8 @@ mod listener;
 mod store_support;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,15 +17,39 @@ use listener::{Listener, address, project, publisher, settings};
 use pulse::{Form, Publisher};
 use serde_json::{Value, json};
 use store::{Read, RequestsTable};
+use store_support::http::{Message as Answer, nobody, serve};
 use store_support::proxy::{Plan, Proxy, is_write};
 use store_support::{at, client, endpoint, new_requests_table};
-use trigger::request::{Asking, Job, JobState, Request, RequestId, State};
+use treeherder::Treeherder;
+use trigger::plan::Planning;
+use trigger::request::{Asking, Code, Job, JobState, Request, RequestId, State};
+
+const BUILD: &str = "Linux x86-64 try build";
+const TEST: &str = "Ubuntu VM 12.04 x64 try opt test mochitest-1";
 
 struct Bed {
     requests: RequestsTable,
     name: String,
     forwarder: Forwarder,
     project: String,
+    /// The jobs that Treeherder tells of on every push: name, state, result; none: it does not answer.
+    runs: Runs,
+    now: Arc<Mutex<DateTime<Utc>>>,
+}
+
+type Runs = Arc<Mutex<Option<Vec<(&'static str, &'static str, &'static str)>>>>;
+
+/// A Treeherder that tells of these runs; their numbers start at 1.
+fn treeherder(runs: &Runs) -> String {
+    let runs = runs.clone();
+    serve(move |request| {
+        assert!(request.start.starts_with("GET /api/project/project-"), "{}", request.start);
+        let told = runs.lock().unwrap().clone()?;
+        let job = |(id, (name, state, result)): (u64, (&str, &str, &str))| json!({"id": id, "ref_data_name": name, "build_system_type": "buildbot", "state": state, "result": result});
+        let results: Vec<Value> = (1..).zip(told).map(job).collect();
+        let body = json!({"meta": {"offset": 0, "count": 2000}, "results": results});
+        Some(Answer::answer("200 OK", body.to_string()))
+    })
 }
 
 fn morning() -> DateTime<Utc> {
@@ -35,6 +60,8 @@ fn forwarder(requests: RequestsTable, publisher: Publisher) -> Forwarder {
     Forwarder {
         requests,
         publisher,
+        treeherder: Treeherder::new(nobody(), TimeDelta::zero(), Arc::new(morning)),
+        planning: Planning::default(),
         exchange: settings(&address("PULSE_URL")).0.exchange(),
         forms: HashMap::new(),
         clock: Arc::new(|| morning() + TimeDelta::seconds(10)),
@@ -46,8 +73,13 @@ impl Bed {
         let client = client(&endpoint()).await;
         let name = new_requests_table(&client).await;
         let requests = RequestsTable::new(client.clone(), &name);
-        let forwarder = forwarder(RequestsTable::new(client, &name), publisher(&address("PULSE_URL")));
-        let bed = Self { requests, name, forwarder, project: project() };
+        let mut forwarder = forwarder(RequestsTable::new(client, &name), publisher(&address("PULSE_URL")));
+        let runs = Runs::default();
+        let now = Arc::new(Mutex::new(morning() + TimeDelta::seconds(10)));
+        let clock = now.clone();
+        forwarder.clock = Arc::new(move || *clock.lock().unwrap());
+        forwarder.treeherder = Treeherder::new(treeherder(&runs), TimeDelta::zero(), forwarder.clock.clone());
+        let bed = Self { requests, name, forwarder, project: project(), runs, now };
         // Has the exchange made, as listeners cannot.
         let first = bed.request(99, &["x"]).await;
         bed.forward(&[ticket(&first, 1)]).await;
@@ -77,7 +109,22 @@ impl Bed {
     }
 
     async fn forward(&self, deliveries: &[Delivery]) -> Vec<Left> {
-        self.forwarder.forward(deliveries, &mut |_| ()).await
+        self.forwarder.forward(deliveries, None, &mut |_| ()).await
+    }
+
+    /// A queued request for a test and others.
+    async fn test(&self, chance: u128, others: &[&str]) -> Request {
+        let mut jobs = vec![Job { build: Some(BUILD.to_owned()), ..Job::accepted(TEST) }];
+        jobs.extend(others.iter().map(|name| Job::accepted(name)));
+        self.request_of(chance, &jobs).await
+    }
+
+    fn treeherder_tells(&self, runs: &[(&'static str, &'static str, &'static str)]) {
+        *self.runs.lock().unwrap() = Some(runs.to_vec());
+    }
+
+    fn wait(&self, minutes: i64) {
+        *self.now.lock().unwrap() += TimeDelta::minutes(minutes);
     }
 
     async fn now(&self, request: &Request) -> (Request, Vec<Job>) {
@@ -179,12 +226,12 @@ async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
     let bed = Bed::new().await;
     let request = bed.request(1, &["a"]).await;
     let lost = forwarder(RequestsTable::new(client(&endpoint()).await, &bed.name), nowhere());
-    let left = lost.forward(&[ticket(&request, 4)], &mut |_| ()).await;
+    let left = lost.forward(&[ticket(&request, 4)], None, &mut |_| ()).await;
     assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
     let (now, jobs) = bed.now(&request).await;
     assert_eq!((now.version, now.state, states(&jobs)), (2, State::Queued, vec![JobState::Accepted]));
 
-    assert_eq!(lost.forward(&[ticket(&request, 5)], &mut |_| ()).await, [Left::Done]);
+    assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Left::Done]);
     let (now, jobs) = bed.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed]));
     assert!(
@@ -199,8 +246,11 @@ async fn what_the_broker_refuses_has_failed_at_once() {
     let request = bed.request(1, &["a"]).await;
     let (settings, mut user) = settings(&address("PULSE_URL"));
     user.password = "wrong".to_owned();
-    let refused = forwarder(RequestsTable::new(client(&endpoint()).await, &bed.name), Publisher::new(settings, user));
-    assert_eq!(refused.forward(&[ticket(&request, 1)], &mut |_| ()).await, [Left::Done]);
+    let refused = forwarder(
+        RequestsTable::new(client(&endpoint()).await, &bed.name),
+        Publisher::new(settings, user, NonZeroU32::MAX),
+    );
+    assert_eq!(refused.forward(&[ticket(&request, 1)], None, &mut |_| ()).await, [Left::Done]);
     let (now, jobs) = bed.now(&request).await;
     assert_eq!(now.state, State::Failed);
     assert!(jobs[0].reason.as_ref().unwrap().contains("ACCESS_REFUSED"), "{jobs:?}");
@@ -213,11 +263,11 @@ async fn a_store_that_fails_loses_nothing_and_repeats_have_the_same_id() {
     let request = bed.request(1, &["a"]).await;
     let unwritten =
         bed.behind(|operation, _| if is_write(operation) { Plan::Refuse("ValidationException") } else { Plan::Pass });
-    let left = unwritten.await.forward(&[ticket(&request, 1)], &mut |_| ()).await;
+    let left = unwritten.await.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
     assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
     let unread = bed
         .behind(|operation, _| if operation == "GetItem" { Plan::Refuse("ValidationException") } else { Plan::Pass });
-    assert!(matches!(&unread.await.forward(&[ticket(&request, 1)], &mut |_| ()).await[..], [Left::Again(_)]));
+    assert!(matches!(&unread.await.forward(&[ticket(&request, 1)], None, &mut |_| ()).await[..], [Left::Again(_)]));
     assert_eq!(bed.forward(&[ticket(&request, 2)]).await, [Left::Done]);
     assert_eq!(bed.now(&request).await.0.state, State::Forwarded);
     let ids = [listener.next().await.unwrap(), listener.next().await.unwrap()]
@@ -252,7 +302,7 @@ async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
         go.send(()).unwrap();
     };
     let mut log = |_: &_| ();
-    let (left, ()) = futures_util::future::join(held_up.forward(&tickets, &mut log), note).await;
+    let (left, ()) = futures_util::future::join(held_up.forward(&tickets, None, &mut log), note).await;
     assert_eq!(left, [Left::Done]);
     let (now, jobs) = bed.now(&queued).await;
     assert_eq!((now.version, now.state, states(&jobs)), (4, State::Forwarded, vec![JobState::Forwarded]));
@@ -280,4 +330,202 @@ async fn a_large_request_goes_in_parts_and_a_project_has_its_own_form() {
         found.extend(part.iter().map(|name| name.as_str().unwrap().to_owned()));
     }
     assert_eq!(found, names);
+}
+
+/// The jobs that a listener is asked for, and the message's id.
+async fn heard(listener: &Listener) -> Option<(Vec<String>, String)> {
+    let got = listener.next().await?;
+    let body: Value = serde_json::from_slice(&got.data).unwrap();
+    let jobs = body["requested_jobs"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+    Some((jobs.collect(), got.properties.message_id().as_ref().unwrap().as_str().to_owned()))
+}
+
+fn codes(jobs: &[Job]) -> Vec<Option<Code>> {
+    jobs.iter().map(|job| job.code).collect()
+}
+
+#[tokio::test]
+async fn a_test_whose_build_is_done_is_forwarded_in_the_same_message_as_others() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    bed.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "completed", "testfailed")]);
+    let request = bed.test(1, &["other"]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
+    let (now, jobs) = bed.now(&request).await;
+    // Nothing had to be decided, so nothing was stored before it was forwarded.
+    assert_eq!((now.version, codes(&jobs)), (3, vec![None, None]));
+}
+
+#[tokio::test]
+async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    bed.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    let request = bed.test(1, &["other"]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    assert_eq!(heard(&listener).await, Some((vec!["other".to_owned()], format!("{}.1.1", request.id))));
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (State::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
+    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 forwarded, 1 waiting."));
+    assert_eq!(now.due_at, (morning() + TimeDelta::seconds(130)).timestamp());
+
+    // To look again and to find nothing new is no event.
+    bed.wait(20);
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let (again, jobs) = bed.now(&request).await;
+    assert_eq!(
+        (again.state, again.history.len(), codes(&jobs)[0]),
+        (State::Waiting, now.history.len(), Some(Code::BuildRunning))
+    );
+    assert_eq!(
+        again.due_at,
+        (morning() + TimeDelta::minutes(30) + TimeDelta::seconds(10)).timestamp(),
+        "half as long again"
+    );
+    assert!(listener.next().await.is_none());
+
+    bed.wait(10);
+    bed.treeherder_tells(&[(BUILD, "completed", "success")]);
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    assert_eq!(heard(&listener).await, Some((vec![TEST.to_owned()], format!("{}.1.0", request.id))));
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (State::Forwarded, vec![JobState::Forwarded, JobState::Forwarded]));
+    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 2 forwarded."));
+    assert!(listener.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_waits() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    for (chance, before) in [(1, vec![]), (2, vec![(BUILD, "completed", "busted")])] {
+        bed.treeherder_tells(&before);
+        let request = bed.test(chance, &[]).await;
+        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+        assert_eq!(heard(&listener).await, Some((vec![BUILD.to_owned()], format!("{}.1.1", request.id))));
+        let (now, jobs) = bed.now(&request).await;
+        assert_eq!((now.state, states(&jobs)), (State::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
+        assert_eq!(codes(&jobs), [Some(Code::BuildRequested), Some(Code::NeededBuild)]);
+        // The same failure as before says nothing.
+        bed.wait(5);
+        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+        assert_eq!(bed.now(&request).await.0.state, State::Waiting);
+        // A new one does.
+        let after = [&before[..], &[(BUILD, "completed", "busted")]].concat();
+        bed.treeherder_tells(&after);
+        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+        let (now, jobs) = bed.now(&request).await;
+        assert_eq!((now.state, states(&jobs)), (State::Forwarded, vec![JobState::Failed, JobState::Forwarded]));
+        assert!(jobs[0].reason.as_ref().unwrap().contains("failed (busted)"), "{jobs:?}");
+        assert!(listener.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_test_does_not_wait_for_a_build_that_nobody_takes() {
+    let bed = Bed::new().await;
+    bed.treeherder_tells(&[]);
+    let request = bed.test(1, &[]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed, JobState::Unroutable]));
+    assert!(jobs[0].reason.as_ref().unwrap().ends_with("It can be retried when there is one."), "{jobs:?}");
+}
+
+#[tokio::test]
+async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    let request = bed.test(1, &["other"]).await;
+    let mut lines = Vec::new();
+    let mut log = |line: &forward::Line| lines.push((line.forwarded, line.unplanned.clone()));
+    assert_eq!(bed.forwarder.forward(&[ticket(&request, 1)], None, &mut log).await, [Left::Done]);
+    assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, codes(&jobs)), (State::Forwarded, vec![Some(Code::Unplanned), None]));
+    assert!(jobs[0].reason.as_ref().unwrap().starts_with("Treeherder does not answer"), "{jobs:?}");
+    let [(2, Some(why))] = &lines[..] else { panic!("{lines:?}") };
+    assert!(why.starts_with("Treeherder: "), "{why}");
+}
+
+#[tokio::test]
+async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone() {
+    let mut bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    bed.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
+    let request = bed.test(1, &[]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
+    let (_, jobs) = bed.now(&request).await;
+    assert_eq!((states(&jobs), codes(&jobs)), (vec![JobState::Forwarded], vec![Some(Code::AlreadyRunning)]));
+
+    bed.forwarder.planning = Planning::read(r#"{"already_running": "skip"}"#).unwrap();
+    let request = bed.test(2, &[]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Rejected]));
+    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 running already."));
+    assert!(listener.next().await.is_none());
+}
+
+/// What is in doubt is published again as it was, though other jobs of the request no longer wait meanwhile.
+#[tokio::test]
+async fn jobs_that_no_longer_wait_go_in_messages_of_their_own() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    bed.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    let request = bed.test(1, &["other"]).await;
+    // The plan is stored, what became of it is not.
+    let mut writes = 0;
+    let mut unrecorded = bed
+        .behind(move |operation, _| {
+            writes += usize::from(is_write(operation));
+            if is_write(operation) && writes > 1 { Plan::Refuse("ValidationException") } else { Plan::Pass }
+        })
+        .await;
+    unrecorded.treeherder = Treeherder::new(treeherder(&bed.runs), TimeDelta::zero(), Arc::new(morning));
+    let left = unrecorded.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
+    assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
+    let first = heard(&listener).await.unwrap();
+    assert_eq!(first.0, ["other"]);
+
+    bed.treeherder_tells(&[(BUILD, "completed", "success")]);
+    assert_eq!(bed.forward(&[ticket(&request, 2)]).await, [Left::Done]);
+    let (waited, again) = (heard(&listener).await.unwrap(), heard(&listener).await.unwrap());
+    assert_eq!((waited.0, waited.1), (vec![TEST.to_owned()], format!("{}.1.0", request.id)));
+    assert_eq!(again, first);
+    assert_eq!(bed.now(&request).await.0.state, State::Forwarded);
+}
+
+#[tokio::test]
+async fn what_cannot_be_published_in_time_comes_back() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    let (settings, user) = settings(&address("PULSE_URL"));
+    let slow = Publisher::new(settings, user, NonZeroU32::MIN);
+    let slow = forwarder(RequestsTable::new(client(&endpoint()).await, &bed.name), slow);
+    let requests = [bed.request(1, &["a"]).await, bed.request(2, &["b"]).await];
+    let until = tokio::time::Instant::now() + std::time::Duration::from_millis(800);
+    let tickets = [ticket(&requests[0], 1), ticket(&requests[1], 1)];
+    let left = slow.forward(&tickets, Some(until), &mut |_| ()).await;
+    assert_eq!(left, [Left::Done, Left::Again("no time was left to publish it".to_owned())]);
+    assert_eq!(heard(&listener).await.unwrap().0, ["a"]);
+    assert!(listener.next().await.is_none());
+    assert_eq!(bed.now(&requests[1]).await.0.state, State::Queued);
+}
+
+#[tokio::test]
+async fn a_preview_tells_what_would_be_done_and_does_nothing() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    bed.treeherder_tells(&[]);
+    let request = bed.test(1, &["other"]).await;
+    let preview = bed.forwarder.preview(&ticket(&request, 1)).await.unwrap().unwrap();
+    assert_eq!(preview.messages.len(), 1);
+    assert_eq!(preview.messages[0].body["requested_jobs"], json!(["other", BUILD]));
+    assert_eq!(preview.not_forwarded.keys().collect::<Vec<_>>(), [TEST]);
+    assert_eq!(bed.now(&request).await.0, request);
+    assert!(listener.next().await.is_none());
+    assert!(bed.forwarder.preview(&ticket(&Request { round: 0, ..request }, 1)).await.unwrap().is_none());
 }

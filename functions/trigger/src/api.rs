@@ -26,7 +26,7 @@ pub struct Triggered {
     /// Whether it is an earlier request, which asked for the same a moment ago: nothing was requested again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
-    /// The jobs, in the order in which they were asked for, each once.
+    /// The jobs, in the order in which they were asked for, each once; behind them builds that they need.
     pub jobs: Vec<RequestedJob>,
 }
 
@@ -44,7 +44,9 @@ pub struct RequestedJob {
     /// Where it is: `accepted`, `rejected`, `waiting`, `forwarded`, `unroutable` or `failed`.
     #[schema(example = "accepted")]
     pub state: String,
-    /// What is to be said of it, for programs: `unknown_job` or `renamed`.
+    /// What is to be said of it, for programs: `unknown_job` or `renamed`; once it is planned also `needed_build` (nobody
+    /// asked for it, but a job needs this build), `already_running`, `unplanned` (Treeherder did not answer),
+    /// `build_running` and `build_requested` (it waits for that), `build_failed`, or `waited_too_long`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub code: Option<String>,
@@ -65,7 +67,7 @@ pub struct TriggerRequest {
     /// What it is, as in a list.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Its jobs, in the order in which they were asked for.
+    /// Its jobs, in the order in which they were asked for; behind them builds that they need.
     pub jobs: Vec<RequestedJob>,
     /// What happened to it, oldest first.
     pub history: Vec<Happened>,

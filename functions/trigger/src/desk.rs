@@ -1,6 +1,7 @@
 //! What is done with a request for jobs: who may ask is checked, each job is looked up, the request is kept, and then it
 //! is queued. The HTTP routes and the command line are its two fronts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,12 @@ use chrono::{DateTime, Utc};
 use http_edge::{Ledger, Problem};
 use store::kept::Clock;
 use store::{Queue, Read, RequestsTable, StoreError, Stored, Ticket};
+use treeherder::{Told, Treeherder};
 use trigger::email::Email;
 use trigger::judge::{Renames, judge};
 use trigger::limits::{Exceeded, Limits, Window};
 use trigger::once::{Asked, Claim, Key, Verdict};
+use trigger::plan::{Planning, Runs, Turn, plan, wanted};
 use trigger::request::{Asking, Job, JobState, Push, Request, RequestId, count};
 use trigger::rules::{Author, Rules};
 
@@ -22,7 +25,6 @@ use crate::problems::{
     BAD_KEY, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS, NOT_ALLOWED, NOTHING_TO_RETRY, STILL_OPEN,
     STORE_UNAVAILABLE, TOO_MANY_REQUESTS, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH,
 };
-use crate::treeherder::{Told, Treeherder};
 
 /// When to ask again after the store did not answer, in seconds: by then it is known what came of a request.
 const RETRY_AFTER: u32 = 30;
@@ -57,6 +59,8 @@ pub struct Desk {
     pub limits: Limits,
     /// How names changed.
     pub renames: Renames,
+    /// How jobs are planned: when they are forwarded, and here to tell what would be done then.
+    pub planning: Planning,
     /// Tells the time.
     pub clock: Clock,
     /// Makes names of requests differ.
@@ -199,7 +203,7 @@ impl Desk {
         }
     }
 
-    /// Judges an order as `submit` does, and does nothing.
+    /// Judges an order as `submit` does and plans it as it would be when it is forwarded, and does nothing.
     ///
     /// # Errors
     /// It would be refused.
@@ -213,7 +217,20 @@ impl Desk {
         let table = self.metered(ledger);
         let spent = table.spent(&order.requester, window).await.map_err(|error| unavailable(&error))?;
         self.limits.check(spent, accepted, window).map_err(too_many)?;
+        let jobs = self.planned(order, &jobs, ledger).await;
         Ok(Outcome { request: None, jobs, how: How::Checked })
+    }
+
+    async fn planned(&self, order: &Order, jobs: &[Job], ledger: &Ledger) -> Vec<Job> {
+        let wanted: BTreeSet<String> = wanted(jobs, &self.planning).into_iter().map(ToOwned::to_owned).collect();
+        let runs = if wanted.is_empty() {
+            Some(Runs::default())
+        } else {
+            let told = self.treeherder.runs(&order.project, order.push_id, &wanted).await;
+            told.inspect_err(|reason| ledger.note("error", reason.clone())).ok()
+        };
+        let turn = Turn { now: (self.clock)(), part: 0, is_repeat: false };
+        plan(jobs, runs.as_ref(), &self.planning, turn)
     }
 
     /// Takes an order: checks it, keeps it, and queues it.

@@ -11,7 +11,6 @@ mod reference;
 mod routes;
 pub mod settings;
 pub mod sweep;
-pub mod treeherder;
 
 use std::sync::Arc;
 
@@ -20,13 +19,13 @@ use axum::routing::{MethodRouter, get, post};
 use http_edge::{Edge, Identity};
 use store::kept::Clock;
 use store::{Aws, CatalogTable, Queue, RequestsTable};
+use treeherder::Treeherder;
 
 use crate::catalog::Catalog;
 use crate::desk::Desk;
 pub use crate::reference::openapi;
 use crate::routes::Counter;
 use crate::settings::Settings;
-use crate::treeherder::Treeherder;
 
 /// What the function works with: tables, queue, and what differs from one second to the next.
 pub struct Means {
@@ -68,6 +67,7 @@ impl Desk {
             without_treeherder: settings.without_treeherder,
             limits: settings.limits,
             renames: settings.renames.clone(),
+            planning: settings.planning,
             clock,
             chance,
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use trigger::request::{Job, JobState, Request, State};
+use trigger::request::{Code, Job, JobState, Request, State};
 
 use crate::api::{self, Triggered};
 
@@ -43,12 +43,17 @@ impl Outcome {
             (_, Some(request)) => request.state.as_str(),
             (_, None) => "checked",
         };
-        let first = |job: &Job| match job.state {
-            JobState::Rejected => job.clone(),
-            _ => Job { state: JobState::Accepted, reason: None, ..job.clone() },
+        // Before anything was planned.
+        let first = |job: &Job| {
+            let code = job.asked_as.is_some().then_some(Code::Renamed);
+            if job.exists() {
+                Job { asked_as: job.asked_as.clone(), code, ..Job::accepted(&job.name) }
+            } else {
+                job.clone()
+            }
         };
         let jobs: Vec<Job> = match self.how {
-            How::Replayed => self.jobs.iter().map(first).collect(),
+            How::Replayed => self.jobs.iter().filter(|job| job.code != Some(Code::NeededBuild)).map(first).collect(),
             _ => self.jobs.clone(),
         };
         Triggered {
@@ -62,9 +67,12 @@ impl Outcome {
     }
 
     fn message(&self, project: &str, push_id: u64, state: &str, jobs: &[Job]) -> String {
-        let rejected = jobs.iter().filter(|job| job.state == JobState::Rejected).count();
-        let renamed = jobs.iter().filter(|job| job.asked_as.is_some()).count();
-        let run = jobs.len() - rejected;
+        let number = |is: &dyn Fn(&&Job) -> bool| jobs.iter().filter(is).count();
+        let unknown = number(&|job| !job.exists());
+        let renamed = number(&|job| job.asked_as.is_some());
+        let left_alone = number(&|job| job.exists() && job.state == JobState::Rejected);
+        let needed = number(&|job| job.code == Some(Code::NeededBuild));
+        let run = jobs.len() - unknown - left_alone - needed;
         let of = format!("push {push_id} of {project}");
         let (noun, are) = if run == 1 { ("1 job".to_owned(), "is") } else { (format!("{run} jobs"), "are") };
         let mut message = match (self.how, state) {
@@ -83,8 +91,23 @@ impl Outcome {
         if renamed > 0 {
             let _ = write!(message, " {} by another name now.", plural(renamed, "One goes", "go"));
         }
-        if rejected > 0 {
-            let left_out = plural(rejected, "One name is not known and was", "names are not known and were");
+        if needed > 0 {
+            let _ = write!(
+                message,
+                " {} requested too.",
+                plural(needed, "A build that is needed is", "builds that are needed are")
+            );
+        }
+        // What a request waits for is told with its jobs; of what only would wait nothing else tells.
+        let waiting = number(&|job| job.state == JobState::Waiting);
+        if waiting > 0 && self.how == How::Checked {
+            let _ = write!(message, " {} for a build first.", plural(waiting, "One would wait", "would wait"));
+        }
+        if left_alone > 0 {
+            let _ = write!(message, " {} running already, and left alone.", plural(left_alone, "One is", "are"));
+        }
+        if unknown > 0 {
+            let left_out = plural(unknown, "One name is not known and was", "names are not known and were");
             let _ = write!(message, " {left_out} left out.");
         }
         if self.how == How::Made && self.request.as_ref().is_some_and(|request| request.pushed.is_none()) {

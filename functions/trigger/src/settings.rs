@@ -1,11 +1,13 @@
 //! What is configured, from `RUNNABLE_JOBS_*` environment variables.
 
 use chrono::TimeDelta;
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
 use http_edge::{IdentitySettings, KeySource};
 use store::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
+use treeherder::{TREEHERDER, address};
 use trigger::judge::Renames;
 use trigger::limits::Limits;
+use trigger::plan::Planning;
 use trigger::rules::Rules;
 
 use crate::desk::WithoutTreeherder;
@@ -17,7 +19,6 @@ const TREEHERDER_HOLDS: u32 = 60;
 /// For how long names are used without asking whether they are current, where nothing is configured, in seconds.
 const NAMES_HOLD: u32 = 30;
 
-const TREEHERDER_URL: &str = "RUNNABLE_JOBS_TREEHERDER_URL";
 const TREEHERDER_CACHE_SECONDS: &str = "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS";
 const WITHOUT_TREEHERDER: &str = "RUNNABLE_JOBS_WITHOUT_TREEHERDER";
 const OIDC_ISSUER: &str = "RUNNABLE_JOBS_OIDC_ISSUER";
@@ -55,6 +56,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How names changed.
     pub renames: Renames,
+    /// How jobs are planned.
+    pub planning: Planning,
 }
 
 impl Settings {
@@ -74,19 +77,17 @@ impl Settings {
             queue_url: read.required(variables::QUEUE_URL, "the address of the queue")?,
             fresh: seconds(variables::FRESH_SECONDS, NAMES_HOLD)?,
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_edge::origins)?.unwrap_or_default(),
-            treeherder_url: read.parsed(TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned()),
+            treeherder_url: read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned()),
             treeherder_holds: seconds(TREEHERDER_CACHE_SECONDS, TREEHERDER_HOLDS)?,
             without_treeherder: read.parsed(WITHOUT_TREEHERDER, without)?.unwrap_or(WithoutTreeherder::Rules),
             identity: identity(&read)?,
             rules: needed(&read, TRIGGER_RULES, "who may trigger jobs, in JSON,", Rules::read)?,
             limits: read.parsed(TRIGGER_LIMITS, Limits::read)?.unwrap_or_default(),
             renames: read.parsed(RENAMES, Renames::read)?.unwrap_or_default(),
+            planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
         })
     }
 }
-
-/// Where no other is configured.
-const TREEHERDER: &str = "https://treeherder.mozilla.org";
 
 /// Whose sign-ins are taken. Without an audience there are none that would be meant for us.
 fn identity<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<Option<IdentitySettings>, SettingsError> {
@@ -113,15 +114,6 @@ fn needed<L: Fn(&str) -> Option<String>, T, E: ToString>(
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<T, SettingsError> {
     read.parsed(variable, parse)?.ok_or(SettingsError::Missing { variable, expected })
-}
-
-/// An address to which paths are added.
-fn address(value: &str) -> Result<String, &'static str> {
-    let expected = "an address is expected, with http:// or https:// and without a query, for example \
-                    https://treeherder.mozilla.org";
-    let uri: Uri = value.parse().map_err(|_| expected)?;
-    let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
-    if is_whole { Ok(value.trim_end_matches('/').to_owned()) } else { Err(expected) }
 }
 
 fn without(value: &str) -> Result<WithoutTreeherder, &'static str> {
@@ -168,11 +160,12 @@ mod tests {
             (("RUNNABLE_JOBS_QUEUE_URL", ""), "RUNNABLE_JOBS_QUEUE_URL is not set"),
             ((TRIGGER_RULES, ""), "RUNNABLE_JOBS_TRIGGER_RULES is not set"),
             ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is '[]': no rules"),
-            ((TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is 'treeherder': an address"),
+            ((variables::TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is 'treeherder': an address"),
             ((WITHOUT_TREEHERDER, "no"), "RUNNABLE_JOBS_WITHOUT_TREEHERDER is 'no': 'rules' or 'refuse'"),
             ((OIDC_AUDIENCE, "a"), "RUNNABLE_JOBS_OIDC_ISSUER is not set"),
             ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is '1': no limits"),
             ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is '1': no renames"),
+            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is '1': no planning"),
         ] {
             let error = read(&[set]).map(|_| ()).unwrap_err();
             assert!(error.starts_with(said), "{error}");

@@ -217,8 +217,8 @@ async fn recorded_requests_can_be_made_again() {
 async fn a_sweep_by_hand_queues_what_is_due() {
     let shell = Shell::new().await;
     shell.request(7, 1, &[JobState::Accepted], State::Accepted).await;
-    assert_eq!(shell.ok(&["sweep"]), "1 queued, 0 wait for something, 0 failed\n");
-    assert_eq!(shell.ok(&["sweep"]), "0 queued, 1 wait for something, 0 failed\n");
+    assert_eq!(shell.ok(&["sweep"]), "1 queued, 0 that wait looked at again, 0 failed\n");
+    assert_eq!(shell.ok(&["sweep"]), "0 queued, 0 that wait looked at again, 0 failed\n");
     assert_eq!(shell.queued().await.len(), 1);
 }
 

@@ -1,6 +1,7 @@
 //! A listener as there are on Pulse, and a wire to the broker that can be cut.
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub(crate) fn settings(url: &str) -> (PulseSettings, Credentials) {
 
 pub(crate) fn publisher(url: &str) -> Publisher {
     let (settings, credentials) = settings(url);
-    Publisher::new(settings, credentials)
+    Publisher::new(settings, credentials, NonZeroU32::MAX)
 }
 
 /// A message that asks for these jobs.

@@ -3,6 +3,7 @@
 
 mod listener;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lapin::types::ShortString;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 /// Has the exchange made, as listeners cannot.
 async fn made() -> Publisher {
     let publisher = publisher(&address("PULSE_URL"));
-    assert_eq!(publisher.publish(&[message("none", &project(), &["a"])]).await, [Fate::Unroutable]);
+    assert_eq!(publisher.publish(&[message("none", &project(), &["a"])], None).await, [Fate::Unroutable]);
     publisher
 }
 
@@ -22,7 +23,7 @@ async fn a_listener_gets_the_message_that_it_knows() {
     let publisher = made().await;
     let project = project();
     let listener = Listener::on(&project).await;
-    assert_eq!(publisher.publish(&[message("id-1", &project, &["a", "b"])]).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-1", &project, &["a", "b"])], None).await, [Fate::Forwarded]);
     let got = listener.next().await.unwrap();
     let body: Value = serde_json::from_slice(&got.data).unwrap();
     let expected = json!({"version": 1, "project": project, "resultset_id": "87268", "requester": "someone@mozilla.com",
@@ -45,7 +46,7 @@ async fn a_connection_can_be_opened_before_there_is_anything_to_publish() {
     assert_eq!(publisher.opened(), 1);
     let (settings, mut user) = settings(&address("PULSE_URL"));
     user.password = "wrong".to_owned();
-    let refused = Publisher::new(settings, user).connect_now().await.unwrap_err();
+    let refused = Publisher::new(settings, user, NonZeroU32::MAX).connect_now().await.unwrap_err();
     assert!(refused.contains("ACCESS_REFUSED"), "{refused}");
 }
 
@@ -57,7 +58,7 @@ async fn each_of_a_batch_has_its_own_fate() {
     let batch: Vec<_> = (0..40)
         .map(|number| message(&format!("id-{number}"), if number % 2 == 0 { &heard } else { &unheard }, &["a"]))
         .collect();
-    let fates = publisher.publish(&batch).await;
+    let fates = publisher.publish(&batch, None).await;
     for (number, fate) in fates.iter().enumerate() {
         assert_eq!(*fate, if number % 2 == 0 { Fate::Forwarded } else { Fate::Unroutable }, "{number}");
     }
@@ -75,14 +76,14 @@ async fn a_connection_that_was_lost_meanwhile_is_opened_once_more() {
     let publisher = publisher(&wire.url);
     let project = project();
     let listener = Listener::on(&project).await;
-    assert_eq!(publisher.publish(&[message("id-1", &project, &["a"])]).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-1", &project, &["a"])], None).await, [Fate::Forwarded]);
     wire.cut();
-    assert_eq!(publisher.publish(&[message("id-2", &project, &["a"])]).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-2", &project, &["a"])], None).await, [Fate::Forwarded]);
     assert_eq!(publisher.opened(), 2);
     // It may be noticed only later that a connection is gone.
     wire.cut();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(publisher.publish(&[message("id-3", &project, &["a"])]).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-3", &project, &["a"])], None).await, [Fate::Forwarded]);
     for id in ["id-1.0", "id-2.0", "id-3.0"] {
         let got = listener.next().await.unwrap();
         assert_eq!(got.properties.message_id().as_ref().map(ShortString::as_str), Some(id));
@@ -96,7 +97,7 @@ async fn a_broker_that_is_not_there_is_to_be_tried_again() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let publisher = publisher(&format!("{before}@{closed}/%2f"));
     let messages = [message("id-1", &project(), &["a"]), message("id-2", &project(), &["a"])];
-    for fate in publisher.publish(&messages).await {
+    for fate in publisher.publish(&messages, None).await {
         assert!(
             matches!(&fate, Fate::Lost(reason) if reason.starts_with("the connection to the broker: ")),
             "{fate:?}"
@@ -114,7 +115,8 @@ async fn what_the_broker_refuses_is_told_with_its_reason() {
     for (settings, user, said) in
         [(right.clone(), wrong_password, "ACCESS_REFUSED"), (right, listener, "ACCESS_REFUSED"), (vhost, me, "nowhere")]
     {
-        let fates = Publisher::new(settings, user).publish(&[message("id-1", &project(), &["a"])]).await;
+        let publisher = Publisher::new(settings, user, NonZeroU32::MAX);
+        let fates = publisher.publish(&[message("id-1", &project(), &["a"])], None).await;
         assert!(matches!(&fates[..], [Fate::Refused(reason)] if reason.contains(said)), "{said}: {fates:?}");
     }
 }

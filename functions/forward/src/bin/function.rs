@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use chrono::Utc;
 use forward::settings::Settings;
-use forward::{Delivery, Forwarder, Left, TIME_NEEDED, print_line};
+use forward::{Delivery, Forwarder, Left, Line, TIME_NEEDED, TIME_TO_RECORD, print_line};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pulse::Publisher;
+use store::kept::Clock;
 use store::{Aws, Pace};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -29,7 +30,7 @@ async fn main() -> ExitCode {
     // Made by the first event: the secret is read then. It is kept, and its connection with it.
     let forwarder = OnceCell::new();
     let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let made = forwarder.get_or_try_init(async || make(&settings, &aws).await.map_err(Error::from)).await?;
+        let made = forwarder.get_or_try_init(async || Forwarder::new(&settings, &aws, clock()).await).await?;
         if event.payload.records.is_empty() {
             // Asked by a person, who wants to know whether Pulse takes us; listeners can bind from then on.
             made.publisher.connect_now().await?;
@@ -45,17 +46,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn make(settings: &Settings, aws: &Aws) -> Result<Forwarder, String> {
-    let credentials = settings.user.credentials(aws).await?;
+fn clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
-    let clock = Arc::new(Utc::now);
-    Ok(Forwarder {
-        requests: aws.requests_table(&settings.requests_table),
-        exchange: settings.pulse.exchange(),
-        publisher: Publisher::new(settings.pulse.clone(), credentials),
-        forms: settings.forms.clone(),
-        clock,
-    })
+    Arc::new(Utc::now)
 }
 
 async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
@@ -76,7 +69,9 @@ async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> Sqs
         tracing::warn!(left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX), "too late to start");
         failed.extend(deliveries.into_iter().map(|delivery| delivery.id));
     } else {
-        let what = forwarder.forward(&deliveries, &mut |line| print_line(line, &forwarder.clock)).await;
+        let until = Instant::now() + left.saturating_sub(TIME_TO_RECORD);
+        let mut log = |line: &Line| print_line(line, &forwarder.clock);
+        let what = forwarder.forward(&deliveries, Some(until), &mut log).await;
         let again = deliveries.into_iter().zip(what).filter(|(_, left)| matches!(left, Left::Again(_)));
         failed.extend(again.map(|(delivery, _)| delivery.id));
     }

@@ -55,6 +55,7 @@ fn print_metrics(swept: &Swept, now: DateTime<Utc>) {
                 "Dimensions": [[]],
                 "Metrics": [
                     {"Name": "SweepQueued", "Unit": "Count"},
+                    {"Name": "SweepWaiting", "Unit": "Count"},
                     {"Name": "SweepFailed", "Unit": "Count"},
                     {"Name": "SweepOldest", "Unit": "Seconds"},
                 ],
@@ -62,9 +63,9 @@ fn print_metrics(swept: &Swept, now: DateTime<Utc>) {
         },
         "level": if swept.failed > 0 { "ERROR" } else { "INFO" },
         "SweepQueued": swept.queued,
+        "SweepWaiting": swept.waiting,
         "SweepFailed": swept.failed,
         "SweepOldest": swept.oldest_seconds,
-        "waiting": swept.waiting,
         "error": swept.error,
     });
     println!("{line}");

@@ -1,5 +1,6 @@
 //! What operators do from a shell: look at requests, send them again, and see what would become of recorded ones.
 
+mod dead_letters;
 mod replay;
 
 use std::fmt;
@@ -65,8 +66,15 @@ Examples:
     List(List),
     /// Show a request: its jobs, and what happened to it
     Show(One),
-    /// Send the failed and unroutable jobs of a request again
-    Retry(One),
+    /// Send the failed and unroutable jobs of a request again, or those of all requests in the dead-letter queue
+    #[command(after_help = "\
+Examples:
+  trigger retry 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
+  trigger retry --dead-letters https://sqs.us-east-1.amazonaws.com/123456789012/runnable-jobs-dead-letters
+
+Of the dead-letter queue each request that failed is sent again, and each in which something is still to happen is queued
+again. Its message is then removed. What is no message of ours, or cannot be sent again, is left there: exit code 3.")]
+    Retry(Retry),
     /// Judge recorded requests, one JSON object a line, against the catalog
     #[command(after_help = "\
 A line has project, requester, resultset_id (or push_id), and requested_jobs (or buildernames), as Treeherder sent them to
@@ -75,7 +83,7 @@ Pulse.
 Example:
   trigger replay add-new-jobs.jsonl")]
     Replay(Replay),
-    /// Queue what was kept but not queued, as the scheduled function does
+    /// Queue what was kept but not queued, and what is to be looked at again, as the scheduled function does
     Sweep,
     /// Serve the HTTP API on a port, as the function does in Lambda
     Serve(Serve),
@@ -105,6 +113,19 @@ struct One {
     /// The request's name
     request: RequestId,
     /// Print JSON, as HTTP answers it
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Retry {
+    /// The request's name
+    #[arg(conflicts_with = "dead_letters")]
+    request: Option<RequestId>,
+    /// The address of the dead-letter queue
+    #[arg(long, value_name = "URL")]
+    dead_letters: Option<String>,
+    /// Print JSON, as HTTP answers it; of the dead-letter queue an object a message
     #[arg(long)]
     json: bool,
 }
@@ -155,7 +176,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::List(list) => shell.list(&list).await,
         Command::Show(one) => shell.show(&one).await,
-        Command::Retry(one) => shell.retry(&one).await,
+        Command::Retry(Retry { request, dead_letters, json }) => match (request, dead_letters) {
+            (Some(id), _) => shell.retry(id, json).await,
+            (None, Some(url)) => dead_letters::retry(&shell, &url, json).await,
+            (None, None) => Err(Failure::Input("retry what? A request or --dead-letters is expected".to_owned())),
+        },
         Command::Replay(command) => replay::replay(&shell, &command).await,
         Command::Sweep => shell.sweep().await,
         Command::Serve(serve) => shell.serve(&serve).await,
@@ -260,12 +285,12 @@ impl Shell<'_> {
         print(&(text + &rows(&table)))
     }
 
-    async fn retry(&self, one: &One) -> Result<(), Failure> {
+    async fn retry(&self, id: RequestId, as_json: bool) -> Result<(), Failure> {
         let desk = self.desk().await?;
-        let request = find(&desk.requests, one.request).await?;
+        let request = find(&desk.requests, id).await?;
         let outcome = desk.retry(&request, None, &Ledger::default()).await?;
         let told = outcome.told(&request.project, request.push_id);
-        if one.json { print(&json(&told)) } else { print(&format!("{}\n", told.message)) }
+        if as_json { print(&json(&told)) } else { print(&format!("{}\n", told.message)) }
     }
 
     async fn sweep(&self) -> Result<(), Failure> {
@@ -275,7 +300,7 @@ impl Shell<'_> {
         let swept = sweep(&requests, &self.aws().await?.queue(&url), &clock()).await?;
         let error = swept.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         print(&format!(
-            "{} queued, {} wait for something, {} failed{error}\n",
+            "{} queued, {} that wait looked at again, {} failed{error}\n",
             swept.queued, swept.waiting, swept.failed
         ))
     }

@@ -6,7 +6,8 @@ use desk::sweep::{Swept, sweep};
 use http::StatusCode;
 use store::kept::Clock;
 use store::{Queue, RequestsTable, Ticket};
-use trigger::request::{Request, State};
+use trigger::plan::Planning;
+use trigger::request::{JobState, Request, State, Waits};
 
 use crate::bed::{BUILD, Bed, SOMEONE, TEST};
 use crate::store_support::proxy::{Plan, is_write};
@@ -91,11 +92,49 @@ async fn a_request_that_cannot_be_queued_is_kept_and_the_sweeper_queues_it_once(
     assert_eq!(bed.queued().await.len(), 1);
     assert_eq!(bed.follow(&taken, SOMEONE).await.summary.state, "queued");
     bed.wait(1);
-    assert_eq!(swept(&bed).await, Swept { waiting: 1, oldest_seconds: 121, ..Swept::default() });
+    assert_eq!(swept(&bed).await, Swept { oldest_seconds: 121, ..Swept::default() });
     assert!(bed.queued().await.is_empty());
-    // What waits for somebody else is not looked at in each sweep.
+    // What is on its way is not looked at in each sweep.
     bed.wait(180);
     assert_eq!(swept(&bed).await, Swept::default());
+}
+
+#[tokio::test]
+async fn a_request_that_got_lost_is_queued_again_for_a_day() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    assert_eq!((taken.state.as_str(), bed.queued().await.len()), ("queued", 1));
+    bed.wait(120);
+    assert_eq!((swept(&bed).await.queued, bed.queued().await.len()), (0, 0));
+    for _ in 0..23 {
+        bed.wait(3600);
+        assert_eq!((swept(&bed).await.queued, bed.queued().await.len()), (1, 1));
+    }
+    bed.wait(3600);
+    let found = swept(&bed).await;
+    assert_eq!((found.queued, found.failed, bed.queued().await.len()), (0, 1, 0));
+    assert!(found.error.unwrap().ends_with("is queued, and never arrives"));
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_looked_at_when_it_is_due() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[TEST]).await.taken();
+    bed.queued().await;
+    let (request, mut jobs) = bed.stored(&taken).await;
+    assert_eq!(jobs[0].build.as_deref(), Some(BUILD), "the forwarder learns of the build from here");
+    jobs[0].state = JobState::Waiting;
+    jobs[0].waits = Some(Waits { since: bed.time(), after: None });
+    let waiting = request.settled(&jobs, &Planning::default(), bed.time());
+    assert_eq!(bed.requests.update(&waiting, Some(&jobs), bed.time()).await.unwrap(), store::Stored::Yes);
+    bed.wait(119);
+    assert_eq!(swept(&bed).await, Swept::default());
+    bed.wait(1);
+    assert_eq!(swept(&bed).await, Swept { waiting: 1, oldest_seconds: 120, ..Swept::default() });
+    assert_eq!(bed.queued().await.len(), 1);
+    bed.wait(180);
+    assert_eq!(swept(&bed).await, Swept::default(), "it is the forwarder's now");
+    assert_eq!(bed.follow(&taken, SOMEONE).await.summary.state, "waiting");
 }
 
 #[tokio::test]

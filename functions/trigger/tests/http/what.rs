@@ -91,6 +91,50 @@ async fn the_paths_and_keys_of_all_years_are_served() {
 }
 
 #[tokio::test]
+async fn a_dry_run_shows_the_plan() {
+    let bed = Bed::new().await;
+    let path = format!("{}?dry_run=true", path("try", "1001"));
+    let run = |name: &str, state: &str, result: &str| json!({"id": 1, "ref_data_name": name, "state": state, "result": result});
+    let dry_run = async || -> Value {
+        let answer = bed.post(&path, &token(SOMEONE), &[], &json!({"requested_jobs": [TEST]})).await;
+        answer.json(StatusCode::OK)
+    };
+    for (runs, said, states, codes) in [
+        (
+            json!([]),
+            "1 job would be requested for push 1001 of try. A build that is needed is requested too. One would wait for a \
+             build first.",
+            vec!["waiting", "accepted"],
+            vec!["build_requested", "needed_build"],
+        ),
+        (
+            json!([run(BUILD, "running", "unknown")]),
+            "1 job would be requested for push 1001 of try. One would wait for a build first.",
+            vec!["waiting"],
+            vec!["build_running"],
+        ),
+        (
+            json!([run(BUILD, "completed", "success"), run(TEST, "running", "unknown")]),
+            "1 job would be requested for push 1001 of try.",
+            vec!["accepted"],
+            vec!["already_running"],
+        ),
+    ] {
+        *bed.runs.lock().unwrap() = runs;
+        let told = dry_run().await;
+        let of = |field: &str| -> Vec<&str> {
+            told["jobs"].as_array().unwrap().iter().map(|job| job[field].as_str().unwrap()).collect()
+        };
+        assert_eq!((told["message"].as_str().unwrap(), of("state"), of("code")), (said, states, codes));
+    }
+    bed.treeherder_answers(None);
+    bed.wait(61);
+    let told = dry_run().await;
+    assert_eq!(told["jobs"][0]["code"], "unplanned");
+    assert!(bed.items().await.is_empty() && bed.queued().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_dry_run_judges_everything_and_does_nothing() {
     let bed = Bed::new().await;
     let path = format!("{}?dry_run=true", path("try", "1001"));
