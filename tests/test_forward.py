@@ -182,7 +182,7 @@ class Forwarding(unittest.TestCase):
             message = heard.get(timeout=PATIENCE_SECONDS)
         self.assertEqual(message["body"]["requested_jobs"], [name])
         self.assertEqual(self.ask("GET", status_url)["state"], "forwarded")
-        self.assertEqual([json.loads(line)["forwarded"] for line in done.stdout.splitlines()], [1])
+        self.assertEqual([json.loads(line)["ForwardForwarded"] for line in done.stdout.splitlines()], [1])
 
     def test_nothing_logs_a_password(self) -> None:
         self.end_of(self.trigger(next(self.names["try"])))

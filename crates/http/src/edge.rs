@@ -89,27 +89,10 @@ impl Edge {
         }
     }
 
-    /// One line a request, which is at the same time the request's metrics in `CloudWatch`'s embedded format. Few
-    /// metrics and no dimensions: each combination is billed.
+    /// One line a request, which is at the same time the request's metrics.
     fn log(&self, line: &LogLine<'_>) {
         let (fields, read_units, is_stale) = line.ledger.close();
-        let name = |metric: &str| format!("{}{metric}", self.name);
-        let names = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
-        let [duration, units, errors, stale] = &names;
         let mut json = json!({
-            "_aws": {
-                "Timestamp": (self.clock)().timestamp_millis(),
-                "CloudWatchMetrics": [{
-                    "Namespace": "RunnableJobs",
-                    "Dimensions": [[]],
-                    "Metrics": [
-                        {"Name": duration, "Unit": "Milliseconds"},
-                        {"Name": units, "Unit": "Count"},
-                        {"Name": errors, "Unit": "Count"},
-                        {"Name": stale, "Unit": "Count"},
-                    ],
-                }],
-            },
             "level": if line.status.is_server_error() { "ERROR" } else { "INFO" },
             "request_id": line.request_id,
             "method": line.method.as_str(),
@@ -119,10 +102,18 @@ impl Edge {
             "bytes": line.bytes,
             "read_units": read_units,
         });
-        json[duration] = line.duration_ms.into();
-        json[units] = read_units.into();
-        json[errors] = u8::from(line.status.is_server_error()).into();
-        json[stale] = u8::from(is_stale).into();
+        let name = |metric: &str| format!("{}{metric}", self.name);
+        let [duration, units, errors, stale] = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
+        metrics::add(
+            &mut json,
+            (self.clock)(),
+            &[
+                (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
+                (&units, "Count", metrics::measured(read_units)),
+                (&errors, "Count", u8::from(line.status.is_server_error()).into()),
+                (&stale, "Count", u8::from(is_stale).into()),
+            ],
+        );
         if let Some((code, cause)) = line.problem {
             json["code"] = code.into();
             if let Some(cause) = cause {

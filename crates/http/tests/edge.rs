@@ -190,7 +190,7 @@ async fn every_request_is_one_line_that_is_also_its_metrics() {
                 "Dimensions": [[]],
                 "Metrics": [
                     metric("TestDuration", "Milliseconds"), metric("TestReadUnits", "Count"),
-                    metric("TestErrors", "Count"), metric("TestStale", "Count"),
+                    metric("TestStale", "Count"),
                 ],
             }],
         },

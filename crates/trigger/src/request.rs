@@ -429,7 +429,8 @@ impl Request {
         }
         // To look at one that waits as before is nothing that happened.
         if (next.state, &next.jobs) != (self.state, &self.jobs) {
-            let left_alone = jobs.iter().filter(|job| job.state == JobState::Rejected && job.exists()).count();
+            let is_left_alone = |job: &&Job| job.state == JobState::Rejected && job.code == Some(Code::AlreadyRunning);
+            let left_alone = jobs.iter().filter(is_left_alone).count();
             let told = [
                 (of(JobState::Forwarded), "forwarded"),
                 (of(JobState::Waiting), "waiting"),

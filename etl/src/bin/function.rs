@@ -76,36 +76,24 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
     }
 }
 
-/// Prints a line in `CloudWatch`'s embedded metric format: the platform makes metrics of it.
+/// Prints what an ingest found as metrics.
 #[allow(clippy::print_stdout)] // That is how the platform takes it.
 fn print_metrics(report: &Report) {
     let count = |outcome| u8::from(report.outcome == outcome);
-    let line = json!({
-        "_aws": {
-            "Timestamp": report.started_at.timestamp_millis(),
-            "CloudWatchMetrics": [{
-                "Namespace": "RunnableJobs",
-                "Dimensions": [[]],
-                "Metrics": [
-                    {"Name": "IngestSucceeded", "Unit": "Count"},
-                    {"Name": "IngestRefused", "Unit": "Count"},
-                    {"Name": "IngestFailed", "Unit": "Count"},
-                    {"Name": "IngestMissed", "Unit": "Count"},
-                    {"Name": "IngestJobs", "Unit": "Count"},
-                    {"Name": "IngestUnknownNames", "Unit": "Count"},
-                    {"Name": "IngestSeconds", "Unit": "Seconds"},
-                    {"Name": "IngestWriteUnits", "Unit": "Count"},
-                ],
-            }],
-        },
-        "IngestSucceeded": u8::from(report.succeeded()),
-        "IngestRefused": count(Outcome::Refused),
-        "IngestFailed": count(Outcome::Failed) + count(Outcome::Superseded),
-        "IngestMissed": report.schedule.as_ref().map_or(0, |schedule| schedule.missed),
-        "IngestJobs": report.jobs,
-        "IngestUnknownNames": report.unknown_names,
-        "IngestSeconds": report.seconds,
-        "IngestWriteUnits": report.write_units,
-    });
+    let mut line = json!({});
+    metrics::add(
+        &mut line,
+        report.started_at,
+        &[
+            ("IngestSucceeded", "Count", u8::from(report.succeeded()).into()),
+            ("IngestRefused", "Count", count(Outcome::Refused).into()),
+            ("IngestFailed", "Count", (count(Outcome::Failed) + count(Outcome::Superseded)).into()),
+            ("IngestMissed", "Count", report.schedule.as_ref().map_or(0, |schedule| schedule.missed).into()),
+            ("IngestJobs", "Count", report.jobs.into()),
+            ("IngestUnknownNames", "Count", report.unknown_names.into()),
+            ("IngestSeconds", "Seconds", metrics::measured(report.seconds)),
+            ("IngestWriteUnits", "Count", metrics::measured(report.write_units)),
+        ],
+    );
     println!("{line}");
 }

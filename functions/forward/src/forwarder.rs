@@ -66,7 +66,7 @@ pub enum Left {
     Again(String),
 }
 
-/// What is logged of a message of the queue.
+/// What is logged of a message of the queue; the numbers as metrics.
 #[derive(Debug, Default, Serialize)]
 pub struct Line {
     /// The request.
@@ -75,14 +75,19 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// Jobs that are forwarded now.
+    #[serde(skip)]
     pub forwarded: u32,
     /// Jobs that wait for their builds.
+    #[serde(skip)]
     pub waiting: u32,
     /// Jobs for which there is no listener.
+    #[serde(skip)]
     pub unroutable: u32,
     /// Jobs that failed now.
+    #[serde(skip)]
     pub failed: u32,
     /// Jobs that failed because the broker refuses us, or what we publish.
+    #[serde(skip)]
     pub refused: u32,
     /// Why the message is to come back, or why jobs failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,10 +96,11 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unplanned: Option<String>,
     /// Seconds between the request and now.
+    #[serde(skip)]
     pub age_seconds: i64,
     /// Milliseconds from when the first message of the batch was published until the last was confirmed; none where
     /// nothing was published.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub confirm_ms: Option<u64>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use serde_json::{Value, json};
+use metrics::Metric;
 use store::kept::Clock;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -20,34 +20,26 @@ pub fn init_logging() {
     format.with_writer(io::stderr).finish().with(targets).init();
 }
 
-/// Prints the line of a message, in `CloudWatch`'s embedded metric format.
+/// Prints the line of a message.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]
 pub fn print_line(line: &Line, clock: &Clock) {
-    let metrics = [
-        ("ForwardForwarded", "Count", Some(json!(line.forwarded))),
-        ("ForwardWaiting", "Count", Some(json!(line.waiting))),
-        ("ForwardUnroutable", "Count", Some(json!(line.unroutable))),
-        ("ForwardFailed", "Count", Some(json!(line.failed))),
-        ("ForwardRefused", "Count", Some(json!(line.refused))),
-        ("ForwardAge", "Seconds", Some(json!(line.age_seconds))),
-        ("ForwardConfirm", "Milliseconds", line.confirm_ms.map(|milliseconds| json!(milliseconds))),
-    ];
-    let metrics = metrics.into_iter().filter_map(|(name, unit, value)| Some((name, unit, value?)));
-    let metrics: Vec<(&str, &str, Value)> = metrics.collect();
-    let named: Vec<Value> = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
     let mut json = serde_json::to_value(line).unwrap_or_default();
-    json["_aws"] = json!({
-        "Timestamp": clock().timestamp_millis(),
-        "CloudWatchMetrics": [{"Namespace": "RunnableJobs", "Dimensions": [[]], "Metrics": named}],
-    });
     json["level"] = match (&line.error, &line.unplanned) {
         (Some(_), _) => "ERROR",
         (None, Some(_)) => "WARN",
         (None, None) => "INFO",
     }
     .into();
-    for (name, _, value) in metrics {
-        json[name] = value;
-    }
+    let counts = [
+        ("ForwardForwarded", line.forwarded),
+        ("ForwardWaiting", line.waiting),
+        ("ForwardUnroutable", line.unroutable),
+        ("ForwardFailed", line.failed),
+        ("ForwardRefused", line.refused),
+    ];
+    let mut measured: Vec<Metric<'_>> = counts.iter().map(|(name, count)| (*name, "Count", (*count).into())).collect();
+    measured.push(("ForwardAge", "Seconds", line.age_seconds.into()));
+    measured.extend(line.confirm_ms.map(|milliseconds| ("ForwardConfirm", "Milliseconds", milliseconds.into())));
+    metrics::add(&mut json, clock(), &measured);
     println!("{json}");
 }

@@ -161,7 +161,7 @@ fn nowhere() -> Publisher {
 async fn a_queued_request_is_forwarded_and_that_is_recorded() {
     let bed = Bed::new().await;
     let listener = Listener::on(&bed.project).await;
-    let rejected = Job { state: JobState::Rejected, ..Job::accepted("no such job") };
+    let rejected = Job { state: JobState::Rejected, code: Some(Code::UnknownJob), ..Job::accepted("no such job") };
     let request = bed.request_of(1, &[Job::accepted("a"), rejected, Job::accepted("b")]).await;
     assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
 

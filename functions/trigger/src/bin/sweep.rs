@@ -1,4 +1,4 @@
-//! The scheduled function that queues what was kept but not queued.
+//! The scheduled function that queues what was kept but not queued, and what is to be looked at again.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -44,29 +44,19 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Prints the log line of a sweep, which is at the same time its metrics in `CloudWatch`'s embedded format.
+/// Prints the log line of a sweep, which is at the same time its metrics.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes it")]
 fn print_metrics(swept: &Swept, now: DateTime<Utc>) {
-    let line = json!({
-        "_aws": {
-            "Timestamp": now.timestamp_millis(),
-            "CloudWatchMetrics": [{
-                "Namespace": "RunnableJobs",
-                "Dimensions": [[]],
-                "Metrics": [
-                    {"Name": "SweepQueued", "Unit": "Count"},
-                    {"Name": "SweepWaiting", "Unit": "Count"},
-                    {"Name": "SweepFailed", "Unit": "Count"},
-                    {"Name": "SweepOldest", "Unit": "Seconds"},
-                ],
-            }],
-        },
-        "level": if swept.failed > 0 { "ERROR" } else { "INFO" },
-        "SweepQueued": swept.queued,
-        "SweepWaiting": swept.waiting,
-        "SweepFailed": swept.failed,
-        "SweepOldest": swept.oldest_seconds,
-        "error": swept.error,
-    });
+    let mut line = json!({"level": if swept.failed > 0 { "ERROR" } else { "INFO" }, "error": swept.error});
+    metrics::add(
+        &mut line,
+        now,
+        &[
+            ("SweepQueued", "Count", swept.queued.into()),
+            ("SweepWaiting", "Count", swept.waiting.into()),
+            ("SweepFailed", "Count", swept.failed.into()),
+            ("SweepOldest", "Seconds", swept.oldest_seconds.into()),
+        ],
+    );
     println!("{line}");
 }
