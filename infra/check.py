@@ -61,8 +61,8 @@ def of_functions(architecture: str, built: Path = BUILT) -> list[str]:
                              f"ARCH={architecture}`, or deploy with Architecture = \"{machine}\"")
             if glibc > GLIBC:
                 needed, there = (".".join(map(str, version)) for version in (glibc, GLIBC))
-                wrong.append(f"{path} needs glibc {needed}, and Lambda has {there}: it would never start. To build with "
-                             "an older one than this machine's, run `make build ZIG=1`")
+                wrong.append(f"{path} needs glibc {needed}, and Lambda has {there}: it would never start. To build "
+                             "with an older one than this machine's, run `make build ZIG=1`")
     return wrong
 
 
