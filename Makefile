@@ -10,6 +10,13 @@ HTTP_FRONT ?=
 # Whose token `make token` prints: a person's, by their address, or a service's that asks for people, by its name.
 EMAIL ?=
 SERVICE ?=
+# The processor that `make build` builds for, as AWS calls it: x86_64 or arm64. Not given: this machine's.
+HOST := $(patsubst aarch64,arm64,$(shell uname -m))
+ARCH ?= $(HOST)
+# Not empty: build with zig, which brings a C library as old as Lambda's; so is built for another machine than this one.
+ZIG ?= $(filter-out Linux-$(ARCH),$(shell uname -s)-$(HOST))
+# What is deployed or destroyed: infra/ENV.toml.
+ENV ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) localstack/stack.py
@@ -20,15 +27,19 @@ BUILD := cargo build --locked --workspace
 # The binaries that are built in are told it, and answer with it at /__version__.
 export RUNNABLE_JOBS_COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 
-# $(call lay,FOLDER): make the functions in FOLDER the code that is deployed.
+BINARIES := $(FUNCTIONS:%=--bin %-function)
+RUST_TARGET := $(patsubst arm64,aarch64,$(ARCH))-unknown-linux-gnu
+SAM := SAM_CLI_TELEMETRY=0 .venv-tools/bin/sam
+
+# $(call lay,FOLDER[,FILE]): make the functions in FOLDER, or each one's FILE there, the code that is deployed.
 lay = @set -e; for name in $(FUNCTIONS); do \
-	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function target/deploy/$$name/bootstrap; done
+	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function$(2) target/deploy/$$name/bootstrap; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test build bench lint clean
+.PHONY: help run token test build deploy destroy bench lint clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run everything on this machine [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl]
 	$(BUILD) --release --bins
@@ -49,28 +60,53 @@ test: ## Run all tests, beside the emulator and the broker that they need
 		FORWARD_BIN='$(TARGET)/debug/forward' FORWARD_FUNCTION_BIN='$(TARGET)/debug/forward-function' \
 		.venv/bin/python -m unittest discover -s tests
 
-build: ## Build the functions as they are deployed, and tell their sizes
-	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
+build: ## Build the functions as they are deployed, and tell their sizes [ARCH=arm64|x86_64]
+	@test -n '$(filter arm64 x86_64,$(ARCH))' || { echo 'error: ARCH is $(ARCH), not arm64 or x86_64' >&2; exit 1; }
+ifeq ($(ZIG),)
+	$(BUILD) --profile lambda $(BINARIES)
 	$(call lay,$(TARGET)/lambda)
+else
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(RUST_TARGET)" || { echo 'error: Rust cannot build for $(ARCH) yet:' \
+		'run `rustup target add $(RUST_TARGET)`' >&2; exit 1; }
+	@$(STACK) install infra/zig.txt
+	# Without the check cargo-lambda would add a target to the toolchain by itself.
+	PATH="$(CURDIR)/.venv-zig/bin:$$PATH" cargo lambda build --locked --workspace --profile lambda $(BINARIES) \
+		--target $(RUST_TARGET).2.34 --skip-target-check --lambda-dir '$(TARGET)/zig'
+	$(call lay,$(TARGET)/zig,/bootstrap)
+endif
+	@$(PYTHON) infra/check.py build $(ARCH)
 	@for name in $(FUNCTIONS); do \
 		$(PYTHON) -m zipfile -c target/deploy/$$name.zip target/deploy/$$name/bootstrap || exit; \
 		wc -c target/deploy/$$name.zip | awk '{ printf "%s: %.2f MB\n", $$2, $$1 / 1e6 }'; done
+
+deploy: ## Deploy what `make build` built: show what would change, and ask. ENV=dev or ENV=prod: infra/ENV.toml
+	@$(STACK) install infra/tools.txt
+	@.venv-tools/bin/python infra/check.py deploy 'infra/$(ENV).toml'
+	$(SAM) deploy --config-file '$(CURDIR)/infra/$(ENV).toml'
+
+destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=prod
+	@$(STACK) install infra/tools.txt
+	@.venv-tools/bin/python infra/check.py destroy 'infra/$(ENV).toml'
+	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
 bench: ## Measure speed, memory and cost of an ingest, of serving and of triggering [SOURCE=FILE]
 	cargo bench --locked -p catalog -p trigger
 	$(BUILD) --release --bins
 	$(BUILD) --release --example pack
-	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
+	$(BUILD) --profile lambda $(BINARIES)
 	$(BUILD) --profile lambda --example empty_function --example empty_http_function
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_trigger.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 
-lint: ## Check the format, clippy and the template
+lint: ## Check the format, clippy, the template and the shell scripts
 	cargo fmt --all --check
+	@$(STACK) install infra/tools.txt
+	.venv-tools/bin/cfn-lint infra/template.yaml
+	$(SAM) validate --lint --region us-east-1 --template infra/template.yaml
+	.venv-tools/bin/shellcheck $$(grep -rlIE '^#!(/usr)?/bin/(env )?(ba|da)?sh$$' . \
+		--exclude-dir=.git --exclude-dir='.venv*' --exclude-dir=.run --exclude-dir=target --exclude-dir=node_modules)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	@$(STACK) install
-	.venv/bin/cfn-lint infra/template.yaml
 
 clean: ## Remove what the other targets made
 	cargo clean

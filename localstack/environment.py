@@ -1,17 +1,15 @@
-"""The checkout's own Python environment, and the variables that keep AWS clients at the emulator."""
+"""The checkout's own Python environments, and the variables that keep AWS clients at the emulator."""
 
 import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from checkout import RUN, VENV, PartFailed, lock, say, shown, tail
+from checkout import ROOT, RUN, VENV, PartFailed, lock, say, shown, tail
 
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = VENV.parent / "localstack" / "requirements.txt"
-# Written last: an environment without it was interrupted, and is made again.
-STAMP = VENV / "made-from"
-LOG = RUN / "venv.log"
 OLDEST_PYTHON = (3, 11)
 REGION = "us-east-1"
 
@@ -23,30 +21,45 @@ COMMIT = "RUNNABLE_JOBS_COMMIT"
 
 def enter() -> None:
     """Make `.venv` if it is absent or out of date, and go on inside it: does not return until we are."""
-    if sys.version_info < OLDEST_PYTHON:
-        wanted, found = (".".join(map(str, version[:2])) for version in (OLDEST_PYTHON, sys.version_info))
-        raise PartFailed("Python environment", f"Python {wanted} or newer is needed, this is {found}")
-    with lock("venv.lock", wait=True):
-        # The scripts in it hold its path: a checkout that was moved needs a new one.
-        wanted = f"{VENV} {hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()}"
-        if not STAMP.exists() or STAMP.read_text() != wanted:
-            _install()
-            STAMP.write_text(wanted)
+    _make(VENV, REQUIREMENTS)
     if sys.prefix != str(VENV):
         os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 
-def _install() -> None:
-    say(f"Installing what the local stack needs into {shown(VENV)} (once, about a minute)")
+def install(requirements: Path) -> None:
+    """Make `.venv-NAME` of NAME.txt if it is absent or out of date: tools whose own dependencies would not go with the
+    rest of `.venv`.
+    """
+    _make(ROOT / f".venv-{requirements.stem}", requirements)
+
+
+def _make(venv: Path, requirements: Path) -> None:
+    if sys.version_info < OLDEST_PYTHON:
+        wanted, found = (".".join(map(str, version[:2])) for version in (OLDEST_PYTHON, sys.version_info))
+        raise PartFailed("Python environment", f"Python {wanted} or newer is needed, this is {found}")
+    name = venv.name.lstrip(".")
+    # Written last: an environment without it was interrupted, and is made again.
+    stamp = venv / "made-from"
+    with lock(f"{name}.lock", wait=True):
+        # The scripts in it hold its path: a checkout that was moved needs a new one.
+        wanted = f"{venv} {hashlib.sha256(requirements.read_bytes()).hexdigest()}"
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _install(venv, requirements, RUN / f"{name}.log")
+            stamp.write_text(wanted)
+
+
+def _install(venv: Path, requirements: Path, log: Path) -> None:
+    say(f"Installing {shown(requirements)} into {shown(venv)} (once, about a minute)")
     base = getattr(sys, "_base_executable", sys.executable)
     steps = (
-        [base, "-m", "venv", "--clear", str(VENV)],
-        [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--requirement", str(REQUIREMENTS)],
+        [base, "-m", "venv", "--clear", str(venv)],
+        [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check",
+         "--requirement", str(requirements)],
     )
-    with open(LOG, "w") as log:
+    with open(log, "w") as output:
         for step in steps:
-            if subprocess.run(step, stdout=log, stderr=subprocess.STDOUT, check=False).returncode != 0:
-                raise PartFailed("Python environment", f"`{' '.join(step)}` failed:{tail(LOG)}", LOG)
+            if subprocess.run(step, stdout=output, stderr=subprocess.STDOUT, check=False).returncode != 0:
+                raise PartFailed("Python environment", f"`{' '.join(step)}` failed:{tail(log)}", log)
 
 
 def settings(endpoint: str) -> dict[str, str]:

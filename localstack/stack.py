@@ -7,6 +7,7 @@ a broker that stands in for Pulse, with a listener.
     stack.py token --email ADDRESS    print a token to sign in to the running stack with
     stack.py exec -- COMMAND...       run COMMAND beside an empty emulator of its own, and with --broker a broker
     stack.py install                  only make `.venv`
+    stack.py install REQUIREMENTS     only make `.venv-NAME` of NAME.txt: tools that need one of their own
 
 Only the standard library is needed to start: the rest is installed into the checkout's `.venv` the first time. The
 broker is the system's rabbitmq-server; where it is missing and apt-get is there, it is installed for root.
@@ -25,6 +26,9 @@ from checkout import ROOT, PartFailed, Stopped, stop_on_signals
 def main() -> int:
     options = arguments().parse_args()
     try:
+        if options.command == "install" and options.requirements:
+            environment.install(options.requirements)
+            return 0
         environment.enter()
         if options.command == "install":
             return 0
@@ -80,7 +84,9 @@ def arguments() -> argparse.ArgumentParser:
     execute.add_argument("--broker", action="store_true", help="and beside an empty broker")
     execute.add_argument("words", nargs="+", metavar="COMMAND")
 
-    commands.add_parser("install", help="make .venv where it is missing or out of date, and do nothing else")
+    install = commands.add_parser("install", help="make .venv where it is missing or out of date, and do nothing else")
+    install.add_argument("requirements", type=_file, nargs="?", metavar="REQUIREMENTS",
+                         help="make .venv-NAME of this NAME.txt instead: tools that need an environment of their own")
     return parser
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -19,7 +20,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import own_environment
 from running_stack import ROOT, START_SECONDS, STOP_SECONDS, TRIGGER, Stack, sample
 from treeherder import PUSH_IDS
 
@@ -210,15 +210,17 @@ class Contract(unittest.TestCase):
 
     def assert_does_what_its_description_says(self, served: Served, *operations: str) -> None:
         """Hold a served function against these operations of the document, by schemathesis."""
-        schemathesis = own_environment.made_from(TESTS / "schemathesis.txt") / "schemathesis"
+        install = [sys.executable, ROOT / "localstack" / "stack.py", "install", TESTS / "schemathesis.txt"]
+        self.assert_succeeds(install, dict(os.environ))
         requests = [self.make_request() for _ in range(WAITING)]
         requests += [self.make_failed_request() for _ in range(FAILED)]
         REQUESTS.write_text("".join(f'"{request}"\n' for request in requests))
         reports = REPORTS / served.name
         shutil.rmtree(reports, ignore_errors=True)
         command = [
-            schemathesis, "--config-file", TESTS / "schemathesis.toml", "run", f"{self.jobs.url}/api/openapi.json",
-            "--url", served.url, *operations, "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful",
+            ROOT / ".venv-schemathesis" / "bin" / "schemathesis", "--config-file", TESTS / "schemathesis.toml",
+            "run", f"{self.jobs.url}/api/openapi.json", "--url", served.url, *operations,
+            "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful",
             "--report", "json", "--report-dir", reports, "--no-color",
         ]
         # What a person set for runs of their own stays out.

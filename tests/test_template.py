@@ -1,5 +1,7 @@
-"""What the template lets each function do: no more than what is listed here."""
+"""What the template lets each function do, no more than what is listed here; and what watches over them."""
 
+import functools
+import json
 import re
 import unittest
 from pathlib import Path
@@ -7,10 +9,64 @@ from typing import Any
 
 from cfnlint.decode import decode_str
 
-TEMPLATE = Path(__file__).resolve().parent.parent / "infra" / "template.yaml"
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "infra" / "template.yaml"
+OPERATIONS = ROOT / "docs" / "operations.md"
+# CloudWatch looks back for a week, and for a day where periods are shorter than an hour.
+HOUR, DAY, WEEK = 3600, 86400, 604800
 Permission = tuple[str, str]
 
+# What each function's code and Lambda itself do in its name, with what they do it to. Whoever adds something here says
+# in the review of it what the function needs it for.
+PERMISSIONS = {
+    # Reads the catalog that is there, publishes another, keeps the dump.
+    "Etl": {
+        "CatalogTable.Arn": "dynamodb: BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem",
+        "${ArchiveBucket.Arn}/sources/*": "s3: GetObject",
+        "${ArchiveBucket.Arn}/allthethings/*": "s3: GetObject PutObject",
+        "ArchiveBucket.Arn": "s3: ListBucket",
+    },
+    # Reads the catalog.
+    "Jobs": {
+        "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem Query",
+    },
+    # Looks jobs up, keeps and queues requests.
+    "Trigger": {
+        "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem UpdateItem",
+        "${RequestsTable.Arn}/index/by_push": "dynamodb: Query",
+        "${RequestsTable.Arn}/index/by_requester": "dynamodb: Query",
+        "RequestsQueue.Arn": "sqs: SendMessage",
+    },
+    # Finds open requests and queues them.
+    "Sweep": {
+        "${RequestsTable.Arn}/index/open": "dynamodb: Query",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem GetItem PutItem",
+        "RequestsQueue.Arn": "sqs: SendMessage",
+    },
+    # Takes from the queue, signs in to Pulse, notes what became of requests.
+    "Forward": {
+        "RequestsQueue.Arn": "sqs: DeleteMessage GetQueueAttributes ReceiveMessage",
+        "RequestsTable.Arn": "dynamodb: GetItem PutItem",
+        "PulseSecretArn": "secretsmanager: GetSecretValue",
+    },
+}
 
+
+# What the programs are made of, without their tests.
+SOURCES = "\n".join(
+    path.read_text() for folder in ("crates", "etl", "functions") for path in (ROOT / folder).rglob("src/**/*.rs"))
+
+
+def printed() -> set[str]:
+    """The names of the metrics that programs print: the literal ones, and those that an HTTP function's name begins."""
+    [endings] = re.findall(r"let names = \[(.*?)\]\.map\(name\);", SOURCES)
+    functions = re.findall(r'Edge \{ name: "(\w+)"', SOURCES)
+    return set(re.findall(r'"((?:Ingest|Sweep|Forward)[A-Z]\w+)"', SOURCES)) | {
+        function + ending for function in functions for ending in re.findall(r"\w+", endings)}
+
+
+@functools.cache
 def section(name: str) -> dict[str, dict]:
     """One of the template's sections."""
     template, errors = decode_str(TEMPLATE.read_text())
@@ -81,61 +137,25 @@ class Permissions(unittest.TestCase):
             self.assertNotIn("Policies", function)
         self.assertEqual(len(functions), len(resources("AWS::IAM::Role")))
 
-    def test_the_jobs_function_reads_the_catalog_and_writes_its_log(self) -> None:
-        role = resources("AWS::IAM::Role")["JobsRole"]
+    def test_each_function_may_do_what_it_needs_and_write_its_own_log(self) -> None:
+        roles = resources("AWS::IAM::Role")
+        self.assertEqual(roles.keys(), {f"{name}Role" for name in PERMISSIONS})
 
-        self.assertEqual(permissions(role), {
-            ("dynamodb:BatchGetItem", "CatalogTable.Arn"),
-            ("dynamodb:GetItem", "CatalogTable.Arn"),
-            ("dynamodb:Query", "CatalogTable.Arn"),
-            ("logs:CreateLogStream", "JobsLogGroup.Arn"),
-            ("logs:PutLogEvents", "JobsLogGroup.Arn"),
-        })
+        for name, wanted in PERMISSIONS.items():
+            wanted = wanted | {f"{name}LogGroup.Arn": "logs: CreateLogStream PutLogEvents"}
+            with self.subTest(name):
+                self.assertEqual(permissions(roles[f"{name}Role"]), {
+                    (f"{service}:{action}", resource)
+                    for resource, actions in wanted.items()
+                    for service, _, names in [actions.partition(": ")] for action in names.split()
+                })
 
-    def test_the_trigger_function_looks_jobs_up_keeps_and_queues_requests_and_writes_its_log(self) -> None:
-        role = resources("AWS::IAM::Role")["TriggerRole"]
-
-        self.assertEqual(permissions(role), {
-            ("dynamodb:BatchGetItem", "CatalogTable.Arn"),
-            ("dynamodb:GetItem", "CatalogTable.Arn"),
-            ("dynamodb:BatchGetItem", "RequestsTable.Arn"),
-            ("dynamodb:DeleteItem", "RequestsTable.Arn"),
-            ("dynamodb:GetItem", "RequestsTable.Arn"),
-            ("dynamodb:PutItem", "RequestsTable.Arn"),
-            ("dynamodb:UpdateItem", "RequestsTable.Arn"),
-            ("dynamodb:Query", "${RequestsTable.Arn}/index/by_push"),
-            ("dynamodb:Query", "${RequestsTable.Arn}/index/by_requester"),
-            ("sqs:SendMessage", "RequestsQueue.Arn"),
-            ("logs:CreateLogStream", "TriggerLogGroup.Arn"),
-            ("logs:PutLogEvents", "TriggerLogGroup.Arn"),
-        })
-
-    def test_the_sweep_function_finds_and_queues_open_requests_and_writes_its_log(self) -> None:
-        role = resources("AWS::IAM::Role")["SweepRole"]
-
-        self.assertEqual(permissions(role), {
-            ("dynamodb:Query", "${RequestsTable.Arn}/index/open"),
-            ("dynamodb:BatchGetItem", "RequestsTable.Arn"),
-            ("dynamodb:GetItem", "RequestsTable.Arn"),
-            ("dynamodb:PutItem", "RequestsTable.Arn"),
-            ("sqs:SendMessage", "RequestsQueue.Arn"),
-            ("logs:CreateLogStream", "SweepLogGroup.Arn"),
-            ("logs:PutLogEvents", "SweepLogGroup.Arn"),
-        })
-
-    def test_the_forward_function_takes_from_the_queue_notes_signs_in_to_pulse_and_writes_its_log(self) -> None:
-        role = resources("AWS::IAM::Role")["ForwardRole"]
-
-        self.assertEqual(permissions(role), {
-            ("sqs:DeleteMessage", "RequestsQueue.Arn"),
-            ("sqs:GetQueueAttributes", "RequestsQueue.Arn"),
-            ("sqs:ReceiveMessage", "RequestsQueue.Arn"),
-            ("dynamodb:GetItem", "RequestsTable.Arn"),
-            ("dynamodb:PutItem", "RequestsTable.Arn"),
-            ("secretsmanager:GetSecretValue", "PulseSecretArn"),
-            ("logs:CreateLogStream", "ForwardLogGroup.Arn"),
-            ("logs:PutLogEvents", "ForwardLogGroup.Arn"),
-        })
+    def test_only_lambda_takes_a_role(self) -> None:
+        for name, role in resources("AWS::IAM::Role").items():
+            [statement] = role["AssumeRolePolicyDocument"]["Statement"]
+            self.assertEqual(
+                {key: statement[key] for key in ("Effect", "Principal", "Action")},
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}, name)
 
     def test_the_secret_is_one_that_is_named_whole(self) -> None:
         allowed = parameters()["PulseSecretArn"]["AllowedPattern"]
@@ -186,3 +206,125 @@ class Permissions(unittest.TestCase):
                 self.assertTrue(
                     permission.get("SourceArn") or permission.get("FunctionUrlAuthType") == "NONE"
                     or permission.get("InvokedViaFunctionUrl") is True)
+
+
+class Settings(unittest.TestCase):
+    def test_every_variable_that_is_set_is_read_by_a_program(self) -> None:
+        for name, function in resources("AWS::Serverless::Function").items():
+            for variable in function["Environment"]["Variables"]:
+                with self.subTest(function=name, variable=variable):
+                    self.assertTrue(f'"{variable}"' in SOURCES, "no program names it")
+
+    def test_each_function_logs_to_a_group_of_its_own_that_forgets(self) -> None:
+        groups = resources("AWS::Logs::LogGroup")
+        functions = resources("AWS::Serverless::Function")
+
+        for name, function in functions.items():
+            group = written(function["LoggingConfig"]["LogGroup"])
+            self.assertEqual(group, name.removesuffix("Function") + "LogGroup")
+            self.assertEqual(groups[group]["RetentionInDays"], {"Ref": "LogRetentionDays"})
+        self.assertEqual(len(groups), len(functions))
+
+    def test_tables_are_protected_when_asked_and_can_be_set_back(self) -> None:
+        condition = section("Conditions")["AreTablesProtected"]
+        self.assertEqual(condition, {"Fn::Equals": [{"Ref": "ProtectTables"}, "true"]})
+
+        for name, table in resources("AWS::DynamoDB::Table").items():
+            with self.subTest(name):
+                self.assertEqual(table["DeletionProtectionEnabled"], {"Fn::If": ["AreTablesProtected", True, False]})
+                self.assertIs(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
+
+    def test_what_stays_without_the_stack_are_the_dumps_and_the_requests(self) -> None:
+        stays = {name for name, resource in section("Resources").items()
+                 if resource.get("DeletionPolicy", "Delete") != "Delete"}
+
+        self.assertEqual(stays, {"ArchiveBucket", "RequestsTable"})
+
+    def test_a_message_is_tried_as_often_as_the_program_counts_and_kept_for_longer_when_it_is_dead(self) -> None:
+        queues = resources("AWS::SQS::Queue")
+        queue, dead_letters = queues["RequestsQueue"], queues["RequestsDeadLetters"]
+        [most] = re.findall(r"const MOST_TIMES: u32 = (\d+);", SOURCES)
+
+        self.assertEqual(written(queue["RedrivePolicy"]["deadLetterTargetArn"]), "RequestsDeadLetters.Arn")
+        self.assertEqual(queue["RedrivePolicy"]["maxReceiveCount"], int(most))
+        self.assertGreater(dead_letters["MessageRetentionPeriod"], queue["MessageRetentionPeriod"])
+
+
+class Alarms(unittest.TestCase):
+    def setUp(self) -> None:
+        self.alarms = resources("AWS::CloudWatch::Alarm")
+
+    def test_each_tells_the_topic_and_nobody_else(self) -> None:
+        for name, alarm in self.alarms.items():
+            with self.subTest(name):
+                self.assertEqual(alarm["AlarmActions"], [{"Ref": "AlarmTopic"}])
+                self.assertFalse(alarm.keys() & {"OKActions", "InsufficientDataActions", "ActionsEnabled"})
+        [subscription] = resources("AWS::SNS::Subscription").values()
+        self.assertEqual(written(subscription["TopicArn"]), "AlarmTopic")
+
+    def test_each_is_of_a_metric_that_a_program_prints_or_of_a_part_of_this_stack(self) -> None:
+        for name, alarm in self.alarms.items():
+            dimensions = {one["Name"]: written(one["Value"]) for one in alarm.get("Dimensions", [])}
+            with self.subTest(name):
+                self.assert_is_a_metric(alarm["Namespace"], alarm["MetricName"], dimensions)
+
+    def test_each_says_what_to_do_in_a_chapter_that_is_there(self) -> None:
+        chapters = re.findall(r"^#+ (.+)$", OPERATIONS.read_text(), re.MULTILINE)
+
+        for name, alarm in self.alarms.items():
+            with self.subTest(name):
+                said = re.search(r"\. docs/operations\.md: (.+)\.$", alarm["AlarmDescription"])
+                self.assertIsNotNone(said, alarm["AlarmDescription"])
+                self.assertIn(said[1], chapters)
+
+    def test_each_says_what_silence_means_and_looks_back_no_further_than_it_can(self) -> None:
+        most = parameters()["MostHoursWithoutIngest"]["MaxValue"]
+        # What is due at fixed times is missing when nothing is heard of it.
+        due = {"IngestMissedAlarm", "SweepFailedAlarm"}
+
+        for name, alarm in self.alarms.items():
+            with self.subTest(name):
+                self.assertEqual(alarm["TreatMissingData"] == "breaching", name in due)
+                self.assertIn(alarm["TreatMissingData"], ("breaching", "notBreaching", "ignore"))
+                periods = most if isinstance(alarm["EvaluationPeriods"], dict) else alarm["EvaluationPeriods"]
+                self.assertLessEqual(periods * alarm["Period"], WEEK if alarm["Period"] >= HOUR else DAY)
+
+    def test_every_function_has_one_for_its_errors_and_both_queues_have_one(self) -> None:
+        watched = [written(one["Value"]) for alarm in self.alarms.values() for one in alarm.get("Dimensions", [])]
+
+        self.assertCountEqual(watched, [
+            *resources("AWS::Serverless::Function"),
+            *(f"{name}.QueueName" for name in resources("AWS::SQS::Queue")),
+        ])
+
+    def test_the_dashboard_shows_metrics_that_a_program_prints_or_parts_of_this_stack(self) -> None:
+        [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
+        widgets = json.loads(written(dashboard["DashboardBody"]))["widgets"]
+        self.assertGreater(len(widgets), 5)
+
+        for widget in widgets:
+            before: list[str] = []
+            for line in widget["properties"]["metrics"]:
+                words = [word for word in line if isinstance(word, str)]
+                # A dot stands for what the line before has there.
+                before = [before[place] if word == "." else word for place, word in enumerate(words)]
+                namespace, metric, *rest = before
+                values = [value.removeprefix("${").removesuffix("}") for value in rest[1::2]]
+                dimensions = dict(zip(rest[::2], values, strict=True))
+                with self.subTest(widget["properties"]["title"], metric=before):
+                    self.assert_is_a_metric(namespace, metric, dimensions)
+
+    def assert_is_a_metric(self, namespace: str, metric: str, dimensions: dict[str, str]) -> None:
+        """One that a program prints, without dimensions; or one that AWS has of a function or a queue of this stack."""
+        functions, queues = resources("AWS::Serverless::Function"), resources("AWS::SQS::Queue")
+        match namespace, list(dimensions.items()):
+            case "RunnableJobs", []:
+                self.assertIn(metric, printed())
+            case "AWS/Lambda", [("FunctionName", name)]:
+                self.assertEqual(metric, "Errors")
+                self.assertIn(name, functions)
+            case "AWS/SQS", [("QueueName", name)]:
+                self.assertIn(metric, ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"))
+                self.assertIn(name, [f"{queue}.QueueName" for queue in queues])
+            case other:
+                self.fail(f"nobody has such a metric: {other}")
