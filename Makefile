@@ -10,6 +10,8 @@ HTTP_FRONT ?=
 # Whose token `make token` prints: a person's, by their address, or a service's that asks for people, by its name.
 EMAIL ?=
 SERVICE ?=
+# What `make cost` is told beside its defaults; `.venv/bin/python tests/cost.py --help` lists it.
+FLAGS ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) localstack/stack.py
@@ -25,7 +27,7 @@ lay = @set -e; for name in $(FUNCTIONS); do \
 	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function target/deploy/$$name/bootstrap; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test build bench lint clean
+.PHONY: help run token test build bench cost lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +67,12 @@ bench: ## Measure speed, memory and cost of an ingest, of serving and of trigger
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_trigger.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+
+cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive design [FLAGS='--lists 20000']
+	$(BUILD) --release --bins
+	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
+	@$(STACK) install
+	.venv/bin/python tests/cost.py --target '$(TARGET)' $(FLAGS)
 
 lint: ## Check the format, clippy and the template
 	cargo fmt --all --check
