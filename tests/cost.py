@@ -354,7 +354,7 @@ class Traffic:
         for project, held in self.mixed(count):
             yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_list, project, held, times)
         count, times = self.times(self.options.triggers)
-        sizes = list(itertools.islice(itertools.cycle(SIZES), count))
+        sizes = [SIZES[int((number + 0.5) / count * len(SIZES))] for number in range(count)]
         for (project, _), size in zip(self.mixed(count), sizes):
             yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_jobs, project, size, times)
         count, times = self.times(self.options.sweeps)

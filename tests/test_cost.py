@@ -1,6 +1,7 @@
 """The arithmetic of the meter of costs: known traffic gives known sums, and no price is left out."""
 
 import copy
+import functools
 import json
 import unittest
 from unittest import mock
@@ -236,6 +237,17 @@ def item(size: int) -> dict:
     return KEY | {"text": {"S": "x" * (size - 4)}}
 
 
+def planned(triggers: int) -> mock.Mock:
+    """A fiftieth of a day with so many requests to run jobs, planned and done with by something that only notes it."""
+    options = mock.Mock(part=50, lists=10_000, triggers=triggers, sweeps=480, repeats=60)
+    traffic = mock.Mock(options=options, chance=cost.random.Random(1), seconds=57.6)
+    traffic.times = functools.partial(cost.Traffic.times, traffic)
+    traffic.mixed = functools.partial(cost.Traffic.mixed, traffic)
+    for _, act in cost.Traffic.plan(traffic):
+        act()
+    return traffic
+
+
 class Drawn(unittest.TestCase):
     """What is drawn at random has the shares that are stated."""
 
@@ -258,19 +270,19 @@ class Drawn(unittest.TestCase):
         self.assertEqual(cost.Traffic.times(traffic, 480)[0], 10)
 
     def test_what_is_planned_stands_for_the_day_that_is_asked_for(self) -> None:
-        options = mock.Mock(part=50, lists=10_000, triggers=1_000, sweeps=480, repeats=60)
-        traffic = mock.Mock(options=options, chance=cost.random.Random(1), seconds=57.6)
-        traffic.times = lambda a_day: cost.Traffic.times(traffic, a_day)
-        traffic.mixed = lambda count: cost.Traffic.mixed(traffic, count)
-
-        for _, act in cost.Traffic.plan(traffic):
-            act()
+        traffic = planned(triggers=1_000)
 
         for asked, a_day in (
             (traffic.ask_for_list, 10_000), (traffic.ask_for_jobs, 1_000), (traffic.sweep.invoke, 480),
         ):
             self.assertAlmostEqual(sum(call.args[-1] for call in asked.call_args_list), a_day)
         self.assertEqual(sorted(call.args[1] for call in traffic.ask_for_jobs.call_args_list), cost.SIZES)
+
+    def test_requests_of_all_sizes_are_made_however_many_there_are(self) -> None:
+        for a_day in (500, 1_000, 3_000):
+            sizes = [call.args[1] for call in planned(triggers=a_day).ask_for_jobs.call_args_list]
+
+            self.assertAlmostEqual(sum(sizes) / len(sizes), 8.3, delta=2, msg=a_day)
 
     def test_a_drift_renames_a_hundredth(self) -> None:
         names = [f"builder {number:03}" for number in range(300)]
