@@ -19,6 +19,7 @@ import gzip
 import itertools
 import json
 import random
+import statistics
 import sys
 import tempfile
 import threading
@@ -354,7 +355,7 @@ class Traffic:
         for project, held in self.mixed(count):
             yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_list, project, held, times)
         count, times = self.times(self.options.triggers)
-        sizes = [SIZES[int((number + 0.5) / count * len(SIZES))] for number in range(count)]
+        sizes = sizes_of(count)
         for (project, _), size in zip(self.mixed(count), sizes):
             yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_jobs, project, size, times)
         count, times = self.times(self.options.sweeps)
@@ -444,6 +445,12 @@ class Traffic:
         ends.callback(listener.stop)
         if not listener.is_bound.wait(PATIENCE_SECONDS):
             raise SystemExit("the listener finds no exchange")
+
+
+def sizes_of(count: int) -> list[int]:
+    """The sizes of so many requests: where there are fewer than in the table, means of its neighbours."""
+    begins = [number * len(SIZES) // count for number in range(count + 1)]
+    return [round(statistics.mean(SIZES[begin:max(end, begin + 1)])) for begin, end in itertools.pairwise(begins)]
 
 
 def read_lists(day: Day) -> tuple[dict[str, bytes], dict[str, str]]:

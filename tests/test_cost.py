@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import statistics
 import unittest
 from unittest import mock
 
@@ -237,17 +238,6 @@ def item(size: int) -> dict:
     return KEY | {"text": {"S": "x" * (size - 4)}}
 
 
-def planned(triggers: int) -> mock.Mock:
-    """A fiftieth of a day with so many requests to run jobs, planned and done with by something that only notes it."""
-    options = mock.Mock(part=50, lists=10_000, triggers=triggers, sweeps=480, repeats=60)
-    traffic = mock.Mock(options=options, chance=cost.random.Random(1), seconds=57.6)
-    traffic.times = functools.partial(cost.Traffic.times, traffic)
-    traffic.mixed = functools.partial(cost.Traffic.mixed, traffic)
-    for _, act in cost.Traffic.plan(traffic):
-        act()
-    return traffic
-
-
 class Drawn(unittest.TestCase):
     """What is drawn at random has the shares that are stated."""
 
@@ -270,7 +260,13 @@ class Drawn(unittest.TestCase):
         self.assertEqual(cost.Traffic.times(traffic, 480)[0], 10)
 
     def test_what_is_planned_stands_for_the_day_that_is_asked_for(self) -> None:
-        traffic = planned(triggers=1_000)
+        options = mock.Mock(part=50, lists=10_000, triggers=1_000, sweeps=480, repeats=60)
+        traffic = mock.Mock(options=options, chance=cost.random.Random(1), seconds=57.6)
+        traffic.times = functools.partial(cost.Traffic.times, traffic)
+        traffic.mixed = functools.partial(cost.Traffic.mixed, traffic)
+
+        for _, act in cost.Traffic.plan(traffic):
+            act()
 
         for asked, a_day in (
             (traffic.ask_for_list, 10_000), (traffic.ask_for_jobs, 1_000), (traffic.sweep.invoke, 480),
@@ -278,11 +274,12 @@ class Drawn(unittest.TestCase):
             self.assertAlmostEqual(sum(call.args[-1] for call in asked.call_args_list), a_day)
         self.assertEqual(sorted(call.args[1] for call in traffic.ask_for_jobs.call_args_list), cost.SIZES)
 
-    def test_requests_of_all_sizes_are_made_however_many_there_are(self) -> None:
-        for a_day in (500, 1_000, 3_000):
-            sizes = [call.args[1] for call in planned(triggers=a_day).ask_for_jobs.call_args_list]
+    def test_requests_have_their_mean_size_however_many_there_are(self) -> None:
+        for count in (5, 10, 20, 30, 60):
+            sizes = cost.sizes_of(count)
 
-            self.assertAlmostEqual(sum(sizes) / len(sizes), 8.3, delta=2, msg=a_day)
+            self.assertEqual(len(sizes), count)
+            self.assertAlmostEqual(statistics.mean(sizes), statistics.mean(cost.SIZES), delta=1.5, msg=count)
 
     def test_a_drift_renames_a_hundredth(self) -> None:
         names = [f"builder {number:03}" for number in range(300)]
