@@ -17,6 +17,8 @@ ARCH ?= $(HOST)
 ZIG ?= $(filter-out Linux-$(ARCH),$(shell uname -s)-$(HOST))
 # What is deployed or destroyed: infra/ENV.toml.
 ENV ?=
+# What `make cost` is told beside its defaults; `.venv/bin/python tests/cost.py --help` lists it.
+FLAGS ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) localstack/stack.py
@@ -36,7 +38,7 @@ lay = @set -e; for name in $(FUNCTIONS); do \
 	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function$(2) target/deploy/$$name/bootstrap; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test build deploy destroy bench lint clean
+.PHONY: help run token test build deploy destroy bench cost lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +100,12 @@ bench: ## Measure speed, memory and cost of an ingest, of serving and of trigger
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_trigger.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+
+cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive design [FLAGS='--lists 20000']
+	$(BUILD) --release --bins
+	$(BUILD) --profile lambda $(FUNCTIONS:%=--bin %-function)
+	@$(STACK) install
+	.venv/bin/python tests/cost.py --target '$(TARGET)' $(FLAGS)
 
 lint: ## Check the format, clippy, the template and the shell scripts
 	cargo fmt --all --check

@@ -11,9 +11,10 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-ANSWER_SECONDS = 20
+# More than the forward function can need: it starts nothing for which it has less time left.
+ANSWER_SECONDS = 60
 
 
 class Reply(NamedTuple):
@@ -36,8 +37,11 @@ class Reply(NamedTuple):
 class Function:
     """A function's process with the Runtime API before it, which hands out one event at a time."""
 
-    def __init__(self, binary: Path, environment: dict[str, str], first: bytes | None = None) -> None:
-        """Starts the process; `first` is an event that waits for it."""
+    def __init__(
+        self, binary: Path, environment: dict[str, str], first: bytes | None = None, log: IO | None = None,
+    ) -> None:
+        """Starts the process; `first` is an event that waits for it. With a `log`, all that it prints goes there, and
+        `ask` is not to be used."""
         self.binary = binary
         self.arn = f"arn:aws:lambda:us-east-1:000000000000:function:{environment['AWS_LAMBDA_FUNCTION_NAME']}"
         self.events, self.answers = queue.SimpleQueue(), queue.SimpleQueue()
@@ -49,7 +53,7 @@ class Function:
         address = "{}:{}".format(*self.listener.getsockname())
         self.begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [binary], env=environment | {"AWS_LAMBDA_RUNTIME_API": address}, stdout=subprocess.PIPE)
+            [binary], env=environment | {"AWS_LAMBDA_RUNTIME_API": address}, stdout=log or subprocess.PIPE, stderr=log)
 
     def __enter__(self) -> "Function":
         return self
