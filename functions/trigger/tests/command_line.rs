@@ -214,6 +214,55 @@ async fn recorded_requests_can_be_made_again() {
 }
 
 #[tokio::test]
+async fn all_dead_letters_are_tried_again() {
+    let shell = Shell::new().await;
+    let made = shell.queue.create_queue().queue_name(format!("{}-dead", shell.requests_name)).send().await.unwrap();
+    let letters = made.queue_url.unwrap();
+    let failed = shell.request(7, 1, &[JobState::Failed, JobState::Forwarded], State::Forwarded).await;
+    let open = shell.request(7, 2, &[JobState::Accepted], State::Queued).await;
+    let forwarded = shell.request(7, 3, &[JobState::Forwarded], State::Forwarded).await;
+    let ticket = |id: RequestId, round: u32| json!({"request_id": id, "round": round}).to_string();
+    let gone = RequestId::new(morning(), 9);
+    for body in [
+        ticket(failed.id, 1),
+        ticket(open.id, 1),
+        ticket(forwarded.id, 1),
+        ticket(open.id, 0),
+        ticket(gone, 1),
+        "x".to_owned(),
+    ] {
+        shell.queue.send_message().queue_url(&letters).message_body(body).send().await.unwrap();
+    }
+    let done = shell.run(&["retry", "--dead-letters", &letters, "--json"]);
+    assert_eq!(done.status.code(), Some(3));
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "trigger: 1 could not be tried again\n");
+    let told: Vec<(String, bool, String)> = lines(&String::from_utf8(done.stdout).unwrap())
+        .into_iter()
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap().to_owned();
+            (text("message"), line["left"].as_bool().unwrap(), text("detail"))
+        })
+        .collect();
+    for (message, left, detail) in [
+        (ticket(failed.id, 1), false, "1 job is queued for push 7 of try."),
+        (ticket(open.id, 1), false, "it is queued, and is queued again"),
+        (ticket(forwarded.id, 1), false, "it is forwarded: nothing is left to be done"),
+        (ticket(open.id, 0), false, "it was sent again since"),
+        (ticket(gone, 1), false, "there is no such request any more"),
+        ("x".to_owned(), true, "it is no message of ours"),
+    ] {
+        assert!(told.contains(&(message, left, detail.to_owned())), "{detail}: {told:#?}");
+    }
+    let mut queued: Vec<String> = shell.queued().await.iter().map(ToString::to_string).collect();
+    queued.sort_unstable();
+    assert_eq!(queued, [ticket(failed.id, 2), ticket(open.id, 1)]);
+    // What is left there is there at once.
+    let again = shell.run(&["retry", "--dead-letters", &letters]);
+    let told = "x: it is no message of ours\n0 removed from the dead-letter queue, 1 left there\n";
+    assert_eq!(String::from_utf8_lossy(&again.stdout), told);
+}
+
+#[tokio::test]
 async fn a_sweep_by_hand_queues_what_is_due() {
     let shell = Shell::new().await;
     shell.request(7, 1, &[JobState::Accepted], State::Accepted).await;
@@ -227,6 +276,7 @@ async fn what_is_wrong_is_told_with_an_exit_code() {
     let shell = Shell::new().await;
     for (words, code, said) in [
         (vec!["show", "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"], 3, "trigger: there is no request 01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
+        (vec!["retry"], 2, "trigger: retry what? A request or --dead-letters is expected"),
         (vec!["show", "x"], 2, "26 letters and digits of a request's name are expected"),
         (vec!["list", "--push", "try"], 2, "a project and a push are expected, for example try/1001"),
         (vec!["list", "--requester", "me"], 2, "an e-mail address is expected"),
