@@ -363,20 +363,17 @@ class Run:
 
     def _judge(self, first: dict[str, dict]) -> None:
         """Hold what became of each request against what the listener got, before and after what failed is retried."""
-        states = Counter(found["state"] for found in first.values())
         letters = self._dead_letters()
         failed = {request for request, found in first.items() if self._has_failed(found)}
+        # Nothing is in the queue any more: nothing will happen to these by itself.
         stuck = {request for request, found in first.items() if found["state"] not in ("forwarded", "failed")}
-        for request in sorted(stuck):
-            where = "among the dead letters" if request in letters else "nowhere"
-            self.problems.append(f"{request} is {first[request]['state']}, and its ticket is {where}:"
-                                 f" {self._retry(request)}")
-        for request in sorted(failed):
+        for request in sorted(failed | stuck):
             if said := self._retry(request):
-                self.problems.append(f"{request} failed and cannot be retried: {said}")
-        # What an operator can do beside: put the dead letters back into the queue.
-        for request in stuck & letters.keys():
-            self.sqs.send_message(QueueUrl=self.stack.env["QUEUE_URL"], MessageBody=letters[request])
+                where = "among the dead letters" if request in letters else "nowhere"
+                self.problems.append(f"{request} is {first[request]['state']}, its ticket is {where}, and {said}")
+                # What an operator could do beside: put the dead letter back into the queue.
+                if request in letters:
+                    self.sqs.send_message(QueueUrl=self.stack.env["QUEUE_URL"], MessageBody=letters[request])
         self._drain()
         last = first | self._found(failed | stuck)
         for request, found in last.items():
@@ -387,7 +384,7 @@ class Run:
         self.summary |= {
             "calls throttled": sum(self.store.refused.values()),
             "forwarders that ended by themselves": len(self.forwarders.ended),
-            "forwarded": states["forwarded"], "failed, and retried": len(failed), "stuck": len(stuck),
+            "forwarded": len(first.keys() - failed - stuck), "failed": len(failed), "neither": len(stuck),
             "dead letters": len(letters), "of these, of requests that were forwarded":
                 sum(first[request]["state"] == "forwarded" for request in letters),
             "messages": len(self.heard), "repeats": len(repeats),
