@@ -266,6 +266,22 @@ class Forwarding(unittest.TestCase):
         self.assertEqual(heard.get(timeout=PATIENCE_SECONDS)["body"]["requested_jobs"], [failed["jobs"][0]["name"]])
         self.assert_states(self.ask("GET", failed["links"]["self"]), "forwarded")
 
+    def test_a_request_whose_ticket_is_a_dead_letter_can_be_sent_again(self) -> None:
+        self.forward_by_hand()
+        sqs, url = self.stack.client("sqs"), self.stack.env["QUEUE_URL"]
+        with self.listening() as heard:
+            status_url = self.trigger(next(self.names["autoland"]), project="autoland")
+            # Who takes it ends each time before anything is noted: killed, or because the store does not answer.
+            for _ in range(MOST_TIMES):
+                [message] = sqs.receive_message(QueueUrl=url, VisibilityTimeout=0, WaitTimeSeconds=5)["Messages"]
+            self.assertNotIn("Messages", sqs.receive_message(QueueUrl=url, VisibilityTimeout=0))
+            dead = sqs.receive_message(QueueUrl=self.stack.env["DEAD_LETTER_QUEUE_URL"])["Messages"]
+            self.addCleanup(sqs.delete_message, QueueUrl=self.stack.env["DEAD_LETTER_QUEUE_URL"],
+                            ReceiptHandle=dead[0]["ReceiptHandle"])
+            self.assertEqual([letter["Body"] for letter in dead], [message["Body"]])
+
+            self.assert_forwarded_by_retry(self.ask("GET", status_url), heard)
+
     def test_what_the_broker_refuses_fails_at_once_and_can_be_sent_again(self) -> None:
         self.forward_by_hand()
         listener, right = self.stack.env["AMQP_URL"], self.stack.env["RUNNABLE_JOBS_PULSE_URL"]
