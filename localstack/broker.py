@@ -42,8 +42,8 @@ END_SECONDS = 5
 EPMD_SECONDS = 10
 STOP, START = signal.SIGUSR1, signal.SIGUSR2
 INHERITED = ("PATH", "LANG", "LC_ALL")
-# How often a client has to give a sign of life; the broker gives up who misses two or three. Where nothing is configured
-# that is a minute, and a test of it would have to wait for minutes.
+# How often a client has to give a sign of life; the broker gives up who misses two or three. Where nothing is
+# configured that is a minute, and a test of it would have to wait for minutes.
 HEARTBEAT_SECONDS = 5
 CERTIFICATE_DAYS = 30
 

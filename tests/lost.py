@@ -69,8 +69,8 @@ class Order(NamedTuple):
 
 @dataclasses.dataclass
 class Plan:
-    """How much is asked for, and what happens meanwhile: kills of a forwarder, as many cuts of its connections, stops of
-    the broker, and as often the store throttles hard.
+    """How much is asked for, and what happens meanwhile: kills of a forwarder, as many cuts of all connections, stops
+    of the broker, and as often the store throttles hard.
     """
 
     requests: int
@@ -201,8 +201,8 @@ class Store:
         if call.operation != "TransactWriteItems" or self.chance.random() < 0.5:
             return {"__type": kind, "message": message}
         reasons = [{"Code": "ThrottlingError", "Message": message}, {"Code": "None"}]
-        message = "Transaction cancelled, please refer cancellation reasons for specific reasons [ThrottlingError, None]"
-        return {"__type": self.CANCELLED, "Message": message, "CancellationReasons": reasons}
+        told = "Transaction cancelled, please refer cancellation reasons for specific reasons [ThrottlingError, None]"
+        return {"__type": self.CANCELLED, "Message": told, "CancellationReasons": reasons}
 
 
 class Forwarders:
@@ -243,7 +243,7 @@ class Run:
 
     def __init__(self, stack: Stack, plan: Plan, seed: int) -> None:
         self.stack, self.plan, self.chance = stack, plan, random.Random(seed)
-        self.summary: dict[str, Any] = {"seed": seed}
+        self.summary: dict[str, int] = {}
         self.problems: list[str] = []
         self.requests: dict[str, Order] = {}
         # What the listener got, by the messages' ids.
@@ -333,8 +333,8 @@ class Run:
         if len(self.requests) != len(orders):
             raise AssertionError(f"{len(self.requests)} of {len(orders)} requests were taken; see {TRIGGER_LOG}")
         self.summary |= {
-            "requests": len(orders), "jobs": sum(len(order.names) for order in orders), "forwarders killed": did["kill"],
-            "broker stopped": did["stop"], "connections cut": did["connections cut"],
+            "requests": len(orders), "jobs": sum(len(order.names) for order in orders),
+            "forwarders killed": did["kill"], "broker stopped": did["stop"], "connections cut": did["connections cut"],
             "store throttled hard": did["throttle"], "seconds of disturbance": round(time.monotonic() - self.begin),
         }
 

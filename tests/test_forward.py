@@ -344,8 +344,8 @@ class Forwarding(unittest.TestCase):
             with contextlib.suppress(ValueError, OSError):
                 process = int(entry.name)
                 is_function = os.readlink(entry / "exe").endswith("/bootstrap")
-                environment = (entry / "environ").read_bytes()
-                if os.getpgid(process) == self.stack.parts["emulator"] and is_function and b"PULSE_SECRET" in environment:
+                signs_in = b"PULSE_SECRET" in (entry / "environ").read_bytes()
+                if is_function and signs_in and os.getpgid(process) == self.stack.parts["emulator"]:
                     found.append(process)
         return found
 

@@ -1,5 +1,5 @@
-"""All recorded requests of 2016 against a catalog of full size, from the command line to a listener on Pulse: each has an
-outcome that can be explained.
+"""All recorded requests of 2016 against a catalog of full size, from the command line to a listener on Pulse: each has
+an outcome that can be explained.
 
 Both are made from data that does not belong to this repository; where it is not beside the checkout, this is skipped.
 """
