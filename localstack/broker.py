@@ -1,5 +1,7 @@
 """Pulse's stand-in: RabbitMQ as a child process, with its users' rights as on Pulse; its start, its stop, and its end.
 
+It listens on a port as it is, and on another with TLS, as Pulse does; the certificates are made for it.
+
 Run as a program, this file is that child: it keeps the broker and its port mapper (epmd), tied to the life of the
 process that started it. SIGUSR1 stops the broker, SIGUSR2 starts it again with what it had: for tests of what happens
 while Pulse is away.
@@ -7,7 +9,9 @@ while Pulse is away.
 
 import base64
 import contextlib
+import datetime
 import hashlib
+import ipaddress
 import json
 import os
 import secrets
@@ -38,6 +42,10 @@ END_SECONDS = 5
 EPMD_SECONDS = 10
 STOP, START = signal.SIGUSR1, signal.SIGUSR2
 INHERITED = ("PATH", "LANG", "LC_ALL")
+# How often a client has to give a sign of life; the broker gives up who misses two or three. Where nothing is
+# configured that is a minute, and a test of it would have to wait for minutes.
+HEARTBEAT_SECONDS = 5
+CERTIFICATE_DAYS = 30
 
 
 class Broker:
@@ -48,7 +56,8 @@ class Broker:
         self.folder, self.log = folder, log
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True)
-        self.port, distribution, mapper = free_ports(3)
+        self.port, self.tls_port, distribution, mapper = free_ports(4)
+        self.certificates = folder / "ca.pem"
         self.passwords = {user: secrets.token_urlsafe(24) for user in (PUBLISHER, LISTENER)}
         self._configure()
         with open(log, "w") as output:
@@ -64,10 +73,19 @@ class Broker:
         """Where the broker is, with a user and their password."""
         return f"amqp://{user}:{self.passwords[user]}@{self.address}"
 
+    def tls_url(self, user: str) -> str:
+        """The same by TLS."""
+        return f"amqps://{user}:{self.passwords[user]}@{self.tls_address}"
+
     @property
     def address(self) -> str:
         """Host, port and virtual host, as they stand in a URL."""
         return f"127.0.0.1:{self.port}/%2f"
+
+    @property
+    def tls_address(self) -> str:
+        """The same by TLS, where the server shows a certificate that `certificates` vouch for."""
+        return f"127.0.0.1:{self.tls_port}/%2f"
 
     def _configure(self) -> None:
         definitions = self.folder / "definitions.json"
@@ -80,8 +98,14 @@ class Broker:
             ],
             "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
         }, indent=2))
+        certificate, key = self.folder / "server.pem", self.folder / "server.key"
+        _make_certificates(self.certificates, certificate, key)
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.certfile = {certificate}\n"
+            f"ssl_options.keyfile = {key}\n"
+            f"heartbeat = {HEARTBEAT_SECONDS}\n"
             f"load_definitions = {definitions}\n"
             "log.console = true\n"
             "log.console.use_colors = off\n"
@@ -167,6 +191,39 @@ def _hashed(password: str) -> str:
     """A password as RabbitMQ keeps it (https://www.rabbitmq.com/docs/passwords)."""
     salt = secrets.token_bytes(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _make_certificates(authority: Path, server: Path, server_key: Path) -> None:
+    """Make an authority, which signs once and is forgotten but for its certificate, and what it signs: the certificate
+    and the key of a server at 127.0.0.1.
+    """
+    # Only here, too.
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def named(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    def certificate(name: str, of: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType) -> bytes:
+        builder = x509.CertificateBuilder(
+            issuer_name=named("runnable-jobs authority"), subject_name=named(name), public_key=of.public_key(),
+            serial_number=x509.random_serial_number(), not_valid_before=now - datetime.timedelta(days=1),
+            not_valid_after=now + datetime.timedelta(days=CERTIFICATE_DAYS))
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(authority_key, SHA256()).public_bytes(Encoding.PEM)
+
+    authority.write_bytes(certificate(
+        "runnable-jobs authority", authority_key, x509.BasicConstraints(ca=True, path_length=0)))
+    host = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    server.write_bytes(certificate("runnable-jobs broker", key, host))
+    server_key.touch(mode=0o600)
+    server_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _program() -> str:

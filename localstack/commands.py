@@ -54,7 +54,10 @@ def run(options: argparse.Namespace) -> int:
         _record_process(ends, "treeherder", treeherder.process.pid)
 
         deployment = _deploy(ends, options, emulator, broker, _sign_in(ends) | {"TreeherderUrl": treeherder.url})
-        variables = guide.variables(emulator.endpoint, deployment, treeherder, broker.url(LISTENER), PUBLISHER)
+        variables = guide.variables(emulator.endpoint, deployment, treeherder, broker.url(LISTENER), PUBLISHER) | {
+            # As `RUNNABLE_JOBS_PULSE_URL`, without a user.
+            "PULSE_TLS_URL": f"amqps://{broker.tls_address}", "PULSE_CA": str(broker.certificates),
+        }
         environment.use(variables)
         say("Invoking the deployed ETL function")
         deployment.ingest()
@@ -106,6 +109,7 @@ def execute(words: list[str], with_broker: bool) -> int:
             broker.wait_until_ready()
             os.environ.update({
                 "AMQP_URL": broker.url(LISTENER), "PULSE_URL": broker.url(PUBLISHER), "PULSE_NAMESPACE": PUBLISHER,
+                "PULSE_TLS_URL": broker.tls_url(PUBLISHER), "PULSE_CA": str(broker.certificates),
                 "BROKER_PID": str(broker.process.pid),
             })
         try:

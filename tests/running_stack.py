@@ -45,11 +45,11 @@ def stack_command(source: Path, *options: str) -> list[str]:
             "--forward-function", str(FORWARD_FUNCTION), *options]
 
 
-def sample(folder: Path) -> Path:
-    """A small source, made as `make run` makes its own."""
+def sample(folder: Path, builders: int = BUILDERS) -> Path:
+    """A source, a small one unless it is told, made as `make run` makes its own."""
     path = folder / "sample.json"
     with open(path, "wb") as output:
-        subprocess.run([ETL, "sample", "--builders", str(BUILDERS), "--seed", "1"], stdout=output, check=True)
+        subprocess.run([ETL, "sample", "--builders", str(builders), "--seed", "1"], stdout=output, check=True)
     return path
 
 

@@ -6,9 +6,11 @@ import http.client
 import json
 import re
 import socket
+import sys
 import threading
 import time
 import urllib.parse
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -40,19 +42,30 @@ class Call(NamedTuple):
 
 
 class Recorder:
-    """Passes calls on to an endpoint and notes them in `calls`. Its own address is `url`."""
+    """Passes calls on to an endpoint and notes them in `calls`; but those that `refuse` answers, with the content of an
+    error of status 400. Its own address is `url`.
+    """
 
-    def __init__(self, endpoint: str) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self.server.daemon_threads = True
+    def __init__(self, endpoint: str, refuse: Callable[[Call], dict | None] = lambda _: None) -> None:
+        self.server = _Server(("127.0.0.1", 0), _Handler)
         self.server.address = urllib.parse.urlsplit(endpoint).netloc
         self.server.calls = self.calls = []
+        self.server.refuse = refuse
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client: object) -> None:
+        """A client that went away is no error: some are killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,15 +76,21 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         call = Call(self.headers["X-Amz-Target"], self.path, self.headers["Content-Type"], body)
+        if (error := self.server.refuse(call)) is not None:
+            return self._answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
         self.server.calls.append(call)
         with contextlib.closing(http.client.HTTPConnection(self.server.address)) as connection:
             connection.request("POST", self.path, body, dict(self.headers))
             answer = connection.getresponse()
             content = answer.read()
-        self.send_response(answer.status)
-        for name in ("Content-Type", "x-amz-crc32", "x-amzn-RequestId"):
-            if name in answer.headers:
-                self.send_header(name, answer.headers[name])
+        told = {name: answer.headers[name] for name in ("Content-Type", "x-amz-crc32", "x-amzn-RequestId")
+                if name in answer.headers}
+        self._answer(answer.status, told, content)
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -1,8 +1,13 @@
 """Requests from their trigger to those who listen on Pulse: the deployed forward function, with a real broker."""
 
 import contextlib
+import datetime
 import json
+import os
 import queue
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,9 +19,13 @@ from typing import Any
 
 import amqp
 import kombu
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from listener import Listener
-from running_stack import FORWARD, RUN, Stack, in_stack, sample
+from running_stack import FORWARD, RUN, TRIGGER, Stack, in_stack, sample
 from treeherder import PUSH_IDS
 
 ME = "someone@mozilla.com"
@@ -30,6 +39,9 @@ VISIBLE_AGAIN_SECONDS = 10
 PATIENCE_SECONDS = 90
 # Within this, what is not to happen would have happened.
 CALM_SECONDS = 3
+# How often the queue gives a ticket out, and what makes that quick.
+MOST_TIMES, VISIBLE_AT_ONCE_SECONDS = 5, 1
+FORWARD_SECONDS = 60
 
 
 class Forwarding(unittest.TestCase):
@@ -39,13 +51,18 @@ class Forwarding(unittest.TestCase):
         cls.stack = Stack(sample(folder), "--no-listener", forwards=True)
         cls.addClassCleanup(cls.stack.output.close)
         cls.addClassCleanup(cls.stack.stop)
-        cls.stack.client("sqs").set_queue_attributes(
-            QueueUrl=cls.stack.env["QUEUE_URL"], Attributes={"VisibilityTimeout": str(VISIBLE_AGAIN_SECONDS)})
+        cls.set_visible_again(VISIBLE_AGAIN_SECONDS)
         cls.token = cls.stack.token("--email", ME)
         # No name twice: who asks for the same twice is told of the first time.
         cls.names = {project: cls.builds_of(project) for project in ("try", "autoland")}
         # Before anybody listens. It makes the exchange, which only who publishes may do.
         cls.unheard = cls.end_of(cls.trigger(next(cls.names["try"])))
+
+    @classmethod
+    def set_visible_again(cls, seconds: int) -> None:
+        """Let the queue give out again after so long what was not forwarded."""
+        cls.stack.client("sqs").set_queue_attributes(
+            QueueUrl=cls.stack.env["QUEUE_URL"], Attributes={"VisibilityTimeout": str(seconds)})
 
     @classmethod
     def builds_of(cls, project: str) -> Iterator[str]:
@@ -184,6 +201,162 @@ class Forwarding(unittest.TestCase):
         self.assertEqual(self.ask("GET", status_url)["state"], "forwarded")
         self.assertEqual([json.loads(line)["ForwardForwarded"] for line in done.stdout.splitlines()], [1])
 
+    def forward(self, **settings: str) -> list[dict]:
+        """Forward what is in the queue by the command line, with settings of its own; returns what it logs."""
+        settings = {f"RUNNABLE_JOBS_PULSE_{name}": value for name, value in settings.items()}
+        done = subprocess.run([FORWARD, "--once"], env=self.stack.env | settings, capture_output=True, text=True,
+                              timeout=FORWARD_SECONDS, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def forward_by_hand(self) -> None:
+        """Let the queue wait for `forward`, until the test is over."""
+        self.stack.set_forwarding(False)
+        self.addCleanup(self.stack.set_forwarding, True)
+
+    def test_a_broker_that_proves_who_it_is_gets_requests_by_tls(self) -> None:
+        self.forward_by_hand()
+        with self.listening() as heard:
+            status_url = self.trigger(next(self.names["autoland"]), project="autoland")
+
+            logged = self.forward(URL=self.stack.env["PULSE_TLS_URL"], CERTIFICATES=self.stack.env["PULSE_CA"])
+
+            self.assertTrue(heard.get(timeout=PATIENCE_SECONDS))
+        self.assertEqual([line["forwarded"] for line in logged], [1])
+        self.assert_states(self.ask("GET", status_url), "forwarded")
+
+    def test_a_broker_that_cannot_prove_who_it_is_gets_nothing_and_is_named_at_last(self) -> None:
+        self.forward_by_hand()
+        tls, right = self.stack.env["PULSE_TLS_URL"], self.stack.env["PULSE_CA"]
+        other = Path(self.enterContext(tempfile.TemporaryDirectory())) / "ca.pem"
+        other.write_bytes(authority())
+        self.set_visible_again(VISIBLE_AT_ONCE_SECONDS)
+        self.addCleanup(self.set_visible_again, VISIBLE_AGAIN_SECONDS)
+        with self.listening() as heard:
+            for what, settings in (
+                ("another authority", {"URL": tls, "CERTIFICATES": str(other)}),
+                ("the system's authorities", {"URL": tls}),
+                ("another host", {"URL": tls.replace("127.0.0.1", "localhost"), "CERTIFICATES": right}),
+            ):
+                with self.subTest(what):
+                    name = next(self.names["autoland"])
+                    status_url = self.trigger(name, project="autoland")
+                    logged: list[dict] = []
+                    for _ in range(2 * MOST_TIMES):
+                        logged += self.forward(**settings)
+                        if len(logged) < MOST_TIMES:
+                            # It waits in the queue, and could be forwarded yet.
+                            self.assert_states(self.ask("GET", status_url), "accepted")
+                            time.sleep(VISIBLE_AT_ONCE_SECONDS)
+
+                    self.assertEqual(len(logged), MOST_TIMES)
+                    for line in logged:
+                        self.assertRegex(line["error"], "(?i)certificate")
+                    failed = self.ask("GET", status_url)
+                    self.assert_states(failed, "failed")
+                    self.assertRegex(failed["jobs"][0]["detail"], "(?i)certificate")
+                    self.assertTrue(heard.empty())
+                    self.assert_forwarded_by_retry(failed, heard)
+
+    def assert_forwarded_by_retry(self, failed: dict, heard: queue.SimpleQueue) -> None:
+        """An operator sends a failed request again, and then it is forwarded."""
+        done = in_stack(str(TRIGGER), "retry", failed["request_id"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.forward()
+        self.assertEqual(heard.get(timeout=PATIENCE_SECONDS)["body"]["requested_jobs"], [failed["jobs"][0]["name"]])
+        self.assert_states(self.ask("GET", failed["links"]["self"]), "forwarded")
+
+    def test_a_request_whose_ticket_is_a_dead_letter_can_be_sent_again(self) -> None:
+        self.forward_by_hand()
+        sqs, url = self.stack.client("sqs"), self.stack.env["QUEUE_URL"]
+        with self.listening() as heard:
+            status_url = self.trigger(next(self.names["autoland"]), project="autoland")
+            # Who takes it ends each time before anything is noted: killed, or because the store does not answer.
+            for _ in range(MOST_TIMES):
+                [message] = sqs.receive_message(QueueUrl=url, VisibilityTimeout=0, WaitTimeSeconds=5)["Messages"]
+            self.assertNotIn("Messages", sqs.receive_message(QueueUrl=url, VisibilityTimeout=0))
+            dead = sqs.receive_message(QueueUrl=self.stack.env["DEAD_LETTER_QUEUE_URL"])["Messages"]
+            self.addCleanup(sqs.delete_message, QueueUrl=self.stack.env["DEAD_LETTER_QUEUE_URL"],
+                            ReceiptHandle=dead[0]["ReceiptHandle"])
+            self.assertEqual([letter["Body"] for letter in dead], [message["Body"]])
+
+            self.assert_forwarded_by_retry(self.ask("GET", status_url), heard)
+
+    def test_what_the_broker_refuses_fails_at_once_and_can_be_sent_again(self) -> None:
+        self.forward_by_hand()
+        listener, right = self.stack.env["AMQP_URL"], self.stack.env["RUNNABLE_JOBS_PULSE_URL"]
+        with kombu.Connection(listener) as connection:
+            connection.default_channel.exchange_declare(
+                EXCHANGE.replace("treeherder", "listener"), "direct", durable=True, auto_delete=False)
+        with self.listening() as heard:
+            for what, settings, said in (
+                ("a wrong password", {"URL": right.replace("//", "//treeherder:wrong@")}, "ACCESS_REFUSED"),
+                ("no rights on the exchange", {"URL": listener}, "ACCESS_REFUSED.*exchange"),
+                ("no such virtual host", {"URL": right.replace("%2f", "nowhere")}, "vhost.*nowhere"),
+                ("an exchange of another type", {"URL": listener, "NAMESPACE": "listener"}, "PRECONDITION_FAILED"),
+            ):
+                with self.subTest(what):
+                    status_url = self.trigger(next(self.names["autoland"]), project="autoland")
+
+                    [line] = self.forward(**settings)
+
+                    self.assertRegex(line["error"], said)
+                    failed = self.ask("GET", status_url)
+                    self.assert_states(failed, "failed")
+                    self.assertRegex(failed["jobs"][0]["detail"], said)
+                    self.assert_forwarded_by_retry(failed, heard)
+
+    @unittest.skipUnless(sys.platform == "linux", "it looks for the function's processes in /proc")
+    def test_a_function_that_was_frozen_forwards_the_next_request_once(self) -> None:
+        with self.listening() as heard:
+            self.end_of(self.trigger(next(self.names["try"])))
+            heard.get(timeout=PATIENCE_SECONDS)
+            given_up = self.given_up()
+            frozen = self.processes_of_the_function()
+            self.assertTrue(frozen)
+            try:
+                for process in frozen:
+                    os.kill(process, signal.SIGSTOP)
+                # Sooner than the function itself takes a connection for lost: it does not expect that.
+                until(lambda: self.given_up() > given_up)
+            finally:
+                for process in frozen:
+                    os.kill(process, signal.SIGCONT)
+
+            request = self.end_of(self.trigger(next(self.names["try"])))
+
+            heard.get(timeout=PATIENCE_SECONDS)
+            time.sleep(CALM_SECONDS)
+            self.assertTrue(heard.empty())
+        self.assert_states(request, "forwarded")
+        self.assertEqual([event["state"] for event in request["history"]], ["accepted", "queued", "forwarded"])
+        self.assertEqual(set(frozen), set(self.processes_of_the_function()))
+        self.assertEqual([line.get("error") for line in self.logged(request["request_id"])], [None])
+
+    def given_up(self) -> int:
+        """How often the broker gave up a client of which it heard nothing."""
+        return (RUN / "broker.log").read_text(errors="replace").count("missed heartbeats from client")
+
+    def processes_of_the_function(self) -> list[int]:
+        """The forward function's processes: among the emulator's, who are told how to sign in to the broker."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(ValueError, OSError):
+                process = int(entry.name)
+                is_function = os.readlink(entry / "exe").endswith("/bootstrap")
+                signs_in = b"PULSE_SECRET" in (entry / "environ").read_bytes()
+                if is_function and signs_in and os.getpgid(process) == self.stack.parts["emulator"]:
+                    found.append(process)
+        return found
+
+    def logged(self, request: str) -> list[dict]:
+        """The forward function's lines of a request."""
+        function = self.stack.client("lambda").get_function_configuration(
+            FunctionName=self.stack.env["FORWARD_FUNCTION"])
+        logged = self.stack.client("logs").filter_log_events(logGroupName=function["LoggingConfig"]["LogGroup"])
+        lines = [event["message"] for event in logged["events"] if event["message"].startswith("{")]
+        return [line for line in map(json.loads, lines) if line.get("request") == request]
+
     def test_nothing_logs_a_password(self) -> None:
         self.end_of(self.trigger(next(self.names["try"])))
         passwords = [self.publisher()["password"], urllib.parse.urlsplit(self.stack.env["AMQP_URL"]).password]
@@ -230,6 +403,17 @@ def until(found: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, f"nothing in {PATIENCE_SECONDS} s"
         time.sleep(0.2)
     return result
+
+
+def authority() -> bytes:
+    """The certificate of an authority that has the name of the broker's, and is another."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "runnable-jobs authority")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=1))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def may(url: str, action: Callable[[amqp.Channel], object]) -> bool:

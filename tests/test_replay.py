@@ -1,4 +1,5 @@
-"""All recorded requests of 2016 against a catalog of full size: each has an outcome that can be explained.
+"""All recorded requests of 2016 against a catalog of full size, from the command line to a listener on Pulse: each has
+an outcome that can be explained.
 
 Both are made from data that does not belong to this repository; where it is not beside the checkout, this is skipped.
 """
@@ -8,15 +9,24 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 from collections import Counter
 from pathlib import Path
 
+from listener import Listener
+from lost import Desk
 from running_stack import ROOT, Stack
+from treeherder import Control
 
 SHARED = ROOT.parent / "shared"
 REQUESTS = SHARED / "data" / "add-new-jobs-2016.jsonl"
 MAKE_DUMP = SHARED / "tools" / "make_allthethings.py"
+# Each requester asks within minutes for what they asked for in days.
+NO_LIMITS = {"requests_per_minute": 1_000_000, "jobs_per_hour": 1_000_000_000}
+# Within this, all of it is forwarded, and then heard.
+FORWARD_SECONDS, HEAR_SECONDS = 300, 30
 TRIGGER = Path(os.environ.get("TRIGGER_BIN", ROOT / "target/debug/trigger")).absolute()
 
 
@@ -28,14 +38,15 @@ class RealRequests(unittest.TestCase):
         dump = folder / "allthethings.json"
         made = subprocess.run([sys.executable, MAKE_DUMP, "--out", dump], capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stderr
-        cls.stack = Stack(dump)
+        cls.stack = Stack(dump, "--no-listener", forwards=True)
         cls.addClassCleanup(cls.stack.output.close)
         cls.addClassCleanup(cls.stack.stop)
 
     def replay(self, *words: str) -> tuple[list[dict], dict]:
         done = subprocess.run(
-            [TRIGGER, "replay", REQUESTS, "--json", *words], env=self.stack.env, capture_output=True, text=True,
-            check=False)
+            [TRIGGER, "replay", REQUESTS, "--json", *words],
+            env=self.stack.env | {"RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(NO_LIMITS)}, capture_output=True,
+            text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         *replayed, summary = map(json.loads, done.stdout.splitlines())
         return replayed, summary
@@ -60,17 +71,78 @@ class RealRequests(unittest.TestCase):
         self.assertGreater(summary["known"], 0.8 * names)
         self.assertGreater(summary["with_closest"], 0.95 * summary["unknown"])
 
-    def test_each_can_be_made_again_within_the_limits(self) -> None:
+    def test_each_that_is_taken_reaches_a_listener_whole_and_once(self) -> None:
+        requests = [json.loads(line) for line in REQUESTS.read_text().splitlines()]
+        self.let_builds_be_there({(request["project"], request["resultset_id"]) for request in requests})
+        heard: list[dict] = []
+        self.listen(heard)
+
         replayed, _ = self.replay("--submit")
 
         outcomes = Counter(outcome["outcome"] for outcome in replayed)
-        self.assertLessEqual(
-            set(outcomes), {"queued", "queued in part", "repeated", "no_known_jobs", "too_many_requests"}, outcomes)
-        made = {outcome["request_id"] for outcome in replayed if outcome["outcome"].startswith("queued")}
+        self.assertLessEqual(set(outcomes), {"queued", "queued in part", "repeated", "no_known_jobs"}, outcomes)
+        made = {outcome["request_id"]: requests[outcome["line"] - 1]
+                for outcome in replayed if outcome["outcome"].startswith("queued")}
         self.assertEqual(len(made), outcomes["queued"] + outcomes["queued in part"])
-        queue = self.stack.client("sqs").get_queue_attributes(
-            QueueUrl=self.stack.env["QUEUE_URL"], AttributeNames=["ApproximateNumberOfMessages"])
-        self.assertEqual(int(queue["Attributes"]["ApproximateNumberOfMessages"]), len(made))
+        self.wait_for_the_queue()
+        desk = Desk(self.stack)
+        self.addCleanup(desk.stop)
+        forwarded = set()
+        for name, request in made.items():
+            found = desk.found(request["project"], name)
+            self.assertEqual(found["state"], "forwarded", found)
+            self.assertLessEqual({job["state"] for job in found["jobs"]}, {"forwarded", "rejected"}, found)
+            told = (name, request["project"], request["resultset_id"], request["requester"])
+            forwarded |= {(*told, job["name"]) for job in found["jobs"] if job["state"] == "forwarded"}
+        self.assertEqual(self.all_heard(heard, len(forwarded)), Counter(forwarded))
+        self.tell(outcomes, forwarded, heard)
+
+    def let_builds_be_there(self, pushes: set[tuple[str, str]]) -> None:
+        """Let Treeherder's stand-in tell of all builds on these pushes that they succeeded."""
+        treeherder = Control(self.stack.env["TREEHERDER_URL"])
+        for project in {project for project, _ in pushes}:
+            jobs = self.stack.ask("GET", f"/api/project/{project}/runnable_jobs/").json()["results"]
+            builds = sorted({job["upstream"] for job in jobs if job["upstream"]})
+            for _, push in filter(lambda one, project=project: one[0] == project, pushes):
+                treeherder.set_jobs(project, int(push), [{"ref_data_name": build} for build in builds])
+
+    def listen(self, heard: list[dict]) -> None:
+        """Add to `heard` what is published for any project, until the test is over."""
+        listener = Listener(self.stack.env["AMQP_URL"], self.stack.env["PULSE_NAMESPACE"], "replay", heard.append)
+        thread = threading.Thread(target=listener.run)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(listener.stop)
+        self.assertTrue(listener.is_bound.wait(HEAR_SECONDS), "the listener finds no exchange")
+
+    def wait_for_the_queue(self) -> None:
+        """Return when nothing is in the queue."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        sqs, deadline = self.stack.client("sqs"), time.monotonic() + FORWARD_SECONDS
+        while set((counts := sqs.get_queue_attributes(
+            QueueUrl=self.stack.env["QUEUE_URL"], AttributeNames=names)["Attributes"]).values()) != {"0"}:
+            self.assertLess(time.monotonic(), deadline, counts)
+            time.sleep(0.5)
+
+    def all_heard(self, heard: list[dict], count: int) -> Counter:
+        """How often each job was heard, when at least so many were: with its request, its push, and who asked."""
+        deadline = time.monotonic() + HEAR_SECONDS
+        while True:
+            bodies = [(message["message_id"].split(".")[0], message["body"]) for message in list(heard)]
+            jobs = Counter(
+                (name, body["project"], body["resultset_id"], body["requester"], job)
+                for name, body in bodies for job in body["requested_jobs"])
+            if jobs.total() >= count or time.monotonic() > deadline:
+                return jobs
+            time.sleep(0.5)
+
+    def tell(self, outcomes: Counter, forwarded: set[tuple[str, ...]], heard: list[dict]) -> None:
+        """Print what became of all of them."""
+        [(largest, most)] = Counter(name for name, *_ in forwarded).most_common(1)
+        of_largest = sum(message["message_id"].startswith(f"{largest}.") for message in heard)
+        print(f"\n{outcomes.total()} recorded requests: {outcomes['queued']} accepted, {outcomes['queued in part']} in"
+              f" part, {outcomes['repeated']} repeated, {outcomes['no_known_jobs']} refused; {len(forwarded)} jobs"
+              f" forwarded in {len(heard)} messages; the largest request has {most} in {of_largest}.")
 
 
 if __name__ == "__main__":
