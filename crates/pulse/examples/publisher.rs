@@ -30,10 +30,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         };
         Message::all(&format!("bench.{id}"), &exchange, &content, Form::default())
     };
-    let mut published = 0;
+    let mut count = 0;
     for size in std::iter::once(1).chain(std::iter::repeat_n(size, batches)) {
-        let messages: Vec<Message> = (published..published + size).flat_map(message).collect();
-        published += size;
+        let messages: Vec<Message> = (count..count + size).flat_map(message).collect();
+        count += size;
         let start = Instant::now();
         let fates = publisher.publish(&messages, None).await;
         let taken = start.elapsed().as_micros();

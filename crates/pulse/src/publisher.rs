@@ -1,17 +1,19 @@
 //! The publisher: a connection that suits a function, and proof of each delivery.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUserInfo;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Error, ErrorKind, ExchangeKind, runtime,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Error, ErrorKind, ExchangeKind,
+    PublisherConfirm, runtime,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -152,12 +154,8 @@ impl Publisher {
         let mut pace = self.pace.lock().await;
         let exchange = self.settings.exchange();
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let mut confirms = Vec::new();
+        let mut published = Vec::new();
         for message in messages {
-            if !pace.wait(until).await {
-                confirms.push(None);
-                continue;
-            }
             let properties = BasicProperties::default()
                 .with_content_type("application/json".into())
                 .with_delivery_mode(PERSISTENT)
@@ -165,27 +163,63 @@ impl Publisher {
                 .with_timestamp(message.asked_at.timestamp().try_into().unwrap_or_default())
                 .with_app_id("runnable-jobs".into());
             let key = message.routing_key.clone();
-            let sent = channel.basic_publish(exchange.clone().into(), key.into(), options, &message.body, properties);
-            confirms.push(Some(sent.await));
+            let confirm = if pace.wait(until).await {
+                let sent =
+                    channel.basic_publish(exchange.clone().into(), key.into(), options, &message.body, properties);
+                Some(sent.await)
+            } else {
+                None
+            };
+            published.push((message, confirm));
         }
-        let deadline = Instant::now() + PATIENCE;
-        let mut fates = Vec::with_capacity(confirms.len());
-        for confirm in confirms {
-            fates.push(match confirm {
-                None => Fate::Lost("no time was left to publish it".to_owned()),
-                Some(Err(error)) => fate(&error),
-                Some(Ok(confirm)) => match tokio::time::timeout_at(deadline, confirm).await {
-                    Err(_) => Fate::Lost(format!("the broker did not confirm within {} s", PATIENCE.as_secs())),
-                    Ok(Err(error)) => fate(&error),
-                    Ok(Ok(Confirmation::Ack(None))) => Fate::Forwarded,
-                    Ok(Ok(Confirmation::Ack(Some(_)))) => Fate::Unroutable,
-                    Ok(Ok(Confirmation::Nack(_))) => Fate::Lost("the broker could not keep it".to_owned()),
-                    Ok(Ok(Confirmation::NotRequested)) => Fate::Lost("the broker was not asked to confirm".to_owned()),
-                },
-            });
-        }
-        fates
+        confirmed(published).await
     }
+}
+
+/// Waits until the broker has told of all messages what became of them, but no longer than it may take.
+///
+/// lapin gives a message that came back to whichever confirm comes next, which may be that of another message: what came
+/// back is known by its id. The broker gives a message back before it confirms it.
+async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Error>>)>) -> Vec<Fate> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut returned = HashSet::new();
+    let mut note = |confirmation: &Confirmation| {
+        if let Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message)) = confirmation {
+            returned.extend(message.properties.message_id().as_ref().map(ToString::to_string));
+        }
+    };
+    let (mut fates, mut late) = (Vec::with_capacity(published.len()), Vec::new());
+    for (message, confirm) in published {
+        let fate = match confirm {
+            None => Fate::Lost("no time was left to publish it".to_owned()),
+            Some(Err(error)) => fate(&error),
+            Some(Ok(mut confirm)) => match tokio::time::timeout_at(deadline, &mut confirm).await {
+                Err(_) => {
+                    late.push(confirm);
+                    Fate::Lost(format!("the broker did not confirm within {} s", PATIENCE.as_secs()))
+                }
+                Ok(Err(error)) => fate(&error),
+                Ok(Ok(confirmation)) => {
+                    note(&confirmation);
+                    match confirmation {
+                        Confirmation::Ack(_) => Fate::Forwarded,
+                        Confirmation::Nack(_) => Fate::Lost("the broker could not keep it".to_owned()),
+                        Confirmation::NotRequested => Fate::Lost("the broker was not asked to confirm".to_owned()),
+                    }
+                }
+            },
+        };
+        fates.push((message, fate));
+    }
+    // With a confirm that was too late something may have come that is told of a message which was confirmed in time.
+    for confirm in late {
+        if let Some(Ok(confirmation)) = confirm.now_or_never() {
+            note(&confirmation);
+        }
+    }
+    let is_unroutable = |message: &Message, fate: &Fate| *fate == Fate::Forwarded && returned.contains(&message.id);
+    let known = |(message, fate)| if is_unroutable(message, &fate) { Fate::Unroutable } else { fate };
+    fates.into_iter().map(known).collect()
 }
 
 /// Holds back what would be too much for listeners.
@@ -250,7 +284,10 @@ fn fate(error: &Error) -> Fate {
             }
             _ => Fate::Refused(format!("the broker refuses: {}", said.get_message())),
         },
-        _ => Fate::Lost(format!("the connection to the broker: {error}")),
+        _ => Fate::Lost(match error.to_string().split_once("invalid peer certificate: ") {
+            Some((_, why)) => format!("the broker's certificate is not trusted ({why})"),
+            None => format!("the connection to the broker: {error}"),
+        }),
     }
 }
 

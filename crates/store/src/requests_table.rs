@@ -17,11 +17,12 @@
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
@@ -44,6 +45,9 @@ use crate::{Read, StoreError};
 const REQUESTS_STAY: TimeDelta = TimeDelta::days(90);
 /// How long claims and budgets are kept beyond the time in which they mean something.
 const CLEANED_UP_AFTER: TimeDelta = TimeDelta::hours(1);
+/// How often a transaction is tried again that was throttled, and how long the first pause is; each is twice the one before.
+const THROTTLED_ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The one value of the index's key: it holds few requests, and is read in the order in which they are due.
 const OPEN: &str = "open";
 
@@ -160,8 +164,7 @@ impl RequestsTable {
                 let put = Put::builder().table_name(&self.table).set_item(Some(jobs_item(next.id, jobs, now)?));
                 let jobs = put.build().map_err(|error| damaged(next.id, error))?;
                 let writes = [head, jobs].map(|put| TransactWriteItem::builder().put(put).build());
-                let request = self.client.transact_write_items().set_transact_items(Some(writes.into()));
-                match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+                match self.transact(writes.into()).await {
                     Ok(output) => {
                         self.count_written(output.consumed_capacity());
                         return Ok(Stored::Yes);
@@ -176,6 +179,24 @@ impl RequestsTable {
         // It may be this very change that is there: an attempt before, of which nothing was heard.
         let stored = self.request(next.id, Read::Consistent).await?;
         Ok(if stored.as_ref() == Some(next) { Stored::Yes } else { Stored::ChangedMeanwhile })
+    }
+
+    /// Writes all or nothing. The SDK does not try a transaction again that was throttled: its error has another name.
+    async fn transact(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<TransactWriteItemsOutput, SdkError<TransactWriteItemsError>> {
+        let mut attempt = 0;
+        loop {
+            let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
+            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+                Err(error) if attempt < THROTTLED_ATTEMPTS && is_throttled(&error) => {
+                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// A request. Half a read unit, if it need not be consistent.
@@ -443,11 +464,21 @@ fn minute_name(window: Window) -> String {
 
 /// Whether a transaction failed because its condition did not hold, or because another was at work at the same time.
 fn is_somebody_elses_change<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
-        return false;
+    cancelled_by(error).any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code))
+}
+
+fn is_throttled<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let is_throttling = |code| ["ThrottlingError", "ProvisionedThroughputExceeded"].contains(&code);
+    cancelled_by(error).any(is_throttling) && cancelled_by(error).all(|code| code == "None" || is_throttling(code))
+}
+
+/// The reasons for which a transaction was cancelled, one for each of its writes.
+fn cancelled_by<R>(error: &SdkError<TransactWriteItemsError, R>) -> impl Iterator<Item = &str> {
+    let reasons = match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
+        _ => &[],
     };
-    let codes = canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-    codes.into_iter().any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code))
+    reasons.iter().filter_map(|reason| reason.code())
 }
 
 #[allow(clippy::needless_pass_by_value)] // Errors are shown and done with.

@@ -467,7 +467,7 @@ impl Forwarder {
 
 /// What people are told of a failure.
 fn told(reason: &str) -> String {
-    format!("It could not be forwarded to Pulse: {reason}. It can be retried.")
+    format!("It could not be forwarded to Pulse: {}. It can be retried.", reason.trim_end_matches('.'))
 }
 
 /// As much of a message that is none of ours as goes into the log.

@@ -72,7 +72,11 @@ impl Outcome {
         let renamed = number(&|job| job.asked_as.is_some());
         let left_alone = number(&|job| job.exists() && job.state == JobState::Rejected);
         let needed = number(&|job| job.code == Some(Code::NeededBuild));
-        let run = jobs.len() - unknown - left_alone - needed;
+        let run = match self.how {
+            // When a request is sent again, others of its jobs are done with.
+            How::Made => number(&|job| job.state == JobState::Accepted),
+            _ => jobs.len() - unknown - left_alone - needed,
+        };
         let of = format!("push {push_id} of {project}");
         let (noun, are) = if run == 1 { ("1 job".to_owned(), "is") } else { (format!("{run} jobs"), "are") };
         let mut message = match (self.how, state) {

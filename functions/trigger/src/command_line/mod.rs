@@ -1,7 +1,7 @@
 //! What operators do from a shell: look at requests, send them again, and see what would become of recorded ones.
 
-mod dead_letters;
 mod replay;
+mod retry;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -18,7 +18,7 @@ use desk::desk::Desk;
 use desk::settings::Settings;
 use desk::sweep::sweep;
 use desk::{Means, app};
-use http_edge::{Ledger, Problem};
+use http_edge::Problem;
 use serde::Serialize;
 use store::kept::Clock;
 use store::settings::{SettingsError, Variables, variables};
@@ -72,8 +72,8 @@ Examples:
   trigger retry 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
   trigger retry --dead-letters https://sqs.us-east-1.amazonaws.com/123456789012/runnable-jobs-dead-letters
 
-Of the dead-letter queue each request that failed is sent again, and each in which something is still to happen is queued
-again. Its message is then removed. What is no message of ours, or cannot be sent again, is left there: exit code 3.")]
+A request in which something is still to happen is queued again. Of the dead-letter queue each message that was tried
+again is removed. What is no message of ours, or cannot be sent again, is left there: exit code 3.")]
     Retry(Retry),
     /// Judge recorded requests, one JSON object a line, against the catalog
     #[command(after_help = "\
@@ -178,7 +178,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Show(one) => shell.show(&one).await,
         Command::Retry(Retry { request, dead_letters, json }) => match (request, dead_letters) {
             (Some(id), _) => shell.retry(id, json).await,
-            (None, Some(url)) => dead_letters::retry(&shell, &url, json).await,
+            (None, Some(url)) => retry::dead_letters(&shell, &url, json).await,
             (None, None) => Err(Failure::Input("retry what? A request or --dead-letters is expected".to_owned())),
         },
         Command::Replay(command) => replay::replay(&shell, &command).await,
@@ -288,8 +288,7 @@ impl Shell<'_> {
     async fn retry(&self, id: RequestId, as_json: bool) -> Result<(), Failure> {
         let desk = self.desk().await?;
         let request = find(&desk.requests, id).await?;
-        let outcome = desk.retry(&request, None, &Ledger::default()).await?;
-        let told = outcome.told(&request.project, request.push_id);
+        let told = retry::send_again(&desk, &request).await?;
         if as_json { print(&json(&told)) } else { print(&format!("{}\n", told.message)) }
     }
 

@@ -1,16 +1,19 @@
-//! What the queue gave up on is tried once more.
+//! Requests are sent again: one, or all that the queue gave up on.
 
 use std::time::Duration;
 
+use desk::api::Triggered;
 use desk::desk::Desk;
+use desk::outcome::{How, Outcome};
 use http_edge::Ledger;
 use serde::Serialize;
-use store::{Queue, Read, StoreError, Taken, Ticket};
+use store::{Queue, Read, Taken, Ticket};
+use trigger::request::Request;
 
 use super::{Failure, Shell, json, print};
 
 /// How long the queue is asked for another message before it counts as empty.
-const EMPTY_AFTER: Duration = Duration::from_secs(2);
+const EMPTY_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of a message.
 #[derive(Serialize)]
@@ -24,7 +27,7 @@ struct Done {
 }
 
 /// Tries the requests again that the dead-letter queue at `url` names.
-pub(super) async fn retry(shell: &Shell<'_>, url: &str, as_json: bool) -> Result<(), Failure> {
+pub(super) async fn dead_letters(shell: &Shell<'_>, url: &str, as_json: bool) -> Result<(), Failure> {
     let (desk, letters) = (shell.desk().await?, shell.aws().await?.queue(url));
     let mut left = Vec::new();
     let all = retry_all(&desk, &letters, &mut left, as_json).await;
@@ -67,24 +70,30 @@ async fn retry_all(desk: &Desk, letters: &Queue, left: &mut Vec<Taken>, as_json:
     }
 }
 
-/// Does with a request what it needs, in a sentence.
+/// Does what a message needs, and tells that in a sentence.
 async fn try_again(desk: &Desk, body: &str) -> Result<String, Failure> {
     let ticket: Ticket =
         serde_json::from_str(body).map_err(|_| Failure::Input("it is no message of ours".to_owned()))?;
-    let store = |error: StoreError| Failure::Store(error);
-    let Some(request) = desk.requests.request(ticket.request_id, Read::Consistent).await.map_err(store)? else {
-        return Ok("there is no such request any more".to_owned());
-    };
-    if request.round != ticket.round {
-        return Ok("it was sent again since".to_owned());
+    match desk.requests.request(ticket.request_id, Read::Consistent).await? {
+        None => Ok("there is no such request any more".to_owned()),
+        Some(request) if request.round != ticket.round => Ok("it was sent again since".to_owned()),
+        Some(request) if !request.state.is_open() && !request.jobs.keys().any(|state| state.can_be_retried()) => {
+            Ok(format!("it is {}: nothing is left to be done", request.state.as_str()))
+        }
+        Some(request) => Ok(send_again(desk, &request).await?.message),
     }
-    if request.state.is_open() {
-        desk.queue.send(ticket).await.map_err(store)?;
-        return Ok(format!("it is {}, and is queued again", request.state.as_str()));
+}
+
+/// Sends what failed of a request again. One in which something is still to happen is queued again instead: its message may
+/// have got lost, and to take up a request twice does no harm.
+pub(super) async fn send_again(desk: &Desk, request: &Request) -> Result<Triggered, Failure> {
+    if !request.state.is_open() {
+        let outcome = desk.retry(request, None, &Ledger::default()).await?;
+        return Ok(outcome.told(&request.project, request.push_id));
     }
-    if !request.jobs.keys().any(|state| state.can_be_retried()) {
-        return Ok(format!("it is {}: nothing is left to be done", request.state.as_str()));
-    }
-    let outcome = desk.retry(&request, None, &Ledger::default()).await?;
-    Ok(outcome.told(&request.project, request.push_id).message)
+    let jobs = desk.requests.jobs(request.id, Read::Consistent).await?;
+    desk.queue.send(Ticket { request_id: request.id, round: request.round }).await?;
+    let told = Outcome { request: Some(request.clone()), jobs, how: How::Made }.told(&request.project, request.push_id);
+    let message = format!("The request is {} still, and is queued again.", request.state.as_str());
+    Ok(Triggered { message, ..told })
 }
