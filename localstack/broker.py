@@ -41,15 +41,16 @@ INHERITED = ("PATH", "LANG", "LC_ALL")
 
 
 class Broker:
-    """A private broker on a free loopback port, which it keeps, as it keeps its data in `folder`, until it is ended."""
+    """A private broker on a free loopback port, which it has until it is ended. Its data is in `folder`, and stays there;
+    passwords are made anew.
+    """
 
     def __init__(self, folder: Path, log: Path) -> None:
         program = _program()
         self.folder, self.log = folder, log
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.port, distribution, mapper = free_ports(3)
-        self.passwords = {user: secrets.token_urlsafe(24) for user in (PUBLISHER, LISTENER)}
+        self.passwords = make_passwords()
         self._configure()
         with open(log, "w") as output:
             self.process = subprocess.Popen(
@@ -71,15 +72,7 @@ class Broker:
 
     def _configure(self) -> None:
         definitions = self.folder / "definitions.json"
-        definitions.write_text(json.dumps({
-            "vhosts": [{"name": VHOST}],
-            "users": [
-                {"name": user, "password_hash": _hashed(password), "tags": "",
-                 "hashing_algorithm": "rabbit_password_hashing_sha256"}
-                for user, password in self.passwords.items()
-            ],
-            "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
-        }, indent=2))
+        definitions.write_text(definitions_of(self.passwords))
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             f"load_definitions = {definitions}\n"
@@ -89,6 +82,7 @@ class Broker:
         (self.folder / "enabled_plugins").write_text("[].\n")
         # What lets others in who speak Erlang; the one that Erlang makes itself can be guessed.
         cookie = self.folder / ".erlang.cookie"
+        cookie.unlink(missing_ok=True)
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)
 
@@ -145,9 +139,29 @@ class Broker:
         self.wait_until_ready()
 
     def end(self) -> None:
-        """End the broker and all that it started, and remove its folder."""
+        """End the broker and all that it started; what it has in its folder is whole."""
+        if self.process.poll() is None and is_open(self.port):
+            with contextlib.suppress(PartFailed):
+                self.stop()
         end(self.process, END_SECONDS)
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def make_passwords() -> dict[str, str]:
+    """A new password for each user."""
+    return {user: secrets.token_urlsafe(24) for user in (PUBLISHER, LISTENER)}
+
+
+def definitions_of(passwords: dict[str, str]) -> str:
+    """The users with these passwords, and their rights, as RabbitMQ loads them when it starts."""
+    return json.dumps({
+        "vhosts": [{"name": VHOST}],
+        "users": [
+            {"name": user, "password_hash": _hashed(password), "tags": "",
+             "hashing_algorithm": "rabbit_password_hashing_sha256"}
+            for user, password in passwords.items()
+        ],
+        "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
+    }, indent=2)
 
 
 def is_open(port: int) -> bool:

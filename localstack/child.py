@@ -16,6 +16,18 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in taken]
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody has a loopback port."""
+    with socket.socket() as probe:
+        # As servers do: connections that ended a moment ago do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def end(process: subprocess.Popen, seconds: float) -> None:
     """Ask a child that leads a process group to end, and end the whole group after `seconds` if it has not."""
     process.terminate()
