@@ -26,7 +26,7 @@ export RUNNABLE_JOBS_COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 
 # $(call lay,FOLDER): make the functions in FOLDER the code that is deployed.
 lay = @set -e; for name in $(FUNCTIONS); do \
-	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function target/deploy/$$name/bootstrap; done
+	mkdir -p target/deploy/$$name; cp -p '$(1)'/$$name-function target/deploy/$$name/bootstrap; done
 
 .DEFAULT_GOAL := help
 .PHONY: help run token test build bench lint clean

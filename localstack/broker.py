@@ -18,11 +18,12 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from checkout import RUN, PartFailed, say, tail
-from child import end, free_ports
+from child import end, ended, free_ports
 
 # Debian's program itself. What is in its PATH would become another user, and drop our variables.
 DEBIANS = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -41,7 +42,7 @@ INHERITED = ("PATH", "LANG", "LC_ALL")
 
 
 class Broker:
-    """A private broker on a free loopback port, which it has until it is ended. Its data is in `folder`, and stays there;
+    """A private broker on a free loopback port, which it has until it is ended. Its data is in `folder`, and stays;
     passwords are made anew.
     """
 
@@ -122,7 +123,7 @@ class Broker:
     def check(self) -> None:
         """Fail if the broker has ended by itself."""
         if (code := self.process.poll()) is not None:
-            raise PartFailed("broker", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+            raise PartFailed("broker", ended(code, self.log), self.log)
 
     def stop(self) -> None:
         """Stop the broker as for a while; what it keeps on disk stays."""
@@ -282,6 +283,8 @@ def _start_port_mapper() -> subprocess.Popen:
     """Start epmd, and return when it answers. If Erlang started it, it would leave our process group and stay."""
     if not (found := shutil.which("epmd")):
         sys.exit("there is no epmd, Erlang's port mapper, in the PATH")
+    if is_open(int(os.environ["ERL_EPMD_PORT"])):
+        sys.exit("epmd, Erlang's port mapper, does not start: its port is already in use")
     mapper = subprocess.Popen([found], stdin=subprocess.DEVNULL)
     deadline = time.monotonic() + EPMD_SECONDS
     while not is_open(int(os.environ["ERL_EPMD_PORT"])):
@@ -295,6 +298,11 @@ def _main() -> None:
     code = 1
     try:
         code = _serve(sys.argv[1])
+    # Told now: nobody is left to tell it afterwards.
+    except SystemExit as stopped:
+        print(stopped.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
     finally:
         if code != 0:
             # Whoever of them is left, and with them ourselves.

@@ -2,9 +2,16 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
+from pathlib import Path
+
+from checkout import tail
+
+# How those who listen say that somebody else has their port.
+TAKEN = re.compile(r"already in use|eaddrinuse|dist_port_already_used", re.IGNORECASE)
 
 
 def free_ports(count: int) -> list[int]:
@@ -26,6 +33,13 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def ended(code: int, log: Path) -> str:
+    """Why a child that should still run does not: its exit code, and the end of its log."""
+    text = log.read_text(errors="replace")
+    taken = " (another program took its port a moment before: start again)" if TAKEN.search(text) else ""
+    return f"ended by itself with code {code}{taken}:{tail(log)}"
 
 
 def end(process: subprocess.Popen, seconds: float) -> None:

@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> int:
         except PartFailed as failure:
             if not data.is_reused:
                 raise
-            reason = f"{failure.reason}\n  It ran on the data of an earlier run, which is as it was; FRESH=1 begins anew."
-            raise PartFailed(failure.part, reason, failure.log) from None
+            hint = "It ran on the data of an earlier run, which is as it was; FRESH=1 begins anew."
+            raise PartFailed(failure.part, f"{failure.reason}\n  {hint}", failure.log) from None
         finally:
             data.drop()
     return 0
@@ -68,19 +68,22 @@ def run(options: argparse.Namespace) -> int:
 def _run(ends: contextlib.ExitStack, options: argparse.Namespace, here: Parts) -> None:
     """Deploy to the parts that run, and say what to try; return when a signal comes."""
     record_process(ends, "stack", os.getpid())
+    for part in here.running:
+        part.check()
     deployment = _deploy(ends, options, here)
     variables = guide.variables(here, deployment)
     environment.use(variables)
     say("Invoking the deployed ETL function")
-    deployment.ingest()
+    deployment.fire("etl")
     _etl(options.etl, "runs", "--last", "1")
     say("Asking the deployed API whether it is well")
     deployment.ask("jobs", f"{variables['BASE_URL']}/__heartbeat__")
     # Nobody is told about requests without signing in: this very answer shows that the function works.
     deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
+    deployment.fire("sweep")
     here.wait_for_broker()
-    # Nothing to forward: this shows that it is configured and that the broker takes it, and makes the exchange, to which
-    # the listener cannot bind before.
+    # Nothing to forward: this shows that it is configured and that the broker takes it, and makes the exchange, to
+    # which the listener cannot bind before.
     deployment.invoke("forward", {"Records": []})
     running = list(here.running)
     if options.listener:
@@ -196,7 +199,10 @@ def _make_sample(etl: Path) -> Path:
 
 
 def _etl(etl: Path, *words: str, stdout=None) -> None:
-    done = subprocess.run([etl, *words], stdout=stdout, check=False)
+    try:
+        done = subprocess.run([etl, *words], stdout=stdout, check=False)
+    except OSError as error:
+        raise PartFailed(f"etl {words[0]}", f"{shown(etl)} does not start: {error.strerror}") from None
     if done.returncode != 0:
         raise PartFailed(f"etl {words[0]}", f"`{shlex.join([shown(etl), *words])}` ended with code {done.returncode}")
 

@@ -136,5 +136,5 @@ class _Containers:
             self._compose("down", "--volumes", "--timeout", "10", stdout=log, stderr=log)
 
     def _compose(self, *words: str, **streams: object) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["docker", "compose", "--file", str(COMPOSE), *words], env=self.variables, text=True, check=False, **streams)
+        command = ["docker", "compose", "--file", str(COMPOSE), *words]
+        return subprocess.run(command, env=self.variables, text=True, check=False, **streams)

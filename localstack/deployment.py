@@ -21,7 +21,7 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from checkout import ROOT, RUN, TEMPLATE, VENV, PartFailed, indented
+from checkout import ROOT, RUN, TEMPLATE, VENV, PartFailed, indented, shown
 
 STACK = "runnable-jobs"
 # Where code is uploaded to for CloudFormation to fetch; on AWS too this bucket is none of the stack's own.
@@ -62,8 +62,8 @@ class Deployment:
         self.packaged = ""
 
     def package(self, binaries: dict[str, Path]) -> None:
-        """Upload `binaries` as the code of their `FUNCTIONS`, and the template that points to it, unless the last run left
-        the very same.
+        """Upload `binaries` as the code of their `FUNCTIONS`, and the template that points to it, unless the last run
+        left the very same.
         """
         digest = hashlib.sha256(TEMPLATE.read_bytes())
         for binary in binaries.values():
@@ -85,7 +85,8 @@ class Deployment:
         for name, binary in binaries.items():
             bootstrap = self.scratch / "target" / "deploy" / name / "bootstrap"
             bootstrap.parent.mkdir(parents=True)
-            shutil.copy(binary, bootstrap)
+            # With its time, too: what has not changed makes the same archive, and is not deployed again.
+            shutil.copy2(binary, bootstrap)
             bootstrap.chmod(0o755)
         command = [
             str(VENV / "bin" / "aws"), "cloudformation", "package",
@@ -93,7 +94,8 @@ class Deployment:
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise PartFailed("packaging the template", done.stderr.strip(), self.emulator_log)
+            reason = f"{shown(TEMPLATE)}: {done.stderr.strip()}"
+            raise PartFailed("packaging the template", reason, self.emulator_log)
         # A request holds no template of more than 51,200 bytes; a bucket does.
         with self._part("packaging the template"):
             self.s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=done.stdout.encode())
@@ -145,14 +147,14 @@ class Deployment:
             except self.secrets.exceptions.ResourceExistsException:
                 return self.secrets.put_secret_value(SecretId=name, SecretString=value)["ARN"]
 
-    def ingest(self) -> None:
-        """Invoke the deployed ETL function with the event that its schedule sends, and wait until it is done."""
+    def fire(self, name: str) -> None:
+        """Invoke the function of that name with the event that its schedule sends, and wait until it is done."""
         event = {
             "version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.events",
             "account": "000000000000", "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": self.lambda_.meta.region_name, "resources": [], "detail": {},
         }
-        self.invoke("etl", event)
+        self.invoke(name, event)
 
     def invoke(self, name: str, event: dict) -> None:
         """Invoke the function of that name, wait until it is done, and fail if it fails."""
@@ -178,8 +180,8 @@ class Deployment:
     def url(self, output: str) -> str:
         """Where this machine reaches what an output of the template names as a base URL, without a slash at the end.
 
-        An emulator knows an API and a function URL by their host names, as AWS does, but those are not resolved everywhere.
-        One takes the same names in the path, too.
+        An emulator knows an API and a function URL by their host names, as AWS does, but those are not resolved
+        everywhere. One takes the same names in the path, too.
         """
         if not (front := FRONT.match(self.outputs[output])):
             raise PartFailed("HTTP API", f"the stack's {output} is {self.outputs[output]}", self.emulator_log)

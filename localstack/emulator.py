@@ -5,6 +5,7 @@ Run as a program, this file is that child: the emulator, tied to the life of the
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +16,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from checkout import PartFailed, tail
-from child import end, free_ports, is_free
+from checkout import PartFailed, indented, tail
+from child import end, ended, free_ports, is_free
 from environment import no_proxy
 
 START_SECONDS = 60
@@ -24,14 +25,16 @@ START_SECONDS = 60
 STOP_SECONDS = 30
 # The services whose state makes up a stack, as the emulator names their files.
 STATES = ("apigateway", "cloudformation", "dynamodb", "eventbridge", "iam", "lambda", "s3", "secretsmanager", "sqs")
+# How it says that it did not understand a file. It starts all the same, without what is in it.
+UNREAD = re.compile(r"Persistence: failed to load|refusing to load|Failed to (load|restore) persisted")
 # Passed on to the emulator, and by it to the functions. All else stays out: on AWS they would not have it either.
 INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
              "https_proxy")
 
 
 class Emulator:
-    """A private emulator on a free loopback port. It works in memory, reads what is in `folder` when it starts, and saves
-    to it when it ends; `scratch` in it is gone then.
+    """A private emulator on a free loopback port. It works in memory, reads what is in `folder` when it starts, and
+    saves to it when it ends; `scratch` in it is gone then.
     """
 
     def __init__(self, folder: Path, log: Path) -> None:
@@ -91,6 +94,9 @@ class Emulator:
                 time.sleep(0.05)
         else:
             raise PartFailed("emulator", f"no answer from {self.endpoint} in {START_SECONDS} s", self.log)
+        log = self.log.read_text(errors="replace")
+        if unread := [line for line in log.splitlines() if UNREAD.search(line)]:
+            raise PartFailed("emulator", f"cannot read what it saved:{indented(unread)}", self.log)
         # It has read them. What is there when it has ended, it saved.
         for file in self.state.glob("*.json"):
             file.unlink()
@@ -98,7 +104,7 @@ class Emulator:
     def check(self) -> None:
         """Fail if the emulator has ended by itself."""
         if (code := self.process.poll()) is not None:
-            raise PartFailed("emulator", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+            raise PartFailed("emulator", ended(code, self.log), self.log)
 
     def stop(self) -> None:
         """End the emulator, which saves what it holds, and every function process that it started."""

@@ -18,8 +18,8 @@ MADE_BY = "made-by"
 class Data:
     """What is kept in `folder`, and `running`, the folder that a run has for itself.
 
-    A run works on a copy. When it ended well, its copy becomes what is kept, in one step: whatever happens to a run, what
-    was kept before it is whole.
+    A run works on a copy. When it ended well, its copy becomes what is kept, in one step: whatever happens to a run,
+    what was kept before it is whole.
     """
 
     def __init__(self, folder: Path, fresh: bool) -> None:
@@ -52,7 +52,7 @@ class Data:
         _remove(self.running)
 
     def _kept(self) -> list[Path]:
-        """What is kept. More than one only where a run was killed before it removed what was before: the last counts."""
+        """What is kept: more than one only where a run was killed before it removed the others. The last counts."""
         return sorted(self.folder.glob("kept-*"))
 
 
@@ -71,7 +71,8 @@ def _unusable(kept: Path) -> str:
 
 
 def _version() -> str:
-    return f"Python {sys.version_info.major}.{sys.version_info.minor}, {hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()}"
+    requirements = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    return f"Python {sys.version_info.major}.{sys.version_info.minor}, {requirements}"
 
 
 def _remove(*folders: Path) -> None:

@@ -62,8 +62,8 @@ def arguments() -> argparse.ArgumentParser:
                      help="six fields of an EventBridge cron expression, UTC (default: %(default)s)")
     run.add_argument("--once", action="store_true", help="stop when everything is done, instead of at Ctrl-C")
     run.add_argument("--docker", action="store_true",
-                     help="use LocalStack, RabbitMQ and Treeherder's stand-in in containers, with function URLs; nothing is"
-                          " kept")
+                     help="use LocalStack, RabbitMQ and Treeherder's stand-in in containers; nothing is kept, and there"
+                          " are only function URLs")
     run.add_argument("--http-front", choices=("HttpApi", "FunctionUrl"), default="HttpApi",
                      help="what stands before the functions, as the template's parameter (default: %(default)s)")
     run.add_argument("--etl-function", type=_file, default="target/deploy/etl/bootstrap", metavar="PATH",
