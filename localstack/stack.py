@@ -2,7 +2,8 @@
 """The whole product on one machine: an AWS emulator, the template deployed to it, a catalog, pushes to run jobs on, and
 a broker that stands in for Pulse, with a listener.
 
-    stack.py run                      deploy, ingest a sample, and keep running until Ctrl-C
+    stack.py run                      deploy, ingest a sample, and keep running until Ctrl-C; go on with what the
+                                      last run kept, or with --fresh begin anew
     stack.py run --source FILE        ingest FILE (or a URL) instead
     stack.py token --email ADDRESS    print a token to sign in to the running stack with
     stack.py exec -- COMMAND...       run COMMAND beside an empty emulator of its own, and with --broker a broker

@@ -290,13 +290,15 @@ class KeptStack(unittest.TestCase):
             self.assertEqual(broker.default_channel.queue_declare(queue, passive=True).message_count, 2)
         self.assert_nothing_runs_after_a_kill(second)
 
-        # Somebody else has its port now.
+        # Somebody else has its port now: we, if nobody was faster.
         [port] = self.data.glob("kept-*/emulator/port")
-        with socket.create_server(("127.0.0.1", int(port.read_text()))):
-            third = self.start()
-            self.assertEqual(self.reports(third), ["published", "unchanged"])
-            self.assertEqual([self.state(third, request) for request in (forwarded, queued)], ["forwarded", "queued"])
-            self.request(third, 2)
+        with contextlib.suppress(OSError):
+            self.enterContext(socket.create_server(("127.0.0.1", int(port.read_text()))))
+        third = self.start()
+        self.assertFalse(third.env["AWS_ENDPOINT_URL"].endswith(f":{port.read_text()}"))
+        self.assertEqual(self.reports(third), ["published", "unchanged"])
+        self.assertEqual([self.state(third, request) for request in (forwarded, queued)], ["forwarded", "queued"])
+        self.request(third, 2)
         third.output.seek(0)
         self.assertIn("The last run did not end by itself", third.output.read())
 
