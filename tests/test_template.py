@@ -60,7 +60,7 @@ SOURCES = "\n".join(
 
 def printed() -> set[str]:
     """The names of the metrics that programs print: the literal ones, and those that an HTTP function's name begins."""
-    [endings] = re.findall(r"let names = \[(.*?)\]\.map\(name\);", SOURCES)
+    [endings] = re.findall(r"= \[([^\]]*)\]\.map\(name\);", SOURCES)
     functions = re.findall(r'Edge \{ name: "(\w+)"', SOURCES)
     return set(re.findall(r'"((?:Ingest|Sweep|Forward)[A-Z]\w+)"', SOURCES)) | {
         function + ending for function in functions for ending in re.findall(r"\w+", endings)}
