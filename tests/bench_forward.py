@@ -1,15 +1,15 @@
-"""Measures the forward function and its publisher beside the local stack, whose broker is a RabbitMQ, and prints a table
-with the goals.
+"""Measures the forward function and its publisher beside the local stack, whose broker is a RabbitMQ, and prints a
+table with the goals.
 
     make bench                               # on a sample of 65,888 builders that the ETL makes itself
     make bench SOURCE=allthethings.json      # on a dump
 
 As `bench_trigger.py` does: the function that is deployed, with the settings and the role that the template gave it, but
-for how much it may publish a second. Requests are made by the trigger function, and their messages taken from the queue.
-A listener's queue is bound, which keeps little. Times are from the event to the answer: the runtime and its stand-in,
-which is in Python, are in them. The function is held against what it waits for: a confirm that a program of nothing but
-lapin gets, and its own calls to the store with nothing around them. The runs of what is compared alternate. Needs Linux,
-the builds that `make bench` makes, and that no stack runs in this checkout.
+for how much it may publish a second. Requests are made by the trigger function, and their messages taken from the
+queue. A listener's queue is bound, which keeps little. Times are from the event to the answer: the runtime and its
+stand-in, which is in Python, are in them. The function is held against what it waits for: a confirm that a program of
+nothing but lapin gets, and its own calls to the store with nothing around them. The runs of what is compared alternate.
+Needs Linux, the builds that `make bench` makes, and that no stack runs in this checkout.
 """
 
 import argparse
@@ -40,9 +40,9 @@ from treeherder import Control
 
 # A usual batch: the most that the queue gives out at once, of usual requests.
 TICKETS, JOBS = 10, 16
-BATCHES = 50
+BATCHES = 100
 SUSTAINED_BATCHES = 100
-ASKING_BATCHES = 20
+ASKING_BATCHES = 30
 # Confirms that a bare publisher gets beside each batch, after its first.
 CONFIRMS = 10
 STARTS = 41
@@ -94,7 +94,7 @@ class BareCalls(Bare):
     """The calls of a batch, one after the other as any others, or as the function makes them."""
 
     def __init__(self, calls: list[Call], times: int, environment: dict[str, str]) -> None:
-        """Of each request its head, its jobs and its transaction, each in turn of all requests."""
+        """`calls` are to read the heads of all requests, then to read their jobs, and then to write both."""
         super().__init__(calls, times, environment)
         self.connections = [self._connected() for _ in range(TICKETS)]
 
@@ -228,14 +228,15 @@ class Bench:
 
     def batch(self) -> None:
         """Batches, beside what they wait for."""
-        first, recorded, *batches = self.queued(2 + BATCHES, self.builds)
+        first, recorded, another, *batches = self.queued(3 + BATCHES, self.builds)
         items = self.items(recorded)
         calls = self.recorded(first, recorded)
         # Each round is of requests of its own, which can be changed once.
         self.copy(items, 2 * BATCHES)
         turns, confirms, one_by_one, at_once = [], [], [], []
-        with BareCalls(calls, 2 * BATCHES, self.environment) as bare, Function(self.binary, self.environment) as function:
-            self.forward(function, self.queued(1, self.builds)[0])
+        rounds = BareCalls(calls, 2 * BATCHES, self.environment)
+        with rounds as bare, Function(self.binary, self.environment) as function:
+            self.forward(function, another)
             begin_cpu = cpu_seconds(function.process.pid)
             for batch in batches:
                 turns.append(self.forward(function, batch))
@@ -277,8 +278,7 @@ class Bench:
             dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in copies]})
 
     def recorded(self, first: list[dict], batch: list[dict]) -> list[Call]:
-        """What a warm function asks of the store for a batch: of each request its head, its jobs and its transaction,
-        each in turn of all requests."""
+        """What a warm function asks of the store for a batch, in the order that `BareCalls` wants."""
         recorder = Recorder(self.environment["AWS_ENDPOINT_URL"])
         try:
             with Function(self.binary, self.environment | {"AWS_ENDPOINT_URL": recorder.url}) as function:
@@ -308,9 +308,8 @@ class Bench:
         parts = {name: self.stack.parts[name] for name in ("emulator", "broker")}
         with Function(self.binary, self.environment) as function:
             self.forward(function, first)
-            parts["function"] = os.getpgid(function.process.pid)
             memory = []
-            before = {name: group_cpu(group) for name, group in parts.items() if name != "function"}
+            before = {name: group_cpu(group) for name, group in parts.items()}
             own = cpu_seconds(function.process.pid)
             begin = time.perf_counter()
             for batch in batches:
@@ -334,15 +333,15 @@ class Bench:
         """Batches of tests, whose builds are looked for on the push, beside batches of jobs that need none."""
         builds = sorted(set(self.tests.values()))
         # The builds are there, and as many other jobs as make it a large push.
-        others = [name for name in self.tests][:PUSH_JOBS - len(builds)]
+        others = list(self.tests)[:PUSH_JOBS - len(builds)]
         on_push = [{"ref_data_name": name} for name in (*builds, *others)]
         if len(on_push) != PUSH_JOBS:
             raise SystemExit(f"the push would have {len(on_push)} jobs")
         push = self.stack.env["PUSH_ID"]
         control = Control(self.stack.env["TREEHERDER_URL"])
         control.set_jobs("try", int(push), on_push)
-        with_builds, without = self.queued(1 + ASKING_BATCHES, list(self.tests)), self.queued(
-            1 + ASKING_BATCHES, self.builds)
+        with_builds = self.queued(1 + ASKING_BATCHES, list(self.tests))
+        without = self.queued(1 + ASKING_BATCHES, self.builds)
         asked, plain, bare = [], [], []
         with Function(self.binary, self.environment) as function:
             for tests, jobs in zip(with_builds, without):
