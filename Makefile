@@ -97,15 +97,17 @@ destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=pr
 	@.venv-tools/bin/python infra/check.py destroy 'infra/$(ENV).toml'
 	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
-bench: ## Measure speed, memory and cost of an ingest, of serving and of triggering [SOURCE=FILE]
+bench: ## Measure speed, memory and cost of an ingest, of serving, triggering and forwarding [SOURCE=FILE]
 	cargo bench --locked -p catalog -p trigger
 	$(BUILD) --release --bins
 	$(BUILD) --release --example pack
 	$(BUILD) --profile lambda $(BINARIES)
-	$(BUILD) --profile lambda --example empty_function --example empty_http_function
+	$(BUILD) --profile lambda --example empty_function --example empty_http_function \
+		--example bare_publisher --example publisher
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_trigger.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+	.venv/bin/python tests/bench_forward.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 
 cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive design [FLAGS='--lists 20000']
 	$(BUILD) --release --bins
