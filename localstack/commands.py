@@ -181,6 +181,7 @@ def _deploy(
     parameters = parameters | {
         "EndpointUrl": emulator.endpoint,
         "HttpFront": options.http_front,
+        "Planning": options.planning,
         "Schedule": options.schedule,
         "Source": NOT_UPLOADED if is_file else source,
         "PulseUrl": f"amqp://{broker.address}",

@@ -70,6 +70,8 @@ def arguments() -> argparse.ArgumentParser:
                      help="the sweep function's binary (default: %(default)s)")
     run.add_argument("--forward-function", type=_file, default="target/deploy/forward/bootstrap", metavar="PATH",
                      help="the forward function's binary (default: %(default)s)")
+    run.add_argument("--planning", default="", metavar="JSON",
+                     help="how tests wait for their builds, as the template's parameter (default: as that has it)")
     run.add_argument("--no-listener", dest="listener", action="store_false",
                      help="start no Pulse listener: while nobody else listens, nothing can be forwarded")
     run.add_argument("--etl", type=_file, default="target/release/etl", metavar="PATH",
