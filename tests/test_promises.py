@@ -29,6 +29,7 @@ import threading
 import time
 import unittest
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ from treeherder import PUSH_IDS, Control
 
 ME = "someone@mozilla.com"
 LIST = "/api/project/try/runnable_jobs/"
-# Jobs that wait are due at once, not after minutes.
-PLANNING = {"first_look_seconds": 1}
+# Jobs that wait are due at once, and not after as long as where nothing is configured.
+PLANNING, FIRST_LOOK_SECONDS = {"first_look_seconds": 1}, 120
 # As many tests vanish from a list: fewer than make an ingest stop.
 FEWER = 10
 # How often the list is replaced by that one, and back.
@@ -95,20 +96,27 @@ class Promises(unittest.TestCase):
         path = f"/api/project/try/push/{self.push}/trigger_runnable_jobs/"
         return self.ask("POST", path, {"requested_jobs": names}, status=202)["status_url"]
 
-    def comes_to(self, status_url: str, state: str) -> dict:
-        """A request, once it is in this state, which is soon."""
-        return until(lambda: (found := self.ask("GET", status_url))["state"] == state and found)
+    def comes_to(
+        self, status_url: str, state: str, meanwhile: Callable[[], None] = lambda: None,
+        seconds: float = PATIENCE_SECONDS,
+    ) -> dict:
+        """A request, once it is in this state, which is soon, with something that is done again and again meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (found := self.ask("GET", status_url))["state"] != state:
+            self.assertLess(time.monotonic(), deadline, found)
+            meanwhile()
+            time.sleep(0.2)
+        return found
 
     def swept_to(self, status_url: str, state: str) -> dict:
         """The same of one that waits: by sweeps, of which one finds that it is due to be looked at."""
-        planning = json.loads(self.stack.env["RUNNABLE_JOBS_PLANNING"] or "{}")
-        deadline = time.monotonic() + planning.get("first_look_seconds", 120) + PATIENCE_SECONDS
-        while (found := self.ask("GET", status_url))["state"] != state:
-            self.assertLess(time.monotonic(), deadline, found)
-            answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["SWEEP_FUNCTION"], Payload=b"{}")
-            self.assertNotIn("FunctionError", answer, answer["Payload"].read())
-            time.sleep(0.5)
-        return found
+        planning = json.loads(self.stack.env.get("RUNNABLE_JOBS_PLANNING") or "{}")
+        return self.comes_to(
+            status_url, state, self.sweep, PATIENCE_SECONDS + planning.get("first_look_seconds", FIRST_LOOK_SECONDS))
+
+    def sweep(self) -> None:
+        answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["SWEEP_FUNCTION"], Payload=b"{}")
+        self.assertNotIn("FunctionError", answer, answer["Payload"].read())
 
     def listening(self):
         """Listen with a queue of the test's own: what is returned gets each message."""
