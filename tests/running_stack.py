@@ -89,8 +89,8 @@ class Answer:
 
 
 class GivenStack:
-    """A stack that runs, here or on AWS: what can be done with it by its variables, which are those of `stack.env`. On AWS
-    a person's own credentials go with them, and their `TOKEN`.
+    """A stack that runs, here or on AWS: what can be done with it by its variables, which are those of `stack.env`. On
+    AWS a person's own credentials go with them, and their `TOKEN`.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
@@ -119,8 +119,8 @@ class GivenStack:
             return Answer(answer.status, answer.headers, answer.read())
 
     def token(self, *who: str) -> str:
-        """A token to sign in to the stack with: of `--email` somebody, or of `--service` something. On AWS it is the one
-        that is given, whoever that is of.
+        """A token to sign in to the stack with: of `--email` somebody, or of `--service` something. On AWS it is the
+        one that is given, whoever that is of.
         """
         if not self.is_local:
             return self.env["TOKEN"]

@@ -1,11 +1,13 @@
 """What the README promises, as those see it who are promised it: over HTTP, Pulse and the queues of a whole stack.
 
-By default that is a local stack of its own. With BASE_URL in the environment it is the one that runs there: after
-`. .run/stack.env` what `make run` started, or a deployment on AWS, to which credentials give access. Of that one these
-are needed: BASE_URL, TRIGGER_BASE_URL, QUEUE_URL, DEAD_LETTER_QUEUE_URL and FORWARD_FUNCTION, as its outputs name them;
-PUSH_ID, a push of `try`, and TOKEN, of somebody who may trigger jobs on it; AMQP_URL, with a Pulse user who listens, and
-PULSE_NAMESPACE; and what `trigger` and `forward` are configured with. Forwarding is stopped for seconds. What needs
-Treeherder's stand-in, or would change the lists, is skipped there.
+By default that is a local stack of its own. With BASE_URL in the environment it is the one that runs there:
+
+- after `. .run/stack.env`, what `make run` started. Jobs wait there for as long as they are configured to: minutes;
+- a deployment on AWS, to which credentials in the environment give access. It takes BASE_URL, TRIGGER_BASE_URL,
+  QUEUE_URL, DEAD_LETTER_QUEUE_URL and FORWARD_FUNCTION, which are its outputs; PUSH_ID, a push of `try`, and TOKEN, of
+  somebody who may trigger jobs on it; AMQP_URL, with a Pulse user who listens, and PULSE_NAMESPACE; and what `trigger`
+  and `forward` are configured with. Forwarding is stopped there for a while, and one build is run on the push, three
+  times. What needs Treeherder's stand-in, or would change the lists, is skipped.
 
 Each promise is shown once. Those that are not here are
 - in test_stack: the schedule fires an ingest; an unchanged source is reported and changes nothing; a refused one says
@@ -330,7 +332,7 @@ class Promises(unittest.TestCase):
             self.assertEqual(served["meta"]["count"], len(found))
 
     def ask_at_every_request(self) -> None:
-        """Let the jobs function ask the table at every request whether it has the current list, until the test is over."""
+        """Let the jobs function ask at every request whether it has the current list, until the test is over."""
         lambda_, function = self.stack.client("lambda"), self.stack.env["JOBS_FUNCTION"]
         variables = lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
         self.addCleanup(
@@ -339,8 +341,8 @@ class Promises(unittest.TestCase):
             FunctionName=function, Environment={"Variables": variables | {"RUNNABLE_JOBS_FRESH_SECONDS": "0"}})
 
     def poll(self, answers: list[tuple[str, bytes]]) -> None:
-        """Ask for the list without a pause until the test is over; add the ETag and the body of each answer. Returns when
-        there is one.
+        """Ask for the list without a pause until the test is over; add the ETag and the body of each answer. Returns
+        when there is one.
         """
         is_over = threading.Event()
 
