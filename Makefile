@@ -7,6 +7,10 @@ SOURCE ?=
 SCHEDULE ?=
 # What stands before the functions of the local stack: HttpApi or FunctionUrl. Empty: the template's default.
 HTTP_FRONT ?=
+# Not empty: the local stack forgets what its last run kept.
+FRESH ?=
+# Not empty: the local stack runs in containers, which need Docker and keep nothing.
+DOCKER ?=
 # Whose token `make token` prints: a person's, by their address, or a service's that asks for people, by its name.
 EMAIL ?=
 SERVICE ?=
@@ -35,7 +39,7 @@ SAM := SAM_CLI_TELEMETRY=0 .venv-tools/bin/sam
 
 # $(call lay,FOLDER[,FILE]): make the functions in FOLDER, or each one's FILE there, the code that is deployed.
 lay = @set -e; for name in $(FUNCTIONS); do \
-	mkdir -p target/deploy/$$name; cp '$(1)'/$$name-function$(2) target/deploy/$$name/bootstrap; done
+	mkdir -p target/deploy/$$name; cp -p '$(1)'/$$name-function$(2) target/deploy/$$name/bootstrap; done
 
 .DEFAULT_GOAL := help
 .PHONY: help run token test build deploy destroy bench cost lint clean
@@ -43,11 +47,13 @@ lay = @set -e; for name in $(FUNCTIONS); do \
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Run everything on this machine [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl]
+run: ## Run everything here [FRESH=1] [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl] [DOCKER=1]
+	@$(if $(DOCKER),$(STACK) pull)
 	$(BUILD) --release --bins
 	$(call lay,$(TARGET)/release)
 	@$(STACK) run --etl '$(TARGET)/release/etl' $(if $(SOURCE),--source '$(SOURCE)') \
-		$(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(HTTP_FRONT),--http-front '$(HTTP_FRONT)')
+		$(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(HTTP_FRONT),--http-front '$(HTTP_FRONT)') \
+		$(if $(FRESH),--fresh) $(if $(DOCKER),--docker)
 
 token: ## Print a token to sign in to what `make run` started: EMAIL=someone@mozilla.com, or SERVICE=treeherder
 	@$(STACK) token $(if $(SERVICE),--service '$(SERVICE)',--email '$(EMAIL)')
@@ -91,15 +97,17 @@ destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=pr
 	@.venv-tools/bin/python infra/check.py destroy 'infra/$(ENV).toml'
 	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
-bench: ## Measure speed, memory and cost of an ingest, of serving and of triggering [SOURCE=FILE]
+bench: ## Measure speed, memory and cost of an ingest, of serving, triggering and forwarding [SOURCE=FILE]
 	cargo bench --locked -p catalog -p trigger
 	$(BUILD) --release --bins
 	$(BUILD) --release --example pack
 	$(BUILD) --profile lambda $(BINARIES)
-	$(BUILD) --profile lambda --example empty_function --example empty_http_function
+	$(BUILD) --profile lambda --example empty_function --example empty_http_function \
+		--example bare_publisher --example publisher
 	$(STACK) exec -- .venv/bin/python tests/bench_source.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_jobs.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 	.venv/bin/python tests/bench_trigger.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+	.venv/bin/python tests/bench_forward.py --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
 
 cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive design [FLAGS='--lists 20000']
 	$(BUILD) --release --bins

@@ -9,9 +9,7 @@ while Pulse is away.
 
 import base64
 import contextlib
-import datetime
 import hashlib
-import ipaddress
 import json
 import os
 import secrets
@@ -22,11 +20,12 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from checkout import RUN, PartFailed, say, tail
-from child import end, free_ports
+from child import end, ended, free_ports
 
 # Debian's program itself. What is in its PATH would become another user, and drop our variables.
 DEBIANS = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -45,20 +44,20 @@ INHERITED = ("PATH", "LANG", "LC_ALL")
 # How often a client has to give a sign of life; the broker gives up who misses two or three. Where nothing is
 # configured that is a minute, and a test of it would have to wait for minutes.
 HEARTBEAT_SECONDS = 5
-CERTIFICATE_DAYS = 30
 
 
 class Broker:
-    """A private broker on a free loopback port, which it keeps, as it keeps its data in `folder`, until it is ended."""
+    """A private broker on a free loopback port, which it has until it is ended. Its data is in `folder`, and stays;
+    passwords are made anew.
+    """
 
     def __init__(self, folder: Path, log: Path) -> None:
         program = _program()
         self.folder, self.log = folder, log
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.port, self.tls_port, distribution, mapper = free_ports(4)
         self.certificates = folder / "ca.pem"
-        self.passwords = {user: secrets.token_urlsafe(24) for user in (PUBLISHER, LISTENER)}
+        self.passwords = make_passwords()
         self._configure()
         with open(log, "w") as output:
             self.process = subprocess.Popen(
@@ -89,17 +88,12 @@ class Broker:
 
     def _configure(self) -> None:
         definitions = self.folder / "definitions.json"
-        definitions.write_text(json.dumps({
-            "vhosts": [{"name": VHOST}],
-            "users": [
-                {"name": user, "password_hash": _hashed(password), "tags": "",
-                 "hashing_algorithm": "rabbit_password_hashing_sha256"}
-                for user, password in self.passwords.items()
-            ],
-            "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
-        }, indent=2))
+        definitions.write_text(definitions_of(self.passwords))
         certificate, key = self.folder / "server.pem", self.folder / "server.key"
-        _make_certificates(self.certificates, certificate, key)
+        # Only here: what it needs lives in `.venv`, and this file as a program does not.
+        from certificates import make as make_certificates
+
+        make_certificates(self.certificates, certificate, key, "127.0.0.1")
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
@@ -113,6 +107,7 @@ class Broker:
         (self.folder / "enabled_plugins").write_text("[].\n")
         # What lets others in who speak Erlang; the one that Erlang makes itself can be guessed.
         cookie = self.folder / ".erlang.cookie"
+        cookie.unlink(missing_ok=True)
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)
 
@@ -152,7 +147,7 @@ class Broker:
     def check(self) -> None:
         """Fail if the broker has ended by itself."""
         if (code := self.process.poll()) is not None:
-            raise PartFailed("broker", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+            raise PartFailed("broker", ended(code, self.log), self.log)
 
     def stop(self) -> None:
         """Stop the broker as for a while; what it keeps on disk stays."""
@@ -169,9 +164,29 @@ class Broker:
         self.wait_until_ready()
 
     def end(self) -> None:
-        """End the broker and all that it started, and remove its folder."""
+        """End the broker and all that it started; what it has in its folder is whole."""
+        if self.process.poll() is None and is_open(self.port):
+            with contextlib.suppress(PartFailed):
+                self.stop()
         end(self.process, END_SECONDS)
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def make_passwords() -> dict[str, str]:
+    """A new password for each user."""
+    return {user: secrets.token_urlsafe(24) for user in (PUBLISHER, LISTENER)}
+
+
+def definitions_of(passwords: dict[str, str]) -> str:
+    """The users with these passwords, and their rights, as RabbitMQ loads them when it starts."""
+    return json.dumps({
+        "vhosts": [{"name": VHOST}],
+        "users": [
+            {"name": user, "password_hash": _hashed(password), "tags": "",
+             "hashing_algorithm": "rabbit_password_hashing_sha256"}
+            for user, password in passwords.items()
+        ],
+        "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
+    }, indent=2)
 
 
 def is_open(port: int) -> bool:
@@ -191,39 +206,6 @@ def _hashed(password: str) -> str:
     """A password as RabbitMQ keeps it (https://www.rabbitmq.com/docs/passwords)."""
     salt = secrets.token_bytes(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
-
-
-def _make_certificates(authority: Path, server: Path, server_key: Path) -> None:
-    """Make an authority, which signs once and is forgotten but for its certificate, and what it signs: the certificate
-    and the key of a server at 127.0.0.1.
-    """
-    # Only here, too.
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.timezone.utc)
-
-    def named(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-    def certificate(name: str, of: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType) -> bytes:
-        builder = x509.CertificateBuilder(
-            issuer_name=named("runnable-jobs authority"), subject_name=named(name), public_key=of.public_key(),
-            serial_number=x509.random_serial_number(), not_valid_before=now - datetime.timedelta(days=1),
-            not_valid_after=now + datetime.timedelta(days=CERTIFICATE_DAYS))
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=False)
-        return builder.sign(authority_key, SHA256()).public_bytes(Encoding.PEM)
-
-    authority.write_bytes(certificate(
-        "runnable-jobs authority", authority_key, x509.BasicConstraints(ca=True, path_length=0)))
-    host = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server.write_bytes(certificate("runnable-jobs broker", key, host))
-    server_key.touch(mode=0o600)
-    server_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _program() -> str:
@@ -325,6 +307,8 @@ def _start_port_mapper() -> subprocess.Popen:
     """Start epmd, and return when it answers. If Erlang started it, it would leave our process group and stay."""
     if not (found := shutil.which("epmd")):
         sys.exit("there is no epmd, Erlang's port mapper, in the PATH")
+    if is_open(int(os.environ["ERL_EPMD_PORT"])):
+        sys.exit("epmd, Erlang's port mapper, does not start: its port is already in use")
     mapper = subprocess.Popen([found], stdin=subprocess.DEVNULL)
     deadline = time.monotonic() + EPMD_SECONDS
     while not is_open(int(os.environ["ERL_EPMD_PORT"])):
@@ -338,6 +322,11 @@ def _main() -> None:
     code = 1
     try:
         code = _serve(sys.argv[1])
+    # Told now: nobody is left to tell it afterwards.
+    except SystemExit as stopped:
+        print(stopped.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
     finally:
         if code != 0:
             # Whoever of them is left, and with them ourselves.

@@ -14,15 +14,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import containers
 import environment
 import guide
+import parts
 import signing
 from broker import LISTENER, PUBLISHER, Broker
 from checkout import RUN, STACK_ENV, PartFailed, Stopped, ignore_signals, lock, say, shown
 from deployment import Deployment
-from emulator import Emulator
-from guide import BROKER_LOG, EMULATOR_LOG, PULSE_LOG, TREEHERDER_LOG
-from standin import Treeherder
+from guide import PULSE_LOG
+from kept import Data
+from parts import Part, Parts, record_process
 from watch import Watch
 
 EXECUTE_LOG, EXECUTE_BROKER_LOG = RUN / "exec.log", RUN / "exec-broker.log"
@@ -35,55 +37,67 @@ NOT_UPLOADED = "s3://not-uploaded-yet/sources"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start everything, ingest, say what to try, wait for a signal, and leave nothing behind."""
-    with lock("lock", wait=False) as locked, _cleanup() as ends:
+    """Start everything, ingest, say what to try, wait for a signal, and leave nothing behind but the data."""
+    with lock("lock", wait=False) as locked:
         if not locked:
             raise PartFailed("local stack", "one runs in this checkout already; end that one first (Ctrl-C)")
         # What a killed run could not remove.
         for stale in (STACK_ENV, signing.KEY, *RUN.glob("*.pid")):
             stale.unlink(missing_ok=True)
-        _record_process(ends, "stack", os.getpid())
-        # First, because it takes longest; the others start meanwhile.
-        broker = Broker(RUN / "broker", BROKER_LOG)
-        ends.callback(broker.end)
-        _record_process(ends, "broker", broker.process.pid)
-        emulator = _start_emulator(ends, RUN / "emulator", EMULATOR_LOG)
-        _record_process(ends, "emulator", emulator.process.pid)
-        treeherder = Treeherder(TREEHERDER_LOG)
-        ends.callback(treeherder.stop)
-        _record_process(ends, "treeherder", treeherder.process.pid)
-
-        deployment = _deploy(ends, options, emulator, broker, _sign_in(ends) | {"TreeherderUrl": treeherder.url})
-        variables = guide.variables(emulator.endpoint, deployment, treeherder, broker.url(LISTENER), PUBLISHER) | {
-            # As `RUNNABLE_JOBS_PULSE_URL`, without a user.
-            "PULSE_TLS_URL": f"amqps://{broker.tls_address}", "PULSE_CA": str(broker.certificates),
-        }
-        environment.use(variables)
-        say("Invoking the deployed ETL function")
-        deployment.ingest()
-        _etl(options.etl, "runs", "--last", "1")
-        say("Asking the deployed API whether it is well")
-        deployment.ask("jobs", f"{variables['BASE_URL']}/__heartbeat__")
-        # Nobody is told about requests without signing in: this very answer shows that the function works.
-        deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
-        broker.wait_until_ready()
-        # Nothing to forward: this shows that it is configured and that the broker takes it, and makes the exchange, to which
-        # the listener cannot bind before.
-        deployment.invoke("forward", {"Records": []})
-        parts = [broker, emulator, treeherder]
-        if options.listener:
-            watch = Watch(PULSE_LOG)
-            ends.callback(watch.stop)
-            _record_process(ends, "listener", watch.process.pid)
-            watch.wait_until_bound()
-            parts.append(watch)
-
-        # Last, so that whoever waits for it finds everything in place.
-        guide.write_stack_env(ends, variables, options.etl.parent)
-        guide.say_what_to_try(variables)
-        if not options.once:
-            _wait_for_signal(*parts)
+        if options.docker:
+            with _cleanup() as ends:
+                _run(ends, options, containers.started(ends, RUN / "docker"))
+            return 0
+        data = Data(options.data, options.fresh)
+        try:
+            with _cleanup() as ends:
+                here, emulator = parts.started(ends, data.running)
+                _run(ends, options, here)
+            emulator.check_saved()
+            data.keep()
+        except PartFailed as failure:
+            if not data.is_reused:
+                raise
+            hint = "It ran on the data of an earlier run, which is as it was; FRESH=1 begins anew."
+            raise PartFailed(failure.part, f"{failure.reason}\n  {hint}", failure.log) from None
+        finally:
+            data.drop()
     return 0
+
+
+def _run(ends: contextlib.ExitStack, options: argparse.Namespace, here: Parts) -> None:
+    """Deploy to the parts that run, and say what to try; return when a signal comes."""
+    record_process(ends, "stack", os.getpid())
+    for part in here.running:
+        part.check()
+    deployment = _deploy(ends, options, here)
+    variables = guide.variables(here, deployment)
+    environment.use(variables)
+    say("Invoking the deployed ETL function")
+    deployment.fire("etl")
+    _etl(options.etl, "runs", "--last", "1")
+    say("Asking the deployed API whether it is well")
+    deployment.ask("jobs", f"{variables['BASE_URL']}/__heartbeat__")
+    # Nobody is told about requests without signing in: this very answer shows that the function works.
+    deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
+    deployment.fire("sweep")
+    here.wait_for_broker()
+    # Nothing to forward: this shows that it is configured and that the broker takes it, and makes the exchange, to
+    # which the listener cannot bind before.
+    deployment.invoke("forward", {"Records": []})
+    running = list(here.running)
+    if options.listener:
+        watch = Watch(PULSE_LOG)
+        ends.callback(watch.stop)
+        record_process(ends, "listener", watch.process.pid)
+        watch.wait_until_bound()
+        running.append(watch)
+
+    # Last, so that whoever waits for it finds everything in place.
+    guide.write_stack_env(ends, variables, options.etl.parent)
+    guide.say_what_to_try(variables, here.logs)
+    if not options.once:
+        _wait_for_signal(running, is_kept=not options.docker)
 
 
 def token(options: argparse.Namespace) -> int:
@@ -104,7 +118,7 @@ def execute(words: list[str], with_broker: bool) -> int:
             logs[folder / "broker.log"] = EXECUTE_BROKER_LOG
             broker = Broker(folder / "broker", folder / "broker.log")
             ends.callback(broker.end)
-        _start_emulator(ends, folder / "data", folder / "emulator.log")
+        parts.started_emulator(ends, folder / "data", folder / "emulator.log")
         if with_broker:
             broker.wait_until_ready()
             os.environ.update({
@@ -139,20 +153,6 @@ def _cleanup() -> Iterator[contextlib.ExitStack]:
             ignore_signals()
 
 
-def _record_process(ends: contextlib.ExitStack, name: str, pid: int) -> None:
-    file = RUN / f"{name}.pid"
-    file.write_text(f"{pid}\n")
-    ends.callback(file.unlink, missing_ok=True)
-
-
-def _start_emulator(ends: contextlib.ExitStack, folder: Path, log: Path) -> Emulator:
-    emulator = Emulator(folder, log)
-    ends.callback(emulator.stop)
-    emulator.wait_until_ready()
-    environment.use(environment.settings(emulator.endpoint))
-    return emulator
-
-
 def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
     """Make the key that `token` signs with; returns the template's parameters that make the functions trust it."""
     ends.callback(signing.remove_key)
@@ -164,35 +164,32 @@ def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
     }
 
 
-def _deploy(
-    ends: contextlib.ExitStack, options: argparse.Namespace, emulator: Emulator, broker: Broker,
-    parameters: dict[str, str],
-) -> Deployment:
-    """Deploy the template with `parameters` and what the options say, and with the source where that is."""
+def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, here: Parts) -> Deployment:
+    """Deploy the template with what the options say, and with the source where that is."""
     source = options.source or _make_sample(options.etl)
     is_file = isinstance(source, Path)
-    say(f"Deploying infra/template.yaml to {emulator.endpoint}")
-    deployment = Deployment(emulator.folder / "package", EMULATOR_LOG)
+    say(f"Deploying infra/template.yaml to {here.endpoint}")
+    deployment = Deployment(here.scratch / "package", here.logs[0], here.has_fronts_in_path)
     deployment.package({
         "etl": options.etl_function, "jobs": options.jobs_function,
         "trigger": options.trigger_function, "sweep": options.sweep_function, "forward": options.forward_function,
     })
-    account = {"username": PUBLISHER, "password": broker.passwords[PUBLISHER]}
-    parameters = parameters | {
-        "EndpointUrl": emulator.endpoint,
-        "HttpFront": options.http_front,
+    account = {"username": PUBLISHER, "password": here.passwords[PUBLISHER]}
+    parameters = here.parameters | _sign_in(ends) | {
+        # The edition of LocalStack that needs no account has no API Gateway of this version.
+        "HttpFront": "FunctionUrl" if options.docker else options.http_front,
         "Planning": options.planning,
         "Schedule": options.schedule,
-        "Source": NOT_UPLOADED if is_file else source,
-        "PulseUrl": f"amqp://{broker.address}",
         "PulseNamespace": PUBLISHER,
         "PulseSecretArn": deployment.keep_secret(PULSE_SECRET, json.dumps(account)),
     }
-    deployment.deploy(parameters)
-    ends.callback(deployment.save_function_logs)
     if is_file:
+        if not deployment.outputs:
+            deployment.deploy(parameters | {"Source": NOT_UPLOADED})
         say(f"Uploading {shown(source)}")
-        deployment.deploy(parameters | {"Source": deployment.upload(source)})
+        source = deployment.upload(source)
+    deployment.deploy(parameters | {"Source": source})
+    ends.callback(deployment.save_function_logs)
     return deployment
 
 
@@ -204,16 +201,19 @@ def _make_sample(etl: Path) -> Path:
 
 
 def _etl(etl: Path, *words: str, stdout=None) -> None:
-    done = subprocess.run([etl, *words], stdout=stdout, check=False)
+    try:
+        done = subprocess.run([etl, *words], stdout=stdout, check=False)
+    except OSError as error:
+        raise PartFailed(f"etl {words[0]}", f"{shown(etl)} does not start: {error.strerror}") from None
     if done.returncode != 0:
         raise PartFailed(f"etl {words[0]}", f"`{shlex.join([shown(etl), *words])}` ended with code {done.returncode}")
 
 
-def _wait_for_signal(*parts: Broker | Emulator | Treeherder | Watch) -> None:
-    say("Ctrl-C stops it and removes its data.")
+def _wait_for_signal(running: list[Part], is_kept: bool) -> None:
+    say("Ctrl-C stops it; its data is " + ("kept for the next run." if is_kept else "gone then."))
     try:
         while True:
-            for part in parts:
+            for part in running:
                 part.check()
             time.sleep(0.5)
     except Stopped:

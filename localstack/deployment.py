@@ -2,12 +2,14 @@
 
 import base64
 import contextlib
+import hashlib
 import json
 import platform
 import re
 import shutil
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from checkout import ROOT, RUN, TEMPLATE, VENV, PartFailed, indented
+from checkout import ROOT, RUN, TEMPLATE, VENV, PartFailed, indented, shown
 
 STACK = "runnable-jobs"
 # Where code is uploaded to for CloudFormation to fetch; on AWS too this bucket is none of the stack's own.
@@ -46,19 +48,36 @@ def function_log(name: str) -> Path:
 class Deployment:
     """The stack in the emulator that the environment variables name."""
 
-    def __init__(self, scratch: Path, emulator_log: Path) -> None:
-        self.scratch, self.emulator_log = scratch, emulator_log
+    def __init__(self, scratch: Path, emulator_log: Path, has_fronts_in_path: bool) -> None:
+        self.scratch, self.emulator_log, self.has_fronts_in_path = scratch, emulator_log, has_fronts_in_path
         self.cloudformation = boto3.client("cloudformation", config=CLIENT)
         self.lambda_ = boto3.client("lambda", config=CLIENT)
         self.logs = boto3.client("logs", config=CLIENT)
         self.s3 = boto3.client("s3", config=CLIENT)
         self.secrets = boto3.client("secretsmanager", config=CLIENT)
-        self.outputs: dict[str, str] = {}
+        # What the template puts out, of the stack that is there already, if one is.
+        with self._part("deployment"):
+            self.outputs = self._outputs()
         # Where the template is that points to the uploaded code.
         self.packaged = ""
 
     def package(self, binaries: dict[str, Path]) -> None:
-        """Upload `binaries` as the code of their `FUNCTIONS`, and the template that points to it."""
+        """Upload `binaries` as the code of their `FUNCTIONS`, and the template that points to it, unless the last run
+        left the very same.
+        """
+        digest = hashlib.sha256(TEMPLATE.read_bytes())
+        for binary in binaries.values():
+            digest.update(hashlib.sha256(binary.read_bytes()).digest())
+        key = f"{digest.hexdigest()}.json"
+        self.packaged = f"{self.s3.meta.endpoint_url}/{CODE_BUCKET}/{key}"
+        with self._part("packaging the template"):
+            self.s3.create_bucket(Bucket=CODE_BUCKET)
+            there = [found["Key"] for found in self.s3.list_objects_v2(Bucket=CODE_BUCKET).get("Contents", [])]
+            if key in there:
+                return
+            # Lambda has what it needs of these.
+            for old in there:
+                self.s3.delete_object(Bucket=CODE_BUCKET, Key=old)
         # The template finds the code by a path relative to itself: a copy of the tree keeps both as they are.
         template = self.scratch / TEMPLATE.relative_to(ROOT)
         template.parent.mkdir(parents=True)
@@ -66,21 +85,20 @@ class Deployment:
         for name, binary in binaries.items():
             bootstrap = self.scratch / "target" / "deploy" / name / "bootstrap"
             bootstrap.parent.mkdir(parents=True)
-            shutil.copy(binary, bootstrap)
+            # With its time, too: what has not changed makes the same archive, and is not deployed again.
+            shutil.copy2(binary, bootstrap)
             bootstrap.chmod(0o755)
-        with self._part("packaging the template"):
-            self.s3.create_bucket(Bucket=CODE_BUCKET)
         command = [
             str(VENV / "bin" / "aws"), "cloudformation", "package",
             "--template-file", str(template), "--s3-bucket", CODE_BUCKET, "--use-json",
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise PartFailed("packaging the template", done.stderr.strip(), self.emulator_log)
+            reason = f"{shown(TEMPLATE)}: {done.stderr.strip()}"
+            raise PartFailed("packaging the template", reason, self.emulator_log)
         # A request holds no template of more than 51,200 bytes; a bucket does.
         with self._part("packaging the template"):
-            self.s3.put_object(Bucket=CODE_BUCKET, Key=TEMPLATE.name, Body=done.stdout.encode())
-        self.packaged = f"{self.s3.meta.endpoint_url}/{CODE_BUCKET}/{TEMPLATE.name}"
+            self.s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=done.stdout.encode())
 
     def deploy(self, parameters: dict[str, str]) -> None:
         """Create or update the stack with `parameters` (the rest is the template's), and read its outputs."""
@@ -101,8 +119,12 @@ class Deployment:
             except WaiterError as error:
                 reason = self._failed_resources() or str(error)
                 raise PartFailed(f"deployment ({step})", reason, self.emulator_log) from None
-            [stack] = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+            self.outputs = self._outputs()
+
+    def _outputs(self) -> dict[str, str]:
+        stacks = self.cloudformation.describe_stacks()["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"]
+                for stack in stacks if stack["StackName"] == STACK for output in stack["Outputs"]}
 
     def _failed_resources(self) -> str:
         events = self.cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
@@ -120,16 +142,19 @@ class Deployment:
     def keep_secret(self, name: str, value: str) -> str:
         """Keep a secret that the stack only refers to; returns its ARN."""
         with self._part("keeping a secret"):
-            return self.secrets.create_secret(Name=name, SecretString=value)["ARN"]
+            try:
+                return self.secrets.create_secret(Name=name, SecretString=value)["ARN"]
+            except self.secrets.exceptions.ResourceExistsException:
+                return self.secrets.put_secret_value(SecretId=name, SecretString=value)["ARN"]
 
-    def ingest(self) -> None:
-        """Invoke the deployed ETL function with the event that its schedule sends, and wait until it is done."""
+    def fire(self, name: str) -> None:
+        """Invoke the function of that name with the event that its schedule sends, and wait until it is done."""
         event = {
             "version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.events",
             "account": "000000000000", "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": self.lambda_.meta.region_name, "resources": [], "detail": {},
         }
-        self.invoke("etl", event)
+        self.invoke(name, event)
 
     def invoke(self, name: str, event: dict) -> None:
         """Invoke the function of that name, wait until it is done, and fail if it fails."""
@@ -155,18 +180,26 @@ class Deployment:
     def url(self, output: str) -> str:
         """Where this machine reaches what an output of the template names as a base URL, without a slash at the end.
 
-        The emulator knows an API and a function URL by their host names, as AWS does, but `*.localhost` is not resolved
-        everywhere; it takes the same names in the path.
+        An emulator knows an API and a function URL by their host names, as AWS does, but those are not resolved
+        everywhere. One takes the same names in the path, too.
         """
         if not (front := FRONT.match(self.outputs[output])):
             raise PartFailed("HTTP API", f"the stack's {output} is {self.outputs[output]}", self.emulator_log)
-        return f"{self.lambda_.meta.endpoint_url}/_aws/{front['kind']}/{front['id']}"
+        endpoint = urllib.parse.urlsplit(self.lambda_.meta.endpoint_url)
+        if self.has_fronts_in_path:
+            return f"{endpoint.geturl()}/_aws/{front['kind']}/{front['id']}"
+        # The port is another than inside.
+        return f"http://{urllib.parse.urlsplit(self.outputs[output]).hostname}:{endpoint.port}"
 
     def ask(self, name: str, url: str, expected: int = 200) -> None:
         """Send a GET through the front to the function of that name, and fail if it answers with another status."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # To the emulator, whatever the host's name resolves to.
+        wanted, endpoint = urllib.parse.urlsplit(url), urllib.parse.urlsplit(self.lambda_.meta.endpoint_url)
+        request = urllib.request.Request(
+            wanted._replace(netloc=endpoint.netloc).geturl(), headers={"Host": wanted.netloc})
         try:
-            with opener.open(url, timeout=ANSWER_SECONDS) as found:
+            with opener.open(request, timeout=ANSWER_SECONDS) as found:
                 status, answer = found.status, found.read()
         except urllib.error.HTTPError as error:
             status, answer = error.code, error.read()

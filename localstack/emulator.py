@@ -5,6 +5,7 @@ Run as a program, this file is that child: the emulator, tied to the life of the
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,39 +16,55 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from checkout import PartFailed, tail
-from child import end, free_ports
+from checkout import PartFailed, indented, tail
+from child import end, ended, free_ports, is_free
 from environment import no_proxy
 
 START_SECONDS = 60
-STOP_SECONDS = 5
+# It may have data to save.
+STOP_SECONDS = 30
+# The services whose state makes up a stack, as the emulator names their files.
+STATES = ("apigateway", "cloudformation", "dynamodb", "eventbridge", "iam", "lambda", "s3", "secretsmanager", "sqs")
+# How it says that it did not understand a file. It starts all the same, without what is in it.
+UNREAD = re.compile(r"Persistence: failed to load|refusing to load|Failed to (load|restore) persisted")
 # Passed on to the emulator, and by it to the functions. All else stays out: on AWS they would not have it either.
 INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
              "https_proxy")
 
 
 class Emulator:
-    """A private emulator on a free loopback port. It keeps its data in memory and its files in `folder`."""
+    """A private emulator on a free loopback port. It works in memory, reads what is in `folder` when it starts, and
+    saves to it when it ends; `scratch` in it is gone then.
+    """
 
     def __init__(self, folder: Path, log: Path) -> None:
         self.folder, self.log = folder, log
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        [self.port] = free_ports(1)
+        self.scratch, self.state = folder / "scratch", folder / "state"
+        self.scratch.mkdir(parents=True)
+        self.port = self._port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, __file__], env=self._environment(), cwd=folder,
+                [sys.executable, __file__], env=self._environment(), cwd=self.scratch,
                 # Closes when we end, even by SIGKILL, and with it ends the emulator.
                 stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
                 # Its own process group: the functions that it starts are in it too, and end with it.
                 start_new_session=True,
             )
 
+    def _port(self) -> int:
+        """The port that it had when it saved, so that addresses stay, or else one that nobody has."""
+        kept = self.folder / "port"
+        port = int(kept.read_text()) if kept.exists() else 0
+        if not port or not is_free(port):
+            [port] = free_ports(1)
+        kept.write_text(str(port))
+        return port
+
     def _environment(self) -> dict[str, str]:
         return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
-            "HOME": str(self.folder),
-            "TMPDIR": str(self.folder),
+            "HOME": str(self.scratch),
+            "TMPDIR": str(self.scratch),
             # The functions ask what else runs here.
             "NO_PROXY": no_proxy(),
             "no_proxy": no_proxy(),
@@ -56,6 +73,10 @@ class Emulator:
             "MINISTACK_HOST": "localhost",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self.state),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self.folder / "s3"),
             # A function may do what its role allows, and no more: as on AWS.
             "AUTH": "true",
         }
@@ -68,20 +89,32 @@ class Emulator:
             self.check()
             try:
                 with opener.open(f"{self.endpoint}/_ministack/health", timeout=5):
-                    return
+                    break
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
-        raise PartFailed("emulator", f"no answer from {self.endpoint} in {START_SECONDS} s", self.log)
+        else:
+            raise PartFailed("emulator", f"no answer from {self.endpoint} in {START_SECONDS} s", self.log)
+        log = self.log.read_text(errors="replace")
+        if unread := [line for line in log.splitlines() if UNREAD.search(line)]:
+            raise PartFailed("emulator", f"cannot read what it saved:{indented(unread)}", self.log)
+        # It has read them. What is there when it has ended, it saved.
+        for file in self.state.glob("*.json"):
+            file.unlink()
 
     def check(self) -> None:
         """Fail if the emulator has ended by itself."""
         if (code := self.process.poll()) is not None:
-            raise PartFailed("emulator", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+            raise PartFailed("emulator", ended(code, self.log), self.log)
 
     def stop(self) -> None:
-        """End the emulator and every function process that it started, and remove its folder."""
+        """End the emulator, which saves what it holds, and every function process that it started."""
         end(self.process, STOP_SECONDS)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def check_saved(self) -> None:
+        """Fail if the emulator, which has ended, did not save everything."""
+        if missing := [name for name in STATES if not (self.state / f"{name}.json").exists()]:
+            raise PartFailed("emulator", f"ended without saving its {', '.join(missing)}:{tail(self.log)}", self.log)
 
 
 def _serve() -> None:

@@ -5,23 +5,22 @@ import shlex
 from pathlib import Path
 
 import environment
+from broker import LISTENER, PUBLISHER
 from checkout import ROOT, RUN, STACK_ENV, VENV, say, shown
 from deployment import Deployment
-from standin import Treeherder
+from parts import Parts
 
-# Where each part writes what it does, while it runs.
-BROKER_LOG = RUN / "broker.log"
-EMULATOR_LOG = RUN / "emulator.log"
+# What arrives at the listener on Pulse.
 PULSE_LOG = RUN / "pulse.log"
-TREEHERDER_LOG = RUN / "treeherder.log"
 
 
-def variables(
-    endpoint: str, deployment: Deployment, treeherder: Treeherder, listen_url: str, namespace: str,
-) -> dict[str, str]:
+def variables(here: Parts, deployment: Deployment) -> dict[str, str]:
     """What people, tests and the command lines need to use the stack: the contents of `stack.env`."""
     outputs = deployment.outputs
-    return environment.settings(endpoint) | {
+    # The command lines work with the very settings that the functions work with, but from where they are.
+    return environment.settings(here.endpoint) | deployment.settings() | {
+        "RUNNABLE_JOBS_PULSE_URL": f"amqp://{here.pulse}",
+        "RUNNABLE_JOBS_TREEHERDER_URL": here.treeherder,
         "BASE_URL": deployment.url("BaseUrl"),
         "TRIGGER_BASE_URL": deployment.url("TriggerBaseUrl"),
         "CATALOG_TABLE": outputs["CatalogTable"],
@@ -34,11 +33,11 @@ def variables(
         "TRIGGER_FUNCTION": outputs["TriggerFunction"],
         "SWEEP_FUNCTION": outputs["SweepFunction"],
         "FORWARD_FUNCTION": outputs["ForwardFunction"],
-        "AMQP_URL": listen_url,
-        "PULSE_NAMESPACE": namespace,
-        "TREEHERDER_URL": treeherder.url,
-        "PUSH_ID": treeherder.push_id,
-    } | deployment.settings()  # The command lines work with the very settings that the functions work with.
+        "AMQP_URL": f"amqp://{LISTENER}:{here.passwords[LISTENER]}@{here.pulse}",
+        "PULSE_NAMESPACE": PUBLISHER,
+        "TREEHERDER_URL": here.treeherder,
+        "PUSH_ID": here.push_id,
+    } | here.tls
 
 
 def write_stack_env(ends: contextlib.ExitStack, found: dict[str, str], programs: Path) -> None:
@@ -55,8 +54,9 @@ def write_stack_env(ends: contextlib.ExitStack, found: dict[str, str], programs:
     draft.replace(STACK_ENV)
 
 
-def say_what_to_try(found: dict[str, str]) -> None:
-    """Print what runs where, and commands to try with it."""
+def say_what_to_try(found: dict[str, str], logs: tuple[Path, Path, Path]) -> None:
+    """Print what runs where, where the logs of emulator, broker and Treeherder are, and commands to try."""
+    emulator_log, broker_log, treeherder_log = map(shown, logs)
     say(f"""
 The local stack is running.
   lists            {found["BASE_URL"]}
@@ -71,9 +71,9 @@ The local stack is running.
   trigger function {found["TRIGGER_FUNCTION"]}
   sweep function   {found["SWEEP_FUNCTION"]}
   forward function {found["FORWARD_FUNCTION"]}
-  Pulse            {found["RUNNABLE_JOBS_PULSE_URL"]}, RabbitMQ; its log: {shown(BROKER_LOG)}
-  Treeherder       {found["TREEHERDER_URL"]}, a stand-in; its log: {shown(TREEHERDER_LOG)}
-  emulator's log   {shown(EMULATOR_LOG)}
+  Pulse            {found["RUNNABLE_JOBS_PULSE_URL"]}, RabbitMQ; its log: {broker_log}
+  Treeherder       {found["TREEHERDER_URL"]}, a stand-in; its log: {treeherder_log}
+  emulator's log   {emulator_log}
 
 To try in another terminal, after `. {shown(STACK_ENV)}`:
   curl --compressed "$BASE_URL/api/project/try/runnable_jobs/"

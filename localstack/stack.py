@@ -2,10 +2,12 @@
 """The whole product on one machine: an AWS emulator, the template deployed to it, a catalog, pushes to run jobs on, and
 a broker that stands in for Pulse, with a listener.
 
-    stack.py run                      deploy, ingest a sample, and keep running until Ctrl-C
+    stack.py run                      deploy, ingest a sample, and keep running until Ctrl-C; go on with what the
+                                      last run kept, or with --fresh begin anew
     stack.py run --source FILE        ingest FILE (or a URL) instead
     stack.py token --email ADDRESS    print a token to sign in to the running stack with
     stack.py exec -- COMMAND...       run COMMAND beside an empty emulator of its own, and with --broker a broker
+    stack.py pull                     only fetch the images for `run --docker`
     stack.py install                  only make `.venv`
     stack.py install REQUIREMENTS     only make `.venv-NAME` of NAME.txt: tools that need one of their own
 
@@ -19,8 +21,9 @@ import signal
 import sys
 from pathlib import Path
 
+import containers
 import environment
-from checkout import ROOT, PartFailed, Stopped, stop_on_signals
+from checkout import ROOT, RUN, PartFailed, Stopped, stop_on_signals
 
 
 def main() -> int:
@@ -29,6 +32,11 @@ def main() -> int:
         if options.command == "install" and options.requirements:
             environment.install(options.requirements)
             return 0
+        if options.command == "pull":
+            containers.pull()
+            return 0
+        if options.command == "run" and options.docker:
+            containers.check()
         environment.enter()
         if options.command == "install":
             return 0
@@ -50,7 +58,7 @@ def main() -> int:
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run | token | exec | install")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | token | exec | pull | install")
 
     run = commands.add_parser("run", help="deploy the template, ingest a source, and keep running")
     run.add_argument("--source", type=_source, metavar="FILE|URL",
@@ -58,6 +66,9 @@ def arguments() -> argparse.ArgumentParser:
     run.add_argument("--schedule", default="0 6 * * ? *", metavar="CRON",
                      help="six fields of an EventBridge cron expression, UTC (default: %(default)s)")
     run.add_argument("--once", action="store_true", help="stop when everything is done, instead of at Ctrl-C")
+    run.add_argument("--docker", action="store_true",
+                     help="use LocalStack, RabbitMQ and Treeherder's stand-in in containers; nothing is kept, and there"
+                          " are only function URLs")
     run.add_argument("--http-front", choices=("HttpApi", "FunctionUrl"), default="HttpApi",
                      help="what stands before the functions, as the template's parameter (default: %(default)s)")
     run.add_argument("--etl-function", type=_file, default="target/deploy/etl/bootstrap", metavar="PATH",
@@ -72,6 +83,9 @@ def arguments() -> argparse.ArgumentParser:
                      help="the forward function's binary (default: %(default)s)")
     run.add_argument("--planning", default="", metavar="JSON",
                      help="how tests wait for their builds, as the template's parameter (default: as that has it)")
+    run.add_argument("--fresh", action="store_true", help="forget what the last run kept, and begin anew")
+    run.add_argument("--data", type=lambda text: Path(text).absolute(), default=RUN / "data", metavar="FOLDER",
+                     help="where its data is kept for the next run (default: .run/data)")
     run.add_argument("--no-listener", dest="listener", action="store_false",
                      help="start no Pulse listener: while nobody else listens, nothing can be forwarded")
     run.add_argument("--etl", type=_file, default="target/release/etl", metavar="PATH",
@@ -86,6 +100,7 @@ def arguments() -> argparse.ArgumentParser:
     execute.add_argument("--broker", action="store_true", help="and beside an empty broker")
     execute.add_argument("words", nargs="+", metavar="COMMAND")
 
+    commands.add_parser("pull", help="see that Docker is there, and fetch the images that `run --docker` needs")
     install = commands.add_parser("install", help="make .venv where it is missing or out of date, and do nothing else")
     install.add_argument("requirements", type=_file, nargs="?", metavar="REQUIREMENTS",
                          help="make .venv-NAME of this NAME.txt instead: tools that need an environment of their own")

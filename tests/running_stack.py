@@ -161,10 +161,13 @@ class GivenStack:
 class Stack(GivenStack):
     """A `stack.py run` in the background."""
 
-    def __init__(self, source: Path, *options: str, forwards: bool = False) -> None:
-        """Start it, and wait until it is there. Requests stay in the queue, where a test finds them, unless they are
-        wanted at the other end.
+    def __init__(self, source: Path, *options: str, forwards: bool = False, data: Path | None = None) -> None:
+        """Start it, on the data that one before kept in `data` or on none, and wait until it is there. Requests stay in
+        the queue, where a test finds them, unless they are wanted at the other end.
         """
+        self.scratch = None if data else tempfile.TemporaryDirectory()
+        self.data = data or Path(self.scratch.name)
+        options += ("--data", str(self.data))
         if not forwards:
             options += ("--no-listener",)
         self.output = tempfile.TemporaryFile("w+")
@@ -229,4 +232,7 @@ class Stack(GivenStack):
     def stop(self) -> int:
         """End it as Ctrl-C does; returns its exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(STOP_SECONDS)
+        code = self.process.wait(STOP_SECONDS)
+        if self.scratch:
+            self.scratch.cleanup()
+        return code

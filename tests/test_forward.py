@@ -202,7 +202,7 @@ class Forwarding(unittest.TestCase):
             logged = self.forward(URL=self.stack.env["PULSE_TLS_URL"], CERTIFICATES=self.stack.env["PULSE_CA"])
 
             self.assertTrue(heard.get(timeout=PATIENCE_SECONDS))
-        self.assertEqual([line["forwarded"] for line in logged], [1])
+        self.assertEqual([line["ForwardForwarded"] for line in logged], [1])
         self.assert_states(self.ask("GET", status_url), "forwarded")
 
     def test_a_broker_that_cannot_prove_who_it_is_gets_nothing_and_is_named_at_last(self) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A stand-in for Treeherder's API of pushes and jobs, as much of it as is read here.
 
-    treeherder.py [--port N] [--with-parent]
+    treeherder.py [--host ADDRESS] [--port N] [--with-parent]
 
 It prints its address, and the id of a push that every project has, each on a line of its own. Every project has the
 same pushes (`PUSH_IDS`) of several authors, without jobs. `Control` changes that, and makes it fail: from a test, over
@@ -75,10 +75,10 @@ class Control:
 
 
 class Treeherder(Control):
-    """The stand-in itself, on a loopback port; 0 is any that is free."""
+    """The stand-in itself, on a port, of the loopback interface unless it is told; 0 is any that is free."""
 
-    def __init__(self, port: int = 0) -> None:
-        self._server = _Server(port)
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        self._server = _Server(host, port)
         super().__init__(f"http://127.0.0.1:{self._server.server_port}")
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -197,8 +197,8 @@ class _Server(ThreadingHTTPServer):
     # A client that asks many things at once is not turned away.
     request_queue_size = 128
 
-    def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__((host, port), _Handler)
         self.data = _Data()
 
     def handle_error(self, request: object, client: object) -> None:
@@ -295,6 +295,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: any that is free)")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
     options = parser.parse_args()
@@ -302,7 +303,7 @@ def main() -> None:
     # Blocked before there are threads, so that none of them ends by one of these: they are waited for below.
     stops = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    treeherder = Treeherder(options.port).start()
+    treeherder = Treeherder(options.port, options.host).start()
     print(treeherder.url, PUSH_ID, sep="\n", flush=True)
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()

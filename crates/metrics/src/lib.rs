@@ -14,17 +14,25 @@ pub type Metric<'n> = (&'n str, &'static str, Number);
 /// What is 0 is in the line, but is named as no metric: a metric is billed for each hour in which it is named, and most that
 /// count failures never have another value. Alarms take what is missing for 0.
 pub fn add(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
-    let is_worth_it = |metric: &&Metric<'_>| metric.2.as_f64() != Some(0.0);
-    let named: Vec<Value> =
-        metrics.iter().filter(is_worth_it).map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+    name(line, at, metrics.iter().filter(|metric| metric.2.as_f64() != Some(0.0)));
+    for (name, _, value) in metrics {
+        line[*name] = Value::Number(value.clone());
+    }
+}
+
+/// The same for what happens so seldom that its 0 is worth being told: that it is no longer another ends an alarm.
+pub fn add_all(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
+    add(line, at, metrics);
+    name(line, at, metrics.iter());
+}
+
+fn name<'m>(line: &mut Value, at: DateTime<Utc>, metrics: impl Iterator<Item = &'m Metric<'m>>) {
+    let named: Vec<Value> = metrics.map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
     if !named.is_empty() {
         line["_aws"] = json!({
             "Timestamp": at.timestamp_millis(),
             "CloudWatchMetrics": [{"Namespace": "RunnableJobs", "Dimensions": [[]], "Metrics": named}],
         });
-    }
-    for (name, _, value) in metrics {
-        line[*name] = Value::Number(value.clone());
     }
 }
 
@@ -73,5 +81,13 @@ mod tests {
         let mut line = json!({});
         add(&mut line, DateTime::UNIX_EPOCH, &[("SweepFailed", "Count", 0.into()), ("Age", "Seconds", measured(0.0))]);
         assert_eq!(line, json!({"SweepFailed": 0, "Age": 0.0}));
+    }
+
+    #[test]
+    fn a_zero_that_is_worth_it_is_a_metric() {
+        let mut line = json!({});
+        add_all(&mut line, DateTime::UNIX_EPOCH, &[("IngestRefused", "Count", 0.into())]);
+        let named = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
+        assert_eq!((named, &line["IngestRefused"]), (&json!([{"Name": "IngestRefused", "Unit": "Count"}]), &json!(0)));
     }
 }

@@ -225,7 +225,7 @@ async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Err
 /// Holds back what would be too much for listeners.
 struct Pace {
     most: NonZeroU32,
-    /// When the last messages went, as many as may go in a second: the oldest first.
+    /// When the messages of the last second went: the oldest first.
     last: VecDeque<Instant>,
 }
 
@@ -238,7 +238,7 @@ impl Pace {
 
     /// Notes that a message goes.
     fn goes(&mut self, at: Instant) {
-        if self.last.len() >= self.most.get() as usize {
+        while self.last.front().is_some_and(|earlier| *earlier + Duration::from_secs(1) <= at) {
             self.last.pop_front();
         }
         self.last.push_back(at);
@@ -308,6 +308,8 @@ mod tests {
             now += Duration::from_millis(100);
         }
         assert_eq!(went, [0, 100, 200, 1000, 1100, 1200, 2000, 2100]);
+        pace.goes(now + Duration::from_mins(1));
+        assert_eq!(pace.last.len(), 1, "what was before holds nothing back");
     }
 
     #[tokio::test]

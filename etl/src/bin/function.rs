@@ -81,7 +81,7 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
 fn print_metrics(report: &Report) {
     let count = |outcome| u8::from(report.outcome == outcome);
     let mut line = json!({});
-    metrics::add(
+    metrics::add_all(
         &mut line,
         report.started_at,
         &[

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use pulse::{Content, Fate, Form, Message, Publisher};
 use serde::Serialize;
 use store::kept::Clock;
-use store::{Aws, Read, RequestsTable, StoreError, Stored, Ticket};
+use store::{Aws, Read, RequestsTable, Stored, Ticket};
 use tokio::time::Instant;
 use treeherder::Treeherder;
 use trigger::plan::{Planning, Runs, Turn, close_orphans, plan, wanted};
@@ -274,18 +274,13 @@ impl Forwarder {
     async fn load(&self, place: usize, delivery: &Delivery) -> Result<Option<Loaded>, String> {
         let ticket: Ticket =
             serde_json::from_str(&delivery.body).map_err(|error| format!("the message is no ticket: {error}"))?;
-        let read = async {
-            let Some(request) = self.requests.request(ticket.request_id, Read::Consistent).await? else {
-                return Ok(None);
-            };
-            let jobs = self.requests.jobs(ticket.request_id, Read::Consistent).await?;
-            Ok::<_, StoreError>(Some((request, jobs)))
-        };
-        let found = read.await.map_err(|error| error.to_string())?;
-        let (request, jobs) = found.ok_or_else(|| format!("there is no request {}", ticket.request_id))?;
+        let id = ticket.request_id;
+        let found = self.requests.request(id, Read::Consistent).await.map_err(|error| error.to_string())?;
+        let request = found.ok_or_else(|| format!("there is no request {id}"))?;
         if request.round != ticket.round || !request.state.is_open() {
             return Ok(None);
         }
+        let jobs = self.requests.jobs(id, Read::Consistent).await.map_err(|error| error.to_string())?;
         Ok(Some(Loaded {
             place,
             request,

@@ -1,0 +1,157 @@
+"""What `make run DOCKER=1` would start, without Docker: compose.yaml, what it mounts, and what fits to it."""
+
+import contextlib
+import json
+import re
+import ssl
+import sys
+import tempfile
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from unittest import mock
+
+import yaml
+
+from running_stack import ROOT
+
+sys.path.append(str(ROOT / "localstack"))
+import broker  # noqa: E402
+import containers  # noqa: E402
+from deployment import Deployment  # noqa: E402
+
+PORTS = (4501, 4502, 4503)
+
+
+def services(folder: Path) -> dict[str, dict]:
+    """The services of compose.yaml, with the variables in it as Compose would set them."""
+    variables = containers._environment(folder, PORTS)
+    text = re.sub(r"\$\{(\w+)\}", lambda found: variables[found[1]], containers.COMPOSE.read_text())
+    return yaml.safe_load(text)["services"]
+
+
+class Containers(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory())) / "docker"
+        self.services = services(self.folder)
+
+    def start(self) -> containers.Parts:
+        """What is written for the containers, which themselves do not start."""
+        self.enterContext(mock.patch.object(containers._Containers, "_compose", self.compose))
+        self.enterContext(mock.patch.object(containers.subprocess, "run"))
+        self.enterContext(mock.patch.object(containers.environment, "use"))
+        self.enterContext(mock.patch.object(containers, "LOG", self.folder.parent / "docker.log"))
+        self.enterContext(contextlib.redirect_stdout(None))
+        ends = self.enterContext(contextlib.ExitStack())
+        return containers.started(ends, self.folder)
+
+    def compose(self, *words: str, **_: object) -> mock.Mock:
+        return mock.Mock(returncode=0, stdout="http://0.0.0.0:8000\n1001\n" if words[0] == "logs" else "")
+
+    def mounted(self, service: str) -> dict[str, Path]:
+        """The files of this machine that a service has, by their names inside."""
+        pairs = (volume.split(":")[:2] for volume in self.services[service].get("volumes", []))
+        return {inside: Path(outside) for outside, inside in pairs}
+
+    def test_ports_are_open_on_this_machine_alone(self) -> None:
+        published = {port for service in self.services.values() for port in service["ports"]}
+
+        self.assertEqual(published, {"127.0.0.1:4501:4566", "127.0.0.1:4502:5672", "127.0.0.1:4503:8000"})
+        for service in self.services.values():
+            self.assertNotIn("network_mode", service)
+
+    def test_images_have_a_full_version_and_services_a_health_check(self) -> None:
+        for name, service in self.services.items():
+            with self.subTest(name):
+                self.assertRegex(service["image"], r"^[a-z/]+:\d+\.\d+\.\d+(-[a-z-]+)?$")
+                self.assertIn("test", service["healthcheck"])
+
+    def test_the_broker_loads_the_users_and_rights_of_the_one_without_docker(self) -> None:
+        parts = self.start()
+        files = self.mounted("broker")
+        configuration = dict(
+            line.split(" = ") for line in files["/etc/rabbitmq/conf.d/90-runnable-jobs.conf"].read_text().splitlines())
+        definitions = json.loads(files[configuration["load_definitions"]].read_text())
+        wanted = json.loads(broker.definitions_of(parts.passwords))
+
+        self.assertEqual(definitions["permissions"], wanted["permissions"])
+        self.assertEqual(
+            [(user["name"], user["tags"]) for user in definitions["users"]], [("treeherder", ""), ("listener", "")])
+        self.assertEqual(definitions["permissions"][0]["write"], "^(exchange/treeherder/.*|queue/treeherder/.*)$")
+        port = configuration["listeners.ssl.default"]
+        self.assertEqual(parts.parameters["PulseUrl"], f"amqps://broker:{port}/%2f")
+
+    def test_the_brokers_certificate_is_one_that_the_forward_function_is_told_to_trust(self) -> None:
+        parts = self.start()
+        files = self.mounted("broker")
+        flags = self.services["localstack"]["environment"]["LAMBDA_DOCKER_FLAGS"]
+        outside, inside = re.search(r'--volume "(\S+):(\S+)"', flags).groups()
+        self.assertIn(f"RUNNABLE_JOBS_PULSE_CERTIFICATES={inside} ", flags)
+        client, server = ssl.create_default_context(cafile=outside), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server.load_cert_chain(files["/pulse/server.pem"], files["/pulse/server.key"])
+
+        host = re.match(r"amqps://(\w+):", parts.parameters["PulseUrl"])[1]
+        self.assertIn(host, self.services)
+        for name, is_trusted in ((host, True), ("localstack", False)):
+            with self.subTest(name):
+                self.assertEqual(shake_hands(client, server, name), is_trusted)
+
+    def test_functions_reach_the_services_by_name_and_this_machine_by_its_own_ports(self) -> None:
+        parts = self.start()
+
+        for url in parts.parameters.values():
+            self.assertIn(re.match(r"\w+://(\w+):", url)[1], self.services)
+        network = self.services["localstack"]["environment"]["LAMBDA_DOCKER_NETWORK"]
+        self.assertEqual(network, f"{containers.PROJECT}_default")
+        for url in (parts.endpoint, parts.treeherder, f"amqp://{parts.pulse}"):
+            self.assertRegex(url, r"^\w+://127\.0\.0\.1:\d+")
+        self.assertEqual(parts.push_id, "1001")
+
+    def test_a_function_url_is_asked_by_its_host_at_the_port_of_this_machine(self) -> None:
+        asked = []
+
+        class Server(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append((self.path, self.headers["Host"]))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = self.enterContext(HTTPServer(("127.0.0.1", 0), Server))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        deployment = Deployment.__new__(Deployment)
+        deployment.has_fronts_in_path = False
+        deployment.lambda_ = mock.Mock()
+        deployment.lambda_.meta.endpoint_url = f"http://127.0.0.1:{server.server_port}"
+        deployment.outputs = {"BaseUrl": "https://abc.lambda-url.us-east-1.localhost.localstack.cloud:4566"}
+
+        url = deployment.url("BaseUrl")
+        deployment.ask("jobs", f"{url}/__heartbeat__")
+
+        host = f"abc.lambda-url.us-east-1.localhost.localstack.cloud:{server.server_port}"
+        self.assertEqual(url, f"http://{host}")
+        self.assertEqual(asked, [("/__heartbeat__", host)])
+
+
+def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> bool:
+    """Whether a client that looks for `name` accepts the server's certificate."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(back, there, server_hostname=name)
+    answering = server.wrap_bio(there, back, server_side=True)
+    for _ in range(4):
+        for side in (asking, answering):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLCertVerificationError:
+                return False
+    return asking.version() is not None
+
+
+if __name__ == "__main__":
+    unittest.main()
