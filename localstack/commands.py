@@ -178,6 +178,7 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, here: Parts
     parameters = here.parameters | _sign_in(ends) | {
         # The edition of LocalStack that needs no account has no API Gateway of this version.
         "HttpFront": "FunctionUrl" if options.docker else options.http_front,
+        "Planning": options.planning,
         "Schedule": options.schedule,
         "PulseNamespace": PUBLISHER,
         "PulseSecretArn": deployment.keep_secret(PULSE_SECRET, json.dumps(account)),

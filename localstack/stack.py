@@ -81,6 +81,8 @@ def arguments() -> argparse.ArgumentParser:
                      help="the sweep function's binary (default: %(default)s)")
     run.add_argument("--forward-function", type=_file, default="target/deploy/forward/bootstrap", metavar="PATH",
                      help="the forward function's binary (default: %(default)s)")
+    run.add_argument("--planning", default="", metavar="JSON",
+                     help="how tests wait for their builds, as the template's parameter (default: as that has it)")
     run.add_argument("--fresh", action="store_true", help="forget what the last run kept, and begin anew")
     run.add_argument("--data", type=lambda text: Path(text).absolute(), default=RUN / "data", metavar="FOLDER",
                      help="where its data is kept for the next run (default: .run/data)")

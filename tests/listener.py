@@ -13,13 +13,12 @@ import json
 import os
 import sys
 import threading
+import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
 from kombu import Connection, Exchange, Message, Queue
 
-# Who listens: on Pulse a user makes queues with their own name alone.
-USER = "listener"
 CONNECT_SECONDS = 5
 # How soon it looks again for what is not there, and how late it notices that it is to stop.
 RETRY_SECONDS = 0.5
@@ -37,7 +36,9 @@ class Listener:
         # Passive: it belongs to who publishes, and nobody else may make it.
         exchange = Exchange(
             f"exchange/{namespace}/v1/resultset-runnable-job-actions", type="topic", durable=True, passive=True)
-        self.queue = Queue(f"queue/{USER}/{name}", exchange, routing_key="#", durable=True)
+        # On Pulse a user makes queues with their own name alone.
+        user = urllib.parse.urlsplit(url).username
+        self.queue = Queue(f"queue/{user}/{name}", exchange, routing_key="#", durable=True)
         self.is_bound, self.is_stopped = threading.Event(), threading.Event()
 
     def run(self) -> None:

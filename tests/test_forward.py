@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 import urllib.parse
@@ -24,8 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from listener import Listener
-from running_stack import FORWARD, RUN, TRIGGER, Stack, in_stack, sample
+from running_stack import FORWARD, PATIENCE_SECONDS, RUN, TRIGGER, Stack, in_stack, sample, until
 from treeherder import PUSH_IDS
 
 ME = "someone@mozilla.com"
@@ -35,8 +33,6 @@ EXCHANGE = "exchange/treeherder/v1/resultset-runnable-job-actions"
 # After this long what was not forwarded is given out again, instead of after minutes, as the template has it. The fifth
 # time is the last: the broker is back much earlier.
 VISIBLE_AGAIN_SECONDS = 10
-# Within this, something happens that is bound to happen.
-PATIENCE_SECONDS = 90
 # Within this, what is not to happen would have happened.
 CALM_SECONDS = 3
 # How often the queue gives a ticket out, and what makes that quick.
@@ -90,29 +86,13 @@ class Forwarding(unittest.TestCase):
         """What became of a request, when nothing more is to happen."""
         return until(lambda: (found := cls.ask("GET", status_url))["state"] in ("forwarded", "failed") and found)
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[queue.SimpleQueue]:
-        """Listen with a queue of the test's own: what is yielded gets each message."""
-        heard: queue.SimpleQueue[dict] = queue.SimpleQueue()
-        listener = Listener(
-            self.stack.env["AMQP_URL"], self.stack.env["PULSE_NAMESPACE"], self._testMethodName, heard.put)
-        thread = threading.Thread(target=listener.run)
-        thread.start()
-        try:
-            self.assertTrue(listener.is_bound.wait(PATIENCE_SECONDS), "the listener finds no exchange")
-            yield heard
-        finally:
-            listener.stop()
-            thread.join()
-            listener.forget()
-
     def assert_states(self, request: dict, *states: str) -> None:
         self.assertEqual([job["state"] for job in request["jobs"]], list(states), request)
 
     def test_listeners_get_the_message_that_treeherder_sent(self) -> None:
         names = [next(self.names["try"]), next(self.names["try"])]
         before = int(time.time())
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             request = self.end_of(self.trigger(*names, "no such job at all"))
 
             message = heard.get(timeout=PATIENCE_SECONDS)
@@ -133,7 +113,7 @@ class Forwarding(unittest.TestCase):
         self.assertEqual([event["state"] for event in request["history"]], ["accepted", "queued", "forwarded"])
 
     def test_the_project_is_the_routing_key_and_the_decision_task_is_named(self) -> None:
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             self.trigger(next(self.names["autoland"]), project="autoland", decision_task_id=TASK)
 
             message = heard.get(timeout=PATIENCE_SECONDS)
@@ -149,7 +129,7 @@ class Forwarding(unittest.TestCase):
     def test_a_request_that_nobody_heard_can_be_sent_again(self) -> None:
         unheard = self.end_of(self.trigger(next(self.names["try"])))
         self.assert_states(unheard, "unroutable")
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             self.ask("POST", unheard["links"]["retry"])
 
             message = heard.get(timeout=PATIENCE_SECONDS)
@@ -159,7 +139,7 @@ class Forwarding(unittest.TestCase):
 
     def test_requests_wait_in_the_queue_while_the_broker_is_away(self) -> None:
         name = next(self.names["try"])
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             self.stack.stop_broker()
             try:
                 status_url = self.trigger(name)
@@ -189,7 +169,7 @@ class Forwarding(unittest.TestCase):
         name = next(self.names["try"])
         self.stack.set_forwarding(False)
         self.addCleanup(self.stack.set_forwarding, True)
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             status_url = self.trigger(name)
             self.assertEqual(self.ask("GET", status_url)["state"], "queued")
 
@@ -216,7 +196,7 @@ class Forwarding(unittest.TestCase):
 
     def test_a_broker_that_proves_who_it_is_gets_requests_by_tls(self) -> None:
         self.forward_by_hand()
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             status_url = self.trigger(next(self.names["autoland"]), project="autoland")
 
             logged = self.forward(URL=self.stack.env["PULSE_TLS_URL"], CERTIFICATES=self.stack.env["PULSE_CA"])
@@ -232,7 +212,7 @@ class Forwarding(unittest.TestCase):
         other.write_bytes(authority())
         self.set_visible_again(VISIBLE_AT_ONCE_SECONDS)
         self.addCleanup(self.set_visible_again, VISIBLE_AGAIN_SECONDS)
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             for what, settings in (
                 ("another authority", {"URL": tls, "CERTIFICATES": str(other)}),
                 ("the system's authorities", {"URL": tls}),
@@ -269,7 +249,7 @@ class Forwarding(unittest.TestCase):
     def test_a_request_whose_ticket_is_a_dead_letter_can_be_sent_again(self) -> None:
         self.forward_by_hand()
         sqs, url = self.stack.client("sqs"), self.stack.env["QUEUE_URL"]
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             status_url = self.trigger(next(self.names["autoland"]), project="autoland")
             # Who takes it ends each time before anything is noted: killed, or because the store does not answer.
             for _ in range(MOST_TIMES):
@@ -288,7 +268,7 @@ class Forwarding(unittest.TestCase):
         with kombu.Connection(listener) as connection:
             connection.default_channel.exchange_declare(
                 EXCHANGE.replace("treeherder", "listener"), "direct", durable=True, auto_delete=False)
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             for what, settings, said in (
                 ("a wrong password", {"URL": right.replace("//", "//treeherder:wrong@")}, "ACCESS_REFUSED"),
                 ("no rights on the exchange", {"URL": listener}, "ACCESS_REFUSED.*exchange"),
@@ -308,7 +288,7 @@ class Forwarding(unittest.TestCase):
 
     @unittest.skipUnless(sys.platform == "linux", "it looks for the function's processes in /proc")
     def test_a_function_that_was_frozen_forwards_the_next_request_once(self) -> None:
-        with self.listening() as heard:
+        with self.stack.listening(self._testMethodName) as heard:
             self.end_of(self.trigger(next(self.names["try"])))
             heard.get(timeout=PATIENCE_SECONDS)
             given_up = self.given_up()
@@ -394,15 +374,6 @@ class Forwarding(unittest.TestCase):
             (publisher, lambda channel: channel.queue_declare("queue/listener/rights")),
         ):
             self.assertFalse(may(user, action))
-
-
-def until(found: Callable[[], Any]) -> Any:
-    """What `found` returns when that is something, which is soon."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (result := found()):
-        assert time.monotonic() < deadline, f"nothing in {PATIENCE_SECONDS} s"
-        time.sleep(0.2)
-    return result
 
 
 def authority() -> bytes:
