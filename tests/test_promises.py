@@ -205,7 +205,7 @@ class Promises(unittest.TestCase):
         waiting = self.comes_to(status_url, "waiting")
         first = self.heard(messages)
         self.runs((self.its_build, "completed", "busted"))
-        failed = self.swept_to(status_url, "forwarded")
+        failed = self.swept_to(status_url, "failed")
         self.ask("POST", failed["links"]["retry"], status=202)
         again = self.comes_to(status_url, "waiting")
         second = self.heard(messages)

@@ -409,7 +409,7 @@ impl Request {
     }
 
     /// The same with its jobs as planning and forwarding left them. It goes on as long as a job is accepted, and waits as
-    /// long as one waits; else it is forwarded if any job is, and failed if none is.
+    /// long as one waits; else it is forwarded if any job is that somebody asked for, and failed if none is.
     #[must_use]
     pub fn settled(&self, jobs: &[Job], planning: &Planning, now: DateTime<Utc>) -> Self {
         let counts = count(jobs);
@@ -418,10 +418,11 @@ impl Request {
         if of(JobState::Accepted) > 0 {
             return next;
         }
-        next.state = match (of(JobState::Waiting), of(JobState::Forwarded)) {
-            (1.., _) => State::Waiting,
-            (0, 1..) => State::Forwarded,
-            (0, 0) => State::Failed,
+        let is_what_was_asked_for = |job: &Job| job.state == JobState::Forwarded && job.code != Some(Code::NeededBuild);
+        next.state = match of(JobState::Waiting) {
+            1.. => State::Waiting,
+            0 if jobs.iter().any(is_what_was_asked_for) => State::Forwarded,
+            0 => State::Failed,
         };
         if next.state == State::Waiting {
             let since = jobs.iter().filter_map(|job| job.waits).map(|waits| waits.since).max().unwrap_or(now);
@@ -538,6 +539,16 @@ mod tests {
             let ended = after(states);
             assert_eq!((ended.state, ended.history.last().unwrap().detail.as_deref()), (state, Some(said)));
         }
+    }
+
+    #[test]
+    fn a_build_that_nobody_asked_for_makes_no_request_forwarded() {
+        let build = Job { code: Some(Code::NeededBuild), ..job("build", JobState::Forwarded) };
+        let queued = request(&[Job::accepted("test")]).queued(at(1)).unwrap();
+        let state = |test| queued.settled(&[job("test", test), build.clone()], &Planning::default(), at(2)).state;
+        assert_eq!(state(JobState::Failed), State::Failed);
+        assert_eq!(state(JobState::Waiting), State::Waiting);
+        assert_eq!(state(JobState::Forwarded), State::Forwarded);
     }
 
     #[test]

@@ -416,7 +416,7 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
         bed.treeherder_tells(&after);
         assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
         let (now, jobs) = bed.now(&request).await;
-        assert_eq!((now.state, states(&jobs)), (State::Forwarded, vec![JobState::Failed, JobState::Forwarded]));
+        assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed, JobState::Forwarded]));
         assert!(jobs[0].reason.as_ref().unwrap().contains("failed (busted)"), "{jobs:?}");
         assert!(listener.next().await.is_none());
     }
