@@ -12,7 +12,6 @@ nothing but lapin gets, and its own calls to the store with nothing around them.
 Needs Linux, the builds that `make bench` makes, and that no stack runs in this checkout.
 """
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -22,7 +21,6 @@ import selectors
 import socket
 import statistics
 import subprocess
-import tempfile
 import time
 import urllib.parse
 from collections import Counter
@@ -31,8 +29,8 @@ from typing import NamedTuple
 
 from kombu import Connection, Exchange, Queue
 
-from bench_function import cpu_seconds, lambda_environment, median_p99, start_stack, zipped_size
-from bench_source import sample, say
+from bench_function import cpu_seconds, lambda_environment, measured_stack, median_p99, zipped_size
+from bench_source import say
 from bench_trigger import LIMITS, LIST, WARM, Person
 from runtime_api import Function
 from store_calls import Bare, Call, Recorder
@@ -62,25 +60,15 @@ TOLD_APART = 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", type=Path, default=Path("target"), help="cargo's target folder")
-    parser.add_argument("--source", type=Path, help="an allthethings.json, uncompressed")
-    options = parser.parse_args()
-    built = options.target.absolute()
-    with tempfile.TemporaryDirectory() as folder:
-        source = options.source or sample(built / "release" / "etl", Path(folder) / "sample.json")
-        stack = start_stack(built, source)
-        try:
-            bench = Bench(stack, built / "lambda")
-            bench.listen()
-            bench.batch()
-            bench.sustained()
-            bench.asking()
-            bench.publisher()
-            bench.start()
-            say("zipped function", f"{zipped_size(bench.binary) / 1e6:.2f} MB", "at most 3 MB")
-        finally:
-            stack.stop()
+    with measured_stack(__doc__) as (stack, built):
+        bench = Bench(stack, built / "lambda")
+        bench.listen()
+        bench.batch()
+        bench.sustained()
+        bench.asking()
+        bench.publisher()
+        bench.start()
+        say("zipped function", f"{zipped_size(bench.binary) / 1e6:.2f} MB", "at most 3 MB")
 
 
 class Turn(NamedTuple):

@@ -1,14 +1,33 @@
 """What the measurements of a function share: a stack with the function as it is deployed, and the figures."""
 
+import argparse
+import contextlib
 import math
 import os
 import statistics
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bench_source import say
+from bench_source import sample, say
+
+
+@contextlib.contextmanager
+def measured_stack(description: str) -> Iterator[tuple]:
+    """The stack on the source that the command line names, or on a sample; with it cargo's target folder."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", type=Path, default=Path("target"), help="cargo's target folder")
+    parser.add_argument("--source", type=Path, help="an allthethings.json, uncompressed")
+    options = parser.parse_args()
+    built = options.target.absolute()
+    with tempfile.TemporaryDirectory() as folder:
+        source = options.source or sample(built / "release" / "etl", Path(folder) / "sample.json")
+        stack = start_stack(built, source)
+        try:
+            yield stack, built
+        finally:
+            stack.stop()
 
 
 def start_stack(built: Path, source: Path):

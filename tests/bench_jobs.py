@@ -8,7 +8,6 @@ that the template gave it. Times "in the function" are those of its own log; the
 compared alternates. Needs Linux, the builds that `make bench` makes, and that no stack runs in this checkout.
 """
 
-import argparse
 import asyncio
 import functools
 import json
@@ -26,9 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench_function import (
-    cpu_seconds, fresh_for, lambda_environment, median_p99, on_aws, p99, say_units, start_stack, zipped_size,
+    cpu_seconds, fresh_for, lambda_environment, measured_stack, median_p99, on_aws, p99, say_units, zipped_size,
 )
-from bench_source import sample, say
+from bench_source import say
 from item_units import eventual_units, item_size
 from runtime_api import ANSWER_SECONDS, Function, Reply, event, first_answer
 
@@ -57,27 +56,17 @@ MIX = {"list": 60, "held": 30, "search": 10}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", type=Path, default=Path("target"), help="cargo's target folder")
-    parser.add_argument("--source", type=Path, help="an allthethings.json, uncompressed")
-    options = parser.parse_args()
-    built = options.target.absolute()
-    function = built / "lambda" / "jobs-function"
-    with tempfile.TemporaryDirectory() as folder:
-        source = options.source or sample(built / "release" / "etl", Path(folder) / "sample.json")
-        stack = start_stack(built, source)
-        try:
-            environment = lambda_environment(stack, "JOBS_FUNCTION")
-            projects = by_jobs(function, environment)
-            say("projects, jobs of try", f"{len(projects)}, {projects['try']:,}")
-            warm(function, environment)
-            read_units(stack, function, environment)
-            searches(function, environment)
-            load(built / "release" / "jobs", stack.env, list(projects)[:LOAD_PROJECTS])
-            start(function, built / "lambda" / "examples" / "empty_http_function", environment, projects)
-            size(function, environment)
-        finally:
-            stack.stop()
+    with measured_stack(__doc__) as (stack, built):
+        function = built / "lambda" / "jobs-function"
+        environment = lambda_environment(stack, "JOBS_FUNCTION")
+        projects = by_jobs(function, environment)
+        say("projects, jobs of try", f"{len(projects)}, {projects['try']:,}")
+        warm(function, environment)
+        read_units(stack, function, environment)
+        searches(function, environment)
+        load(built / "release" / "jobs", stack.env, list(projects)[:LOAD_PROJECTS])
+        start(function, built / "lambda" / "examples" / "empty_http_function", environment, projects)
+        size(function, environment)
 
 
 def list_event(project: str = "try", query: str = "", **headers: str) -> bytes:

@@ -10,20 +10,18 @@ store, the same calls are made beside it with nothing around them: most of the t
 does not share. Needs Linux, the builds that `make bench` makes, and that no stack runs in this checkout.
 """
 
-import argparse
 import itertools
 import json
 import random
 import statistics
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from bench_function import (
-    cpu_seconds, fresh_for, lambda_environment, median_p99, on_aws, say_units, start_stack, zipped_size,
+    cpu_seconds, fresh_for, lambda_environment, measured_stack, median_p99, on_aws, say_units, zipped_size,
 )
-from bench_source import sample, say
+from bench_source import say
 from item_units import eventual_units, from_wire, item_size, write_units
 from runtime_api import Function, Reply, event, first_answer
 from store_calls import Bare, Call, Recorder
@@ -45,31 +43,21 @@ WARM = fresh_for(3600) | {"RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS": "3600"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", type=Path, default=Path("target"), help="cargo's target folder")
-    parser.add_argument("--source", type=Path, help="an allthethings.json, uncompressed")
-    options = parser.parse_args()
-    built = options.target.absolute()
-    function = built / "lambda" / "trigger-function"
-    with tempfile.TemporaryDirectory() as folder:
-        source = options.source or sample(built / "release" / "etl", Path(folder) / "sample.json")
-        stack = start_stack(built, source)
-        try:
-            environment = lambda_environment(stack, "TRIGGER_FUNCTION")
-            environment["RUNNABLE_JOBS_TRIGGER_LIMITS"] = json.dumps(LIMITS)
-            person = Person(stack)
-            say("jobs of try", f"{len(person.names):,}")
-            first(function, environment, person)
-            few = triggered(stack, function, environment, person, FEW, FEW_TIMES, "at most 15 ms", "at most 8")
-            many = triggered(stack, function, environment, person, MANY, MANY_TIMES, "at most 40 ms")
-            checked(function, environment, person)
-            unknown(function, environment, person)
-            for count, path in ((FEW, few), (MANY, many)):
-                followed(stack, function, environment, person, count, path)
-            start(function, built / "lambda" / "examples" / "empty_http_function", environment, few)
-            say("zipped function", f"{zipped_size(function) / 1e6:.2f} MB")
-        finally:
-            stack.stop()
+    with measured_stack(__doc__) as (stack, built):
+        function = built / "lambda" / "trigger-function"
+        environment = lambda_environment(stack, "TRIGGER_FUNCTION")
+        environment["RUNNABLE_JOBS_TRIGGER_LIMITS"] = json.dumps(LIMITS)
+        person = Person(stack)
+        say("jobs of try", f"{len(person.names):,}")
+        first(function, environment, person)
+        few = triggered(stack, function, environment, person, FEW, FEW_TIMES, "at most 15 ms", "at most 8")
+        many = triggered(stack, function, environment, person, MANY, MANY_TIMES, "at most 40 ms")
+        checked(function, environment, person)
+        unknown(function, environment, person)
+        for count, path in ((FEW, few), (MANY, many)):
+            followed(stack, function, environment, person, count, path)
+        start(function, built / "lambda" / "examples" / "empty_http_function", environment, few)
+        say("zipped function", f"{zipped_size(function) / 1e6:.2f} MB")
 
 
 class Person:

@@ -31,10 +31,11 @@ from pathlib import Path
 from bench_function import lambda_environment, start_stack
 from bench_source import sample
 from cost_bill import (
-    DAYS_A_MONTH, HOURS_A_DAY, LINE_OVERHEAD, Asked, Naive, Price, bill, gb_seconds, http_api_requests, load_prices,
+    DAYS_A_MONTH, LINE_OVERHEAD, Asked, Naive, bill, gb_seconds, http_api_requests, load_prices,
     metric_months, month, receives_a_day, stored_bytes,
 )
 from cost_calls import Tables
+from cost_table import print_table, say_what_drives
 from item_units import index_entry, item_size
 from runtime_api import Function, event
 from store_calls import Recorder
@@ -77,7 +78,6 @@ DAY_SECONDS = 86_400
 PATIENCE_SECONDS = 10
 PERSON = "someone@mozilla.com"
 LIST = "/api/project/{}/runnable_jobs/"
-GOAL = 2.00
 # What the price file has that is made by the template.
 RESOURCES = {"alarms": "AWS::CloudWatch::Alarm", "dashboards": "AWS::CloudWatch::Dashboard"}
 
@@ -128,9 +128,8 @@ class Day:
         self.usage: Counter[str] = Counter()
         # What cannot be multiplied by days: storage.
         self.kept: Counter[str] = Counter()
-        # How many lines a day each metric has, and how many of them tell anything but 0.
+        # How many lines a day each metric is named in.
         self.metrics: Counter[str] = Counter()
-        self.telling: Counter[str] = Counter()
         self.invocations: Counter[str] = Counter()
         self.gb_seconds: Counter[str] = Counter()
         self.log = bytearray()
@@ -150,7 +149,6 @@ class Day:
                     raise SystemExit(f"a metric with dimensions, whose cost is not known here: {printed}")
                 for metric in group["Metrics"]:
                     self.metrics[metric["Name"]] += times
-                    self.telling[metric["Name"]] += times if printed[metric["Name"]] else 0
 
 
 class Metered:
@@ -554,51 +552,6 @@ def naive_item(project: str, job: dict) -> dict:
         elif value is not None:
             item[name] = {"N": str(value)}
     return item
-
-
-def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict]) -> None:
-    heads = ["", "used in a month", "dollars", "... beyond the free tier", "naive: used", "dollars",
-             "... beyond the free tier"]
-    rows = [heads, ["---"] + ["---:"] * 6]
-    for name, price in prices.items():
-        ours, theirs = (amount(price, used[name]) for used in (usage, naive))
-        dollars = [f"{column[name]:.3f}" for column in columns]
-        rows.append([f"{price.label} ({price.unit})", ours, *dollars[:2], theirs, *dollars[2:]])
-    sums = [sum(column.values()) for column in columns]
-    url = [sum(column.values()) - column["http_api_requests"] for column in columns]
-    for label, totals in (("**A month**", sums), ("**A month behind function URLs**", url)):
-        texts = [f"**{total:.2f}**" for total in totals]
-        rows.append([label, "", *texts[:2], "", *texts[2:]])
-    widths = [max(len(row[place]) for row in rows if row is not rows[1]) for place in range(len(heads))]
-    for row in rows:
-        cells = [text.ljust(width) if place == 0 else text.rjust(width)
-                 for place, (text, width) in enumerate(zip(row, widths))]
-        print(f"| {' | '.join(cells)} |")
-
-
-def amount(price: Price, used: float) -> str:
-    """What was used, in the unit that the price names: bytes are sold by the GB."""
-    if price.unit.startswith("GB ") or price.unit == "GB":
-        used /= price.per
-    return f"{used:,.0f}" if used >= 100 else f"{used:.3g}"
-
-
-def say_what_drives(day: Day, columns: list[dict], prices: dict) -> None:
-    print()
-    for what, column in (("without a free tier", columns[0]), ("beyond the free tier", columns[1])):
-        total = sum(column.values())
-        most = sorted(column, key=column.get, reverse=True)[:4]
-        verdict = "met" if total < GOAL else "missed"
-        drives = "; ".join(f"{prices[name].label} {column[name]:.2f}" for name in most)
-        print(f"{what}: {total:.2f} dollars, under {GOAL:.2f} is {verdict}; most of it: {drives}")
-    hourly = [name for name, lines in day.metrics.items() if lines >= HOURS_A_DAY]
-    print(f"metrics: {len(day.metrics)} names, {len(hourly)} of them in each hour: {', '.join(sorted(hourly))}")
-    telling = metric_months(day.telling.values())
-    print(f"  printed only where they are not 0: {telling:.1f} for a month, "
-          f"{telling * prices['metrics'].dollars:.2f} dollars")
-    for name in day.invocations:
-        print(f"{name}: {day.invocations[name]:,.0f} invocations a day, "
-              f"{day.gb_seconds[name] / day.invocations[name]:.4f} GB-seconds each")
 
 
 if __name__ == "__main__":

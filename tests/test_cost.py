@@ -8,6 +8,7 @@ import unittest
 from unittest import mock
 
 import cost
+import cost_table
 from cost_bill import (
     Asked, Naive, bill, consistent_units, gb_seconds, http_api_requests, load_prices, metric_months, month,
     receives_a_day, stored_bytes,
@@ -80,9 +81,9 @@ class Bill(unittest.TestCase):
     def test_amounts_are_told_in_the_unit_of_their_price(self) -> None:
         prices = load_prices()
 
-        self.assertEqual(cost.amount(prices["bytes_out"], 8.52e9), "8.52")
-        self.assertEqual(cost.amount(prices["log_stored_bytes"], 250e9), "250")
-        self.assertEqual(cost.amount(prices["lambda_gb_seconds"], 28_097.2), "28,097")
+        self.assertEqual(cost_table.amount(prices["bytes_out"], 8.52e9), "8.52")
+        self.assertEqual(cost_table.amount(prices["log_stored_bytes"], 250e9), "250")
+        self.assertEqual(cost_table.amount(prices["lambda_gb_seconds"], 28_097.2), "28,097")
 
 
 class Units(unittest.TestCase):
