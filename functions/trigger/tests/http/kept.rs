@@ -16,7 +16,9 @@ async fn swept(bed: &Bed) -> Swept {
     let now = bed.time();
     let clock: Clock = Arc::new(move || now);
     let queue = Queue::new(bed.queue.clone(), &bed.queue_url);
-    sweep(&RequestsTable::new(bed.client.clone(), &bed.requests_name), &queue, &clock).await.unwrap()
+    sweep(&RequestsTable::new(bed.client.clone(), &bed.requests_name), &queue, &Planning::default(), &clock)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -147,7 +149,7 @@ async fn a_sweeper_goes_on_where_one_request_fails() {
     let now = bed.time();
     let clock: Clock = Arc::new(move || now);
     let nowhere = Queue::new(bed.queue.clone(), format!("{}-gone", bed.queue_url));
-    let swept_nothing = sweep(&bed.requests, &nowhere, &clock).await.unwrap();
+    let swept_nothing = sweep(&bed.requests, &nowhere, &Planning::default(), &clock).await.unwrap();
     assert_eq!((swept_nothing.failed, swept_nothing.queued), (2, 0));
     assert!(swept_nothing.error.unwrap().starts_with("queueing request"));
     assert_eq!(swept(&bed).await.queued, 2);
