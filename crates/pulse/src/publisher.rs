@@ -114,7 +114,7 @@ impl Publisher {
     pub async fn publish(&self, messages: &[Message], until: Option<Instant>) -> Vec<Fate> {
         let mut open = self.open.lock().await;
         let mut fates: Vec<Option<Fate>> = vec![None; messages.len()];
-        // Of the first attempt, as long as the second has not told better.
+        // By the first attempt; what the second one finds out counts more.
         let mut were_sent = vec![false; messages.len()];
         for attempt in 0..2 {
             let was_open = refresh(&mut open);
@@ -332,11 +332,11 @@ fn fate(error: &Error, was_sent: bool) -> Fate {
             AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if !was_sent => {
                 Fate::Refused(format!("the broker refuses: {}", said.get_message()))
             }
-            // It is going down, or was told to close the connection.
+            // It is going down, or its operator closed the connection.
             AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
                 lost(format!("the broker closed the connection: {}", said.get_message()), false)
             }
-            // Of the rest nothing tells for how long: ACCESS_REFUSED is said of a wrong password and of an authentication
+            // The rest may be over soon: ACCESS_REFUSED is said of a wrong password and of an authentication
             // back end that is down, NOT_ALLOWED of an unknown virtual host, of one that is down and of too many
             // connections.
             _ => lost(format!("the broker refuses: {}", said.get_message()), true),

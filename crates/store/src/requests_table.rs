@@ -235,7 +235,7 @@ impl RequestsTable {
             Err(error) => error,
         };
         self.note_damaged(&unread);
-        // Known by what each claim has. Whoever took it over in the meantime has another end.
+        // Known by what each claim has. If another request took it over in the meantime, it has another end.
         let earlier = until.map(|until| ("expires_at", until));
         match self.put_claim(&item, earlier).await? {
             None => Ok(None),

@@ -15,9 +15,9 @@ use crate::email::Email;
 use crate::plan::Planning;
 use crate::request::{Asking, Code, Event, Job, JobState, Request, RequestId, State, count, digest};
 
-/// How long a request that is kept but not queued is left to whoever took it; then it is the sweeper's.
+/// How long a request that is kept but not queued is left to the function that took it; then it is the sweeper's.
 const SWEPT_AFTER: TimeDelta = TimeDelta::minutes(2);
-/// When the sweeper looks again at a request that waits for somebody else.
+/// When the sweeper looks again at a request that waits for another function.
 const LOOKED_AT_AGAIN: TimeDelta = TimeDelta::hours(1);
 /// When a request is given up to which nothing happens: something is wrong that another try does not mend.
 const GIVEN_UP_AFTER: TimeDelta = TimeDelta::days(1);
@@ -67,7 +67,7 @@ impl Request {
         })
     }
 
-    /// The same, to be looked at later: it waits for somebody else.
+    /// The same, to be looked at later: it waits for another function.
     #[must_use]
     pub fn put_off(&self, now: DateTime<Utc>) -> Self {
         let due_at = (now + LOOKED_AT_AGAIN).timestamp();
@@ -83,7 +83,7 @@ impl Request {
     }
 
     /// The same with its jobs as planning and forwarding left them. It goes on as long as a job is accepted, and waits as
-    /// long as one waits; else it is forwarded if any job is that somebody asked for, and failed if none is.
+    /// long as one waits; else it is forwarded if any job is that the requester asked for, and failed if none is.
     #[must_use]
     pub fn settled(&self, jobs: &[Job], planning: &Planning, now: DateTime<Utc>) -> Self {
         let counts = count(jobs);
@@ -160,7 +160,7 @@ impl Request {
 
     /// The same with its jobs as they are judged now, on its way once more; none unless some of them are to be sent.
     ///
-    /// Jobs that are on their way already keep it from being sent again, as nobody could tell the two rounds apart.
+    /// Jobs that are on their way already keep it from being sent again, as the two rounds would look the same.
     #[must_use]
     pub fn retried(&self, jobs: &[Job], by: Option<Email>, now: DateTime<Utc>) -> Option<Self> {
         let again = |is_asked_for| {
@@ -190,7 +190,7 @@ impl Request {
     }
 }
 
-/// The state in which a request ends whose jobs are these: forwarded if any job is that somebody asked for.
+/// The state in which a request ends whose jobs are these: forwarded if any job is that the requester asked for.
 fn end(jobs: &[Job]) -> State {
     let is_forwarded = jobs.iter().any(|job| job.state == JobState::Forwarded && job.is_asked_for());
     if is_forwarded { State::Forwarded } else { State::Failed }

@@ -319,9 +319,9 @@ mod tests {
     }
 
     /// Runs as Treeherder tells of them: a name, the state or how it ended, with numbers from 11.
-    fn runs(told: &[(&str, &str)]) -> Runs {
+    fn runs(words: &[(&str, &str)]) -> Runs {
         let mut runs = Runs::default();
-        for (id, (name, word)) in (11..).zip(told) {
+        for (id, (name, word)) in (11..).zip(words) {
             let is_underway = ["unscheduled", "pending", "running"].contains(word);
             let (state, result) = if is_underway { (*word, "unknown") } else { ("completed", *word) };
             if let Some(state) = RunState::of(state, result) {

@@ -330,7 +330,7 @@ impl Job {
     }
 }
 
-/// Tells these jobs from the same jobs in other states: head and jobs of a request are stored apart, and each names the
+/// Differs from that of the same jobs in other states: head and jobs of a request are stored apart, and each names the
 /// other by this.
 pub fn digest(jobs: &[Job]) -> String {
     let json = serde_json::to_vec(jobs).unwrap_or_default();

@@ -67,7 +67,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 
 /// Runs of some of the jobs of `requested`; none: Treeherder does not answer.
 fn runs() -> impl Strategy<Value = Option<Runs>> {
-    prop::option::weighted(0.8, words()).prop_map(|told| Some(runs_of(&told?)))
+    prop::option::weighted(0.8, words()).prop_map(|words| Some(runs_of(&words?)))
 }
 
 /// A job's name, and Treeherder's words for the state and the result of a run of it.
@@ -151,22 +151,22 @@ proptest! {
     }
 
     #[test]
-    fn what_did_not_count_changes_nothing_and_is_never_called_a_failure(told in words(), with_build: bool) {
+    fn what_did_not_count_changes_nothing_and_is_never_called_a_failure(said_of_runs in words(), with_build: bool) {
         let counts: Vec<Words> =
-            told.iter().copied().filter(|(_, state, result)| RunState::of(state, result).is_some()).collect();
+            said_of_runs.iter().copied().filter(|(_, state, result)| RunState::of(state, result).is_some()).collect();
         let turn = Turn { now: start(), part: 1, is_repeat: false };
         let planned = |words: &[Words]| plan(&requested(with_build), Some(&runs_of(words)), &Planning::default(), turn);
         let without_numbers = |jobs: Vec<Job>| -> Vec<Job> {
             jobs.into_iter().map(|job| Job { waits: None, ..job }).collect()
         };
-        let all = planned(&told);
+        let all = planned(&said_of_runs);
         for job in &all {
             let said = job.reason.as_deref().unwrap_or_default();
             prop_assert!(!NOTHING.iter().any(|word| said.contains(word)), "{}", said);
         }
         // A build that left packages, be it orange, is not requested again, and its tests go.
         for build in ["build 1", "build 2"] {
-            let is_there = told.iter().any(|(name, state, result)| {
+            let is_there = said_of_runs.iter().any(|(name, state, result)| {
                 *name == build && *state == "completed" && ["success", "testfailed"].contains(result)
             });
             let tests: Vec<&Job> = all.iter().filter(|job| job.build.as_deref() == Some(build)).collect();

@@ -14,12 +14,12 @@ use crate::forwarder::{Forwarder, Line, Loaded};
 pub(crate) const MOST_TIMES: u32 = 5;
 /// The most of an error that is kept with a job, in characters.
 const MAX_REASON: usize = 300;
-/// Said of a job that nobody on Pulse takes.
+/// Said of a job that has no listener on Pulse.
 const NO_LISTENER: &str =
     "Pulse has no listener for this project: nobody will run it. It can be retried when there is one.";
 
 impl Forwarder {
-    /// Records what became of a request's jobs. Tells why its message is to come back, if it is.
+    /// Records what became of a request's jobs. Returns why its message is to come back, if it is.
     pub(crate) async fn record(&self, one: Loaded, fates: &[Fate]) -> (Line, Option<String>) {
         let mut line = one.line((self.clock)());
         let numbered = one.numbered();
@@ -51,7 +51,7 @@ impl Forwarder {
                     line.failed += count;
                     line.refused += if matches!(fate, Fate::Refused(_)) { count } else { 0 };
                     line.error = Some(reason.clone());
-                    (JobState::Failed, Some(told(reason)))
+                    (JobState::Failed, Some(explained(reason)))
                 }
             };
             is_any_known = true;
@@ -80,7 +80,7 @@ impl Forwarder {
         (line, again)
     }
 
-    /// Stores a request's next version, and its jobs if they changed. Whoever queued it may note that only now: it is then
+    /// Stores a request's next version, and its jobs if they changed. That it was queued may be noted only now: it is then
     /// read once more, as to take it up again would be worse.
     pub(crate) async fn store(
         &self,
@@ -88,7 +88,7 @@ impl Forwarder {
         jobs: Option<&[Job]>,
         next: impl Fn(&Request, DateTime<Utc>) -> Request,
     ) -> Result<Request, String> {
-        let meanwhile = || "somebody else changed the request at the same time".to_owned();
+        let meanwhile = || "the request was changed at the same time".to_owned();
         let mut current = request.clone();
         for _ in 0..3 {
             let now = (self.clock)();
@@ -106,8 +106,8 @@ impl Forwarder {
     }
 }
 
-/// What people are told of a failure.
-fn told(reason: &str) -> String {
+/// What people read of a failure.
+fn explained(reason: &str) -> String {
     let reason: String = reason.chars().take(MAX_REASON).collect();
     format!("It could not be forwarded to Pulse: {}. It can be retried.", reason.trim_end_matches('.'))
 }

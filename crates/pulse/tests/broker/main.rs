@@ -122,3 +122,19 @@ async fn what_the_broker_refuses_is_to_be_tried_again_as_it_may_be_for_a_while()
         assert!(!lost.may_have_arrived);
     }
 }
+
+#[tokio::test]
+async fn a_message_that_was_sent_and_not_confirmed_may_have_arrived() {
+    let _ = made().await;
+    let wire = Wire::new().await;
+    let publisher = publisher(&wire.url);
+    let project = project();
+    let listener = Listener::on(&project).await;
+    publisher.connect_now().await.unwrap();
+    wire.mute();
+    let fates = publisher.publish(&[message("id-1", &project, &["a"])], None).await;
+    let [Fate::Lost(lost)] = &fates[..] else { panic!("{fates:?}") };
+    // The second attempt cannot even sign in, and that the first one was sent is not forgotten.
+    assert!(lost.may_have_arrived && !lost.is_refusal, "{lost:?}");
+    assert!(listener.next().await.is_some());
+}

@@ -16,7 +16,7 @@ use super::{HEAD, JOBS, OPEN, REQUESTS_STAY, RequestsTable, damaged, partition, 
 use crate::items::{self, Item, key, number, table_error};
 use crate::{Read, StoreError};
 
-/// How often head and jobs of a request are read again, because somebody changed them between the two reads.
+/// How often head and jobs of a request are read again, because they were changed between the two reads.
 const MAX_READS: u32 = 3;
 
 /// The jobs of a request, as they are stored.
@@ -97,7 +97,7 @@ impl RequestsTable {
                 return Ok(Some((request, jobs)));
             }
             if read == MAX_READS {
-                // Nobody changes it that often: they were stored so. Its jobs are what counts.
+                // It does not change that often: they were stored so. Its jobs are what counts.
                 request.jobs = count(&jobs);
                 return Ok(Some((request, jobs)));
             }
@@ -185,7 +185,7 @@ impl RequestsTable {
         Ok(requests)
     }
 
-    /// The open requests that somebody should have looked at by `now`, those that are due longest first. Those that cannot
+    /// The open requests that are due by `now`, those that are due longest first. Those that cannot
     /// be read are left out, and counted in the cost.
     ///
     /// # Errors

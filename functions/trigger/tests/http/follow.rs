@@ -158,7 +158,7 @@ async fn lists_refuse_what_they_do_not_know() {
     bed.get("/api/project/try/push/x/trigger_requests/", SOMEONE).await.problem(StatusCode::BAD_REQUEST, "bad_path");
 }
 
-/// The forwarder records what became of the jobs while somebody reads the request: between the head and the jobs.
+/// The forwarder records what became of the jobs while the request is read: between the head and the jobs.
 #[tokio::test]
 async fn head_and_jobs_agree_in_an_answer_and_are_what_its_etag_names() {
     let bed = Bed::new().await;
@@ -188,9 +188,9 @@ async fn head_and_jobs_agree_in_an_answer_and_are_what_its_etag_names() {
     let (stored, _) = bed.stored(&taken).await;
     let etag = answer.header("etag").unwrap();
     assert!(etag.contains(&format!("-{}-people", stored.version)), "{etag}");
-    assert_eq!((&line["store_operations"], &line["read_units"]), (&4.into(), &3.0.into()), "{line}");
+    assert_eq!(line["read_units"], 3.0, "{line}");
     // Later it is read as cheaply as ever, and is the same.
     let again = bed.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
     assert_eq!((again.text(), again.header("etag")), (answer.text(), Some(etag)));
-    assert_eq!((&bed.line()["store_operations"], &bed.line()["read_units"]), (&2.into(), &1.0.into()));
+    assert_eq!(bed.line()["read_units"], 1.0);
 }

@@ -98,7 +98,7 @@ async fn of_two_who_retry_at_once_one_does() {
 
 /// The test failed because its build, which the plan had added, had no listener.
 #[tokio::test]
-async fn a_build_that_was_added_stays_one_that_nobody_asked_for() {
+async fn a_build_that_was_added_stays_an_added_one() {
     let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 2}"#)]).await;
     let taken = bed.trigger(SOMEONE, &[TEST]).await.taken();
     let (request, jobs) = bed.stored(&taken).await;
@@ -111,8 +111,8 @@ async fn a_build_that_was_added_stays_one_that_nobody_asked_for() {
     // One job was asked for and one is: two are what an hour allows.
     let again = retry(&bed, &taken, SOMEONE).await.taken();
     assert_eq!(again.message, "1 job is queued for push 1001 of try. A build that is needed is requested too.");
-    let told: Vec<_> = again.jobs.iter().map(|job| (job.state.as_str(), job.code.as_deref())).collect();
-    assert_eq!(told, [("accepted", None), ("accepted", Some("needed_build"))]);
+    let shown: Vec<_> = again.jobs.iter().map(|job| (job.state.as_str(), job.code.as_deref())).collect();
+    assert_eq!(shown, [("accepted", None), ("accepted", Some("needed_build"))]);
     assert!(again.jobs[1].detail.as_ref().unwrap().contains(TEST), "{:?}", again.jobs[1]);
 
     let (request, jobs) = bed.stored(&taken).await;
