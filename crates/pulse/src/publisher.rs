@@ -326,28 +326,25 @@ fn is_unsent(error: &Error) -> bool {
 /// What an error means for what was to be published, or was sent already.
 fn fate(error: &Error, was_sent: bool) -> Fate {
     let lost = |reason, is_refusal| Fate::Lost(Lost { reason, is_refusal, may_have_arrived: was_sent });
-    match error.kind() {
-        ErrorKind::ProtocolError(said) => match said.kind() {
-            // While the exchange is declared. Later it may be said of another message of the batch.
-            AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if !was_sent => {
-                Fate::Refused(format!("the broker refuses: {}", said.get_message()))
-            }
-            // It is going down, or its operator closed the connection.
-            AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
-                lost(format!("the broker closed the connection: {}", said.get_message()), false)
-            }
-            // The rest may be over soon: ACCESS_REFUSED is said of a wrong password and of an authentication
-            // back end that is down, NOT_ALLOWED of an unknown virtual host, of one that is down and of too many
-            // connections.
-            _ => lost(format!("the broker refuses: {}", said.get_message()), true),
-        },
-        _ => {
-            let reason = match error.to_string().split_once("invalid peer certificate: ") {
-                Some((_, why)) => format!("the broker's certificate is not trusted ({why})"),
-                None => format!("the connection to the broker: {error}"),
-            };
-            lost(reason, false)
+    let ErrorKind::ProtocolError(said) = error.kind() else {
+        let reason = match error.to_string().split_once("invalid peer certificate: ") {
+            Some((_, why)) => format!("the broker's certificate is not trusted ({why})"),
+            None => format!("the connection to the broker: {error}"),
+        };
+        return lost(reason, false);
+    };
+    match said.kind() {
+        // While the exchange is declared. Later it may be said of another message of the batch.
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if !was_sent => {
+            Fate::Refused(format!("the broker refuses: {}", said.get_message()))
         }
+        // It is going down, or its operator closed the connection.
+        AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
+            lost(format!("the broker closed the connection: {}", said.get_message()), false)
+        }
+        // The rest may be over soon: ACCESS_REFUSED is said of a wrong password and of an authentication back end that is
+        // down, NOT_ALLOWED of an unknown virtual host, of one that is down and of too many connections.
+        _ => lost(format!("the broker refuses: {}", said.get_message()), true),
     }
 }
 

@@ -225,10 +225,7 @@ impl RequestsTable {
         item.extend(claim_key(name));
         item.insert("expires_at".to_owned(), number((claim.holds_until + CLEANED_UP_AFTER).timestamp()));
         let earlier = instead_of.map(|earlier| ("request", AttributeValue::S(earlier.request.to_string())));
-        let holder = match self.put_claim(&item, earlier).await? {
-            None => return Ok(None),
-            Some(holder) => holder,
-        };
+        let Some(holder) = self.put_claim(&item, earlier).await? else { return Ok(None) };
         let until = holder.get("expires_at").cloned();
         let unread = match claim_of(name, holder) {
             Ok(holder) => return Ok(if_other(holder, claim)),

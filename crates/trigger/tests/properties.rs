@@ -283,8 +283,7 @@ proptest! {
                     jobs = left;
                     Some(next)
                 }
-                Happens::GivenUp => None,
-                Happens::Ends(_) => None,
+                Happens::Ends(_) | Happens::GivenUp => None,
                 Happens::Retried => {
                     let again: Vec<Job> = jobs
                         .iter()

@@ -111,14 +111,12 @@ impl RequestsTable {
             Some(AttributeValue::S(digest)) => Some(digest),
             _ => None,
         };
-        match item.remove("data") {
-            Some(AttributeValue::B(packed)) => Ok(Some(Packed { data: packed.into_inner(), digest })),
-            _ => {
-                let error = damaged(id, "its jobs are missing");
-                self.note_damaged(&error);
-                Err(error)
-            }
-        }
+        let Some(AttributeValue::B(packed)) = item.remove("data") else {
+            let error = damaged(id, "its jobs are missing");
+            self.note_damaged(&error);
+            return Err(error);
+        };
+        Ok(Some(Packed { data: packed.into_inner(), digest }))
     }
 
     pub(super) async fn item(
