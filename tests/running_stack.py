@@ -36,6 +36,9 @@ SWEEP_FUNCTION = Path(os.environ.get("SWEEP_FUNCTION_BIN", ROOT / "target/debug/
 FORWARD = Path(os.environ.get("FORWARD_BIN", ROOT / "target/debug/forward")).absolute()
 FORWARD_FUNCTION = Path(os.environ.get("FORWARD_FUNCTION_BIN", ROOT / "target/debug/forward-function")).absolute()
 
+# Debian's program itself: what is in its PATH would become another user, and drop our variables.
+RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+
 BUILDERS = 3000
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -215,6 +218,12 @@ class Stack(GivenStack):
         """Start it again."""
         os.kill(self.parts["broker"], signal.SIGUSR2)
         self._wait_for_broker(is_there=True)
+
+    def control_broker(self, *words: str) -> None:
+        """Run `rabbitmqctl` beside Pulse's stand-in, in the environment in which that was started (Linux alone)."""
+        environ = Path(f"/proc/{self.parts['broker']}/environ").read_bytes().decode()
+        environment = dict(entry.split("=", 1) for entry in environ.split("\0") if "=" in entry)
+        subprocess.run([RABBITMQCTL, *words], env=environment, capture_output=True, text=True, check=True)
 
     def _wait_for_broker(self, is_there: bool) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -210,8 +210,6 @@ class Forwarding(unittest.TestCase):
         tls, right = self.stack.env["PULSE_TLS_URL"], self.stack.env["PULSE_CA"]
         other = Path(self.enterContext(tempfile.TemporaryDirectory())) / "ca.pem"
         other.write_bytes(authority())
-        self.set_visible_again(VISIBLE_AT_ONCE_SECONDS)
-        self.addCleanup(self.set_visible_again, VISIBLE_AGAIN_SECONDS)
         with self.stack.listening(self._testMethodName) as heard:
             for what, settings in (
                 ("another authority", {"URL": tls, "CERTIFICATES": str(other)}),
@@ -219,24 +217,32 @@ class Forwarding(unittest.TestCase):
                 ("another host", {"URL": tls.replace("127.0.0.1", "localhost"), "CERTIFICATES": right}),
             ):
                 with self.subTest(what):
-                    name = next(self.names["autoland"])
-                    status_url = self.trigger(name, project="autoland")
-                    logged: list[dict] = []
-                    for _ in range(2 * MOST_TIMES):
-                        logged += self.forward(**settings)
-                        if len(logged) < MOST_TIMES:
-                            # It waits in the queue, and could be forwarded yet.
-                            self.assert_states(self.ask("GET", status_url), "accepted")
-                            time.sleep(VISIBLE_AT_ONCE_SECONDS)
+                    self.assert_fails_at_last("(?i)certificate", settings, heard)
 
-                    self.assertEqual(len(logged), MOST_TIMES)
-                    for line in logged:
-                        self.assertRegex(line["error"], "(?i)certificate")
-                    failed = self.ask("GET", status_url)
-                    self.assert_states(failed, "failed")
-                    self.assertRegex(failed["jobs"][0]["detail"], "(?i)certificate")
-                    self.assertTrue(heard.empty())
-                    self.assert_forwarded_by_retry(failed, heard)
+    def assert_fails_at_last(self, said: str, settings: dict[str, str], heard: queue.SimpleQueue) -> None:
+        """A request comes back as often as the queue gives it out, then has failed with a reason, and is forwarded when
+        it is sent again."""
+        self.set_visible_again(VISIBLE_AT_ONCE_SECONDS)
+        self.addCleanup(self.set_visible_again, VISIBLE_AGAIN_SECONDS)
+        status_url = self.trigger(next(self.names["autoland"]), project="autoland")
+        logged: list[dict] = []
+        for _ in range(2 * MOST_TIMES):
+            logged += self.forward(**settings)
+            if len(logged) < MOST_TIMES:
+                # It waits in the queue, and could be forwarded yet.
+                self.assert_states(self.ask("GET", status_url), "accepted")
+                time.sleep(VISIBLE_AT_ONCE_SECONDS)
+
+        self.assertEqual(len(logged), MOST_TIMES)
+        for line in logged:
+            self.assertRegex(line["error"], said)
+        failed = self.ask("GET", status_url)
+        self.assert_states(failed, "failed")
+        self.assertRegex(failed["jobs"][0]["detail"], said)
+        # Nothing was sent in any of these tries.
+        self.assertNotIn("may have arrived", failed["jobs"][0]["detail"])
+        self.assertTrue(heard.empty())
+        self.assert_forwarded_by_retry(failed, heard)
 
     def assert_forwarded_by_retry(self, failed: dict, heard: queue.SimpleQueue) -> None:
         """An operator sends a failed request again, and then it is forwarded."""
@@ -262,29 +268,58 @@ class Forwarding(unittest.TestCase):
 
             self.assert_forwarded_by_retry(self.ask("GET", status_url), heard)
 
-    def test_what_the_broker_refuses_fails_at_once_and_can_be_sent_again(self) -> None:
+    def test_what_the_broker_refuses_comes_back_and_has_failed_at_last(self) -> None:
         self.forward_by_hand()
         listener, right = self.stack.env["AMQP_URL"], self.stack.env["RUNNABLE_JOBS_PULSE_URL"]
-        with kombu.Connection(listener) as connection:
-            connection.default_channel.exchange_declare(
-                EXCHANGE.replace("treeherder", "listener"), "direct", durable=True, auto_delete=False)
         with self.stack.listening(self._testMethodName) as heard:
             for what, settings, said in (
                 ("a wrong password", {"URL": right.replace("//", "//treeherder:wrong@")}, "ACCESS_REFUSED"),
                 ("no rights on the exchange", {"URL": listener}, "ACCESS_REFUSED.*exchange"),
                 ("no such virtual host", {"URL": right.replace("%2f", "nowhere")}, "vhost.*nowhere"),
-                ("an exchange of another type", {"URL": listener, "NAMESPACE": "listener"}, "PRECONDITION_FAILED"),
             ):
                 with self.subTest(what):
-                    status_url = self.trigger(next(self.names["autoland"]), project="autoland")
+                    self.assert_fails_at_last(said, settings, heard)
 
-                    [line] = self.forward(**settings)
+    def test_what_the_broker_would_refuse_again_fails_at_once_and_can_be_sent_again(self) -> None:
+        self.forward_by_hand()
+        listener = self.stack.env["AMQP_URL"]
+        with kombu.Connection(listener) as connection:
+            connection.default_channel.exchange_declare(
+                EXCHANGE.replace("treeherder", "listener"), "direct", durable=True, auto_delete=False)
+        with self.stack.listening(self._testMethodName) as heard:
+            status_url = self.trigger(next(self.names["autoland"]), project="autoland")
 
-                    self.assertRegex(line["error"], said)
-                    failed = self.ask("GET", status_url)
-                    self.assert_states(failed, "failed")
-                    self.assertRegex(failed["jobs"][0]["detail"], said)
-                    self.assert_forwarded_by_retry(failed, heard)
+            [line] = self.forward(URL=listener, NAMESPACE="listener")
+
+            self.assertRegex(line["error"], "PRECONDITION_FAILED")
+            failed = self.ask("GET", status_url)
+            self.assert_states(failed, "failed")
+            self.assertRegex(failed["jobs"][0]["detail"], "PRECONDITION_FAILED")
+            self.assert_forwarded_by_retry(failed, heard)
+
+    @unittest.skipUnless(sys.platform == "linux", "it looks for the broker's environment in /proc")
+    def test_a_broker_that_has_too_many_connections_gets_the_request_when_it_has_fewer(self) -> None:
+        self.forward_by_hand()
+        none = json.dumps({"max-connections": 0})
+        for scope, set_limit, clear in (
+            ("the user", ("set_user_limits", "treeherder", none), ("clear_user_limits", "treeherder", "all")),
+            ("the virtual host", ("set_vhost_limits", "-p", "/", none), ("clear_vhost_limits", "-p", "/")),
+        ):
+            with self.subTest(scope), self.stack.listening(f"{self._testMethodName}-{set_limit[0]}") as heard:
+                status_url = self.trigger(next(self.names["autoland"]), project="autoland")
+                self.stack.control_broker(*set_limit)
+                try:
+                    [line] = self.forward()
+                finally:
+                    self.stack.control_broker(*clear)
+                self.assertRegex(line["error"], "NOT_ALLOWED.*limit")
+                self.assertEqual((line["ForwardRefused"], line["ForwardFailed"]), (1, 0))
+                self.assert_states(self.ask("GET", status_url), "accepted")
+
+                until(self.forward)
+
+                self.assertTrue(heard.get(timeout=PATIENCE_SECONDS))
+                self.assert_states(self.ask("GET", status_url), "forwarded")
 
     @unittest.skipUnless(sys.platform == "linux", "it looks for the function's processes in /proc")
     def test_a_function_that_was_frozen_forwards_the_next_request_once(self) -> None:

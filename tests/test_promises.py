@@ -232,6 +232,30 @@ class Promises(unittest.TestCase):
             [[self.its_build], [self.its_build], [self.test]])
         self.assertTrue(messages.empty())
 
+    def test_a_test_whose_build_is_orange_goes_and_no_build_is_requested(self) -> None:
+        self.need_stand_in()
+        self.runs((self.its_build, "completed", "testfailed"))
+        messages = self.listening()
+
+        forwarded = self.comes_to(self.trigger(self.test), "forwarded")
+
+        self.assertEqual(self.heard(messages)["body"]["requested_jobs"], [self.test])
+        self.assert_jobs(forwarded, (self.test, "forwarded", None))
+        self.assertTrue(messages.empty())
+
+    def test_a_build_that_was_superseded_is_as_if_it_were_not_there(self) -> None:
+        self.need_stand_in()
+        self.runs((self.its_build, "completed", "superseded"))
+        path = f"/api/project/try/push/{self.push}/trigger_runnable_jobs/?dry_run=true"
+
+        shown = self.ask("POST", path, {"requested_jobs": [self.test]})
+
+        self.assert_jobs(shown, (self.test, "waiting", "build_requested"), (self.its_build, "accepted", "needed_build"))
+        self.assertIn("is not on this push", shown["jobs"][0]["detail"])
+        self.runs((self.its_build, "unscheduled", "unknown"))
+        shown = self.ask("POST", path, {"requested_jobs": [self.test]})
+        self.assert_jobs(shown, (self.test, "waiting", "build_running"))
+
     def test_a_test_is_forwarded_while_treeherder_is_down_and_that_is_said(self) -> None:
         self.need_stand_in()
         messages = self.listening()

@@ -62,7 +62,7 @@ def printed() -> set[str]:
     """The names of the metrics that programs print: the literal ones, and those that an HTTP function's name begins."""
     [endings] = re.findall(r"= \[([^\]]*)\]\.map\(name\);", SOURCES)
     functions = re.findall(r'Edge \{ name: "(\w+)"', SOURCES)
-    return set(re.findall(r'"((?:Ingest|Sweep|Forward)[A-Z]\w+)"', SOURCES)) | {
+    return set(re.findall(r'"((?:Ingest|Sweep|Forward)[A-Z]\w+|DamagedItems)"', SOURCES)) | {
         function + ending for function in functions for ending in re.findall(r"\w+", endings)}
 
 
@@ -288,6 +288,13 @@ class Alarms(unittest.TestCase):
                 self.assertIn(alarm["TreatMissingData"], ("breaching", "notBreaching", "ignore"))
                 periods = most if isinstance(alarm["EvaluationPeriods"], dict) else alarm["EvaluationPeriods"]
                 self.assertLessEqual(periods * alarm["Period"], WEEK if alarm["Period"] >= HOUR else DAY)
+
+    def test_one_request_that_is_given_up_and_one_item_that_cannot_be_read_sound_an_alarm(self) -> None:
+        for name in ("SweepFailedAlarm", "DamagedItemsAlarm"):
+            with self.subTest(name):
+                alarm = self.alarms[name]
+                sounds = (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"], alarm["EvaluationPeriods"])
+                self.assertEqual(sounds, ("Sum", "GreaterThanThreshold", 0, 1))
 
     def test_every_function_has_one_for_its_errors_and_both_queues_have_one(self) -> None:
         watched = [written(one["Value"]) for alarm in self.alarms.values()

@@ -34,6 +34,9 @@ FIRST_PUSHED_AT = 1_793_610_000
 # What Treeherder answers with where the client does not say how much it wants, and at most.
 DEFAULT_COUNT, MAX_COUNT = 10, 2000
 
+# How far a job is, in Treeherder's words.
+STATES = ("unscheduled", "pending", "running", "completed")
+
 MODES = ("ok", "down", "slow", "garbage", "huge")
 # Longer than any client should wait.
 SLOW_SECONDS = 60
@@ -53,7 +56,7 @@ class Control:
 
     def set_jobs(self, project: str, push: int, jobs: list[dict[str, str]]) -> None:
         """Give a push these jobs, and no others: each with its `ref_data_name`, and its `state` and `result` if they
-        are not `completed` and `success`."""
+        are not `completed` and `success`. States are `STATES`, and results any word: Treeherder has new ones at times."""
         self._put(f"/_control/jobs/{project}/{push}", jobs)
 
     def set_mode(self, mode: str) -> None:
@@ -160,6 +163,8 @@ class _Data:
             if not isinstance(job, dict) or "ref_data_name" not in job:
                 raise _Wrong(f"job {number} has no ref_data_name")
             state = job.get("state", "completed")
+            if state not in STATES:
+                raise _Wrong(f"job {number}: a state is one of {', '.join(STATES)}")
             jobs.append({
                 "id": push * 10_000 + number,
                 "push_id": push,

@@ -92,6 +92,7 @@ impl Edge {
     /// One line a request, which is at the same time the request's metrics.
     fn log(&self, line: &LogLine<'_>) {
         let (fields, read_units, is_stale) = line.ledger.close();
+        let damaged = line.ledger.damaged();
         let mut json = json!({
             "level": if line.status.is_server_error() { "ERROR" } else { "INFO" },
             "request_id": line.request_id,
@@ -104,16 +105,16 @@ impl Edge {
         });
         let name = |metric: &str| format!("{}{metric}", self.name);
         let [duration, units, errors, stale] = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
-        metrics::add(
-            &mut json,
-            (self.clock)(),
-            &[
-                (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
-                (&units, "Count", metrics::measured(read_units)),
-                (&errors, "Count", u8::from(line.status.is_server_error()).into()),
-                (&stale, "Count", u8::from(is_stale).into()),
-            ],
-        );
+        let mut measured: Vec<metrics::Metric<'_>> = vec![
+            (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
+            (&units, "Count", metrics::measured(read_units)),
+            (&errors, "Count", u8::from(line.status.is_server_error()).into()),
+            (&stale, "Count", u8::from(is_stale).into()),
+        ];
+        if damaged > 0 {
+            measured.push(("DamagedItems", "Count", damaged.into()));
+        }
+        metrics::add(&mut json, (self.clock)(), &measured);
         if let Some((code, cause)) = line.problem {
             json["code"] = code.into();
             if let Some(cause) = cause {

@@ -16,6 +16,7 @@ struct Notes {
     fields: Map<String, Value>,
     read_units: f64,
     is_stale: bool,
+    damaged: u32,
 }
 
 impl Ledger {
@@ -32,6 +33,16 @@ impl Ledger {
     /// Notes that the answer is older than it should be.
     pub fn is_stale(&self) {
         self.with(|notes| notes.is_stale = true);
+    }
+
+    /// Adds stored items that could not be read.
+    pub fn add_damaged(&self, items: u32) {
+        self.with(|notes| notes.damaged += items);
+    }
+
+    /// How many stored items could not be read.
+    pub(crate) fn damaged(&self) -> u32 {
+        self.with(|notes| notes.damaged)
     }
 
     /// The fields, the read units, and whether the answer is stale.

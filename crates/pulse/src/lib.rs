@@ -6,5 +6,5 @@ mod publisher;
 mod settings;
 
 pub use message::{Content, Form, Message};
-pub use publisher::{Fate, Publisher};
+pub use publisher::{Fate, Lost, Publisher};
 pub use settings::{Credentials, PulseSettings};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
-use lapin::protocol::{AMQPErrorKind, AMQPHardError};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUserInfo;
@@ -35,10 +35,34 @@ pub enum Fate {
     Forwarded,
     /// The broker gave it back: nobody listens.
     Unroutable,
-    /// The broker refuses us, or what we publish. To try again would be refused again.
+    /// The broker refuses it, and would refuse it again: the exchange is there, and of another type.
     Refused(String),
-    /// It is not known whether the broker has it, or it is known that it does not: to be tried again, under the same id.
-    Lost(String),
+    /// Not known to have arrived: to be tried again, under the same id.
+    Lost(Lost),
+}
+
+/// Why a message is not known to have arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// In words.
+    pub reason: String,
+    /// Whether the broker said no, which it may do for a while only: a wrong password and an authentication back end that is
+    /// down have the same answer.
+    pub is_refusal: bool,
+    /// Whether it was sent: then it may have arrived all the same.
+    pub may_have_arrived: bool,
+}
+
+impl Lost {
+    /// One that was not sent.
+    fn unsent(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_refusal: false, may_have_arrived: false }
+    }
+
+    /// One that was sent.
+    fn sent(reason: impl Into<String>) -> Self {
+        Self { may_have_arrived: true, ..Self::unsent(reason) }
+    }
 }
 
 /// Publishes messages.
@@ -77,7 +101,7 @@ impl Publisher {
         let mut open = self.open.lock().await;
         if !refresh(&mut open) {
             *open = Some(self.open().await.map_err(|fate| match fate {
-                Fate::Refused(reason) | Fate::Lost(reason) => reason,
+                Fate::Refused(reason) | Fate::Lost(Lost { reason, .. }) => reason,
                 Fate::Forwarded | Fate::Unroutable => String::new(),
             })?);
         }
@@ -90,12 +114,14 @@ impl Publisher {
     pub async fn publish(&self, messages: &[Message], until: Option<Instant>) -> Vec<Fate> {
         let mut open = self.open.lock().await;
         let mut fates: Vec<Option<Fate>> = vec![None; messages.len()];
+        // By the first attempt; what the second one finds out counts more.
+        let mut were_sent = vec![false; messages.len()];
         for attempt in 0..2 {
             let was_open = refresh(&mut open);
             if open.is_none() {
                 match self.open().await {
                     Ok(opened) => *open = Some(opened),
-                    Err(fate) => return settled(fates, &fate),
+                    Err(fate) => return settled(fates, &fate, &were_sent),
                 }
             }
             let Some(opened) = open.as_mut() else { continue };
@@ -109,7 +135,11 @@ impl Publisher {
                 is_lost |= matches!(fate, Fate::Lost(_) | Fate::Refused(_));
                 // A connection that was kept may have been lost long ago: that says nothing of the message.
                 let is_worth_another = attempt == 0 && was_open && matches!(fate, Fate::Lost(_));
-                fates[place] = (!is_worth_another).then_some(fate);
+                if is_worth_another {
+                    were_sent[place] = matches!(fate, Fate::Lost(Lost { may_have_arrived: true, .. }));
+                } else {
+                    fates[place] = Some(in_doubt(fate, were_sent[place]));
+                }
             }
             if is_lost {
                 *open = None;
@@ -118,15 +148,18 @@ impl Publisher {
                 break;
             }
         }
-        settled(fates, &Fate::Lost("the connection was lost twice".to_owned()))
+        settled(fates, &Fate::Lost(Lost::unsent("the connection was lost twice")), &were_sent)
     }
 
     async fn open(&self) -> Result<Open, Fate> {
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         match tokio::time::timeout(PATIENCE, self.connect()).await {
             Ok(Ok(open)) => Ok(open),
-            Ok(Err(error)) => Err(fate(&error)),
-            Err(_) => Err(Fate::Lost(format!("the broker did not answer within {} s", PATIENCE.as_secs()))),
+            Ok(Err(error)) => Err(fate(&error, false)),
+            Err(_) => {
+                let reason = format!("the broker did not answer within {} s", PATIENCE.as_secs());
+                Err(Fate::Lost(Lost::unsent(reason)))
+            }
         }
     }
 
@@ -191,20 +224,21 @@ async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Err
     let (mut fates, mut late) = (Vec::with_capacity(published.len()), Vec::new());
     for (message, confirm) in published {
         let fate = match confirm {
-            None => Fate::Lost("no time was left to publish it".to_owned()),
-            Some(Err(error)) => fate(&error),
+            None => Fate::Lost(Lost::unsent("no time was left to publish it")),
+            Some(Err(error)) => fate(&error, !is_unsent(&error)),
             Some(Ok(mut confirm)) => match tokio::time::timeout_at(deadline, &mut confirm).await {
                 Err(_) => {
                     late.push(confirm);
-                    Fate::Lost(format!("the broker did not confirm within {} s", PATIENCE.as_secs()))
+                    Fate::Lost(Lost::sent(format!("the broker did not confirm within {} s", PATIENCE.as_secs())))
                 }
-                Ok(Err(error)) => fate(&error),
+                Ok(Err(error)) => fate(&error, true),
                 Ok(Ok(confirmation)) => {
                     note(&confirmation);
                     match confirmation {
                         Confirmation::Ack(_) => Fate::Forwarded,
-                        Confirmation::Nack(_) => Fate::Lost("the broker could not keep it".to_owned()),
-                        Confirmation::NotRequested => Fate::Lost("the broker was not asked to confirm".to_owned()),
+                        // Of several queues, some may have it.
+                        Confirmation::Nack(_) => Fate::Lost(Lost::sent("the broker could not keep it")),
+                        Confirmation::NotRequested => Fate::Lost(Lost::sent("the broker was not asked to confirm")),
                     }
                 }
             },
@@ -270,30 +304,89 @@ fn refresh(open: &mut Option<Open>) -> bool {
     open.is_some()
 }
 
-fn settled(fates: Vec<Option<Fate>>, otherwise: &Fate) -> Vec<Fate> {
-    fates.into_iter().map(|fate| fate.unwrap_or_else(|| otherwise.clone())).collect()
+fn settled(fates: Vec<Option<Fate>>, otherwise: &Fate, were_sent: &[bool]) -> Vec<Fate> {
+    let known =
+        |(fate, was_sent): (Option<Fate>, &bool)| fate.unwrap_or_else(|| in_doubt(otherwise.clone(), *was_sent));
+    fates.into_iter().zip(were_sent).map(known).collect()
 }
 
-/// What an error means for what was to be published.
-fn fate(error: &Error) -> Fate {
-    match error.kind() {
-        // The broker says why, and would say so again; unless it is going down, or was told to close the connection.
-        ErrorKind::ProtocolError(said) => match said.kind() {
-            AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
-                Fate::Lost(format!("the broker closed the connection: {}", said.get_message()))
-            }
-            _ => Fate::Refused(format!("the broker refuses: {}", said.get_message())),
-        },
-        _ => Fate::Lost(match error.to_string().split_once("invalid peer certificate: ") {
+/// What became of a message that may have been sent before: what is lost then may have arrived.
+fn in_doubt(fate: Fate, was_sent: bool) -> Fate {
+    match fate {
+        Fate::Lost(lost) => Fate::Lost(Lost { may_have_arrived: lost.may_have_arrived || was_sent, ..lost }),
+        known => known,
+    }
+}
+
+/// Whether an error says that nothing was sent: the connection was known to be closed.
+fn is_unsent(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_))
+}
+
+/// What an error means for what was to be published, or was sent already.
+fn fate(error: &Error, was_sent: bool) -> Fate {
+    let lost = |reason, is_refusal| Fate::Lost(Lost { reason, is_refusal, may_have_arrived: was_sent });
+    let ErrorKind::ProtocolError(said) = error.kind() else {
+        let reason = match error.to_string().split_once("invalid peer certificate: ") {
             Some((_, why)) => format!("the broker's certificate is not trusted ({why})"),
             None => format!("the connection to the broker: {error}"),
-        }),
+        };
+        return lost(reason, false);
+    };
+    match said.kind() {
+        // While the exchange is declared. Later it may be said of another message of the batch.
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if !was_sent => {
+            Fate::Refused(format!("the broker refuses: {}", said.get_message()))
+        }
+        // It is going down, or its operator closed the connection.
+        AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
+            lost(format!("the broker closed the connection: {}", said.get_message()), false)
+        }
+        // The rest may be over soon: ACCESS_REFUSED is said of a wrong password and of an authentication back end that is
+        // down, NOT_ALLOWED of an unknown virtual host, of one that is down and of too many connections.
+        _ => lost(format!("the broker refuses: {}", said.get_message()), true),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lapin::protocol::AMQPError;
+
     use super::*;
+
+    #[test]
+    fn only_what_the_broker_would_refuse_again_is_refused_for_good() {
+        let said = |kind: AMQPErrorKind, was_sent| {
+            let error: Error = ErrorKind::ProtocolError(AMQPError::new(kind, "NO - because".into())).into();
+            fate(&error, was_sent)
+        };
+        let refused = Fate::Refused("the broker refuses: NO - because".to_owned());
+        assert_eq!(said(AMQPSoftError::PRECONDITIONFAILED.into(), false), refused);
+        for (kind, is_refusal) in [
+            (AMQPErrorKind::from(AMQPSoftError::PRECONDITIONFAILED), true),
+            (AMQPSoftError::CONTENTTOOLARGE.into(), true),
+            (AMQPSoftError::ACCESSREFUSED.into(), true),
+            (AMQPSoftError::NOTFOUND.into(), true),
+            (AMQPSoftError::RESOURCELOCKED.into(), true),
+            (AMQPHardError::NOTALLOWED.into(), true),
+            (AMQPHardError::RESOURCEERROR.into(), true),
+            (AMQPHardError::CHANNELERROR.into(), true),
+            (AMQPHardError::CONNECTIONFORCED.into(), false),
+            (AMQPHardError::INTERNALERROR.into(), false),
+        ] {
+            let Fate::Lost(lost) = said(kind.clone(), true) else { panic!("{kind:?}") };
+            assert_eq!((lost.is_refusal, lost.may_have_arrived), (is_refusal, true), "{kind:?}");
+            assert!(lost.reason.ends_with("NO - because"), "{}", lost.reason);
+        }
+    }
+
+    #[test]
+    fn what_was_sent_once_may_have_arrived_whatever_became_of_the_second_attempt() {
+        let lost = Fate::Lost(Lost::unsent("the broker is away"));
+        let fates = settled(vec![None, None, Some(Fate::Forwarded)], &lost, &[true, false, true]);
+        let sent = Fate::Lost(Lost::sent("the broker is away"));
+        assert_eq!(fates, [sent, lost, Fate::Forwarded]);
+    }
 
     #[test]
     fn in_no_second_there_are_more_messages_than_may_be() {

@@ -414,6 +414,14 @@ impl CatalogTable {
     /// # Errors
     /// The table cannot be read, or a report is damaged.
     pub async fn reports(&self, last: usize) -> Result<Vec<Report>, StoreError> {
+        self.each_report(last).await?.into_iter().collect()
+    }
+
+    /// The same, with what is wrong with those that are damaged.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn each_report(&self, last: usize) -> Result<Vec<Result<Report, StoreError>>, StoreError> {
         let action = "reading the reports of past ingests";
         let mut reports = Vec::new();
         let mut pages = self
@@ -431,16 +439,16 @@ impl CatalogTable {
             let Some(page) = pages.next().await else { break };
             let page = page.map_err(|error| table_error(&self.table, action, &error))?;
             self.count_read(&page.consumed_capacity);
-            for item in page.items() {
-                let report = serde_json::from_str(text(item, "report")?);
-                reports.push(report.map_err(|error| {
-                    StoreError::damaged(format!("ingest {}", text(item, "sk").unwrap_or_default()), error.to_string())
-                })?);
-            }
+            reports.extend(page.items().iter().map(report_of));
         }
         reports.truncate(last);
         Ok(reports)
     }
+}
+
+fn report_of(item: &Item) -> Result<Report, StoreError> {
+    let damaged = |error: serde_json::Error| StoreError::damaged(key_of(item), error.to_string());
+    serde_json::from_str(text(item, "report")?).map_err(damaged)
 }
 
 const PROJECT: &str = "project#";

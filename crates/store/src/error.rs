@@ -37,6 +37,14 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// What is stored of the key of a request is not what this program writes.
+    #[error("the stored key {name} of a request is damaged: {what}")]
+    DamagedClaim {
+        /// Names the claim in the store.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// What is stored of a request is not what this program writes.
     #[error("the stored request {id} is damaged: {what}")]
     DamagedRequest {

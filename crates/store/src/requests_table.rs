@@ -11,11 +11,16 @@
 //! in which something is still to happen, by when somebody should look at them).
 //!
 //! A new request is there when its head is: the jobs are written before it. Later they change together or not at all,
-//! on condition that nobody changed the request since it was read. Every item ends by `expires_at`, which the code
-//! checks where it matters: the store deletes late.
+//! on condition that nobody changed the request since it was read. Head and jobs name each other by a digest of the jobs,
+//! so that a reader knows whether the two belong together. Every item ends by `expires_at`, which the code checks where it
+//! matters: the store deletes late.
+//!
+//! An item that this program cannot read, such as one of a newer version, is logged and counted where others can be read
+//! without it.
+
+mod reading;
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,21 +29,18 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use trigger::email::Email;
 use trigger::limits::{Limits, Spent, Window};
 use trigger::once::Claim;
 use trigger::request::{Job, Request, RequestId};
 
-use crate::items::{self, Item, is_condition, key, number, table_error, units};
+use self::reading::jobs_item;
+use crate::items::{Item, is_condition, key, number, table_error, units};
 use crate::{Read, StoreError};
 
 /// How long requests are kept.
@@ -68,6 +70,8 @@ pub struct Cost {
     pub read_units: f64,
     /// Write units charged.
     pub write_units: f64,
+    /// Stored items that could not be read.
+    pub damaged: u32,
 }
 
 /// What became of a change to a request.
@@ -101,6 +105,12 @@ impl RequestsTable {
         cost.operations += 1;
         cost.read_units += read_units;
         cost.write_units += write_units;
+    }
+
+    /// Notes that a stored item cannot be read.
+    fn note_damaged(&self, error: &StoreError) {
+        tracing::error!(%error, "a stored item cannot be read");
+        self.cost.lock().unwrap_or_else(PoisonError::into_inner).damaged += 1;
     }
 
     fn count_read<'c>(&self, consumed: impl IntoIterator<Item = &'c ConsumedCapacity>) {
@@ -199,128 +209,9 @@ impl RequestsTable {
         }
     }
 
-    /// A request. Half a read unit, if it need not be consistent.
-    ///
-    /// # Errors
-    /// The table cannot be read, or the item is damaged.
-    pub async fn request(&self, id: RequestId, read: Read) -> Result<Option<Request>, StoreError> {
-        let action = || format!("reading request {id}");
-        let item = self.item(action, key(&partition(id), HEAD), read).await?;
-        item.map(request_of).transpose()
-    }
-
-    /// The jobs of a request.
-    ///
-    /// # Errors
-    /// The table cannot be read, or the item is missing or damaged.
-    pub async fn jobs(&self, id: RequestId, read: Read) -> Result<Vec<Job>, StoreError> {
-        let action = || format!("reading the jobs of request {id}");
-        let item = self.item(action, key(&partition(id), JOBS), read).await?;
-        let packed = match item.and_then(|mut item| item.remove("data")) {
-            Some(AttributeValue::B(packed)) => packed.into_inner(),
-            _ => return Err(damaged(id, "its jobs are missing")),
-        };
-        let mut json = Vec::new();
-        GzDecoder::new(&*packed).read_to_end(&mut json).map_err(|error| damaged(id, error))?;
-        serde_json::from_slice(&json).map_err(|error| damaged(id, error))
-    }
-
-    async fn item(&self, action: impl Fn() -> String, key: Item, read: Read) -> Result<Option<Item>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key));
-        let request = request.consistent_read(read == Read::Consistent);
-        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
-        self.count_read(&output.consumed_capacity);
-        Ok(output.item)
-    }
-
-    /// The requests on a push, newest first: at most `count`, of those that are older than `before`.
-    ///
-    /// # Errors
-    /// The table cannot be read, or an item is damaged.
-    pub async fn of_push(
-        &self,
-        project: &str,
-        push_id: u64,
-        before: Option<RequestId>,
-        count: usize,
-    ) -> Result<Vec<Request>, StoreError> {
-        self.newest("by_push", "push", &push_key(project, push_id), before, count).await
-    }
-
-    /// The requests of a requester, in the same way.
-    ///
-    /// # Errors
-    /// The table cannot be read, or an item is damaged.
-    pub async fn of_requester(
-        &self,
-        requester: &Email,
-        before: Option<RequestId>,
-        count: usize,
-    ) -> Result<Vec<Request>, StoreError> {
-        self.newest("by_requester", "requester", requester.as_str(), before, count).await
-    }
-
-    async fn newest(
-        &self,
-        index: &str,
-        attribute: &str,
-        value: &str,
-        before: Option<RequestId>,
-        count: usize,
-    ) -> Result<Vec<Request>, StoreError> {
-        let query = self.client.query().table_name(&self.table).index_name(index).scan_index_forward(false);
-        let query = query.expression_attribute_names("#of", attribute);
-        let query = query.expression_attribute_values(":of", AttributeValue::S(value.to_owned()));
-        let query = match before {
-            None => query.key_condition_expression("#of = :of"),
-            Some(before) => query
-                .key_condition_expression("#of = :of AND id < :before")
-                .expression_attribute_values(":before", AttributeValue::S(before.to_string())),
-        };
-        let query = query.limit(i32::try_from(count).unwrap_or(i32::MAX).max(1));
-        // One page holds all: an entry is some 200 bytes, and a page a megabyte.
-        let output = query.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-        let output = output.map_err(|error| table_error(&self.table, "listing requests", &error))?;
-        self.count_read(&output.consumed_capacity);
-        let mut requests = self.heads(output.items.unwrap_or_default()).await?;
-        requests.sort_by_key(|request| std::cmp::Reverse(request.id));
-        Ok(requests)
-    }
-
-    /// The open requests that somebody should have looked at by `now`, those that are due longest first.
-    ///
-    /// # Errors
-    /// The table cannot be read, or an item is damaged.
-    pub async fn due(&self, now: DateTime<Utc>, count: usize) -> Result<Vec<Request>, StoreError> {
-        let query = self.client.query().table_name(&self.table).index_name("open");
-        let query = query.key_condition_expression("#open = :open AND due_at <= :now");
-        let query = query.expression_attribute_names("#open", "open");
-        let query = query.expression_attribute_values(":open", AttributeValue::S(OPEN.to_owned()));
-        let query = query.expression_attribute_values(":now", number(now.timestamp()));
-        let query = query.limit(i32::try_from(count).unwrap_or(i32::MAX).max(1));
-        let output = query.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-        let output = output.map_err(|error| table_error(&self.table, "listing open requests", &error))?;
-        self.count_read(&output.consumed_capacity);
-        let mut requests = self.heads(output.items.unwrap_or_default()).await?;
-        requests.sort_by_key(|request| (request.due_at, request.id));
-        Ok(requests)
-    }
-
-    /// The requests that an index names, as the table has them.
-    async fn heads(&self, named: Vec<Item>) -> Result<Vec<Request>, StoreError> {
-        let keys = named.into_iter().map(|mut item| {
-            item.retain(|name, _| ["pk", "sk"].contains(&name.as_str()));
-            item
-        });
-        let count = |consumed: &[ConsumedCapacity]| self.count_read(consumed);
-        let items = items::get_all(&self.client, &self.table, "reading requests", keys.collect(), true, count).await?;
-        items.into_iter().map(request_of).collect()
-    }
-
     /// Claims a key. None if it is ours now, or else whose it is.
     ///
-    /// `instead_of` is an earlier claim that means nothing any more.
+    /// `instead_of` is an earlier claim that means nothing any more. One that cannot be read means nothing either.
     ///
     /// # Errors
     /// The table cannot be written, or it is not known whether it was.
@@ -330,17 +221,39 @@ impl RequestsTable {
         claim: &Claim,
         instead_of: Option<&Claim>,
     ) -> Result<Option<Claim>, StoreError> {
-        let action = "claiming the key of a request";
         let mut item: Item = serde_dynamo::to_item(claim).map_err(|error| damaged(claim.request, error))?;
         item.extend(claim_key(name));
         item.insert("expires_at".to_owned(), number((claim.holds_until + CLEANED_UP_AFTER).timestamp()));
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let earlier = instead_of.map(|earlier| ("request", AttributeValue::S(earlier.request.to_string())));
+        let Some(holder) = self.put_claim(&item, earlier).await? else { return Ok(None) };
+        let until = holder.get("expires_at").cloned();
+        let unread = match claim_of(name, holder) {
+            Ok(holder) => return Ok(if_other(holder, claim)),
+            Err(error) => error,
+        };
+        self.note_damaged(&unread);
+        // Known by what each claim has. If another request took it over in the meantime, it has another end.
+        let earlier = until.map(|until| ("expires_at", until));
+        match self.put_claim(&item, earlier).await? {
+            None => Ok(None),
+            Some(holder) => Ok(if_other(claim_of(name, holder)?, claim)),
+        }
+    }
+
+    /// Writes a claim where there is none, or instead of the one that has this attribute. Returns the claim that is there.
+    async fn put_claim(
+        &self,
+        item: &Item,
+        instead_of: Option<(&str, AttributeValue)>,
+    ) -> Result<Option<Item>, StoreError> {
+        let action = "claiming the key of a request";
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
         let put = match instead_of {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(earlier) => put
-                .condition_expression("attribute_not_exists(pk) OR #request = :earlier")
-                .expression_attribute_names("#request", "request")
-                .expression_attribute_values(":earlier", AttributeValue::S(earlier.request.to_string())),
+            Some((name, value)) => put
+                .condition_expression("attribute_not_exists(pk) OR #name = :value")
+                .expression_attribute_names("#name", name)
+                .expression_attribute_values(":value", value),
         };
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
@@ -355,9 +268,7 @@ impl RequestsTable {
                 });
                 let Some(item) = holder else { return Err(table_error(&self.table, action, &error)) };
                 self.count(0.0, 1.0);
-                let holder: Claim = serde_dynamo::from_item(item).map_err(|error| damaged(claim.request, error))?;
-                // Our own: an attempt before was heard after all.
-                Ok((holder.request != claim.request).then_some(holder))
+                Ok(Some(item))
             }
         }
     }
@@ -497,24 +408,15 @@ fn head_item(request: &Request, now: DateTime<Utc>) -> Result<Item, StoreError> 
     Ok(item)
 }
 
-fn jobs_item(id: RequestId, jobs: &[Job], now: DateTime<Utc>) -> Result<Item, StoreError> {
-    let json = serde_json::to_vec(jobs).map_err(|error| damaged(id, error))?;
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&json).map_err(|error| damaged(id, error))?;
-    let packed = encoder.finish().map_err(|error| damaged(id, error))?;
-    let mut item = key(&partition(id), JOBS);
-    item.insert("data".to_owned(), AttributeValue::B(Blob::new(packed)));
-    item.insert("expires_at".to_owned(), number((now + REQUESTS_STAY).timestamp()));
-    Ok(item)
+fn claim_of(name: &str, item: Item) -> Result<Claim, StoreError> {
+    let damaged =
+        |error: serde_dynamo::Error| StoreError::DamagedClaim { name: name.to_owned(), what: error.to_string() };
+    serde_dynamo::from_item(item).map_err(damaged)
 }
 
-/// A head as it is stored; the attributes that are for the store alone are passed over.
-fn request_of(item: Item) -> Result<Request, StoreError> {
-    let id = match item.get("id") {
-        Some(AttributeValue::S(id)) => id.clone(),
-        _ => "without an id".to_owned(),
-    };
-    serde_dynamo::from_item(item).map_err(|error| StoreError::DamagedRequest { id, what: error.to_string() })
+/// Whose claim it is, unless it is our own: an attempt before was heard after all.
+fn if_other(holder: Claim, ours: &Claim) -> Option<Claim> {
+    (holder.request != ours.request).then_some(holder)
 }
 
 fn spent_of(item: Option<&Item>, minute: &str) -> Spent {

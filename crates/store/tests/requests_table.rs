@@ -3,7 +3,10 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use store::{Cost, Read, RequestsTable, StoreError, Stored};
 use support::proxy::{Plan, Proxy};
@@ -11,7 +14,8 @@ use support::{at, client, endpoint, items, new_requests_table, number, set};
 use trigger::email::Email;
 use trigger::limits::{Limits, Spent, Window};
 use trigger::once::{Asked, Claim, Key};
-use trigger::request::{Asking, Code, Job, JobState, Push, Request, RequestId, State};
+use trigger::plan::Planning;
+use trigger::request::{Asking, Code, Job, JobState, Push, Request, RequestId, State, count};
 
 fn morning() -> DateTime<Utc> {
     at("2026-11-23T06:00:00Z")
@@ -294,4 +298,170 @@ async fn a_damaged_request_is_told_as_one() {
         let said = error.to_string();
         assert!(said.starts_with(&format!("the stored request {} is damaged: ", request.id)), "{said}");
     }
+}
+
+fn forwarded(count: usize) -> Vec<Job> {
+    jobs(count).into_iter().map(|job| Job { state: JobState::Forwarded, ..job }).collect()
+}
+
+/// A request that was queued, and then forwarded.
+async fn queued_and_forwarded(table: &RequestsTable, chance: u128) -> (Request, Request) {
+    let taken = request(7, chance, &jobs(2), morning());
+    table.create(&taken, &jobs(2), morning()).await.unwrap();
+    let queued = taken.queued(later(1)).unwrap();
+    assert_eq!(table.update(&queued, None, later(1)).await.unwrap(), Stored::Yes);
+    let ended = queued.settled(&forwarded(2), &Planning::default(), later(2));
+    (queued, ended)
+}
+
+#[tokio::test]
+async fn head_and_jobs_that_belong_together_are_read_once() {
+    let (table, ..) = table().await;
+    let (queued, ended) = queued_and_forwarded(&table, 1).await;
+    let operations = async |request: &Request| {
+        let metered = table.metered();
+        let found = metered.with_jobs(request.clone(), Read::Eventual).await.unwrap();
+        (found, metered.cost().operations)
+    };
+    // The head alone changed since the jobs were written.
+    assert_eq!(operations(&queued).await, ((queued.clone(), jobs(2)), 1));
+    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
+    assert_eq!(operations(&ended).await, ((ended.clone(), forwarded(2)), 1));
+    let put_off = ended.put_off(later(3));
+    table.update(&put_off, None, later(3)).await.unwrap();
+    assert_eq!(operations(&put_off).await, ((put_off.clone(), forwarded(2)), 1));
+}
+
+#[tokio::test]
+async fn a_head_that_was_read_before_its_jobs_changed_is_read_again_with_them() {
+    let (table, ..) = table().await;
+    let (queued, ended) = queued_and_forwarded(&table, 1).await;
+    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
+    for read in [Read::Eventual, Read::Consistent] {
+        assert_eq!(table.with_jobs(queued.clone(), read).await.unwrap(), (ended.clone(), forwarded(2)));
+    }
+    assert_eq!(table.whole(queued.id).await.unwrap(), Some((ended, forwarded(2))));
+    assert_eq!(table.whole(RequestId::new(morning(), 9)).await.unwrap(), None);
+}
+
+/// A reader with eventual consistency sees the new head and the jobs of before.
+#[tokio::test]
+async fn jobs_of_before_are_not_served_with_a_later_head() {
+    let (table, _, name) = table().await;
+    let (queued, ended) = queued_and_forwarded(&table, 1).await;
+    // From the first answer on, readers that need not be consistent get the same one.
+    let held: Arc<Mutex<Option<support::http::Message>>> = Arc::default();
+    let behind = support::http::serve(move |request| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let is_eventual = body.contains("jobs") && !body.contains("\"ConsistentRead\":true");
+        let mut held = held.lock().unwrap();
+        if !is_eventual {
+            return support::http::forward(&endpoint(), &request).ok();
+        }
+        if held.is_none() {
+            *held = support::http::forward(&endpoint(), &request).ok();
+        }
+        held.clone()
+    });
+    let reader = RequestsTable::new(client(&behind).await, &name);
+    assert_eq!(reader.with_jobs(queued.clone(), Read::Eventual).await.unwrap(), (queued, jobs(2)));
+    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
+    assert_eq!(reader.jobs(ended.id, Read::Eventual).await.unwrap(), jobs(2), "the reader is behind");
+    assert_eq!(reader.with_jobs(ended.clone(), Read::Eventual).await.unwrap(), (ended, forwarded(2)));
+}
+
+#[tokio::test]
+async fn requests_of_before_are_held_together_by_their_counts() {
+    let (table, client, name) = table().await;
+    let (queued, ended) = queued_and_forwarded(&table, 1).await;
+    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
+    let pk = format!("request#{}", queued.id);
+    let old = Request { jobs_digest: String::new(), ..ended.clone() };
+    for (sk, attribute) in [("head", "jobs_digest"), ("jobs", "digest")] {
+        set(&client, &name, (&pk, sk), attribute, None).await;
+        let found = table.request(queued.id, Read::Consistent).await.unwrap().unwrap();
+        assert_eq!(found, old);
+        let metered = table.metered();
+        assert_eq!(metered.with_jobs(found, Read::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
+        assert_eq!(metered.cost().operations, 1);
+        let stale = Request { jobs_digest: String::new(), ..queued.clone() };
+        assert_eq!(table.with_jobs(stale, Read::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
+    }
+}
+
+#[tokio::test]
+async fn head_and_jobs_that_never_belong_together_agree_in_what_is_read() {
+    let (table, client, name) = table().await;
+    let (queued, _) = queued_and_forwarded(&table, 1).await;
+    let pk = format!("request#{}", queued.id);
+    set(&client, &name, (&pk, "jobs"), "digest", Some(AttributeValue::S("other".to_owned()))).await;
+    let odd = Request { jobs: count(&forwarded(2)), ..queued.clone() };
+    let (found, read) = table.with_jobs(odd, Read::Eventual).await.unwrap();
+    assert_eq!((&found.jobs, read), (&count(&jobs(2)), jobs(2)));
+}
+
+/// Makes a head one of a version that this program does not know.
+async fn make_unreadable(client: &Client, name: &str, request: &Request) {
+    let state = Some(AttributeValue::S("of a newer version".to_owned()));
+    set(client, name, (&format!("request#{}", request.id), "head"), "state", state).await;
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_read_are_left_out_of_full_lists_and_counted() {
+    let (table, client, name) = table().await;
+    let mut made = Vec::new();
+    for second in 0..7 {
+        let request = request(7, 1, &jobs(1), later(second));
+        table.create(&request, &jobs(1), later(second)).await.unwrap();
+        made.push(request);
+    }
+    for place in [1, 4, 5] {
+        make_unreadable(&client, &name, &made[place]).await;
+    }
+    let newest = [&made[6], &made[3], &made[2]].map(Clone::clone);
+    for (count, damaged) in [(3, 2), (4, 3), (10, 3)] {
+        let expected = if count == 3 { newest.to_vec() } else { [&newest[..], &made[..1]].concat() };
+        let metered = table.metered();
+        assert_eq!(metered.of_push("try", 7, None, count).await.unwrap(), expected, "{count}");
+        assert_eq!(metered.cost().damaged, damaged, "{count}");
+        assert_eq!(table.of_requester(&someone(), None, count).await.unwrap(), expected, "{count}");
+    }
+    let metered = table.metered();
+    let due = metered.due(later(1000), 2).await.unwrap();
+    assert_eq!((due, metered.cost().damaged), (vec![made[0].clone(), made[2].clone()], 1));
+    assert_eq!(table.due(later(1000), 100).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn items_that_are_read_alone_and_cannot_be_are_counted() {
+    let (table, client, name) = table().await;
+    let request = request(7, 1, &jobs(1), morning());
+    table.create(&request, &jobs(1), morning()).await.unwrap();
+    let data = Some(AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(*b"no gzip")));
+    set(&client, &name, (&format!("request#{}", request.id), "jobs"), "data", data).await;
+    let metered = table.metered();
+    assert!(metered.whole(request.id).await.is_err());
+    assert_eq!(metered.cost().damaged, 1);
+    assert!(metered.with_jobs(request.clone(), Read::Eventual).await.is_err());
+    assert_eq!(metered.cost().damaged, 2);
+    make_unreadable(&client, &name, &request).await;
+    assert!(metered.request(request.id, Read::Consistent).await.is_err());
+    assert_eq!(metered.cost().damaged, 3);
+}
+
+#[tokio::test]
+async fn a_claim_that_cannot_be_read_is_taken_over_by_one() {
+    let (table, client, name) = table().await;
+    let (key, first) = claim("k", morning(), 1);
+    assert_eq!(table.claim(&key.name, &first, None).await.unwrap(), None);
+    let pk = format!("idempotency#{}", key.name);
+    set(&client, &name, (&pk, "claim"), "fingerprint", None).await;
+    let claims: Vec<Claim> = (2..12).map(|chance| claim("k", later(1), chance).1).collect();
+    let metered = table.metered();
+    let got = futures_util::future::join_all(claims.iter().map(|claim| metered.claim(&key.name, claim, None))).await;
+    let got: Vec<Option<Claim>> = got.into_iter().map(Result::unwrap).collect();
+    assert_eq!(got.iter().filter(|holder| holder.is_none()).count(), 1);
+    assert!(metered.cost().damaged >= 1);
+    let winner = &claims[got.iter().position(Option::is_none).unwrap()];
+    assert!(got.iter().flatten().all(|holder| holder == winner));
 }

@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::{StatusCode, Uri};
 use http_edge::Fetcher;
 use serde::Deserialize;
-use trigger::plan::{Run, RunState, Runs};
 use trigger::request::Push;
+use trigger::runs::{Run, RunState, Runs};
 
 /// Where Treeherder is.
 pub const TREEHERDER: &str = "https://treeherder.mozilla.org";
@@ -87,6 +87,9 @@ struct JobBody<'b> {
     state: Cow<'b, str>,
     #[serde(borrow)]
     result: Option<Cow<'b, str>>,
+    /// The run of another push that stands for this one.
+    #[serde(borrow)]
+    job_coalesced_to_guid: Option<Cow<'b, str>>,
 }
 
 /// Reads the address of a Treeherder.
@@ -179,17 +182,9 @@ impl Treeherder {
             let is_last = results.len() < PAGE;
             for job in results {
                 let Some(name) = job.ref_data_name.filter(|name| wanted.contains(&**name)) else { continue };
-                let result = job.result.as_deref().unwrap_or_default();
-                let state = match (&*job.state, result) {
-                    ("pending", _) => RunState::Pending,
-                    ("running", _) => RunState::Running,
-                    ("completed", "success") => RunState::Succeeded,
-                    // Buildbot runs it once more by itself: that run tells.
-                    ("completed", "retry") => continue,
-                    ("completed", result) => RunState::Ended(result.to_owned()),
-                    // Not scheduled: it may never be.
-                    _ => continue,
-                };
+                let is_coalesced = job.job_coalesced_to_guid.is_some_and(|guid| !guid.is_empty());
+                let state = RunState::of(&job.state, job.result.as_deref().unwrap_or_default());
+                let Some(state) = state.filter(|_| !is_coalesced) else { continue };
                 runs.add(name.into_owned(), Run { id: job.id, state });
             }
             if is_last {
@@ -292,6 +287,8 @@ mod tests {
             (2004, "a", "completed", "busted"),
             (2005, "a", "completed", "retry"),
             (2006, "a", "unscheduled", "unknown"),
+            (2009, "a", "completed", "testfailed"),
+            (2010, "a", "completed", "usercancel"),
             (2007, r#"b \"q\""#, "running", "unknown"),
             (2008, "c", "running", "unknown"),
         ];
@@ -300,8 +297,10 @@ mod tests {
         for (id, name, state) in [
             (2001, "a", RunState::Pending),
             (2002, "a", RunState::Running),
-            (2003, "a", RunState::Succeeded),
+            (2003, "a", RunState::Built),
             (2004, "a", RunState::Ended("busted".to_owned())),
+            (2006, "a", RunState::Pending),
+            (2009, "a", RunState::Built),
             (2007, "b \"q\"", RunState::Running),
         ] {
             expected.add(name.to_owned(), Run { id, state });
@@ -309,6 +308,24 @@ mod tests {
         assert_eq!(treeherder.runs("try", 7, &wanted()).await, Ok(expected));
         let path = |offset| format!("GET /api/project/try/jobs/?push_id=7&count=2000&offset={offset} HTTP/1.1");
         assert_eq!(asked.await.unwrap(), [path(0), path(2000)]);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_another_pushs_stands_for_does_not_count() {
+        let job = |guid: &str| {
+            format!(
+                r#"{{"id": 1, "ref_data_name": "a", "state": "completed", "result": "success",
+                    "job_coalesced_to_guid": {guid}}}"#
+            )
+        };
+        for (guid, counts) in [("null", true), (r#""""#, true), (r#""abc/0""#, false)] {
+            let (treeherder, _) = answering(vec![(200, format!(r#"{{"results": [{}]}}"#, job(guid)))]).await;
+            let mut expected = Runs::default();
+            if counts {
+                expected.add("a".to_owned(), Run { id: 1, state: RunState::Built });
+            }
+            assert_eq!(treeherder.runs("try", 7, &wanted()).await, Ok(expected), "{guid}");
+        }
     }
 
     #[tokio::test]

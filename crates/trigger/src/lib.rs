@@ -2,12 +2,15 @@
 //! its limits, and when two of them are the same. Pure: no network, no clock, no cloud.
 
 pub mod email;
+pub mod history;
 pub mod judge;
+pub mod life;
 pub mod limits;
 pub mod once;
 pub mod plan;
 pub mod request;
 pub mod rules;
+pub mod runs;
 
 /// Reads a setting, which is a JSON object: a list would be taken for its fields in their order.
 pub(crate) fn read_object<'j, T: serde::Deserialize<'j>>(what: &str, json: &'j str) -> Result<T, String> {

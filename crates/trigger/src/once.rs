@@ -112,15 +112,16 @@ impl Asked<'_> {
 }
 
 impl Claim {
-    /// What it means for a request with this fingerprint; `is_stored`: whether what it claimed came to be.
+    /// What it means for a request with this fingerprint; `is_stored`: whether what it claimed came to be. A claim of which
+    /// nothing came means nothing, whatever was asked for.
     pub fn verdict(&self, fingerprint: &str, now: DateTime<Utc>, is_stored: bool) -> Verdict {
-        let is_at_work = !is_stored && now - self.claimed_at < AT_WORK;
+        let is_at_work = now - self.claimed_at < AT_WORK;
         match () {
             () if self.holds_until <= now => Verdict::Void,
+            () if !is_stored && !is_at_work => Verdict::Void,
             () if self.fingerprint != fingerprint => Verdict::Other,
             () if is_stored => Verdict::Same,
-            () if is_at_work => Verdict::InProgress,
-            () => Verdict::Void,
+            () => Verdict::InProgress,
         }
     }
 }
@@ -196,7 +197,8 @@ mod tests {
             (&key.fingerprint, 29, false, Verdict::InProgress),
             (&key.fingerprint, 30, false, Verdict::Void),
             ("other", 1, true, Verdict::Other),
-            ("other", 1, false, Verdict::Other),
+            ("other", 29, false, Verdict::Other),
+            ("other", 30, false, Verdict::Void),
             ("other", 86_400, true, Verdict::Void),
         ] {
             assert_eq!(claim.verdict(fingerprint, later(seconds), is_stored), expected, "{seconds} s, {is_stored}");

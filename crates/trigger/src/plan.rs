@@ -3,14 +3,15 @@
 //!
 //! | the build on the push | the test |
 //! | --- | --- |
-//! | a run of it succeeded | is forwarded |
-//! | is pending or running | waits |
+//! | a run of it left packages | is forwarded |
+//! | is on its way | waits |
 //! | failed, or is not there | waits; the build is requested too |
 //! | Treeherder does not answer | is forwarded, and that is said |
 //! | the test needs none | is forwarded |
 //!
-//! A test that waits is looked at again: it is forwarded once its build succeeded, and closed if the build fails, could not
-//! be requested, or takes too long.
+//! A test that waits is looked at again: it is forwarded once its build left packages, and closed if the build fails, could
+//! not be requested, or takes too long. If the build that it found on its way is gone, it is requested after all. Which of
+//! Treeherder's words says what of a run is in `runs.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use crate::read_object;
 use crate::request::{Code, Job, JobState, Waits};
+use crate::runs::{Build, Runs, how};
 
 /// The longest time between two looks at a job that waits.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(30);
@@ -45,32 +47,6 @@ pub enum AlreadyRunning {
     Skip,
 }
 
-/// A run of a job on a push.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// Its number in Treeherder: later runs have higher ones.
-    pub id: u64,
-    /// How far it is.
-    pub state: RunState,
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunState {
-    /// It has not begun.
-    Pending,
-    /// It has begun, and not ended.
-    Running,
-    /// It ended well.
-    Succeeded,
-    /// It ended otherwise: in Treeherder's word, such as `busted`.
-    Ended(String),
-}
-
-/// The runs of some jobs on a push, by the jobs' names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Runs(HashMap<String, Vec<Run>>);
-
 /// When jobs are planned.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn {
@@ -80,16 +56,6 @@ pub struct Turn {
     pub part: u64,
     /// Whether it may be that jobs were forwarded already and that this was not recorded: what runs may then be ours.
     pub is_repeat: bool,
-}
-
-/// What is known of a build.
-enum Build<'r> {
-    Succeeded,
-    /// In Treeherder's word.
-    Underway(&'static str),
-    /// With this result.
-    Failed(&'r str),
-    Absent,
 }
 
 impl Default for Planning {
@@ -121,45 +87,9 @@ impl Planning {
         growing.min((self.most() - waited).max(first))
     }
 
-    fn most(&self) -> TimeDelta {
+    /// How long a job waits for its build at most.
+    pub fn most(&self) -> TimeDelta {
         TimeDelta::hours(self.most_hours.into())
-    }
-}
-
-impl Runs {
-    /// Adds a run of the job of this name.
-    pub fn add(&mut self, name: String, run: Run) {
-        self.0.entry(name).or_default().push(run);
-    }
-
-    fn of(&self, name: &str) -> &[Run] {
-        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Treeherder's word for a run that has not ended, if there is one.
-    fn underway(&self, name: &str) -> Option<&'static str> {
-        let has = |state: &RunState| self.of(name).iter().any(|run| run.state == *state);
-        if has(&RunState::Running) { Some("running") } else { has(&RunState::Pending).then_some("pending") }
-    }
-
-    /// How far a build is. Failures up to the run `after` say nothing.
-    fn build(&self, name: &str, after: u64) -> Build<'_> {
-        let runs = self.of(name);
-        if runs.iter().any(|run| run.state == RunState::Succeeded) {
-            return Build::Succeeded;
-        }
-        if let Some(word) = self.underway(name) {
-            return Build::Underway(word);
-        }
-        let failed = runs.iter().filter(|run| run.id > after).max_by_key(|run| run.id);
-        match failed.map(|run| &run.state) {
-            Some(RunState::Ended(result)) => Build::Failed(result),
-            _ => Build::Absent,
-        }
-    }
-
-    fn last(&self, name: &str) -> u64 {
-        self.of(name).iter().map(|run| run.id).max().unwrap_or_default()
     }
 }
 
@@ -190,31 +120,69 @@ fn is_new(job: &Job) -> bool {
 #[must_use]
 pub fn plan(jobs: &[Job], runs: Option<&Runs>, planning: &Planning, turn: Turn) -> Vec<Job> {
     let mut planned = jobs.to_vec();
-    // With the first test that needs each.
-    let mut needed: BTreeMap<String, String> = BTreeMap::new();
+    // Builds that are to be requested, each with the first test that needs it.
+    let mut needed: BTreeMap<String, Need> = BTreeMap::new();
     for job in &mut planned {
-        match job.state {
-            JobState::Accepted if is_new(job) => {
-                if let Some(build) = start(job, runs, planning, turn) {
-                    needed.entry(build).or_insert_with(|| job.name.clone());
-                }
-            }
+        let was_waiting = job.state == JobState::Waiting;
+        let build = match job.state {
+            JobState::Accepted if is_new(job) => start(job, runs, planning, turn),
             JobState::Waiting => look(job, runs, planning, turn),
-            _ => {}
+            _ => None,
+        };
+        if let Some(build) = build {
+            needed.entry(build).or_insert_with(|| Need { test: job.name.clone(), was_waiting });
         }
     }
-    for (build, test) in needed {
-        let reason = Some(format!("Nobody asked for it, but '{test}' needs this build."));
-        let needed = Job { code: Some(Code::NeededBuild), reason, ..Job::accepted(&build) };
-        match planned.iter_mut().find(|job| job.name == build) {
-            // It was asked for too.
-            Some(job) if job.state == JobState::Accepted => {}
-            // It was forwarded in an earlier round, and has failed since.
-            Some(job) => *job = Job { part: turn.part, ..needed },
-            None => planned.push(needed),
-        }
+    for (build, need) in needed {
+        need.request(&build, &mut planned, turn);
     }
     planned
+}
+
+/// Why a build is to be requested.
+struct Need {
+    /// The test that needs it.
+    test: String,
+    /// Whether that test waited for it before: then jobs of the first part may be forwarded already.
+    was_waiting: bool,
+}
+
+impl Need {
+    fn request(&self, build: &str, planned: &mut Vec<Job>, turn: Turn) {
+        let test = &self.test;
+        match planned.iter_mut().find(|job| job.name == build) {
+            None => planned.push(Job {
+                code: Some(Code::NeededBuild),
+                reason: Some(needed_by(test)),
+                part: if self.was_waiting { turn.part } else { 0 },
+                ..Job::accepted(build)
+            }),
+            // It goes anyway.
+            Some(job) if job.state == JobState::Accepted => {}
+            // It was forwarded in this round: Treeherder is about to know of it, and a second message would have its id.
+            Some(job) if job.state == JobState::Forwarded && self.was_waiting => {}
+            // It was forwarded in an earlier round and has failed since, or could not be forwarded.
+            Some(job) => {
+                let is_added = job.code == Some(Code::NeededBuild);
+                *job = Job {
+                    asked_as: job.asked_as.clone(),
+                    code: if is_added { job.code } else { job.asked_as.is_some().then_some(Code::Renamed) },
+                    reason: Some(if is_added {
+                        needed_by(test)
+                    } else {
+                        format!("'{test}' needs this build once more.")
+                    }),
+                    part: turn.part,
+                    ..Job::accepted(build)
+                };
+            }
+        }
+    }
+}
+
+/// What is said of a build that the plan added, for this test.
+pub fn needed_by(test: &str) -> String {
+    format!("Nobody asked for it, but '{test}' needs this build.")
 }
 
 /// Decides about a job of which nothing was decided yet. Returns the build that is to be requested for it.
@@ -237,7 +205,7 @@ fn start(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) ->
     let build = job.build.clone();
     let found = build.as_deref().map(|build| runs.build(build, 0));
     let (code, after, reason) = match (&build, found) {
-        (None, _) | (_, None | Some(Build::Succeeded)) => {
+        (None, _) | (_, None | Some(Build::Usable)) => {
             if let Some(word) = underway {
                 job.code = Some(Code::AlreadyRunning);
                 job.reason = Some(format!("It is {word} on this push already, and is requested once more."));
@@ -245,10 +213,9 @@ fn start(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) ->
             return None;
         }
         (Some(build), Some(Build::Underway(word))) => (Code::BuildRunning, None, waits_for(build, word)),
-        (Some(build), Some(Build::Failed(result))) => {
-            let reason = format!(
-                "Its build '{build}' failed ({result}): that is requested once more, and this test waits for it."
-            );
+        (Some(build), Some(Build::Ended(result))) => {
+            let how = how(result);
+            let reason = format!("Its build '{build}' {how}: that is requested once more, and this test waits for it.");
             (Code::BuildRequested, Some(runs.last(build)), reason)
         }
         (Some(build), Some(Build::Absent)) => {
@@ -288,23 +255,24 @@ fn close(job: &mut Job, code: Code, reason: String) {
     job.waits = None;
 }
 
-/// Looks again at a job that waits for its build.
-fn look(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) {
-    let (Some(build), Some(waits)) = (job.build.clone(), job.waits) else { return };
+/// Looks again at a job that waits for its build. Returns the build, if it is to be requested now.
+fn look(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) -> Option<String> {
+    let (Some(build), Some(waits)) = (job.build.clone(), job.waits) else { return None };
     let found = runs.map(|runs| runs.build(&build, waits.after.unwrap_or_default()));
     match found {
-        Some(Build::Succeeded) => {
+        Some(Build::Usable) => {
             job.state = JobState::Accepted;
             job.code = job.asked_as.is_some().then_some(Code::Renamed);
             job.reason = None;
             job.waits = None;
             job.part = turn.part;
         }
-        Some(Build::Failed(result)) => close(
-            job,
-            Code::BuildFailed,
-            format!("Its build '{build}' failed ({result}). It can be retried: then the build is requested once more."),
-        ),
+        Some(Build::Ended(result)) => {
+            let how = how(result);
+            let reason =
+                format!("Its build '{build}' {how}. It can be retried: then the build is requested once more.");
+            close(job, Code::BuildFailed, reason);
+        }
         _ if turn.now - waits.since >= planning.most() => close(
             job,
             Code::WaitedTooLong,
@@ -314,8 +282,19 @@ fn look(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) {
             job.code = Some(Code::BuildRunning);
             job.reason = Some(waits_for(&build, word));
         }
+        // What it waited for was cancelled, or another push's run stands for it.
+        Some(Build::Absent) if waits.after.is_none() => {
+            job.code = Some(Code::BuildRequested);
+            job.reason = Some(format!(
+                "Its build '{build}' is not on this push any more: that is requested, and this test waits for it."
+            ));
+            let after = runs.map(|runs| runs.last(&build)).unwrap_or_default();
+            job.waits = Some(Waits { after: Some(after), ..waits });
+            return Some(build);
+        }
         Some(Build::Absent) | None => {}
     }
+    None
 }
 
 fn waits_for(build: &str, word: &str) -> String {
@@ -325,6 +304,7 @@ fn waits_for(build: &str, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runs::{Run, RunState};
 
     const TEST: &str = "Ubuntu VM 12.04 x64 try opt test mochitest-1";
     const BUILD: &str = "Linux x86-64 try build";
@@ -339,16 +319,14 @@ mod tests {
     }
 
     /// Runs as Treeherder tells of them: a name, the state or how it ended, with numbers from 11.
-    fn runs(told: &[(&str, &str)]) -> Runs {
+    fn runs(words: &[(&str, &str)]) -> Runs {
         let mut runs = Runs::default();
-        for (id, (name, state)) in (11..).zip(told) {
-            let state = match *state {
-                "pending" => RunState::Pending,
-                "running" => RunState::Running,
-                "success" => RunState::Succeeded,
-                result => RunState::Ended(result.to_owned()),
-            };
-            runs.add((*name).to_owned(), Run { id, state });
+        for (id, (name, word)) in (11..).zip(words) {
+            let is_underway = ["unscheduled", "pending", "running"].contains(word);
+            let (state, result) = if is_underway { (*word, "unknown") } else { ("completed", *word) };
+            if let Some(state) = RunState::of(state, result) {
+                runs.add((*name).to_owned(), Run { id, state });
+            }
         }
         runs
     }
@@ -373,7 +351,7 @@ mod tests {
         let requested = |why: &str| format!("Its build '{BUILD}' {why}, and this test waits for it.");
         let waits = |word: &str| format!("It waits for its build '{BUILD}', which is {word}.");
         let again = |word: &str| format!("It is {word} on this push already, and is requested once more.");
-        let absent = requested("is not on this push: that is requested too");
+        let gone = || requested("is not on this push: that is requested too");
         let failed = |result: &str| requested(&format!("failed ({result}): that is requested once more"));
         let needed = (Waiting, Some(Code::BuildRequested));
         let held = (Waiting, Some(Code::BuildRunning));
@@ -382,9 +360,25 @@ mod tests {
         for (build, test_runs, (state, code), reason, is_requested) in [
             (&["success"][..], &[][..], goes, String::new(), false),
             (&["busted", "success", "running"], &[], goes, String::new(), false),
-            (&[], &[], needed, absent, true),
+            (&[], &[], needed, gone(), true),
             (&["busted"], &[], needed, failed("busted"), true),
-            (&["busted", "usercancel"], &["testfailed"], needed, failed("usercancel"), true),
+            (&["exception"], &["testfailed"], needed, failed("exception"), true),
+            (&["testfailed"], &[], goes, String::new(), false),
+            (&["busted", "testfailed"], &[], goes, String::new(), false),
+            (&["testfailed", "busted"], &[], goes, String::new(), false),
+            (&["superseded"], &[], needed, gone(), true),
+            (&["coalesced"], &[], needed, gone(), true),
+            (&["usercancel"], &[], needed, gone(), true),
+            (&["retry"], &[], needed, gone(), true),
+            (&["skipped"], &[], needed, gone(), true),
+            (&["unknown"], &[], needed, gone(), true),
+            (&["busted", "usercancel"], &[], needed, failed("busted"), true),
+            (&["success", "usercancel"], &[], goes, String::new(), false),
+            (&["new"], &[], needed, requested("ended as 'new': that is requested once more"), true),
+            (&["unscheduled"], &[], held, waits("pending"), false),
+            (&["superseded", "unscheduled"], &[], held, waits("pending"), false),
+            (&["success"], &["unscheduled"], goes_again, again("pending"), false),
+            (&["success"], &["usercancel"], goes, String::new(), false),
             (&["pending"], &[], held, waits("pending"), false),
             (&["busted", "pending", "running"], &[], held, waits("running"), false),
             (&["pending"], &["running"], held, waits("pending"), false),
@@ -402,7 +396,7 @@ mod tests {
             assert_eq!(requested, expected[..usize::from(is_requested)], "{known:?}");
 
             let skipped = plan(&[test()], Some(&runs(&known)), &skipping(), turn(0));
-            let is_underway = test_runs.iter().any(|state| ["pending", "running"].contains(state));
+            let is_underway = test_runs.iter().any(|state| ["unscheduled", "pending", "running"].contains(state));
             assert_eq!(skipped[0].state == Rejected, is_underway, "{known:?}");
         }
     }
@@ -424,6 +418,11 @@ mod tests {
                       once more.";
         let late = "Its build 'Linux x86-64 try build' was not done within 12 hours. It can be retried.";
         let running = "It waits for its build 'Linux x86-64 try build', which is running.";
+        let pending = "It waits for its build 'Linux x86-64 try build', which is pending.";
+        let gone = "Its build 'Linux x86-64 try build' is not on this push any more: that is requested, and this test waits \
+                    for it.";
+        let new = "Its build 'Linux x86-64 try build' ended as 'new'. It can be retried: then the build is requested once \
+                   more.";
         let was = "as it was";
         // The last failure that is known from when the build was requested is 11.
         for (after, told_now, minutes, expected) in [
@@ -432,7 +431,13 @@ mod tests {
             (None, Some(&["running"]), 719, (Waiting, Some(Code::BuildRunning), running)),
             (None, Some(&["running"]), 720, (Failed, Some(Code::WaitedTooLong), late)),
             (None, Some(&["busted"]), 1, (Failed, Some(Code::BuildFailed), failed)),
-            (None, Some(&[]), 1, (Waiting, None, was)),
+            (None, Some(&["testfailed"]), 1, goes),
+            (None, Some(&["unscheduled"]), 1, (Waiting, Some(Code::BuildRunning), pending)),
+            // What it waited for is gone: it is requested after all.
+            (None, Some(&[]), 1, (Waiting, Some(Code::BuildRequested), gone)),
+            (None, Some(&["usercancel"]), 1, (Waiting, Some(Code::BuildRequested), gone)),
+            (None, Some(&["superseded"]), 720, (Failed, Some(Code::WaitedTooLong), late)),
+            (None, Some(&["new"]), 1, (Failed, Some(Code::BuildFailed), new)),
             (None, None, 1, (Waiting, None, was)),
             (None, None, 720, (Failed, Some(Code::WaitedTooLong), late)),
             (Some(11), Some(&["busted"]), 1, (Waiting, None, was)),
@@ -440,18 +445,27 @@ mod tests {
             (Some(11), Some(&["busted", "running"]), 1, (Waiting, Some(Code::BuildRunning), running)),
             (Some(11), Some(&["busted", "busted"]), 1, (Failed, Some(Code::BuildFailed), failed)),
             (Some(11), Some(&["busted", "success"]), 1, goes),
+            (Some(11), Some(&["busted", "testfailed"]), 1, goes),
+            (Some(11), Some(&["busted", "usercancel"]), 1, (Waiting, None, was)),
+            (Some(11), Some(&["busted", "retry"]), 720, (Failed, Some(Code::WaitedTooLong), late)),
         ] {
             let waits = Some(Waits { since: at(0), after });
             let waiting = Job { state: Waiting, reason: Some(was.to_owned()), waits, ..test() };
             let now: Option<Vec<(&str, &str)>> =
                 told_now.map(|states| states.iter().map(|state| (BUILD, *state)).collect());
             let now = now.map(|told| runs(&told));
-            let [job] = &plan(&[waiting], now.as_ref(), &Planning::default(), turn(minutes))[..] else { panic!("one") };
+            let planned = plan(&[waiting], now.as_ref(), &Planning::default(), turn(minutes));
+            let job = &planned[0];
             assert_eq!(told(job), expected, "{after:?} {told_now:?} {minutes}");
+            let is_requested = after.is_none() && job.code == Some(Code::BuildRequested);
+            let waits = if is_requested { Some(Waits { since: at(0), after: Some(0) }) } else { waits };
             assert_eq!(
                 (job.part, job.waits),
                 if job.state == Accepted { (7, None) } else { (0, waits.filter(|_| job.state == Waiting)) }
             );
+            // The build goes as a part of its own: others of the request may be in doubt.
+            let added: Vec<_> = planned[1..].iter().map(|job| (job.name.as_str(), job.code, job.part)).collect();
+            assert_eq!(added, [(BUILD, Some(Code::NeededBuild), 7)][..usize::from(is_requested)]);
         }
     }
 
@@ -481,14 +495,25 @@ mod tests {
         let planned = plan(&both, Some(&none), &Planning::default(), turn(0));
         assert_eq!((planned.len(), &planned[1]), (3, &both[1]));
 
-        // It was forwarded in an earlier round, and failed: once more, as a part of its own.
+        // It was forwarded in an earlier round, and failed: once more, as a part of its own. Whether it was asked for stays.
+        for code in [None, Some(Code::NeededBuild)] {
+            let forwarded = Job { state: JobState::Forwarded, code, ..Job::accepted(BUILD) };
+            let planned = plan(&[forwarded, test()], Some(&runs(&[(BUILD, "busted")])), &Planning::default(), turn(0));
+            let again = &planned[0];
+            assert_eq!((planned.len(), again.state, again.code, again.part), (2, JobState::Accepted, code, 7));
+            assert!(again.reason.as_ref().unwrap().contains(TEST), "{again:?}");
+        }
+    }
+
+    /// Its message would have the id of the first one, which a listener may drop.
+    #[test]
+    fn a_build_that_was_forwarded_in_this_round_is_not_requested_once_more_by_a_test_that_waits() {
         let forwarded = Job { state: JobState::Forwarded, ..Job::accepted(BUILD) };
-        let planned = plan(&[forwarded, test()], Some(&runs(&[(BUILD, "busted")])), &Planning::default(), turn(0));
-        let again = &planned[0];
-        assert_eq!(
-            (planned.len(), again.state, again.code, again.part),
-            (2, JobState::Accepted, Some(Code::NeededBuild), 7)
-        );
+        let waits = Some(Waits { since: at(0), after: None });
+        let waiting = Job { state: JobState::Waiting, waits, ..test() };
+        let planned = plan(&[waiting, forwarded.clone()], Some(&Runs::default()), &Planning::default(), turn(1));
+        assert_eq!((planned.len(), &planned[1]), (2, &forwarded));
+        assert_eq!(planned[0].waits, Some(Waits { since: at(0), after: Some(0) }));
     }
 
     #[test]

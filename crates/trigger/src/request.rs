@@ -1,26 +1,16 @@
-//! A request and its jobs: what is kept of them, and the states that they go through.
-//!
-//! ```text
-//!     accepted ─► queued ─► forwarded
-//!        │          │  └─► waiting ─┘        retry: back to accepted
-//!        └──────────┴─────────┴─► failed
-//! ```
+//! A request and its jobs: what is kept of them. How they go from state to state is in `life.rs`.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
 use crate::email::Email;
-use crate::plan::Planning;
-
-/// How long a request that is kept but not queued is left to whoever took it; then it is the sweeper's.
-const SWEPT_AFTER: TimeDelta = TimeDelta::minutes(2);
-/// When the sweeper looks again at a request that waits for somebody else.
-const LOOKED_AT_AGAIN: TimeDelta = TimeDelta::hours(1);
+pub use crate::history::Event;
 
 /// A request's name: a ULID, whose order is the order in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -165,28 +155,16 @@ pub struct Job {
     pub waits: Option<Waits>,
     /// With which other jobs it goes: those of the same part. Jobs that waited are a part of their own, whose number is
     /// the version of the request at which they no longer did.
-    #[serde(default, skip_serializing_if = "is_first")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub part: u64,
+    /// Whether a message that asks for it was sent and never confirmed: it may have arrived, whatever its state says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_first(part: &u64) -> bool {
-    *part == 0
-}
-
-/// Something that happened to a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Where the request was then.
-    pub state: State,
-    /// What is to be said of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// Who did it, where a person did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Email>,
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A push, as Treeherder tells of it.
@@ -227,8 +205,14 @@ pub struct Request {
     pub state: State,
     /// How many of its jobs are where.
     pub jobs: BTreeMap<JobState, u32>,
-    /// What happened to it, oldest first.
+    /// Which jobs belong to this version: their `digest`. Empty in requests that were stored before this was kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub jobs_digest: String,
+    /// What happened to it, oldest first: the first event and the last ones.
     pub history: Vec<Event>,
+    /// How many events behind the first one are left out of the history.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub events_left_out: u64,
     /// Seconds since 1970 at which somebody should look at it if nothing has happened until then.
     pub due_at: i64,
 }
@@ -317,7 +301,13 @@ impl Job {
             build: None,
             waits: None,
             part: 0,
+            in_doubt: false,
         }
+    }
+
+    /// Whether the requester asked for it, and not only a test that needs it.
+    pub fn is_asked_for(&self) -> bool {
+        self.code != Some(Code::NeededBuild)
     }
 
     /// Whether it ever was on its way, or may be yet.
@@ -340,6 +330,16 @@ impl Job {
     }
 }
 
+/// Differs from that of the same jobs in other states: head and jobs of a request are stored apart, and each names the
+/// other by this.
+pub fn digest(jobs: &[Job]) -> String {
+    let json = serde_json::to_vec(jobs).unwrap_or_default();
+    Sha256::digest(json)[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// How many of these jobs are where.
 pub fn count(jobs: &[Job]) -> BTreeMap<JobState, u32> {
     let mut counts = BTreeMap::new();
@@ -349,144 +349,15 @@ pub fn count(jobs: &[Job]) -> BTreeMap<JobState, u32> {
     counts
 }
 
-impl Request {
-    /// A request that is taken now.
-    pub fn new(id: RequestId, asking: Asking, jobs: &[Job], now: DateTime<Utc>) -> Self {
-        let Asking { project, push_id, pushed, requester, on_behalf_by, decision_task_id } = asking;
-        let state = State::Accepted;
-        Self {
-            id,
-            version: 1,
-            round: 1,
-            project,
-            push_id,
-            pushed,
-            requester,
-            on_behalf_by,
-            decision_task_id,
-            state,
-            jobs: count(jobs),
-            history: vec![Event { at: now, state, detail: None, by: None }],
-            due_at: (now + SWEPT_AFTER).timestamp(),
-        }
-    }
-
-    /// When it was taken.
-    pub fn created_at(&self) -> Option<DateTime<Utc>> {
-        self.history.first().map(|event| event.at)
-    }
-
-    /// How many of its jobs are in this state.
-    pub fn count(&self, state: JobState) -> u32 {
-        self.jobs.get(&state).copied().unwrap_or_default()
-    }
-
-    /// The same once it is in the queue; none unless it was about to go there.
-    #[must_use]
-    pub fn queued(&self, now: DateTime<Utc>) -> Option<Self> {
-        (self.state == State::Accepted).then(|| {
-            let mut next = self.clone();
-            next.version += 1;
-            next.state = State::Queued;
-            next.history.push(Event { at: now, state: State::Queued, detail: None, by: None });
-            next
-        })
-    }
-
-    /// The same, to be looked at later: it waits for somebody else.
-    #[must_use]
-    pub fn put_off(&self, now: DateTime<Utc>) -> Self {
-        let due_at = (now + LOOKED_AT_AGAIN).timestamp();
-        Self { version: self.version + 1, due_at, ..self.clone() }
-    }
-
-    /// The same with its jobs as they are planned, before those that are accepted are forwarded. It came out of the queue,
-    /// so it is noted that it was there, should that not have been done yet.
-    #[must_use]
-    pub fn planned(&self, jobs: &[Job], now: DateTime<Utc>) -> Self {
-        let noted = self.queued(now).unwrap_or_else(|| Self { version: self.version + 1, ..self.clone() });
-        Self { jobs: count(jobs), ..noted }
-    }
-
-    /// The same with its jobs as planning and forwarding left them. It goes on as long as a job is accepted, and waits as
-    /// long as one waits; else it is forwarded if any job is that somebody asked for, and failed if none is.
-    #[must_use]
-    pub fn settled(&self, jobs: &[Job], planning: &Planning, now: DateTime<Utc>) -> Self {
-        let counts = count(jobs);
-        let of = |state| counts.get(&state).copied().unwrap_or_default();
-        let mut next = Self { version: self.version + 1, jobs: counts.clone(), ..self.clone() };
-        if of(JobState::Accepted) > 0 {
-            return next;
-        }
-        let is_what_was_asked_for = |job: &Job| job.state == JobState::Forwarded && job.code != Some(Code::NeededBuild);
-        next.state = match of(JobState::Waiting) {
-            1.. => State::Waiting,
-            0 if jobs.iter().any(is_what_was_asked_for) => State::Forwarded,
-            0 => State::Failed,
-        };
-        if next.state == State::Waiting {
-            let since = jobs.iter().filter_map(|job| job.waits).map(|waits| waits.since).max().unwrap_or(now);
-            next.due_at = (now + planning.until_next_look(now - since)).timestamp();
-        }
-        // To look at one that waits as before is nothing that happened.
-        if (next.state, &next.jobs) != (self.state, &self.jobs) {
-            let is_left_alone = |job: &&Job| job.state == JobState::Rejected && job.code == Some(Code::AlreadyRunning);
-            let left_alone = jobs.iter().filter(is_left_alone).count();
-            let told = [
-                (of(JobState::Forwarded), "forwarded"),
-                (of(JobState::Waiting), "waiting"),
-                (u32::try_from(left_alone).unwrap_or(u32::MAX), "running already"),
-                (of(JobState::Unroutable), "unroutable"),
-                (of(JobState::Failed), "failed"),
-            ];
-            let told = told.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-            let detail = Some(format!("Jobs: {}.", told.collect::<Vec<_>>().join(", ")));
-            next.history.push(Event { at: now, state: next.state, detail, by: None });
-        }
-        next
-    }
-
-    /// The same with its jobs as they are judged now, on its way once more; none unless some of them are to be sent.
-    ///
-    /// Jobs that are on their way already keep it from being sent again, as nobody could tell the two rounds apart.
-    #[must_use]
-    pub fn retried(&self, jobs: &[Job], by: Option<Email>, now: DateTime<Utc>) -> Option<Self> {
-        let counts = count(jobs);
-        let again = counts.get(&JobState::Accepted).copied().unwrap_or_default();
-        (!self.state.is_open() && again > 0).then(|| {
-            let mut next = self.clone();
-            next.version += 1;
-            next.round += 1;
-            next.state = State::Accepted;
-            next.jobs = counts;
-            next.due_at = (now + SWEPT_AFTER).timestamp();
-            let jobs = if again == 1 { "job is" } else { "jobs are" };
-            let detail = Some(format!("{again} {jobs} sent again."));
-            next.history.push(Event { at: now, state: State::Accepted, detail, by });
-            next
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         let start: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
         start + TimeDelta::seconds(seconds)
-    }
-
-    fn request(jobs: &[Job]) -> Request {
-        let asking = Asking {
-            project: "try".to_owned(),
-            push_id: 1,
-            pushed: None,
-            requester: "someone@mozilla.com".parse().unwrap(),
-            on_behalf_by: None,
-            decision_task_id: None,
-        };
-        Request::new(RequestId::new(at(0), 7), asking, jobs, at(0))
     }
 
     fn job(name: &str, state: JobState) -> Job {
@@ -502,70 +373,6 @@ mod tests {
         for wrong in ["", "x", &text.to_lowercase(), &format!("{text}0"), &text[1..], "8ZZZZZZZZZZZZZZZZZZZZZZZZZ"] {
             assert_eq!(wrong.parse::<RequestId>(), Err(NoRequestId), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_request_is_queued_once() {
-        let taken = request(&[Job::accepted("a"), job("b", JobState::Rejected)]);
-        assert_eq!((taken.count(JobState::Accepted), taken.count(JobState::Rejected)), (1, 1));
-        let queued = taken.queued(at(1)).unwrap();
-        assert_eq!((queued.version, queued.state, queued.history.len()), (2, State::Queued, 2));
-        assert_eq!(queued.queued(at(2)), None);
-        assert_eq!(queued.created_at(), Some(at(0)));
-    }
-
-    #[test]
-    fn a_request_is_the_sweepers_after_two_minutes_and_then_hourly() {
-        let taken = request(&[Job::accepted("a")]);
-        assert_eq!(taken.due_at, at(120).timestamp());
-        assert_eq!(taken.queued(at(1)).unwrap().due_at, taken.due_at);
-        assert_eq!(taken.put_off(at(130)).due_at, at(3730).timestamp());
-    }
-
-    #[test]
-    fn a_request_ends_when_no_job_is_on_its_way() {
-        let queued = request(&[Job::accepted("a"), Job::accepted("b")]).queued(at(1)).unwrap();
-        let after = |states: [JobState; 2]| {
-            queued.settled(&[job("a", states[0]), job("b", states[1])], &Planning::default(), at(2))
-        };
-        let half = after([JobState::Forwarded, JobState::Accepted]);
-        assert_eq!((half.version, half.state, half.history.len()), (3, State::Queued, 2));
-        for (states, state, said) in [
-            ([JobState::Forwarded, JobState::Forwarded], State::Forwarded, "Jobs: 2 forwarded."),
-            ([JobState::Forwarded, JobState::Unroutable], State::Forwarded, "Jobs: 1 forwarded, 1 unroutable."),
-            ([JobState::Unroutable, JobState::Unroutable], State::Failed, "Jobs: 2 unroutable."),
-            ([JobState::Failed, JobState::Rejected], State::Failed, "Jobs: 1 failed."),
-        ] {
-            let ended = after(states);
-            assert_eq!((ended.state, ended.history.last().unwrap().detail.as_deref()), (state, Some(said)));
-        }
-    }
-
-    #[test]
-    fn a_build_that_nobody_asked_for_makes_no_request_forwarded() {
-        let build = Job { code: Some(Code::NeededBuild), ..job("build", JobState::Forwarded) };
-        let queued = request(&[Job::accepted("test")]).queued(at(1)).unwrap();
-        let state = |test| queued.settled(&[job("test", test), build.clone()], &Planning::default(), at(2)).state;
-        assert_eq!(state(JobState::Failed), State::Failed);
-        assert_eq!(state(JobState::Waiting), State::Waiting);
-        assert_eq!(state(JobState::Forwarded), State::Forwarded);
-    }
-
-    #[test]
-    fn only_a_request_that_ended_is_sent_again() {
-        let by: Email = "dev@example.org".parse().unwrap();
-        let mut ended = request(&[job("a", JobState::Failed), job("b", JobState::Forwarded)]);
-        ended.state = State::Forwarded;
-        let again = [Job::accepted("a"), job("b", JobState::Forwarded)];
-        let next = ended.retried(&again, Some(by.clone()), at(500)).unwrap();
-        assert_eq!((next.version, next.round, next.state), (2, 2, State::Accepted));
-        assert_eq!((next.count(JobState::Failed), next.count(JobState::Accepted)), (0, 1));
-        let last = next.history.last().unwrap();
-        assert_eq!((last.detail.as_deref(), last.by.as_ref()), (Some("1 job is sent again."), Some(&by)));
-        assert_eq!(next.due_at, at(620).timestamp());
-
-        assert_eq!(next.retried(&again, None, at(501)), None, "it is on its way");
-        assert_eq!(ended.retried(&[job("a", JobState::Rejected)], None, at(500)), None, "there is nothing to send");
     }
 
     #[test]

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use trigger::judge::{Renames, judge};
 use trigger::limits::{Limits, Spent, Window};
 use trigger::once::{Asked, Key, Verdict};
-use trigger::plan::{Planning, Run, RunState, Runs, Turn, plan};
-use trigger::request::{Asking, Job, JobState, Request, RequestId, State, count};
+use trigger::plan::{Planning, Turn, plan};
+use trigger::request::{Asking, Job, JobState, Request, RequestId, State, digest};
+use trigger::runs::{Run, RunState, Runs};
 
 /// Names of few words, so that many are equal, near, or renamed.
 fn name() -> impl Strategy<Value = String> {
@@ -49,6 +50,7 @@ enum Happens {
     Queued,
     PutOff,
     Ends(Vec<JobState>),
+    GivenUp,
     Retried,
 }
 
@@ -58,26 +60,44 @@ fn happens() -> impl Strategy<Value = Happens> {
         Just(Happens::Queued),
         Just(Happens::PutOff),
         prop::collection::vec(state, 3).prop_map(Happens::Ends),
+        Just(Happens::GivenUp),
         Just(Happens::Retried),
     ]
 }
 
 /// Runs of some of the jobs of `requested`; none: Treeherder does not answer.
 fn runs() -> impl Strategy<Value = Option<Runs>> {
-    let state = prop_oneof![
-        Just(RunState::Pending),
-        Just(RunState::Running),
-        Just(RunState::Succeeded),
-        Just(RunState::Ended("busted".to_owned())),
+    prop::option::weighted(0.8, words()).prop_map(|words| Some(runs_of(&words?)))
+}
+
+/// A job's name, and Treeherder's words for the state and the result of a run of it.
+type Words = (&'static str, &'static str, &'static str);
+
+/// Results of a run that does not count.
+const NOTHING: [&str; 5] = ["superseded", "coalesced", "usercancel", "retry", "skipped"];
+
+fn words() -> impl Strategy<Value = Vec<Words>> {
+    let underway = prop::sample::select(vec!["unscheduled", "pending", "running"]).prop_map(|state| (state, "unknown"));
+    let ended = prop::sample::select(vec!["success", "testfailed", "busted", "exception", "new"]);
+    let nothing = prop::sample::select(NOTHING.to_vec());
+    let word = prop_oneof![
+        underway,
+        ended.prop_map(|result| ("completed", result)),
+        nothing.prop_map(|result| ("completed", result)),
     ];
     let name = prop::sample::select(vec!["build 1", "build 2", "test 1", "test 2", "test 3"]);
-    prop::option::weighted(0.8, prop::collection::vec((name, state), 0..5)).prop_map(|told| {
-        let mut runs = Runs::default();
-        for (id, (name, state)) in (1..).zip(told?) {
-            runs.add(name.to_owned(), Run { id, state });
+    prop::collection::vec((name, word).prop_map(|(name, (state, result))| (name, state, result)), 0..6)
+}
+
+/// The runs of which Treeherder says this, with numbers from 1.
+fn runs_of(words: &[Words]) -> Runs {
+    let mut runs = Runs::default();
+    for (id, (name, state, result)) in (1..).zip(words) {
+        if let Some(state) = RunState::of(state, result) {
+            runs.add((*name).to_owned(), Run { id, state });
         }
-        Some(runs)
-    })
+    }
+    runs
 }
 
 /// Two tests of one build, one of another, one without, and perhaps that other build.
@@ -131,6 +151,33 @@ proptest! {
     }
 
     #[test]
+    fn what_did_not_count_changes_nothing_and_is_never_called_a_failure(said_of_runs in words(), with_build: bool) {
+        let counts: Vec<Words> =
+            said_of_runs.iter().copied().filter(|(_, state, result)| RunState::of(state, result).is_some()).collect();
+        let turn = Turn { now: start(), part: 1, is_repeat: false };
+        let planned = |words: &[Words]| plan(&requested(with_build), Some(&runs_of(words)), &Planning::default(), turn);
+        let without_numbers = |jobs: Vec<Job>| -> Vec<Job> {
+            jobs.into_iter().map(|job| Job { waits: None, ..job }).collect()
+        };
+        let all = planned(&said_of_runs);
+        for job in &all {
+            let said = job.reason.as_deref().unwrap_or_default();
+            prop_assert!(!NOTHING.iter().any(|word| said.contains(word)), "{}", said);
+        }
+        // A build that left packages, be it orange, is not requested again, and its tests go.
+        for build in ["build 1", "build 2"] {
+            let is_there = said_of_runs.iter().any(|(name, state, result)| {
+                *name == build && *state == "completed" && ["success", "testfailed"].contains(result)
+            });
+            let tests: Vec<&Job> = all.iter().filter(|job| job.build.as_deref() == Some(build)).collect();
+            prop_assert_eq!(tests.iter().all(|job| job.state == JobState::Accepted), is_there);
+            let is_added = all.iter().any(|job| job.name == build && !job.is_asked_for());
+            prop_assert!(!(is_there && is_added));
+        }
+        prop_assert_eq!(without_numbers(all), without_numbers(planned(&counts)));
+    }
+
+    #[test]
     fn each_name_is_judged_once_and_what_is_accepted_exists(
         known in prop::collection::vec(name(), 0..8),
         asked in prop::collection::vec(name(), 1..12),
@@ -181,11 +228,10 @@ proptest! {
         let fingerprint = if is_other { "other" } else { &key.fingerprint };
         let verdict = claim.verdict(fingerprint, start() + TimeDelta::seconds(after), is_stored);
         let expected = match () {
-            () if after >= 86_400 => Verdict::Void,
+            () if after >= 86_400 || (!is_stored && after >= 30) => Verdict::Void,
             () if is_other => Verdict::Other,
             () if is_stored => Verdict::Same,
-            () if after < 30 => Verdict::InProgress,
-            () => Verdict::Void,
+            () => Verdict::InProgress,
         };
         prop_assert_eq!(verdict, expected);
     }
@@ -213,7 +259,9 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happens_versions_rounds_and_history_only_grow(events in prop::collection::vec(happens(), 0..20)) {
+    fn whatever_happens_versions_and_rounds_grow_and_history_stays_small(
+        events in prop::collection::vec(happens(), 0..300),
+    ) {
         let mut jobs = ["a", "b", "c"].map(Job::accepted).to_vec();
         let mut now = start();
         let mut request = request(&jobs);
@@ -227,9 +275,15 @@ proptest! {
                     for (job, state) in jobs.iter_mut().zip(states) {
                         job.state = state;
                     }
-                    Some(Request { version: request.version + 1, state: State::Forwarded, jobs: count(&jobs), ..before.clone() })
+                    Some(request.settled(&jobs, &Planning::default(), now))
                 }
-                Happens::Ends(_) => None,
+                Happens::GivenUp if request.is_overdue(&Planning::default(), now + TimeDelta::days(1)) => {
+                    let (next, left) = request.given_up(&jobs, now);
+                    prop_assert!(!next.state.is_open() && left.iter().all(|job| job.state != JobState::Accepted));
+                    jobs = left;
+                    Some(next)
+                }
+                Happens::Ends(_) | Happens::GivenUp => None,
                 Happens::Retried => {
                     let again: Vec<Job> = jobs
                         .iter()
@@ -245,8 +299,14 @@ proptest! {
             let Some(next) = next else { continue };
             prop_assert_eq!(next.version, before.version + 1);
             prop_assert!(next.round == before.round || (next.round == before.round + 1 && next.state == State::Accepted));
-            prop_assert!(next.history.starts_with(&before.history));
+            prop_assert_eq!(next.history.first(), before.history.first());
+            prop_assert!(next.history.len() <= 51);
+            let happened = |request: &Request| request.history.len() as u64 + request.events_left_out;
+            let more = happened(&next) - happened(&before);
+            prop_assert!(more <= 1 && (more == 1) == (next.history.last() != before.history.last()));
+            prop_assert!(next.events_left_out == 0 || next.history.len() == 51);
             prop_assert_eq!(next.jobs.values().sum::<u32>(), 3);
+            prop_assert_eq!(&next.jobs_digest, &digest(&jobs));
             prop_assert_eq!(next.created_at(), Some(start()));
             request = next;
         }

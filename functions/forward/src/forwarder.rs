@@ -8,26 +8,20 @@ use futures_util::future::join_all;
 use pulse::{Content, Fate, Form, Message, Publisher};
 use serde::Serialize;
 use store::kept::Clock;
-use store::{Aws, Read, RequestsTable, Stored, Ticket};
+use store::{Aws, Read, RequestsTable, StoreError, Ticket};
 use tokio::time::Instant;
 use treeherder::Treeherder;
-use trigger::plan::{Planning, Runs, Turn, close_orphans, plan, wanted};
-use trigger::request::{Job, JobState, Request};
+use trigger::plan::{Planning, Turn, plan, wanted};
+use trigger::request::{Job, JobState, Request, RequestId};
+use trigger::runs::Runs;
 
 use crate::settings::Settings;
 
-/// How often the queue gives a message out before it goes to the dead letters (`maxReceiveCount` in
-/// infra/template.yaml): the last time, what cannot be forwarded has failed.
-pub(crate) const MOST_TIMES: u32 = 5;
 /// What is not started when so little time is left goes back to the queue: Treeherder may take ten seconds to answer, a
 /// connection may have to be opened, and confirms be waited for, for five seconds each.
 pub const TIME_NEEDED: Duration = Duration::from_secs(30);
 /// What is not published when so little time is left is not any more: confirms may take five seconds, and recording four.
 pub const TIME_TO_RECORD: Duration = Duration::from_secs(10);
-/// Said of a job that nobody on Pulse takes.
-const NO_LISTENER: &str =
-    "Pulse has no listener for this project: nobody will run it. It can be retried when there is one.";
-
 /// Forwards requests.
 pub struct Forwarder {
     /// Where requests are kept.
@@ -86,9 +80,12 @@ pub struct Line {
     /// Jobs that failed now.
     #[serde(skip)]
     pub failed: u32,
-    /// Jobs that failed because the broker refuses us, or what we publish.
+    /// Jobs that the broker refused now: they failed, or come back.
     #[serde(skip)]
     pub refused: u32,
+    /// Stored items of the request that cannot be read.
+    #[serde(skip)]
+    pub damaged: u32,
     /// Why the message is to come back, or why jobs failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -127,15 +124,26 @@ pub struct PreviewedMessage {
 }
 
 /// A request whose jobs are to be forwarded.
-struct Loaded {
-    place: usize,
-    request: Request,
-    jobs: Vec<Job>,
-    times: u32,
-    unplanned: Option<String>,
+pub(crate) struct Loaded {
+    pub(crate) place: usize,
+    pub(crate) request: Request,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) times: u32,
+    pub(crate) unplanned: Option<String>,
     /// Jobs that planning closed.
-    closed: u32,
-    messages: Vec<Message>,
+    pub(crate) closed: u32,
+    pub(crate) messages: Vec<Message>,
+}
+
+/// Why it is not known what a message of the queue wants.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error("the message is no ticket: {0}")]
+    Ticket(#[from] serde_json::Error),
+    #[error("there is no request {0}")]
+    Request(RequestId),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A message of the queue of which nothing is published: it is done with, or comes back because of the line's error.
@@ -148,7 +156,7 @@ struct Over {
 type Told = HashMap<(String, u64), Result<Runs, String>>;
 
 impl Loaded {
-    fn line(&self, now: DateTime<Utc>) -> Line {
+    pub(crate) fn line(&self, now: DateTime<Utc>) -> Line {
         Line {
             request: self.request.id.to_string(),
             project: Some(self.request.project.clone()),
@@ -165,7 +173,7 @@ impl Loaded {
     }
 
     /// The places of those jobs that ever were on their way: they are numbered in this order.
-    fn numbered(&self) -> Vec<usize> {
+    pub(crate) fn numbered(&self) -> Vec<usize> {
         self.jobs.iter().enumerate().filter(|(_, job)| job.exists()).map(|(place, _)| place).collect()
     }
 }
@@ -207,8 +215,14 @@ impl Forwarder {
                 // A message that was given out twice is in the batch twice.
                 Ok(Some(one)) if seen.insert(one.request.id) => loaded.push(one),
                 Ok(_) => {}
-                Err(reason) => {
-                    log(&Line { request: shown(&delivery.body), error: Some(reason.clone()), ..Line::default() });
+                Err(unread) => {
+                    let reason = unread.to_string();
+                    log(&Line {
+                        request: shown(&delivery.body),
+                        error: Some(reason.clone()),
+                        damaged: u32::from(matches!(unread, Unread::Store(StoreError::DamagedRequest { .. }))),
+                        ..Line::default()
+                    });
                     left[place] = Left::Again(reason);
                 }
             }
@@ -247,7 +261,8 @@ impl Forwarder {
     /// # Errors
     /// It cannot be told.
     pub async fn preview(&self, delivery: &Delivery) -> Result<Option<Preview>, String> {
-        let Some(mut one) = self.load(0, delivery).await? else { return Ok(None) };
+        let loaded = self.load(0, delivery).await.map_err(|unread| unread.to_string())?;
+        let Some(mut one) = loaded else { return Ok(None) };
         let told = self.ask(std::slice::from_ref(&one)).await;
         let planned = self.planned(&mut one, &told);
         let before = std::mem::replace(&mut one.jobs, planned);
@@ -271,16 +286,18 @@ impl Forwarder {
     }
 
     /// What a message names. None if nothing is to be done: the request was forwarded before, or sent again since.
-    async fn load(&self, place: usize, delivery: &Delivery) -> Result<Option<Loaded>, String> {
-        let ticket: Ticket =
-            serde_json::from_str(&delivery.body).map_err(|error| format!("the message is no ticket: {error}"))?;
+    async fn load(&self, place: usize, delivery: &Delivery) -> Result<Option<Loaded>, Unread> {
+        let ticket: Ticket = serde_json::from_str(&delivery.body)?;
         let id = ticket.request_id;
-        let found = self.requests.request(id, Read::Consistent).await.map_err(|error| error.to_string())?;
-        let request = found.ok_or_else(|| format!("there is no request {id}"))?;
-        if request.round != ticket.round || !request.state.is_open() {
+        let is_done = |request: &Request| request.round != ticket.round || !request.state.is_open();
+        let request = self.requests.request(id, Read::Consistent).await?.ok_or(Unread::Request(id))?;
+        if is_done(&request) {
             return Ok(None);
         }
-        let jobs = self.requests.jobs(id, Read::Consistent).await.map_err(|error| error.to_string())?;
+        let (request, jobs) = self.requests.with_jobs(request, Read::Consistent).await?;
+        if is_done(&request) {
+            return Ok(None);
+        }
         Ok(Some(Loaded {
             place,
             request,
@@ -385,84 +402,6 @@ impl Forwarder {
         }
         messages
     }
-
-    /// Records what became of a request's jobs. Tells why its message is to come back, if it is.
-    async fn record(&self, one: Loaded, fates: &[Fate]) -> (Line, Option<String>) {
-        let mut line = one.line((self.clock)());
-        let numbered = one.numbered();
-        let Loaded { request, mut jobs, messages, times, .. } = one;
-        let (mut again, mut is_any_known) = (None, false);
-        for (message, fate) in messages.iter().zip(fates) {
-            let count = u32::try_from(message.jobs.len()).unwrap_or(u32::MAX);
-            let (state, reason) = match fate {
-                Fate::Forwarded => {
-                    line.forwarded += count;
-                    (JobState::Forwarded, None)
-                }
-                Fate::Unroutable => {
-                    line.unroutable += count;
-                    (JobState::Unroutable, Some(NO_LISTENER.to_owned()))
-                }
-                Fate::Lost(reason) if times < MOST_TIMES => {
-                    again = Some(reason.clone());
-                    continue;
-                }
-                Fate::Refused(reason) | Fate::Lost(reason) => {
-                    line.failed += count;
-                    line.refused += if matches!(fate, Fate::Refused(_)) { count } else { 0 };
-                    line.error = Some(reason.clone());
-                    (JobState::Failed, Some(told(reason)))
-                }
-            };
-            is_any_known = true;
-            for place in &numbered[message.jobs.clone()] {
-                jobs[*place].state = state;
-                // What planning said of a job stays true of one that is forwarded.
-                if let Some(reason) = &reason {
-                    jobs[*place].reason = Some(reason.clone());
-                }
-            }
-        }
-        if is_any_known {
-            close_orphans(&mut jobs);
-            let settle = |request: &Request, now| request.settled(&jobs, &self.planning, now);
-            again = self.store(&request, Some(&jobs), settle).await.err().or(again);
-        }
-        if again.is_some() {
-            line.error.clone_from(&again);
-        }
-        (line, again)
-    }
-
-    /// Stores a request's next version, and its jobs if they changed. Whoever queued it may note that only now: it is then
-    /// read once more, as to take it up again would be worse.
-    async fn store(
-        &self,
-        request: &Request,
-        jobs: Option<&[Job]>,
-        next: impl Fn(&Request, DateTime<Utc>) -> Request,
-    ) -> Result<Request, String> {
-        let meanwhile = || "somebody else changed the request at the same time".to_owned();
-        let mut current = request.clone();
-        for _ in 0..3 {
-            let now = (self.clock)();
-            let next = next(&current, now);
-            let stored = self.requests.update(&next, jobs, now).await;
-            if stored.map_err(|error| error.to_string())? == Stored::Yes {
-                return Ok(next);
-            }
-            let found = self.requests.request(request.id, Read::Consistent).await.map_err(|error| error.to_string())?;
-            let is_same =
-                |found: &Request| (found.round, &found.jobs) == (request.round, &request.jobs) && found.state.is_open();
-            current = found.filter(is_same).ok_or_else(meanwhile)?;
-        }
-        Err(meanwhile())
-    }
-}
-
-/// What people are told of a failure.
-fn told(reason: &str) -> String {
-    format!("It could not be forwarded to Pulse: {}. It can be retried.", reason.trim_end_matches('.'))
 }
 
 /// As much of a message that is none of ours as goes into the log.

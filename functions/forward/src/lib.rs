@@ -2,6 +2,7 @@
 
 mod forwarder;
 mod log;
+mod record;
 pub mod settings;
 
 pub use forwarder::{Delivery, Forwarder, Left, Line, Preview, PreviewedMessage, TIME_NEEDED, TIME_TO_RECORD};

@@ -36,6 +36,7 @@ pub fn print_line(line: &Line, clock: &Clock) {
         ("ForwardUnroutable", line.unroutable),
         ("ForwardFailed", line.failed),
         ("ForwardRefused", line.refused),
+        ("DamagedItems", line.damaged),
     ];
     let mut measured: Vec<Metric<'_>> = counts.iter().map(|(name, count)| (*name, "Count", (*count).into())).collect();
     measured.push(("ForwardAge", "Seconds", line.age_seconds.into()));

@@ -241,7 +241,7 @@ async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
 }
 
 #[tokio::test]
-async fn what_the_broker_refuses_has_failed_at_once() {
+async fn what_the_broker_refuses_comes_back_until_the_last_time() {
     let bed = Bed::new().await;
     let request = bed.request(1, &["a"]).await;
     let (settings, mut user) = settings(&address("PULSE_URL"));
@@ -250,10 +250,102 @@ async fn what_the_broker_refuses_has_failed_at_once() {
         RequestsTable::new(client(&endpoint()).await, &bed.name),
         Publisher::new(settings, user, NonZeroU32::MAX),
     );
-    assert_eq!(refused.forward(&[ticket(&request, 1)], None, &mut |_| ()).await, [Left::Done]);
+    let mut lines = Vec::new();
+    let mut log = |line: &forward::Line| lines.push((line.refused, line.failed));
+    let left = refused.forward(&[ticket(&request, 4)], None, &mut log).await;
+    assert!(matches!(&left[..], [Left::Again(reason)] if reason.contains("ACCESS_REFUSED")), "{left:?}");
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.version, now.state, states(&jobs)), (2, State::Queued, vec![JobState::Accepted]));
+
+    assert_eq!(refused.forward(&[ticket(&request, 5)], None, &mut log).await, [Left::Done]);
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed]));
+    let said = jobs[0].reason.as_ref().unwrap();
+    assert!(said.contains("ACCESS_REFUSED") && !said.contains("may have arrived"), "{said}");
+    assert_eq!(lines, [(1, 0), (1, 1)], "operators hear of it before it has failed");
+}
+
+#[tokio::test]
+async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_when_it_has_failed() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    let requests = async || RequestsTable::new(client(&endpoint()).await, &bed.name);
+    let wire = listener::Wire::new().await;
+    let request = bed.request(1, &["a"]).await;
+    let unheard = forwarder(requests().await, publisher(&wire.url));
+    unheard.publisher.connect_now().await.unwrap();
+    wire.mute();
+    let left = unheard.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
+    assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
+    assert_eq!(heard(&listener).await.unwrap().0, ["a"]);
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, states(&jobs), jobs[0].in_doubt), (State::Queued, vec![JobState::Accepted], true));
+
+    // The last try does not even reach the broker.
+    let lost = forwarder(requests().await, nowhere());
+    assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Left::Done]);
     let (now, jobs) = bed.now(&request).await;
     assert_eq!(now.state, State::Failed);
-    assert!(jobs[0].reason.as_ref().unwrap().contains("ACCESS_REFUSED"), "{jobs:?}");
+    let said = jobs[0].reason.as_ref().unwrap();
+    assert!(said.contains("may have arrived") && said.ends_with("a retry may run it twice."), "{said}");
+}
+
+#[tokio::test]
+async fn a_doubt_ends_when_the_job_is_forwarded() {
+    let bed = Bed::new().await;
+    let _listener = Listener::on(&bed.project).await;
+    let request = bed.request_of(1, &[Job { in_doubt: true, ..Job::accepted("a") }]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 2)]).await, [Left::Done]);
+    let (_, jobs) = bed.now(&request).await;
+    assert_eq!((jobs[0].state, jobs[0].in_doubt, &jobs[0].reason), (JobState::Forwarded, false, &None));
+}
+
+#[tokio::test]
+async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
+    let bed = Bed::new().await;
+    let _listener = Listener::on(&bed.project).await;
+    let (odd, right) = (bed.request(1, &["a"]).await, bed.request(2, &["b"]).await);
+    let pk = format!("request#{}", odd.id);
+    store_support::set(&client(&endpoint()).await, &bed.name, (&pk, "jobs"), "data", None).await;
+    let mut damaged = 0;
+    let mut log = |line: &forward::Line| damaged += line.damaged;
+    let left = bed.forwarder.forward(&[ticket(&odd, 1), ticket(&right, 1)], None, &mut log).await;
+    assert!(matches!(&left[..], [Left::Again(_), Left::Done]), "{left:?}");
+    assert_eq!((damaged, bed.now(&right).await.0.state), (1, State::Forwarded));
+}
+
+/// What Treeherder says of the build decides.
+#[tokio::test]
+async fn an_orange_build_lets_its_tests_go_and_a_superseded_one_does_not() {
+    let bed = Bed::new().await;
+    let listener = Listener::on(&bed.project).await;
+    bed.treeherder_tells(&[(BUILD, "completed", "testfailed")]);
+    let request = bed.test(1, &[]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
+    assert_eq!(bed.now(&request).await.1.len(), 1, "no second build");
+
+    bed.treeherder_tells(&[(BUILD, "completed", "superseded")]);
+    let request = bed.test(2, &[]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    assert_eq!(heard(&listener).await.unwrap().0, [BUILD]);
+    let (_, jobs) = bed.now(&request).await;
+    assert!(jobs[0].reason.as_ref().unwrap().contains("is not on this push"), "{jobs:?}");
+
+    // The build that a test waits for is cancelled: it is requested after all, once.
+    bed.treeherder_tells(&[(BUILD, "unscheduled", "unknown")]);
+    let request = bed.test(3, &[]).await;
+    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    assert!(listener.next().await.is_none());
+    bed.treeherder_tells(&[(BUILD, "completed", "usercancel")]);
+    for _ in 0..2 {
+        bed.wait(5);
+        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    }
+    assert_eq!(heard(&listener).await.unwrap(), (vec![BUILD.to_owned()], format!("{}.1.1", request.id)));
+    assert!(listener.next().await.is_none());
+    let (now, jobs) = bed.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (State::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
 }
 
 #[tokio::test]

@@ -233,7 +233,10 @@ impl Catalog {
                 for (name, pointer) in table.pointers(names.iter().map(String::as_str), Read::Eventual).await? {
                     match pointer {
                         Ok(pointer) => drop(pointers.insert(name, pointer)),
-                        Err(error) => tracing::warn!(project = name, %error, "a project is left out"),
+                        Err(error) => {
+                            tracing::error!(project = name, %error, "a project is left out");
+                            ledger.add_damaged(1);
+                        }
                     }
                 }
                 Ok(Arc::new(pointers))
@@ -251,7 +254,8 @@ impl Catalog {
     /// # Errors
     /// The store does not answer.
     pub(crate) async fn reports(&self, ledger: &Ledger) -> Result<Found<Arc<Vec<Report>>>, Problem> {
-        let load = async || self.read(ledger, async |table| Ok(Arc::new(table.reports(REPORTS).await?))).await;
+        let load =
+            async || self.read(ledger, async |table| Ok(Arc::new(readable(table, REPORTS, ledger).await?))).await;
         let got = self.reports.get(&self.clock, |held, now| now - held.at < self.fresh, load).await;
         let (held, from) = got.map_err(|Unavailable(reason)| unavailable(reason))?;
         Ok(self.found(held, from, ledger))
@@ -263,9 +267,14 @@ impl Catalog {
     pub(crate) async fn pulse(&self, ledger: &Ledger) -> Option<Arc<Vec<Report>>> {
         let load = async || {
             self.read(ledger, async |table| {
-                let last = table.reports(1).await?;
-                let is_enough = last.first().is_none_or(|report| report.succeeded() && report.only.is_empty());
-                Ok(Arc::new(if is_enough { last } else { table.reports(REPORTS).await? }))
+                let last = table.each_report(1).await?;
+                let is_enough = match last.first() {
+                    Some(Ok(report)) => report.succeeded() && report.only.is_empty(),
+                    Some(Err(_)) => false,
+                    None => true,
+                };
+                let last = last.into_iter().flatten().collect();
+                Ok(Arc::new(if is_enough { last } else { readable(table, REPORTS, ledger).await? }))
             })
             .await
         };
@@ -389,6 +398,18 @@ impl Catalog {
     fn projects(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Project>>> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The last reports that can be read. The others are logged and counted.
+async fn readable(table: &CatalogTable, last: usize, ledger: &Ledger) -> Result<Vec<Report>, StoreError> {
+    let read = |report: Result<Report, StoreError>| {
+        let left_out = |error: &StoreError| {
+            tracing::error!(%error, "a report is left out");
+            ledger.add_damaged(1);
+        };
+        report.inspect_err(left_out).ok()
+    };
+    Ok(table.each_report(last).await?.into_iter().filter_map(read).collect())
 }
 
 /// Tells that an answer is older than it should be.

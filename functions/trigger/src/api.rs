@@ -50,7 +50,8 @@ pub struct RequestedJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub code: Option<String>,
-    /// The same, in a sentence for people.
+    /// The same, in a sentence for people. Of a job that failed or was unroutable, though a message for it was sent and not
+    /// confirmed, it says that it may have arrived: a retry may run it twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub detail: Option<String>,
@@ -69,8 +70,12 @@ pub struct TriggerRequest {
     pub summary: Summary,
     /// Its jobs, in the order in which they were asked for; behind them builds that they need.
     pub jobs: Vec<RequestedJob>,
-    /// What happened to it, oldest first.
+    /// What happened to it, oldest first: the first event, and the last fifty.
     pub history: Vec<Happened>,
+    /// How many events behind the first one are left out of the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub events_left_out: Option<u64>,
 }
 
 /// A request, without its jobs.
@@ -213,6 +218,7 @@ impl TriggerRequest {
             summary: Summary::new(request, treeherder, shows_people),
             jobs: self::jobs(&request.project, jobs),
             history: request.history.iter().map(happened).collect(),
+            events_left_out: Some(request.events_left_out).filter(|count| *count > 0),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is done with a request for jobs: who may ask is checked, each job is looked up, the request is kept, and then it
 //! is queued. The HTTP routes and the command line are its two fronts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use trigger::email::Email;
 use trigger::judge::{Renames, judge};
 use trigger::limits::{Exceeded, Limits, Window};
 use trigger::once::{Asked, Claim, Key, Verdict};
-use trigger::plan::{Planning, Runs, Turn, plan, wanted};
-use trigger::request::{Asking, Job, JobState, Push, Request, RequestId, count};
+use trigger::plan::{Planning, Turn, needed_by, plan, wanted};
+use trigger::request::{Asking, Code, Job, JobState, Push, Request, RequestId, count};
 use trigger::rules::{Author, Rules};
+use trigger::runs::Runs;
 
 use crate::api;
 use crate::catalog::Catalog;
@@ -122,6 +123,7 @@ impl Drop for Metered<'_> {
         self.ledger.add_read_units(cost.read_units);
         self.ledger.note("store_operations", cost.operations);
         self.ledger.note("write_units", cost.write_units);
+        self.ledger.add_damaged(cost.damaged);
     }
 }
 
@@ -257,7 +259,8 @@ impl Desk {
         let table = self.metered(ledger);
         if let Some((request, earlier)) = self.claim(&table, &key, &claim, is_named).await? {
             ledger.note("request", request.id.to_string());
-            let jobs = table.jobs(request.id, Read::Consistent).await.map_err(|error| unavailable(&error))?;
+            let found = table.with_jobs(request, Read::Consistent).await;
+            let (request, jobs) = found.map_err(|error| unavailable(&error))?;
             let how =
                 if is_named { How::Replayed } else { How::Repeated((now - earlier.claimed_at).num_seconds().max(0)) };
             return Ok(Outcome { request: Some(request), jobs, how });
@@ -381,6 +384,9 @@ impl Desk {
         let now = (self.clock)();
         let table = self.metered(ledger);
         let mut jobs = table.jobs(request.id, Read::Consistent).await.map_err(|error| unavailable(&error))?;
+        // Of builds, the first test that needs each.
+        let tests = jobs.iter().rev().filter_map(|job| Some((job.build.clone()?, job.name.clone())));
+        let tests: HashMap<String, String> = tests.collect();
         let again = jobs.iter_mut().filter(|job| job.state.can_be_retried());
         let mut sought = Vec::new();
         for job in again {
@@ -389,7 +395,10 @@ impl Desk {
             sought.extend(name.clone());
             for judged in judge(&name, &names, &self.renames) {
                 let asked_as = judged.asked_as.clone().or_else(|| job.asked_as.clone());
-                *job = Job { asked_as, ..judged };
+                let is_added = !job.is_asked_for() && judged.exists();
+                let added = || (Some(Code::NeededBuild), tests.get(&job.name).map(|test| needed_by(test)));
+                let (code, reason) = if is_added { added() } else { (judged.code, judged.reason) };
+                *job = Job { asked_as, code, reason, ..judged };
             }
         }
         if sought.is_empty() {
@@ -401,7 +410,9 @@ impl Desk {
             return Err(no_known_jobs(&request.project, &rejected));
         };
         if let Some(person) = by {
-            self.spend(&table, person, next.count(JobState::Accepted), now).await?;
+            let is_spent = |job: &&Job| job.state == JobState::Accepted && job.is_asked_for();
+            let spent = jobs.iter().filter(is_spent).count();
+            self.spend(&table, person, u32::try_from(spent).unwrap_or(u32::MAX), now).await?;
         }
         match table.update(&next, Some(&jobs), now).await.map_err(|error| unavailable(&error))? {
             Stored::Yes => {}

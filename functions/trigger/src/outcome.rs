@@ -53,7 +53,7 @@ impl Outcome {
             }
         };
         let jobs: Vec<Job> = match self.how {
-            How::Replayed => self.jobs.iter().filter(|job| job.code != Some(Code::NeededBuild)).map(first).collect(),
+            How::Replayed => self.jobs.iter().filter(|job| job.is_asked_for()).map(first).collect(),
             _ => self.jobs.clone(),
         };
         Triggered {
@@ -71,11 +71,15 @@ impl Outcome {
         let unknown = number(&|job| !job.exists());
         let renamed = number(&|job| job.asked_as.is_some());
         let left_alone = number(&|job| job.exists() && job.state == JobState::Rejected);
-        let needed = number(&|job| job.code == Some(Code::NeededBuild));
-        let run = match self.how {
+        let added = number(&|job| !job.is_asked_for());
+        let (run, needed) = match self.how {
             // When a request is sent again, others of its jobs are done with.
-            How::Made => number(&|job| job.state == JobState::Accepted),
-            _ => jobs.len() - unknown - left_alone - needed,
+            How::Made => {
+                let is_sent = |job: &&Job| job.state == JobState::Accepted;
+                let run = number(&|job| is_sent(job) && job.is_asked_for());
+                (run, number(&|job| is_sent(job) && !job.is_asked_for()))
+            }
+            _ => (jobs.len() - unknown - left_alone - added, added),
         };
         let of = format!("push {push_id} of {project}");
         let (noun, are) = if run == 1 { ("1 job".to_owned(), "is") } else { (format!("{run} jobs"), "are") };

@@ -187,21 +187,31 @@ pub(crate) async fn one(
     let desk = &counter.desk;
     let request = find(desk, &project, &id, &ledger).await?;
     let shows_people = shows_people(desk, person(caller)?.as_ref(), &request);
-    let etag = format!("{}-{}{}", request.id, request.version, if shows_people { "-people" } else { "" });
-    let validators = Validators { etag: &etag, last_modified: None, caching: Caching::Private };
+    let etag = etag_of(&request, shows_people);
     // Which encoding the client holds is not known: it depends on the length of what is not read for this.
-    let held = || validators.not_modified(&headers, true).or_else(|| validators.not_modified(&headers, false));
-    let mut response = if let Some(not_modified) = held() {
-        not_modified
+    let held = private(&etag).not_modified(&headers, true).or_else(|| private(&etag).not_modified(&headers, false));
+    let (request, mut response) = if let Some(not_modified) = held {
+        (request, not_modified)
     } else {
-        let jobs = desk.read(&ledger, async |table| table.jobs(request.id, Read::Eventual).await).await?;
+        // Head and jobs of one version: where they differ, both are read again, and it may be a later one.
+        let (request, jobs) = desk.read(&ledger, async |table| table.with_jobs(request, Read::Eventual).await).await?;
         let answer = TriggerRequest::new(&request, &jobs, desk.treeherder.url(), shows_people);
-        validators.ok(JSON, packed(&headers, &answer))?
+        let response = private(&etag_of(&request, shows_people)).ok(JSON, packed(&headers, &answer))?;
+        (request, response)
     };
     if let Some(seconds) = retry_after(&request, (desk.clock)()) {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     Ok(response)
+}
+
+/// Names a version of a request, as it is shown to some.
+fn etag_of(request: &Request, shows_people: bool) -> String {
+    format!("{}-{}{}", request.id, request.version, if shows_people { "-people" } else { "" })
+}
+
+fn private(etag: &str) -> Validators<'_> {
+    Validators { etag, last_modified: None, caching: Caching::Private }
 }
 
 /// How soon it is worth asking again, in seconds, while something is still to happen: often at first, when somebody
@@ -232,8 +242,9 @@ fn shows_people(desk: &Desk, reader: Option<&Email>, request: &Request) -> bool 
 
 /// Retry a request
 ///
-/// Sends its failed and unroutable jobs again, under the rules of a new request: whoever may trigger jobs on the push may
-/// do that, and it counts against their budget.
+/// Sends its failed and unroutable jobs again, under the rules of a new request: it takes the right to trigger jobs on the
+/// push, and counts against the budget. Builds that were added for tests do not count. A job whose `detail` says that it may
+/// have arrived may then run twice.
 #[utoipa::path(
     post,
     path = "/api/project/{project}/trigger_requests/{request_id}/retry/",
@@ -358,8 +369,7 @@ fn listed(
     let summary = |request| Summary::new(request, desk.treeherder.url(), shows_people(desk, reader, request));
     let answer = TriggerRequests { results: found.iter().map(summary).collect(), next };
     let etag = etag(&serde_json::to_vec(&answer).unwrap_or_default());
-    let validators = Validators { etag: &etag, last_modified: None, caching: Caching::Private };
-    validators.answer(headers, JSON, packed(headers, &answer))
+    private(&etag).answer(headers, JSON, packed(headers, &answer))
 }
 
 fn packed(headers: &HeaderMap, answer: &impl Serialize) -> Body {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueBindOptions, QueueDe
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
 use pulse::{Content, Credentials, Form, Message, Publisher, PulseSettings};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -90,11 +90,12 @@ impl Listener {
     }
 }
 
-/// A wire to the broker that can be cut.
+/// A wire to the broker that can be cut, or carry nothing back.
 pub(crate) struct Wire {
     /// The broker's address at this end.
     pub(crate) url: String,
     connections: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    is_mute: Arc<AtomicBool>,
 }
 
 impl Wire {
@@ -106,16 +107,39 @@ impl Wire {
         let url = format!("{before}@{}/{vhost}", listener.local_addr().unwrap());
         let connections: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
         let (broker, open) = (broker.to_owned(), connections.clone());
+        let is_mute = Arc::new(AtomicBool::new(false));
+        let mute = is_mute.clone();
         tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                let mut far = TcpStream::connect(&broker).await.unwrap();
+            while let Ok((near, _)) = listener.accept().await {
+                let far = TcpStream::connect(&broker).await.unwrap();
+                let mute = mute.clone();
                 let wire = tokio::spawn(async move {
-                    let _ = copy_bidirectional(&mut near, &mut far).await;
+                    let (mut from_near, mut to_near) = near.into_split();
+                    let (mut from_far, mut to_far) = far.into_split();
+                    let back = async {
+                        let mut buffer = vec![0; 64 * 1024];
+                        while let Ok(length @ 1..) = from_far.read(&mut buffer).await {
+                            let is_lost =
+                                !mute.load(Ordering::SeqCst) && to_near.write_all(&buffer[..length]).await.is_err();
+                            if is_lost {
+                                break;
+                            }
+                        }
+                    };
+                    tokio::select! {
+                        _ = tokio::io::copy(&mut from_near, &mut to_far) => {}
+                        () = back => {}
+                    }
                 });
                 open.lock().unwrap().push(wire);
             }
         });
-        Self { url, connections }
+        Self { url, connections, is_mute }
+    }
+
+    /// Lets nothing of what the broker says arrive from now on.
+    pub(crate) fn mute(&self) {
+        self.is_mute.store(true, Ordering::SeqCst);
     }
 
     /// Cuts what is connected.

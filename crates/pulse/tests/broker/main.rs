@@ -99,15 +99,14 @@ async fn a_broker_that_is_not_there_is_to_be_tried_again() {
     let publisher = publisher(&format!("{before}@{closed}/%2f"));
     let messages = [message("id-1", &project(), &["a"]), message("id-2", &project(), &["a"])];
     for fate in publisher.publish(&messages, None).await {
-        assert!(
-            matches!(&fate, Fate::Lost(reason) if reason.starts_with("the connection to the broker: ")),
-            "{fate:?}"
-        );
+        let Fate::Lost(lost) = fate else { panic!("{fate:?}") };
+        assert!(lost.reason.starts_with("the connection to the broker: "), "{lost:?}");
+        assert_eq!((lost.is_refusal, lost.may_have_arrived), (false, false));
     }
 }
 
 #[tokio::test]
-async fn what_the_broker_refuses_is_told_with_its_reason() {
+async fn what_the_broker_refuses_is_to_be_tried_again_as_it_may_be_for_a_while() {
     let url = address("PULSE_URL");
     let (right, me) = settings(&url);
     let (_, listener) = settings(&address("AMQP_URL"));
@@ -118,6 +117,24 @@ async fn what_the_broker_refuses_is_told_with_its_reason() {
     {
         let publisher = Publisher::new(settings, user, NonZeroU32::MAX);
         let fates = publisher.publish(&[message("id-1", &project(), &["a"])], None).await;
-        assert!(matches!(&fates[..], [Fate::Refused(reason)] if reason.contains(said)), "{said}: {fates:?}");
+        let [Fate::Lost(lost)] = &fates[..] else { panic!("{said}: {fates:?}") };
+        assert!(lost.is_refusal && lost.reason.contains(said), "{said}: {lost:?}");
+        assert!(!lost.may_have_arrived);
     }
+}
+
+#[tokio::test]
+async fn a_message_that_was_sent_and_not_confirmed_may_have_arrived() {
+    let _ = made().await;
+    let wire = Wire::new().await;
+    let publisher = publisher(&wire.url);
+    let project = project();
+    let listener = Listener::on(&project).await;
+    publisher.connect_now().await.unwrap();
+    wire.mute();
+    let fates = publisher.publish(&[message("id-1", &project, &["a"])], None).await;
+    let [Fate::Lost(lost)] = &fates[..] else { panic!("{fates:?}") };
+    // The second attempt cannot even sign in, and that the first one was sent is not forgotten.
+    assert!(lost.may_have_arrived && !lost.is_refusal, "{lost:?}");
+    assert!(listener.next().await.is_some());
 }

@@ -1,11 +1,12 @@
 //! The catalog as a whole: projects, ingests, and whether all is well.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
 use jobs::api::{Health, Heartbeat, Ingest, Ingests, Projects, Version};
 use store::Outcome;
 
 use crate::bed::{Bed, LIST, NAMES, morning};
-use crate::store_support::at;
+use crate::store_support::{at, set};
 
 #[tokio::test]
 async fn projects_tell_what_they_hold_and_whether_they_are_stale() {
@@ -46,6 +47,29 @@ async fn ingests_are_told_newest_first() {
     assert_eq!(ingests[0].started_at, at("2026-11-22T06:00:00Z"));
     let latest = bed.get("/api/ingests/latest").await.json::<Ingest>();
     assert_eq!(latest.started_at, ingests[0].started_at);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_and_counted_and_the_rest_is_there() {
+    let bed = Bed::published().await;
+    bed.publish("mozilla-central", &NAMES[..1], None).await;
+    let times = ["2026-11-23T06:00:00Z", "2026-11-23T06:30:00Z"];
+    for time in times {
+        bed.report(time, Outcome::Published, &[]).await;
+    }
+    let newer = Some(AttributeValue::S("of a newer version".to_owned()));
+    set(&bed.client, &bed.name, ("ingest", "2026-11-23T06:30:00.000000Z"), "report", newer.clone()).await;
+    set(&bed.client, &bed.name, ("project#try", "current"), "generation", newer).await;
+
+    let damaged = || bed.lines.lock().unwrap().last().unwrap()["DamagedItems"].clone();
+    let ingests = bed.get("/api/ingests/").await.json::<Ingests>().ingests;
+    assert_eq!(ingests.iter().map(|ingest| ingest.started_at).collect::<Vec<_>>(), [at(times[0])]);
+    assert_eq!(damaged(), 1);
+    assert_eq!(bed.get("/api/ingests/latest/").await.json::<Ingest>().started_at, at(times[0]));
+    let projects = bed.get("/api/projects/").await.json::<Projects>().projects;
+    assert_eq!(projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(), ["mozilla-central"]);
+    assert_eq!(damaged(), 1);
+    assert_eq!(heartbeat(&bed).await.0, StatusCode::OK);
 }
 
 async fn heartbeat(bed: &Bed) -> (StatusCode, Heartbeat) {

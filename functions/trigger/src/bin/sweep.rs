@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use store::kept::Clock;
 use store::settings::{Variables, variables};
 use store::{Aws, Pace};
+use trigger::plan::Planning;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -18,9 +19,10 @@ async fn main() -> ExitCode {
     let read = Variables::new(lookup);
     let configured = read.required(variables::REQUESTS_TABLE, "the name of the requests table").and_then(|table| {
         let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
-        Ok((table, url, Aws::from_lambda(lookup, Pace::Batch)?))
+        let planning = read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default();
+        Ok((table, url, planning, Aws::from_lambda(lookup, Pace::Batch)?))
     });
-    let (table, url, aws) = match configured {
+    let (table, url, planning, aws) = match configured {
         Ok(configured) => configured,
         Err(error) => {
             tracing::error!(%error, "the function is not configured");
@@ -31,7 +33,7 @@ async fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
     let clock: Clock = Arc::new(Utc::now);
     let handler = service_fn(async |_: LambdaEvent<Value>| {
-        let swept = sweep(&requests, &queue, &clock).await?;
+        let swept = sweep(&requests, &queue, &planning, &clock).await?;
         print_metrics(&swept, clock());
         Ok::<_, Error>(swept)
     });
@@ -47,7 +49,8 @@ async fn main() -> ExitCode {
 /// Prints the log line of a sweep, which is at the same time its metrics.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes it")]
 fn print_metrics(swept: &Swept, now: DateTime<Utc>) {
-    let mut line = json!({"level": if swept.failed > 0 { "ERROR" } else { "INFO" }, "error": swept.error});
+    let is_error = swept.failed > 0 || swept.damaged > 0;
+    let mut line = json!({"level": if is_error { "ERROR" } else { "INFO" }, "error": swept.error});
     metrics::add(
         &mut line,
         now,
@@ -55,6 +58,7 @@ fn print_metrics(swept: &Swept, now: DateTime<Utc>) {
             ("SweepQueued", "Count", swept.queued.into()),
             ("SweepWaiting", "Count", swept.waiting.into()),
             ("SweepFailed", "Count", swept.failed.into()),
+            ("DamagedItems", "Count", swept.damaged.into()),
             ("SweepOldest", "Seconds", swept.oldest_seconds.into()),
         ],
     );

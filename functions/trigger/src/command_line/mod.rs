@@ -25,6 +25,7 @@ use store::settings::{SettingsError, Variables, variables};
 use store::{Aws, Pace, Read, RequestsTable, StoreError};
 use tokio::net::TcpListener;
 use trigger::email::Email;
+use trigger::plan::Planning;
 use trigger::request::{Request, RequestId};
 
 const AFTER_HELP: &str = "\
@@ -230,6 +231,7 @@ impl Shell<'_> {
             (None, Some(requester)) => table.of_requester(requester, list.before, count).await?,
             (None, None) => table.due(DateTime::<Utc>::MAX_UTC, count).await?,
         };
+        warn_of_damage(table.cost().damaged);
         if list.json {
             let treeherder = self.treeherder();
             let summary = |request: &Request| Summary::new(request, &treeherder, true);
@@ -253,7 +255,7 @@ impl Shell<'_> {
     async fn show(&self, one: &One) -> Result<(), Failure> {
         let table = self.requests().await?;
         let request = find(&table, one.request).await?;
-        let jobs = table.jobs(request.id, Read::Consistent).await?;
+        let (request, jobs) = table.with_jobs(request, Read::Consistent).await?;
         if one.json {
             return print(&json(&TriggerRequest::new(&request, &jobs, &self.treeherder(), true)));
         }
@@ -274,7 +276,10 @@ impl Shell<'_> {
         text += &rows(&table);
         text.push('\n');
         let mut table = columns(["WHEN", "STATE", "", "BY"]);
-        for event in &request.history {
+        for (place, event) in request.history.iter().enumerate() {
+            if place == 1 && request.events_left_out > 0 {
+                table.add_row(["...".to_owned(), format!("{} left out", request.events_left_out)]);
+            }
             table.add_row([
                 time(event.at),
                 event.state.as_str().to_owned(),
@@ -296,8 +301,10 @@ impl Shell<'_> {
         let read = Variables::new(self.lookup);
         let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
         let requests = self.requests().await?;
-        let swept = sweep(&requests, &self.aws().await?.queue(&url), &clock()).await?;
+        let planning = read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default();
+        let swept = sweep(&requests, &self.aws().await?.queue(&url), &planning, &clock()).await?;
         let error = swept.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        warn_of_damage(swept.damaged);
         print(&format!(
             "{} queued, {} that wait looked at again, {} failed{error}\n",
             swept.queued, swept.waiting, swept.failed
@@ -324,6 +331,13 @@ fn means(settings: &Settings, aws: &Aws) -> Means {
 fn clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
     Arc::new(Utc::now)
+}
+
+/// Says how many stored items cannot be read; the log says which.
+fn warn_of_damage(damaged: u32) {
+    if damaged > 0 {
+        let _ = writeln!(io::stderr(), "trigger: {damaged} stored items cannot be read and are left out");
+    }
 }
 
 async fn find(table: &RequestsTable, id: RequestId) -> Result<Request, Failure> {

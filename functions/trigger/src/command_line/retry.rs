@@ -91,7 +91,7 @@ pub(super) async fn send_again(desk: &Desk, request: &Request) -> Result<Trigger
         let outcome = desk.retry(request, None, &Ledger::default()).await?;
         return Ok(outcome.told(&request.project, request.push_id));
     }
-    let jobs = desk.requests.jobs(request.id, Read::Consistent).await?;
+    let (request, jobs) = desk.requests.with_jobs(request.clone(), Read::Consistent).await?;
     desk.queue.send(Ticket { request_id: request.id, round: request.round }).await?;
     let told = Outcome { request: Some(request.clone()), jobs, how: How::Made }.told(&request.project, request.push_id);
     let message = format!("The request is {} still, and is queued again.", request.state.as_str());

@@ -237,6 +237,11 @@ impl Bed {
         *self.now.lock().unwrap() += TimeDelta::seconds(seconds);
     }
 
+    /// Sets the clock back to when sign-ins are valid.
+    pub(crate) fn go_back_to_the_start(&self) {
+        *self.now.lock().unwrap() = DateTime::from_timestamp(issuer::NOW, 0).unwrap();
+    }
+
     pub(crate) fn time(&self) -> DateTime<Utc> {
         *self.now.lock().unwrap()
     }

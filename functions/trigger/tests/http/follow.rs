@@ -3,9 +3,13 @@
 use desk::api::{TriggerRequest, TriggerRequests};
 use http::{Method, StatusCode};
 use serde_json::Value;
-use trigger::request::{Event, JobState, Request, State, count};
+use store::RequestsTable;
+use trigger::plan::Planning;
+use trigger::request::{Event, Job, JobState, Request, State, count, digest};
 
 use crate::bed::{AUTHOR, BUILD, Bed, SOMEONE, STRANGER, TEST, path, token};
+use crate::store_support::proxy::Plan;
+use crate::store_support::{client, endpoint};
 
 #[tokio::test]
 async fn anyone_signed_in_may_read_and_those_who_may_trigger_see_who_it_was() {
@@ -61,7 +65,13 @@ async fn what_happened_is_told_with_times_and_reasons() {
     jobs[1].state = JobState::Unroutable;
     jobs[1].reason = Some("No listener is bound on Pulse.".to_owned());
     jobs[0].state = JobState::Forwarded;
-    let mut next = Request { version: request.version + 1, state: State::Forwarded, jobs: count(&jobs), ..request };
+    let mut next = Request {
+        version: request.version + 1,
+        state: State::Forwarded,
+        jobs: count(&jobs),
+        jobs_digest: digest(&jobs),
+        ..request
+    };
     let detail = Some("1 of 2 jobs.".to_owned());
     next.history.push(Event { at: bed.time(), state: State::Forwarded, detail, by: None });
     bed.requests.update(&next, Some(&jobs), bed.time()).await.unwrap();
@@ -146,4 +156,41 @@ async fn lists_refuse_what_they_do_not_know() {
         answer.problem(StatusCode::BAD_REQUEST, "bad_parameter");
     }
     bed.get("/api/project/try/push/x/trigger_requests/", SOMEONE).await.problem(StatusCode::BAD_REQUEST, "bad_path");
+}
+
+/// The forwarder records what became of the jobs while the request is read: between the head and the jobs.
+#[tokio::test]
+async fn head_and_jobs_agree_in_an_answer_and_are_what_its_etag_names() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    let (request, jobs) = bed.stored(&taken).await;
+    let forwarded = [Job { state: JobState::Forwarded, ..jobs[0].clone() }];
+    let ended = request.settled(&forwarded, &Planning::default(), bed.time());
+    let (name, now) = (bed.requests_name.clone(), bed.time());
+    let mut reads = 0;
+    bed.plan(move |operation| {
+        reads += usize::from(operation == "GetItem");
+        if reads == 2 {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let table = RequestsTable::new(client(&endpoint()).await, &name);
+                table.update(&ended, Some(&forwarded), now).await.unwrap();
+            });
+            reads += 1;
+        }
+        Plan::Pass
+    });
+    let answer = bed.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
+    let line = bed.line();
+    let seen: TriggerRequest = answer.json(StatusCode::OK);
+    assert_eq!((seen.summary.state.as_str(), seen.jobs[0].state.as_str()), ("forwarded", "forwarded"));
+    assert_eq!(seen.summary.job_counts, [("forwarded".to_owned(), 1)].into());
+    let (stored, _) = bed.stored(&taken).await;
+    let etag = answer.header("etag").unwrap();
+    assert!(etag.contains(&format!("-{}-people", stored.version)), "{etag}");
+    assert_eq!(line["read_units"], 3.0, "{line}");
+    // Later it is read as cheaply as ever, and is the same.
+    let again = bed.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
+    assert_eq!((again.text(), again.header("etag")), (answer.text(), Some(etag)));
+    assert_eq!(bed.line()["read_units"], 1.0);
 }

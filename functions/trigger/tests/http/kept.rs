@@ -2,21 +2,27 @@
 
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use desk::api::{TriggerRequest, TriggerRequests, Triggered};
 use desk::sweep::{Swept, sweep};
 use http::StatusCode;
+use serde_json::json;
 use store::kept::Clock;
-use store::{Queue, RequestsTable, Ticket};
+use store::{Queue, Read, RequestsTable, Ticket};
 use trigger::plan::Planning;
 use trigger::request::{JobState, Request, State, Waits};
 
-use crate::bed::{BUILD, Bed, SOMEONE, TEST};
+use crate::bed::{Answer, BUILD, Bed, SOMEONE, TEST, token};
 use crate::store_support::proxy::{Plan, is_write};
+use crate::store_support::set;
 
 async fn swept(bed: &Bed) -> Swept {
     let now = bed.time();
     let clock: Clock = Arc::new(move || now);
     let queue = Queue::new(bed.queue.clone(), &bed.queue_url);
-    sweep(&RequestsTable::new(bed.client.clone(), &bed.requests_name), &queue, &clock).await.unwrap()
+    sweep(&RequestsTable::new(bed.client.clone(), &bed.requests_name), &queue, &Planning::default(), &clock)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -99,10 +105,37 @@ async fn a_request_that_cannot_be_queued_is_kept_and_the_sweeper_queues_it_once(
     assert_eq!(swept(&bed).await, Swept::default());
 }
 
+/// A person asks for the failed jobs of a request again.
+async fn retry(bed: &Bed, taken: &Triggered) -> Answer {
+    let path = format!("{}retry/", taken.status_url.as_deref().unwrap());
+    bed.post(&path, &token(SOMEONE), &[], &json!({})).await
+}
+
+/// Sweeps after each of so many hours, until something fails.
+async fn swept_for(bed: &Bed, hours: u32) -> Option<Swept> {
+    for _ in 0..hours {
+        bed.wait(3600);
+        let found = swept(bed).await;
+        if found.failed > 0 {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// The sign-ins of the tests are of their first hour.
+async fn seen(bed: &Bed, taken: &Triggered) -> TriggerRequest {
+    let now = bed.time();
+    bed.go_back_to_the_start();
+    let seen = bed.follow(taken, SOMEONE).await;
+    *bed.now.lock().unwrap() = now;
+    seen
+}
+
 #[tokio::test]
-async fn a_request_that_got_lost_is_queued_again_for_a_day() {
+async fn a_request_that_got_lost_is_queued_again_for_a_day_and_then_has_failed_for_a_reason() {
     let bed = Bed::new().await;
-    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    let taken = bed.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
     assert_eq!((taken.state.as_str(), bed.queued().await.len()), ("queued", 1));
     bed.wait(120);
     assert_eq!((swept(&bed).await.queued, bed.queued().await.len()), (0, 0));
@@ -113,12 +146,94 @@ async fn a_request_that_got_lost_is_queued_again_for_a_day() {
     bed.wait(3600);
     let found = swept(&bed).await;
     assert_eq!((found.queued, found.failed, bed.queued().await.len()), (0, 1, 0));
-    assert!(found.error.unwrap().ends_with("is queued, and never arrives"));
+    assert!(found.error.unwrap().ends_with("stayed queued, and was given up"));
+    assert_eq!(swept_for(&bed, 48).await, None, "it is given up once");
+
+    let ended = seen(&bed, &taken).await;
+    assert_eq!(ended.summary.state, "failed");
+    assert_eq!(ended.summary.job_counts, [("failed".to_owned(), 2)].into());
+    for job in &ended.jobs {
+        assert_eq!(job.state, "failed");
+        assert!(job.detail.as_ref().unwrap().contains("given up"), "{job:?}");
+    }
+    assert!(ended.history.last().unwrap().detail.as_ref().unwrap().contains("given up"));
+    // A ticket that was lost until now means nothing any more; and it can be sent again.
+    bed.go_back_to_the_start();
+    let again = retry(&bed, &taken).await.taken();
+    assert_eq!(
+        (again.state.as_str(), bed.queued().await),
+        ("queued", vec![json!({"request_id": taken.request_id, "round": 2})])
+    );
 }
 
 #[tokio::test]
-async fn a_request_that_waits_is_looked_at_when_it_is_due() {
+async fn a_request_that_can_never_be_queued_has_failed_after_a_day() {
     let bed = Bed::new().await;
+    bed.plan(|operation| if operation == "SendMessage" { Plan::Refuse("ValidationException") } else { Plan::Pass });
+    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    let nowhere = Queue::new(bed.queue.clone(), format!("{}-gone", bed.queue_url));
+    for (hours, state) in [(23, State::Accepted), (1, State::Failed)] {
+        bed.wait(hours * 3600);
+        let now = bed.time();
+        let clock: Clock = Arc::new(move || now);
+        assert_eq!(sweep(&bed.requests, &nowhere, &Planning::default(), &clock).await.unwrap().failed, 1);
+        assert_eq!(bed.stored(&taken).await.0.state, state);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_and_is_never_looked_at_has_failed_a_day_after_its_time() {
+    let bed = Bed::new().await;
+    let taken = waiting(&bed).await;
+    assert_eq!(swept_for(&bed, 35).await, None);
+    let found = swept_for(&bed, 1).await.unwrap();
+    assert!(found.error.unwrap().ends_with("stayed waiting, and was given up"));
+    let (ended, jobs) = bed.stored(&taken).await;
+    assert_eq!((ended.state, jobs[0].state, jobs[0].waits), (State::Failed, JobState::Failed, None));
+}
+
+#[tokio::test]
+async fn a_request_whose_jobs_cannot_be_read_ends_too_and_is_counted() {
+    let bed = Bed::new().await;
+    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    let pk = format!("request#{}", taken.request_id.as_ref().unwrap());
+    set(&bed.client, &bed.requests_name, (&pk, "jobs"), "data", None).await;
+    let found = swept_for(&bed, 25).await.unwrap();
+    assert_eq!((found.failed, found.damaged), (1, 1));
+    let id = taken.request_id.as_ref().unwrap().parse().unwrap();
+    let ended = bed.requests.request(id, Read::Consistent).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.count(JobState::Failed)), (State::Failed, 1));
+    assert_eq!(swept_for(&bed, 24).await, None);
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_stops_neither_sweeps_nor_lists_and_is_counted() {
+    let bed = Bed::new().await;
+    bed.plan(|operation| if operation == "SendMessage" { Plan::Refuse("ValidationException") } else { Plan::Pass });
+    let newer = bed.trigger(SOMEONE, &[BUILD]).await.taken();
+    bed.wait(1);
+    let taken = bed.trigger(SOMEONE, &[TEST]).await.taken();
+    bed.plan(|_| Plan::Pass);
+    let pk = format!("request#{}", newer.request_id.as_ref().unwrap());
+    let state = Some(AttributeValue::S("of a newer version".to_owned()));
+    set(&bed.client, &bed.requests_name, (&pk, "head"), "state", state).await;
+
+    for path in ["/api/trigger_requests/?requester=me", "/api/project/try/push/1001/trigger_requests/?count=1"] {
+        let listed: TriggerRequests = bed.get(path, SOMEONE).await.json(StatusCode::OK);
+        let ids: Vec<_> = listed.results.iter().map(|request| Some(&request.request_id)).collect();
+        assert_eq!(ids, [taken.request_id.as_ref()], "{path}");
+        let line = bed.line();
+        let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+        assert_eq!(line["DamagedItems"], 1, "{line}");
+        assert!(metrics.iter().any(|metric| metric["Name"] == "DamagedItems"), "{line}");
+    }
+    bed.wait(200);
+    assert_eq!(swept(&bed).await, Swept { queued: 1, damaged: 1, oldest_seconds: 200, ..Swept::default() });
+    assert_eq!(bed.queued().await.len(), 1);
+}
+
+/// A request of which the only job waits for its build.
+async fn waiting(bed: &Bed) -> Triggered {
     let taken = bed.trigger(SOMEONE, &[TEST]).await.taken();
     bed.queued().await;
     let (request, mut jobs) = bed.stored(&taken).await;
@@ -127,6 +242,13 @@ async fn a_request_that_waits_is_looked_at_when_it_is_due() {
     jobs[0].waits = Some(Waits { since: bed.time(), after: None });
     let waiting = request.settled(&jobs, &Planning::default(), bed.time());
     assert_eq!(bed.requests.update(&waiting, Some(&jobs), bed.time()).await.unwrap(), store::Stored::Yes);
+    taken
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_looked_at_when_it_is_due() {
+    let bed = Bed::new().await;
+    let taken = waiting(&bed).await;
     bed.wait(119);
     assert_eq!(swept(&bed).await, Swept::default());
     bed.wait(1);
@@ -147,7 +269,7 @@ async fn a_sweeper_goes_on_where_one_request_fails() {
     let now = bed.time();
     let clock: Clock = Arc::new(move || now);
     let nowhere = Queue::new(bed.queue.clone(), format!("{}-gone", bed.queue_url));
-    let swept_nothing = sweep(&bed.requests, &nowhere, &clock).await.unwrap();
+    let swept_nothing = sweep(&bed.requests, &nowhere, &Planning::default(), &clock).await.unwrap();
     assert_eq!((swept_nothing.failed, swept_nothing.queued), (2, 0));
     assert!(swept_nothing.error.unwrap().starts_with("queueing request"));
     assert_eq!(swept(&bed).await.queued, 2);

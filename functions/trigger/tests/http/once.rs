@@ -114,3 +114,19 @@ async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
     assert!(answers.iter().any(|answer| answer.status == StatusCode::ACCEPTED));
     assert_eq!(bed.queued().await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_key_whose_request_never_came_to_be_is_soon_free_for_another_request() {
+    let bed = Bed::new().await;
+    let mut writes = 0;
+    bed.plan(move |operation| {
+        writes += usize::from(is_write(operation));
+        if is_write(operation) && writes > 1 { Plan::Refuse("ValidationException") } else { Plan::Pass }
+    });
+    bed.trigger_as("k-1", &[BUILD]).await.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
+    bed.plan(|_| Plan::Pass);
+    bed.trigger_as("k-1", &[TEST]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
+    bed.wait(30);
+    assert_eq!(bed.trigger_as("k-1", &[TEST]).await.taken().jobs[0].name, TEST);
+    bed.trigger_as("k-1", &[BUILD]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
+}

@@ -3,7 +3,8 @@
 use desk::api::Triggered;
 use http::StatusCode;
 use serde_json::json;
-use trigger::request::{Job, JobState, Request, State, count};
+use trigger::plan::Planning;
+use trigger::request::{Code, Job, JobState, Request, State, count, digest};
 
 use crate::bed::{AUTHOR, BUILD, Bed, SOMEONE, STRANGER, TEST, token};
 
@@ -21,7 +22,7 @@ async fn ended(bed: &Bed) -> Triggered {
 }
 
 async fn store(bed: &Bed, request: Request, jobs: &[Job], state: State) {
-    let next = Request { version: request.version + 1, state, jobs: count(jobs), ..request };
+    let next = Request { version: request.version + 1, state, jobs: count(jobs), jobs_digest: digest(jobs), ..request };
     assert_eq!(bed.requests.update(&next, Some(jobs), bed.time()).await.unwrap(), store::Stored::Yes);
 }
 
@@ -93,4 +94,46 @@ async fn of_two_who_retry_at_once_one_does() {
     statuses.sort_unstable();
     assert_eq!(statuses, [StatusCode::ACCEPTED, StatusCode::CONFLICT]);
     assert_eq!(bed.queued().await.len(), 1);
+}
+
+/// The test failed because its build, which the plan had added, had no listener.
+#[tokio::test]
+async fn a_build_that_was_added_stays_an_added_one() {
+    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 2}"#)]).await;
+    let taken = bed.trigger(SOMEONE, &[TEST]).await.taken();
+    let (request, jobs) = bed.stored(&taken).await;
+    let failed = |job: &Job, state| Job { state, reason: Some("No listener.".to_owned()), ..job.clone() };
+    let build = Job { code: Some(Code::NeededBuild), ..Job::accepted(BUILD) };
+    let jobs = [failed(&jobs[0], JobState::Failed), failed(&build, JobState::Unroutable)];
+    store(&bed, request, &jobs, State::Failed).await;
+    bed.queued().await;
+
+    // One job was asked for and one is: two are what an hour allows.
+    let again = retry(&bed, &taken, SOMEONE).await.taken();
+    assert_eq!(again.message, "1 job is queued for push 1001 of try. A build that is needed is requested too.");
+    let shown: Vec<_> = again.jobs.iter().map(|job| (job.state.as_str(), job.code.as_deref())).collect();
+    assert_eq!(shown, [("accepted", None), ("accepted", Some("needed_build"))]);
+    assert!(again.jobs[1].detail.as_ref().unwrap().contains(TEST), "{:?}", again.jobs[1]);
+
+    let (request, jobs) = bed.stored(&taken).await;
+    let sent = &request.history[request.history.len() - 2];
+    assert_eq!(sent.detail.as_deref(), Some("1 job is sent again. 1 build that is needed is sent again."));
+    let ended = request.settled(
+        &[Job { state: JobState::Failed, ..jobs[0].clone() }, Job { state: JobState::Forwarded, ..jobs[1].clone() }],
+        &Planning::default(),
+        bed.time(),
+    );
+    assert_eq!(ended.state, State::Failed, "what was asked for is not forwarded");
+}
+
+#[tokio::test]
+async fn a_history_that_was_cut_says_so() {
+    let bed = Bed::new().await;
+    let taken = ended(&bed).await;
+    let (mut request, jobs) = bed.stored(&taken).await;
+    request.history = vec![request.history[0].clone(); 60];
+    store(&bed, request, &jobs, State::Forwarded).await;
+    retry(&bed, &taken, SOMEONE).await.taken();
+    let seen = bed.follow(&taken, SOMEONE).await;
+    assert_eq!((seen.history.len(), seen.events_left_out), (51, Some(11)));
 }

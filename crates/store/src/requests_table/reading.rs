@@ -1,0 +1,258 @@
+//! Requests are read: one, one with its jobs, and lists of them.
+
+use std::io::{Read as _, Write as _};
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
+use chrono::{DateTime, Utc};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use trigger::email::Email;
+use trigger::request::{Job, Request, RequestId, count, digest};
+
+use super::{HEAD, JOBS, OPEN, REQUESTS_STAY, RequestsTable, damaged, partition, push_key};
+use crate::items::{self, Item, key, number, table_error};
+use crate::{Read, StoreError};
+
+/// How often head and jobs of a request are read again, because they were changed between the two reads.
+const MAX_READS: u32 = 3;
+
+/// The jobs of a request, as they are stored.
+struct Packed {
+    data: Vec<u8>,
+    /// Which jobs they are. None: they were stored before this was kept.
+    digest: Option<String>,
+}
+
+impl Packed {
+    fn unpack(&self, id: RequestId) -> Result<Vec<Job>, StoreError> {
+        let mut json = Vec::new();
+        GzDecoder::new(&*self.data).read_to_end(&mut json).map_err(|error| damaged(id, error))?;
+        serde_json::from_slice(&json).map_err(|error| damaged(id, error))
+    }
+
+    /// Whether these are the jobs of this version of the request; `jobs` are they, unpacked.
+    fn belongs_to(&self, request: &Request, jobs: &[Job]) -> bool {
+        match &self.digest {
+            Some(digest) if !request.jobs_digest.is_empty() => *digest == request.jobs_digest,
+            // One of the two is of before digests were kept: the head counts its jobs at least.
+            _ => count(jobs) == request.jobs,
+        }
+    }
+}
+
+impl RequestsTable {
+    /// A request. Half a read unit, if it need not be consistent.
+    ///
+    /// # Errors
+    /// The table cannot be read, or the item is damaged.
+    pub async fn request(&self, id: RequestId, read: Read) -> Result<Option<Request>, StoreError> {
+        let action = || format!("reading request {id}");
+        let item = self.item(action, key(&partition(id), HEAD), read).await?;
+        item.map(request_of).transpose().inspect_err(|error| self.note_damaged(error))
+    }
+
+    /// The jobs of a request.
+    ///
+    /// # Errors
+    /// The table cannot be read, or the item is missing or damaged.
+    pub async fn jobs(&self, id: RequestId, read: Read) -> Result<Vec<Job>, StoreError> {
+        let packed = self.packed(id, read).await?;
+        let jobs = packed.ok_or_else(|| damaged(id, "its jobs are missing")).and_then(|packed| packed.unpack(id));
+        jobs.inspect_err(|error| self.note_damaged(error))
+    }
+
+    /// A request that was read in the same way, with its jobs. If the two were changed since, or the store is behind with one
+    /// of them, both are read once more, consistently: the request may then be a later version.
+    ///
+    /// # Errors
+    /// The table cannot be read, or an item is missing or damaged.
+    pub async fn with_jobs(&self, request: Request, read: Read) -> Result<(Request, Vec<Job>), StoreError> {
+        let id = request.id;
+        if let Some(packed) = self.packed(id, read).await? {
+            let jobs = packed.unpack(id).inspect_err(|error| self.note_damaged(error))?;
+            if packed.belongs_to(&request, &jobs) {
+                return Ok((request, jobs));
+            }
+        }
+        self.whole(id).await?.ok_or_else(|| damaged(id, "it was deleted meanwhile"))
+    }
+
+    /// A request with its jobs, as they are now.
+    ///
+    /// # Errors
+    /// The table cannot be read, or an item is missing or damaged.
+    pub async fn whole(&self, id: RequestId) -> Result<Option<(Request, Vec<Job>)>, StoreError> {
+        let mut read = 0;
+        loop {
+            let Some(mut request) = self.request(id, Read::Consistent).await? else { return Ok(None) };
+            let packed = self.packed(id, Read::Consistent).await?;
+            let unpacked = packed.ok_or_else(|| damaged(id, "its jobs are missing"));
+            let unpacked = unpacked.and_then(|packed| Ok((packed.unpack(id)?, packed)));
+            let (jobs, packed) = unpacked.inspect_err(|error| self.note_damaged(error))?;
+            read += 1;
+            if packed.belongs_to(&request, &jobs) {
+                return Ok(Some((request, jobs)));
+            }
+            if read == MAX_READS {
+                // It does not change that often: they were stored so. Its jobs are what counts.
+                request.jobs = count(&jobs);
+                return Ok(Some((request, jobs)));
+            }
+        }
+    }
+
+    async fn packed(&self, id: RequestId, read: Read) -> Result<Option<Packed>, StoreError> {
+        let action = || format!("reading the jobs of request {id}");
+        let Some(mut item) = self.item(action, key(&partition(id), JOBS), read).await? else { return Ok(None) };
+        let digest = match item.remove("digest") {
+            Some(AttributeValue::S(digest)) => Some(digest),
+            _ => None,
+        };
+        let Some(AttributeValue::B(packed)) = item.remove("data") else {
+            let error = damaged(id, "its jobs are missing");
+            self.note_damaged(&error);
+            return Err(error);
+        };
+        Ok(Some(Packed { data: packed.into_inner(), digest }))
+    }
+
+    pub(super) async fn item(
+        &self,
+        action: impl Fn() -> String,
+        key: Item,
+        read: Read,
+    ) -> Result<Option<Item>, StoreError> {
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key));
+        let request = request.consistent_read(read == Read::Consistent);
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let output = request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
+        self.count_read(&output.consumed_capacity);
+        Ok(output.item)
+    }
+
+    /// The requests on a push, newest first: at most `count`, of those that are older than `before`. Those that cannot be
+    /// read are left out, and counted in the cost.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn of_push(
+        &self,
+        project: &str,
+        push_id: u64,
+        before: Option<RequestId>,
+        count: usize,
+    ) -> Result<Vec<Request>, StoreError> {
+        self.newest("by_push", "push", &push_key(project, push_id), before, count).await
+    }
+
+    /// The requests of a requester, in the same way.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn of_requester(
+        &self,
+        requester: &Email,
+        before: Option<RequestId>,
+        count: usize,
+    ) -> Result<Vec<Request>, StoreError> {
+        self.newest("by_requester", "requester", requester.as_str(), before, count).await
+    }
+
+    async fn newest(
+        &self,
+        index: &str,
+        attribute: &str,
+        value: &str,
+        before: Option<RequestId>,
+        count: usize,
+    ) -> Result<Vec<Request>, StoreError> {
+        let query = self.client.query().table_name(&self.table).index_name(index).scan_index_forward(false);
+        let query = query.expression_attribute_names("#of", attribute);
+        let query = query.expression_attribute_values(":of", AttributeValue::S(value.to_owned()));
+        let query = match before {
+            None => query.key_condition_expression("#of = :of"),
+            Some(before) => query
+                .key_condition_expression("#of = :of AND id < :before")
+                .expression_attribute_values(":before", AttributeValue::S(before.to_string())),
+        };
+        let mut requests = self.readable("listing requests", query, count).await?;
+        requests.sort_by_key(|request| std::cmp::Reverse(request.id));
+        Ok(requests)
+    }
+
+    /// The open requests that are due by `now`, those that are due longest first. Those that cannot
+    /// be read are left out, and counted in the cost.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn due(&self, now: DateTime<Utc>, count: usize) -> Result<Vec<Request>, StoreError> {
+        let query = self.client.query().table_name(&self.table).index_name("open");
+        let query = query.key_condition_expression("#open = :open AND due_at <= :now");
+        let query = query.expression_attribute_names("#open", "open");
+        let query = query.expression_attribute_values(":open", AttributeValue::S(OPEN.to_owned()));
+        let query = query.expression_attribute_values(":now", number(now.timestamp()));
+        let mut requests = self.readable("listing open requests", query, count).await?;
+        requests.sort_by_key(|request| (request.due_at, request.id));
+        Ok(requests)
+    }
+
+    /// The first requests that an index names and that can be read.
+    async fn readable(
+        &self,
+        action: &str,
+        query: QueryFluentBuilder,
+        count: usize,
+    ) -> Result<Vec<Request>, StoreError> {
+        let query = query.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let mut requests: Vec<Request> = Vec::new();
+        let mut start = None;
+        loop {
+            // One page holds all, unless some cannot be read: an entry is some 200 bytes, and a page a megabyte.
+            let most = count.saturating_sub(requests.len()).max(1);
+            let query = query.clone().limit(i32::try_from(most).unwrap_or(i32::MAX)).set_exclusive_start_key(start);
+            let output = query.send().await.map_err(|error| table_error(&self.table, action, &error))?;
+            self.count_read(&output.consumed_capacity);
+            requests.extend(self.heads(output.items.unwrap_or_default()).await?);
+            start = output.last_evaluated_key;
+            if start.is_none() || requests.len() >= count {
+                return Ok(requests);
+            }
+        }
+    }
+
+    /// The requests that an index names, as the table has them, as far as they can be read.
+    async fn heads(&self, named: Vec<Item>) -> Result<Vec<Request>, StoreError> {
+        let keys = named.into_iter().map(|mut item| {
+            item.retain(|name, _| ["pk", "sk"].contains(&name.as_str()));
+            item
+        });
+        let count = |consumed: &[ConsumedCapacity]| self.count_read(consumed);
+        let items = items::get_all(&self.client, &self.table, "reading requests", keys.collect(), true, count).await?;
+        let read = |item| request_of(item).inspect_err(|error| self.note_damaged(error)).ok();
+        Ok(items.into_iter().filter_map(read).collect())
+    }
+}
+
+pub(super) fn jobs_item(id: RequestId, jobs: &[Job], now: DateTime<Utc>) -> Result<Item, StoreError> {
+    let json = serde_json::to_vec(jobs).map_err(|error| damaged(id, error))?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&json).map_err(|error| damaged(id, error))?;
+    let packed = encoder.finish().map_err(|error| damaged(id, error))?;
+    let mut item = key(&partition(id), JOBS);
+    item.insert("data".to_owned(), AttributeValue::B(Blob::new(packed)));
+    item.insert("digest".to_owned(), AttributeValue::S(digest(jobs)));
+    item.insert("expires_at".to_owned(), number((now + REQUESTS_STAY).timestamp()));
+    Ok(item)
+}
+
+/// A head as it is stored; the attributes that are for the store alone are passed over.
+fn request_of(item: Item) -> Result<Request, StoreError> {
+    let id = match item.get("id") {
+        Some(AttributeValue::S(id)) => id.clone(),
+        _ => "without an id".to_owned(),
+    };
+    serde_dynamo::from_item(item).map_err(|error| StoreError::DamagedRequest { id, what: error.to_string() })
+}
