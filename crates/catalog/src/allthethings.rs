@@ -47,6 +47,12 @@ pub enum ReadError {
         /// The configured maximum.
         limit: u64,
     },
+    /// The compressed document is longer than allowed.
+    #[error("the compressed document is longer than {limit} bytes, the configured maximum, allow")]
+    SourceTooLong {
+        /// The configured maximum.
+        limit: u64,
+    },
     /// The stream broke: the connection, the disk, or the compressed data.
     #[error("{path}: the source broke off: {error} (byte {offset})")]
     Input {

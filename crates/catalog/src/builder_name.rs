@@ -496,6 +496,36 @@ mod tests {
     }
 
     #[test]
+    fn behind_an_open_talos_suite_snow_is_no_form() {
+        let (o, t) = ("Talos other o", "Talos Performance T");
+        assert_job_types(&[
+            ("Rev4 MacOSX Snow Leopard 10.6 mozilla-central talos other-snow-e10s", o, t),
+            ("Rev4 MacOSX Snow Leopard 10.6 mozilla-central talos other-snow", o, t),
+            ("Ubuntu HW 12.04 mozilla-central pgo talos other_nol64", o, t),
+            (
+                "Ubuntu HW 12.04 mozilla-central pgo talos other-e10s_nol64",
+                "Talos other e10s o",
+                "Talos Performance e10s T-e10s",
+            ),
+            (
+                "Rev5 MacOSX Yosemite 10.10 mozilla-central talos other-osx-e10s",
+                "Talos other e10s o",
+                "Talos Performance e10s T-e10s",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_hazard_analysis_of_b2g_is_no_device_image() {
+        assert_job_types(&[
+            ("b2g_try_linux64-b2g-haz_dep", "Hazard Analysis Build H", "unknown ?"),
+            ("b2g_try_linux64-sh-haz_dep", "SpiderMonkey Hazard Analysis Build H", "SpiderMonkey SM"),
+            ("linux64-br-haz_try_dep", "Hazard Analysis Build H", "unknown ?"),
+            ("b2g_try_telephone_dep", "Unknown B2G Device Image Build B", "Unknown Device Image Unknown"),
+        ]);
+    }
+
+    #[test]
     fn the_longest_suite_that_starts_first_counts() {
         assert_job_types(&[
             ("Ubuntu VM 12.04 try opt test mochitest-gl", "Mochitest WebGL gl", "Mochitest M"),
