@@ -214,7 +214,7 @@ async fn validators_are_sent_only_while_the_catalog_is_what_their_ingest_made() 
     let table = bed.table();
     let current = table.current("try").await.unwrap().unwrap();
     let mut body = Vec::new();
-    let jobs = [catalog::jobs::Job { name: "another", upstream: None }];
+    let jobs = [catalog::jobs::Job { name: "Ubuntu VM 12.04 x64 try opt test mochitest-0", upstream: None }];
     let summary = catalog::jobs::write_body("try", &jobs, &mut body, |_| ());
     let list = catalog::jobs::PackedList::new(&body, summary);
     table.publish("try", &list, Some(&current), &current.provenance).await.unwrap();
