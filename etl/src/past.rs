@@ -1,4 +1,4 @@
-//! What the reports of past ingests tell the next one.
+//! What the next ingest learns from the reports of past ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -44,7 +44,7 @@ pub(crate) fn fingerprint(names: &BTreeSet<String>, pointers: &BTreeMap<String, 
 }
 
 /// Notes the masters that the catalog's dump had (`report.masters`) and the new one has not. Where none are known, or the
-/// new dump tells of none, there is nothing to compare.
+/// new dump has none, there is nothing to compare.
 pub(crate) fn compare_masters(report: &mut Report, findings: &Findings) {
     if findings.masters.is_empty() {
         return;

@@ -262,7 +262,7 @@ async fn the_age_of_an_archived_dump_starts_anew_with_each_ingest_of_it() {
     // Read again, and not modified.
     for force in [true, false] {
         let before = object().await;
-        // S3 tells the time in seconds.
+        // S3 gives times in whole seconds.
         for attempt in 1.. {
             let report = bed.ingest(&site.address).archived_in(&bucket).with(|run| run.force = force).made_well().await;
             assert_eq!((report.outcome, report.bytes > 0), (Outcome::Unchanged, force));

@@ -47,7 +47,7 @@ impl From<&Report> for Ingest {
     }
 }
 
-/// The kind of the error, if the report has one. Reports of earlier releases tell it by how the ingest ended.
+/// The kind of the error, if the report has one. Of reports of earlier releases it follows from the outcome.
 fn error_code(report: &Report) -> Option<IngestErrorCode> {
     report.error.as_ref()?;
     let code = report.error_code.unwrap_or(match report.outcome {
