@@ -21,8 +21,8 @@ pub fn missed(schedule: &Cron, past: &[Report], now: DateTime<Utc>) -> u64 {
     last.map_or(0, |last| schedule.missed(last.started_at, now))
 }
 
-/// The last ingest, if the catalog still is what that made of this source by these rules. `served` is the fingerprint of
-/// the pointers now: reports alone do not say in which order ingests at the same time wrote.
+/// The last ingest, if the catalog still is what that made of this source by these rules. `served` is the fingerprint
+/// of the pointers now: reports alone do not say in which order ingests at the same time wrote.
 pub(crate) fn last_seen<'p>(past: &'p [Report], now: &Report, served: &str) -> Option<&'p Report> {
     // An ingest that wrote nothing has changed nothing.
     let wrote = |report: &&Report| report.succeeded() || report.items_written > 0;
@@ -43,8 +43,8 @@ pub(crate) fn fingerprint(names: &BTreeSet<String>, pointers: &BTreeMap<String, 
     hexadecimal(&Sha256::digest(text)[..16])
 }
 
-/// Notes the masters that the catalog's dump had (`report.masters`) and the new one has not. Where none are known, or the
-/// new dump has none, there is nothing to compare.
+/// Notes the masters that the catalog's dump had (`report.masters`) and the new one has not. Where none are known, or
+/// the new dump has none, there is nothing to compare.
 pub(crate) fn compare_masters(report: &mut Report, findings: &Findings) {
     if findings.masters.is_empty() {
         return;

@@ -249,8 +249,8 @@ fn find_behind<'n>(name: &'n str, mark: &str) -> Option<&'n str> {
     memchr::memmem::find(name.as_bytes(), mark.as_bytes()).map(|at| &name[at + mark.len()..])
 }
 
-/// `chromez-stylo-e10s`: a talos suite, the machine it was tuned for, and its form. Behind an open suite `-snow` is part
-/// of what may follow: Treeherder showed `other-snow-e10s` in the plain form.
+/// `chromez-stylo-e10s`: a talos suite, the machine it was tuned for, and its form. Behind an open suite `-snow` is
+/// part of what may follow: Treeherder showed `other-snow-e10s` in the plain form.
 fn talos_suite(suite: &str) -> Option<&'static JobType> {
     let suite = suite.strip_prefix("remote-").unwrap_or(suite);
     TALOS.prefixes(suite.as_bytes()).find_map(|entry| {

@@ -13,8 +13,8 @@ pub const SMALL_PROJECT: usize = 100;
 pub struct Limits {
     /// The fewest builders that a whole dump may hold.
     pub min_builders: u64,
-    /// The greatest share of its jobs, in percent, that the catalog or a project may lose at once; and the greatest share
-    /// of its tests with a build that may lose that build.
+    /// The greatest share of its jobs, in percent, that the catalog or a project may lose at once; and the greatest
+    /// share of its tests with a build that may lose that build.
     pub max_drop_percent: u8,
 }
 

@@ -1,7 +1,7 @@
 //! The build that a test needs: the one that sets off the test's scheduler.
 //!
-//! The rule is that of mozci's `determine_upstream_builder`. A build's shortname is its builddir, with the build type in
-//! it (`mozilla-inbound-linux64-debug`), and a trigger is such a name with one or two ends.
+//! The rule is that of mozci's `determine_upstream_builder`. A build's shortname is its builddir, with the build type
+//! in it (`mozilla-inbound-linux64-debug`), and a trigger is such a name with one or two ends.
 
 use std::collections::HashMap;
 
