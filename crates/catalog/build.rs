@@ -81,8 +81,12 @@ fn vocabulary() -> String {
 
     let suites: Vec<_> =
         rows("suites", 5).into_iter().map(|r| (r[0].clone(), types.add(&r[1], &r[2], &r[3]), r[4] == "last")).collect();
-    let builds: Vec<_> = rows("builds", 4)
+    let rows_of_builds = rows("builds", 4);
+    let images_at = rows_of_builds.iter().position(|r| r[0] == "(device images)");
+    let images_at = images_at.expect("builds.table has a line (device images)");
+    let builds: Vec<_> = rows_of_builds
         .into_iter()
+        .filter(|r| r[0] != "(device images)")
         .map(|r| (r[0].trim_matches('"').to_owned(), types.add(&r[1], &r[2], &r[3])))
         .collect();
     let talos: Vec<_> = rows("talos", 5).into_iter().map(|r| talos_entry(&r, &mut types)).collect();
@@ -137,16 +141,18 @@ fn vocabulary() -> String {
     lexicon(&mut out, "DEVICES", "Device", entries.collect());
     writeln!(out, "pub(crate) static EMULATOR_IMAGES: [&JobType; 3] = [{}];", emulator.each_ref().map(job).join(", "))
         .unwrap();
-    writeln!(out, "pub(crate) static BUILDS: &[(&[&str], &JobType)] = &[").unwrap();
-    for (phrases, key) in &builds {
-        let phrases: Vec<&str> = phrases.split(',').collect();
-        writeln!(out, "    (&{phrases:?}, {}),", job(key)).unwrap();
+    for (table, lines) in [("BEFORE_IMAGES", &builds[..images_at]), ("BUILDS", &builds[images_at..])] {
+        writeln!(out, "pub(crate) static {table}: &[(&[&str], &JobType)] = &[").unwrap();
+        for (phrases, key) in lines {
+            let phrases: Vec<&str> = phrases.split(',').collect();
+            writeln!(out, "    (&{phrases:?}, {}),", job(key)).unwrap();
+        }
+        writeln!(out, "];").unwrap();
     }
-    writeln!(out, "];").unwrap();
     platforms(&mut out);
     let machines: Vec<String> =
-        rows("sample", 3).iter().map(|r| format!("({:?}, {:?}, {:?})", r[0], r[1], r[2])).collect();
-    writeln!(out, "pub(crate) static SAMPLE_MACHINES: &[(&str, &str, &str)] = &[{}];", machines.join(", ")).unwrap();
+        rows("sample", 4).iter().map(|r| format!("{:?}", [&r[0], &r[1], &r[2], &r[3]])).collect();
+    writeln!(out, "pub(crate) static SAMPLE_MACHINES: &[[&str; 4]] = &[{}];", machines.join(", ")).unwrap();
     out
 }
 

@@ -87,7 +87,7 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "N", env = variables::MIN_BUILDERS, default_value_t = MIN_BUILDERS,
           value_parser = whole_number)]
     pub(crate) min_builders: u64,
-    /// Refuse a dump by which the catalog or a project would lose more of its jobs
+    /// Refuse a dump by which the catalog or a project would lose more of its jobs, or of its tests' builds
     #[arg(long, value_name = "PERCENT", env = variables::MAX_DROP_PERCENT, default_value_t = MAX_DROP_PERCENT,
           value_parser = percent)]
     pub(crate) max_drop_percent: u8,
@@ -117,7 +117,7 @@ impl From {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bound {
-    /// Refuse a dump that has more bytes when uncompressed
+    /// Refuse a dump that has more bytes, compressed or uncompressed
     #[arg(long, value_name = "BYTES", env = variables::MAX_SOURCE_BYTES, default_value_t = MAX_SOURCE_BYTES,
           value_parser = whole_number)]
     pub(crate) max_source_bytes: u64,

@@ -12,6 +12,7 @@ use catalog::guards::Limits;
 use catalog::jobs;
 use chrono::{DateTime, Utc};
 use etl::ingest::{self, IngestError, nobody};
+use etl::past;
 use etl::print;
 use etl::source::Source;
 use serde::{Deserialize, Serialize};
@@ -239,10 +240,10 @@ pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
     let table = aws.catalog_table(name);
     let last = arguments.last.max(1);
-    let mut reports = table.reports(last.max(ingest::REPORTS_LOOKED_AT)).await?;
+    let mut reports = table.reports(last.max(past::REPORTS_LOOKED_AT)).await?;
     let schedule =
         arguments.schedule.schedule.as_ref().and_then(|cron| {
-            Some(Schedule { next_due: cron.next(now())?, missed: ingest::missed(cron, &reports, now()) })
+            Some(Schedule { next_due: cron.next(now())?, missed: past::missed(cron, &reports, now()) })
         });
     reports.truncate(last);
     if arguments.json {

@@ -5,23 +5,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use catalog::allthethings::{self, ReadError};
-use catalog::difference;
 use catalog::dump::{Dump, Findings};
-use catalog::guards::{self, Limits, Loss};
-use catalog::jobs::{self, Job, PackedList, Projects, Summary};
+use catalog::guards::Limits;
+use catalog::jobs::{self, Job, Projects, Summary};
 use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
 use store::{
-    Archive, Aws, CatalogTable, Current, Outcome, ProjectReport, Provenance, Read, Report, Schedule, StoreError,
+    Archive, Aws, CatalogTable, Current, FailureCode, Outcome, ProjectReport, Provenance, Read, Report, Schedule,
+    StoreError,
 };
 
+use crate::compare::{Change, Compared};
 use crate::intake::{self, Counter, Intake, Spool};
+use crate::past::{self, REPORTS_LOOKED_AT, missed};
 use crate::source::{Content, Opened, Source, SourceError, Validators};
-
-/// How many unknown names a report shows.
-const UNKNOWN_SHOWN: usize = 20;
-/// How many reports are looked at to find what the source was like. Refused and failed ones lie between.
-pub const REPORTS_LOOKED_AT: usize = 10;
 
 /// Tells the time. It is passed in, so that a test can tell another.
 pub type Clock = fn() -> DateTime<Utc>;
@@ -59,6 +56,18 @@ impl IngestError {
             Self::Broken(_) | Self::Refused(_) => 3,
             Self::Store(StoreError::Superseded { .. }) => 6,
             Self::Store(_) => 5,
+        }
+    }
+
+    fn code(&self) -> FailureCode {
+        match self {
+            Self::Internal(_) => FailureCode::Internal,
+            Self::NoProject(_) => FailureCode::UnknownProject,
+            Self::Broken(ReadError::Input { .. }) | Self::Source(_) => FailureCode::SourceUnavailable,
+            Self::Broken(_) => FailureCode::DocumentBroken,
+            Self::Refused(_) => FailureCode::Guarded,
+            Self::Store(StoreError::Superseded { .. }) => FailureCode::Superseded,
+            Self::Store(_) => FailureCode::StoreUnavailable,
         }
     }
 
@@ -123,12 +132,6 @@ pub struct Ingest<'a> {
     pub watch: Watch,
 }
 
-/// A project whose list is to be replaced, is new, or has a pointer of before summaries were kept.
-struct Change {
-    project: String,
-    list: PackedList,
-}
-
 impl Ingest<'_> {
     /// Makes the ingest. The report is as complete as could be, however it ends, and it is stored unless this is a dry
     /// run or the store cannot be reached.
@@ -140,6 +143,7 @@ impl Ingest<'_> {
         if let Err(error) = &result {
             report.outcome = error.outcome();
             report.error = Some(error.to_string());
+            report.error_code = Some(error.code());
         } else if self.dry_run {
             report.outcome = Outcome::Checked;
         }
@@ -171,20 +175,16 @@ impl Ingest<'_> {
             let next_due = schedule.next(report.started_at).unwrap_or(report.started_at);
             report.schedule = Some(Schedule { next_due, missed });
         }
-        let known = if self.force || self.dry_run || !self.only.is_empty() {
-            Validators::default()
-        } else {
-            last_seen(&past, report)
-        };
-        let content = match self.source.open(&known, self.aws).await? {
-            Opened::NotModified => {
-                tracing::info!(source = %self.source, "the source is not modified");
-                (report.source_etag, report.source_last_modified) = (known.etag, known.last_modified);
-                report.outcome = Outcome::Unchanged;
-                return Ok(());
-            }
-            Opened::Content(content) => content,
-        };
+        // The masters of the catalog that is served, until this ingest replaces it.
+        report.masters = past.first().map(|last| last.masters.clone()).unwrap_or_default();
+        // The pointers are read before the source is opened. Of two ingests at the same time the one whose pointers the
+        // other moved ends, so the older state of a source never replaces the newer.
+        let mut names = self.table.projects(Read::Consistent).await?;
+        let (mut pointers, mut damaged) = self.pointers(&names.iter().map(String::as_str).collect()).await?;
+        let served = past::fingerprint(&names, &pointers);
+        let is_conditional = !self.force && !self.dry_run && self.only.is_empty();
+        let last = if is_conditional { past::last_seen(&past, report, &served) } else { None };
+        let Some(content) = self.open(last, report).await? else { return Ok(()) };
         report.source_etag.clone_from(&content.validators.etag);
         report.source_last_modified.clone_from(&content.validators.last_modified);
 
@@ -192,9 +192,11 @@ impl Ingest<'_> {
         let intake = read_content(content, self.max_source_bytes, spool, &self.watch).await?;
         let (mut projects, findings) = intake.dump.projects();
         describe(report, &projects, &findings);
+        past::compare_masters(report, &findings);
         (self.watch)(Stage::Publishing);
 
-        let mut names = self.table.projects(Read::Consistent).await?;
+        damaged.extend(self.unlisted_pointers(&projects, &names, &mut pointers).await?);
+        let all_pointers = pointers.clone();
         if !self.only.is_empty() {
             for project in self.only {
                 if !projects.contains_key(project.as_str()) && !names.contains(project) {
@@ -204,10 +206,15 @@ impl Ingest<'_> {
             let wanted: BTreeSet<&str> = self.only.iter().map(String::as_str).collect();
             projects.retain(|project, _| wanted.contains(project));
             names.retain(|project| wanted.contains(project.as_str()));
+            pointers.retain(|project, _| wanted.contains(project.as_str()));
+            damaged.retain(|project, _| wanted.contains(project.as_str()));
         }
-        let wanted = names.iter().map(String::as_str).chain(projects.keys().copied()).collect::<BTreeSet<_>>();
-        let (pointers, damaged) = self.pointers(&wanted).await?;
-        let changes = self.compare(&projects, &pointers, report).await?;
+        if !self.force
+            && let Some((_, error)) = damaged.pop_first()
+        {
+            return Err(error.into());
+        }
+        let Compared { changes, with_build } = self.compare(&projects, &pointers, report).await?;
         let gone: Vec<(&String, &Current)> =
             pointers.iter().filter(|(project, _)| !projects.contains_key(project.as_str())).collect();
         for (project, current) in &gone {
@@ -218,7 +225,7 @@ impl Ingest<'_> {
         if let (Some(archive), Some(Spool { file, sha256 })) = (self.archive, &intake.spool) {
             report.archive = Some(archive.keep(sha256, file.path()).await?);
         }
-        self.guard(&pointers, &projects, report)?;
+        self.guard(&all_pointers, &projects, &findings, with_build, report).await?;
         if self.dry_run {
             return Ok(());
         }
@@ -231,17 +238,22 @@ impl Ingest<'_> {
         if !nothing {
             // Should this ingest not live to tell how it ended, the next one must not take the source for unchanged.
             let error = Some("the ingest did not come to its end".to_owned());
-            self.table.put_report(&Report { error, items_written: 1, ..report.clone() }).await?;
+            let error_code = Some(FailureCode::Interrupted);
+            self.table.put_report(&Report { error, error_code, items_written: 1, ..report.clone() }).await?;
         }
-        for project in &damaged {
+        for (project, error) in &damaged {
+            tracing::warn!(%error, "the pointer is written anew");
             self.table.remove_damaged(project).await?;
         }
+        let mut published = pointers.clone();
         for Change { project, list } in &changes {
-            self.table.publish(project, list, pointers.get(project), &provenance).await?;
+            let current = self.table.publish(project, list, pointers.get(project), &provenance).await?;
+            published.insert(project.clone(), current);
             tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
         }
         for (project, current) in &gone {
             self.table.remove(project, current, report.started_at).await?;
+            published.remove(*project);
             tracing::info!(project, "removed");
         }
         // What an ingest that died, or two at once, have left: names without pointers, and pointers without names.
@@ -254,7 +266,40 @@ impl Ingest<'_> {
             self.table.add_name(project).await?;
         }
         report.outcome = if nothing { Outcome::Unchanged } else { Outcome::Published };
+        if self.only.is_empty() {
+            report.served = Some(past::fingerprint(&published.keys().cloned().collect(), &published));
+            report.masters = findings.masters;
+        }
         Ok(())
+    }
+
+    /// Opens the source; none where it is as it was when `last` read it, and the archive still has what that read.
+    async fn open(&self, last: Option<&Report>, report: &mut Report) -> Result<Option<Content>, IngestError> {
+        let known = last.map_or_else(Validators::default, |last| Validators {
+            etag: last.source_etag.clone(),
+            last_modified: last.source_last_modified.clone(),
+        });
+        if let Opened::Content(content) = self.source.open(&known, self.aws).await? {
+            return Ok(Some(content));
+        }
+        tracing::info!(source = %self.source, "the source is not modified");
+        let archived = last.and_then(|last| last.archive.clone());
+        let is_archived = match (self.archive, &archived) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(archive), Some(address)) => archive.renew(address).await?,
+        };
+        if is_archived {
+            (report.source_etag, report.source_last_modified) = (known.etag, known.last_modified);
+            (report.archive, report.served) = (archived, last.and_then(|last| last.served.clone()));
+            report.outcome = Outcome::Unchanged;
+            return Ok(None);
+        }
+        tracing::info!("the archive does not have it: it is read again");
+        match self.source.open(&Validators::default(), self.aws).await? {
+            Opened::Content(content) => Ok(Some(content)),
+            Opened::NotModified => Err(IngestError::Internal("a source is not modified since nothing".to_owned())),
+        }
     }
 
     /// The reports of past ingests. They only tell what the source was like: damaged ones are as good as none.
@@ -268,141 +313,46 @@ impl Ingest<'_> {
         }
     }
 
-    /// The pointers of these projects and, if this ingest is forced, the projects whose pointers are damaged.
-    async fn pointers(
-        &self,
-        projects: &BTreeSet<&str>,
-    ) -> Result<(BTreeMap<String, Current>, Vec<String>), StoreError> {
-        let (mut pointers, mut damaged) = (BTreeMap::new(), Vec::new());
+    /// The pointers of these projects, and what is wrong with those that are damaged.
+    async fn pointers(&self, projects: &BTreeSet<&str>) -> Result<(Pointers, Damaged), StoreError> {
+        let (mut pointers, mut damaged) = (BTreeMap::new(), BTreeMap::new());
         for (project, pointer) in self.table.pointers(projects.iter().copied(), Read::Consistent).await? {
             match pointer {
                 Ok(current) => drop(pointers.insert(project, current)),
-                Err(error) if self.force => {
-                    tracing::warn!(%error, "the pointer is written anew");
-                    damaged.push(project);
-                }
-                Err(error) => return Err(error),
+                Err(error) => drop(damaged.insert(project, error)),
             }
         }
         Ok((pointers, damaged))
     }
 
-    /// Writes each project's body and holds it against the list that is served. Returns the lists that differ.
-    async fn compare(
+    /// Adds the pointers of projects that the source has and that were not in the set of names: two ingests at once may
+    /// have left a pointer without a name. One whose name is there by now was published since the names were read.
+    async fn unlisted_pointers(
         &self,
         projects: &Projects<'_>,
-        pointers: &BTreeMap<String, Current>,
-        report: &mut Report,
-    ) -> Result<Vec<Change>, IngestError> {
-        let mut changes = Vec::new();
-        let mut body = Vec::new();
-        for (&project, jobs) in projects {
-            let mut unknown = Vec::new();
-            let summary = write_body(project, jobs, &mut body, &mut unknown);
-            report.unknown_names += unknown.len() as u64;
-            let room = UNKNOWN_SHOWN - report.unknown.len();
-            report.unknown.extend(unknown.into_iter().take(room));
-            let current = pointers.get(project);
-            let served = current.filter(|current| current.etag == jobs::etag(&body));
-            let same = match served {
-                // A list that is served is not read only to find it the same, but where it may be damaged.
-                Some(current) => !self.force || self.old_body(project, current).await? == body,
-                None => false,
-            };
-            let entry = if same {
-                if let Some(current) = served.filter(|current| current.is_outdated()) {
-                    let list = self.once_more(project, current, PackedList::new(&body, summary)).await?;
-                    changes.push(Change { project: project.to_owned(), list });
-                }
-                ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
-            } else {
-                changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, summary) });
-                let old = match current {
-                    Some(current) => self.old_body(project, current).await?,
-                    None => Vec::new(),
-                };
-                let found = difference::compare(&old, &body).map_err(|error| StoreError::Damaged {
-                    key: format!("list of {project}"),
-                    what: error.to_string(),
-                })?;
-                ProjectReport {
-                    jobs: jobs.len(),
-                    added: found.added.len(),
-                    removed: found.removed.len(),
-                    changed: found.changed.len(),
-                    unchanged: found.unchanged,
-                }
-            };
-            report.projects.insert(project.to_owned(), entry);
+        names: &BTreeSet<String>,
+        pointers: &mut Pointers,
+    ) -> Result<Damaged, StoreError> {
+        let unlisted: BTreeSet<&str> = projects.keys().copied().filter(|project| !names.contains(*project)).collect();
+        if unlisted.is_empty() {
+            return Ok(BTreeMap::new());
         }
-        Ok(changes)
-    }
-
-    /// A list that is served as it is, to be published once more for its summary. One part is replaced at once, several
-    /// one by one: those keep their bytes, as other ones of another compressor would not fit what is not replaced yet.
-    async fn once_more(&self, project: &str, current: &Current, list: PackedList) -> Result<PackedList, IngestError> {
-        if current.parts == 1 && list.parts().len() == 1 {
-            return Ok(list);
+        let (found, damaged) = self.pointers(&unlisted).await?;
+        if !found.is_empty() {
+            let names_now = self.table.projects(Read::Consistent).await?;
+            if let Some(project) = found.keys().find(|project| names_now.contains(*project)) {
+                return Err(StoreError::Superseded { project: project.clone() });
+            }
         }
-        Ok(PackedList { gzip: self.table.list(project, current).await?, ..list })
-    }
-
-    /// The list that is served. One that is damaged counts as empty if this ingest is forced: it is then written anew.
-    async fn old_body(&self, project: &str, current: &Current) -> Result<Vec<u8>, IngestError> {
-        let damaged = |what: String| StoreError::Damaged { key: format!("list of {project}"), what };
-        let body = match self.table.list(project, current).await {
-            Ok(packed) => jobs::unpack(&packed).map_err(|error| damaged(error.to_string())),
-            Err(error) => Err(error),
-        };
-        match body {
-            Err(StoreError::Damaged { .. }) if self.force => Ok(Vec::new()),
-            other => Ok(other?),
-        }
-    }
-
-    fn guard(
-        &self,
-        pointers: &BTreeMap<String, Current>,
-        projects: &Projects<'_>,
-        report: &mut Report,
-    ) -> Result<(), IngestError> {
-        let losses: Vec<Loss<'_>> = pointers
-            .iter()
-            .map(|(project, current)| Loss {
-                project,
-                before: current.summary.jobs,
-                removed: report.projects.get(project).map_or(0, |entry| entry.removed),
-                stays: projects.contains_key(project.as_str()),
-            })
-            .collect();
-        report.refusals = guards::check(report.builders, &losses, &self.limits);
-        if report.refusals.is_empty() || self.force {
-            return Ok(());
-        }
-        Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
+        pointers.extend(found);
+        Ok(damaged)
     }
 }
 
-/// How many ingests were due since the last of the past ones that succeeded, and did not come. Where none of them did,
-/// they are counted from the first of them: there are at least so many.
-pub fn missed(schedule: &Cron, past: &[Report], now: DateTime<Utc>) -> u64 {
-    let last = past.iter().find(|report| report.succeeded()).or(past.last());
-    last.map_or(0, |last| schedule.missed(last.started_at, now))
-}
-
-/// What the source was like when the catalog was last made of it, if the catalog still is what that made.
-fn last_seen(past: &[Report], now: &Report) -> Validators {
-    // An ingest that wrote nothing has changed nothing.
-    let wrote = |report: &&Report| report.succeeded() || report.items_written > 0;
-    match past.iter().find(wrote) {
-        Some(last)
-            if last.succeeded() && last.source == now.source && last.rules == now.rules && last.only.is_empty() =>
-        {
-            Validators { etag: last.source_etag.clone(), last_modified: last.source_last_modified.clone() }
-        }
-        _ => Validators::default(),
-    }
-}
+/// The pointers of projects.
+pub(crate) type Pointers = BTreeMap<String, Current>;
+/// What is wrong with the pointers of projects.
+type Damaged = BTreeMap<String, StoreError>;
 
 /// Reads a source's content on a thread that may block.
 async fn read_content(content: Content, max_bytes: u64, spool: bool, watch: &Watch) -> Result<Intake, IngestError> {
@@ -414,7 +364,7 @@ async fn read_content(content: Content, max_bytes: u64, spool: bool, watch: &Wat
             let bytes = counter.load(std::sync::atomic::Ordering::Relaxed);
             watch(Stage::Read { bytes, builders: progress.builders });
         };
-        intake::take(content.bytes, counter.clone(), max_bytes, spool, &mut progress)
+        intake::take(content.bytes, &counter, max_bytes, spool, &mut progress)
     });
     Ok(reading.await.map_err(|error| IngestError::Internal(error.to_string()))??)
 }
@@ -426,7 +376,7 @@ async fn read_content(content: Content, max_bytes: u64, spool: bool, watch: &Wat
 pub async fn read_dump(source: &Source, aws: Option<&Aws>, max_bytes: u64, watch: &Watch) -> Result<Dump, IngestError> {
     match source.open(&Validators::default(), aws).await? {
         Opened::Content(content) => Ok(read_content(content, max_bytes, false, watch).await?.dump),
-        Opened::NotModified => Err(IngestError::Internal("the source says that it is as nobody knows it".to_owned())),
+        Opened::NotModified => Err(IngestError::Internal("a source is not modified since nothing".to_owned())),
     }
 }
 
@@ -442,6 +392,7 @@ pub fn describe(report: &mut Report, projects: &Projects<'_>, findings: &Finding
     report.builders = findings.builders;
     report.jobs = projects.values().map(Vec::len).sum::<usize>() as u64;
     report.not_runnable = findings.not_runnable;
+    report.empty_slavepool = findings.empty_slavepool;
     report.tests_without_build = findings.tests_without_build;
     report.problem_count = findings.problem_count;
     report.problems = findings.problems.iter().map(ToString::to_string).collect();

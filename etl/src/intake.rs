@@ -31,13 +31,18 @@ pub struct Intake {
 /// How many bytes of the source were read, compressed or not: for a progress bar.
 pub type Counter = Arc<AtomicU64>;
 
-struct Counting<R>(R, Counter);
+/// Counts what it reads, and ends behind `limit` bytes.
+struct Counting<R> {
+    input: R,
+    counter: Counter,
+    limit: u64,
+}
 
 impl<R: Read> Read for Counting<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.0.read(into)?;
-        self.1.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
+        let read = self.input.read(into)?;
+        let before = self.counter.fetch_add(read as u64, Ordering::Relaxed);
+        if before + read as u64 > self.limit { Err(io::Error::other("too many bytes")) } else { Ok(read) }
     }
 }
 
@@ -63,19 +68,34 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Reads a dump of at most `max_bytes` uncompressed bytes. Blocks. `spool` asks to keep it for the archive.
+/// Reads a dump of at most `max_bytes` bytes, before and after it is uncompressed. Blocks. `spool` asks to keep it for
+/// the archive.
 ///
 /// # Errors
 /// What `allthethings::read` refuses; corrupt gzip is among it, with the place of the last good byte.
 pub fn take(
     bytes: impl Read,
-    counter: Counter,
+    counter: &Counter,
+    max_bytes: u64,
+    spool: bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Intake, ReadError> {
+    // Gzip makes longer what it cannot shrink, but only a little.
+    let limit = max_bytes.saturating_add(max_bytes / 64 + 1024);
+    let counting = Counting { input: bytes, counter: counter.clone(), limit };
+    let taken = take_counted(counting, max_bytes, spool, progress);
+    let is_too_long = counter.load(Ordering::Relaxed) > limit;
+    taken.map_err(|error| if is_too_long { ReadError::SourceTooLong { limit: max_bytes } } else { error })
+}
+
+fn take_counted(
+    bytes: Counting<impl Read>,
     max_bytes: u64,
     spool: bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Intake, ReadError> {
     let broken = |error| ReadError::Input { path: "the document".to_owned(), error, offset: 0 };
-    let mut bytes = BufReader::with_capacity(64 * 1024, Counting(bytes, counter));
+    let mut bytes = BufReader::with_capacity(64 * 1024, bytes);
     let is_gzip = starts_like_gzip(&mut bytes).map_err(broken)?;
     if !spool {
         let dump = if is_gzip {
@@ -103,7 +123,7 @@ pub fn take(
     Ok(Intake { dump, spool: Some(Spool { file, sha256: hexadecimal(&hash.finalize()) }) })
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
@@ -129,7 +149,7 @@ mod tests {
     }
 
     fn take_all(bytes: &[u8], max_bytes: u64, spool: bool) -> Result<Intake, ReadError> {
-        take(bytes, Counter::default(), max_bytes, spool, &mut |_| ())
+        take(bytes, &Counter::default(), max_bytes, spool, &mut |_| ())
     }
 
     fn builders(intake: &Intake) -> u64 {
@@ -167,6 +187,28 @@ mod tests {
             let mut corrupt = whole.clone();
             corrupt[at] ^= 0x55;
             assert!(take_all(&corrupt, 1000, false).is_err(), "corrupt at {at}");
+        }
+    }
+
+    #[test]
+    fn compressed_bytes_without_end_end_at_the_bound_though_they_hold_nothing() {
+        struct Endless(Vec<u8>, usize);
+        impl Read for Endless {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                for byte in into.iter_mut() {
+                    *byte = self.0[self.1 % self.0.len()];
+                    self.1 += 1;
+                }
+                Ok(into.len())
+            }
+        }
+        for spool in [false, true] {
+            let counter = Counter::default();
+            let empty_members = Endless(gzip(b""), 0);
+            let refused = take(empty_members, &counter, 100_000, spool, &mut |_| ()).err().expect("too long");
+            let said = "the compressed document is longer than 100000 bytes, the configured maximum, allow";
+            assert_eq!(refused.to_string(), said);
+            assert!(counter.load(Ordering::Relaxed) < 200_000);
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! The scheduled function and the command line are two fronts of `ingest::Ingest`.
 
+mod compare;
 pub mod ingest;
 pub mod intake;
+pub mod past;
 pub mod print;
 pub mod settings;
 pub mod source;

@@ -98,6 +98,16 @@ pub fn report(report: &Report) -> String {
             "  {} tests without a build; {} names outside the grammar",
             report.tests_without_build, report.unknown_names
         ));
+        if report.empty_slavepool > 0 {
+            line(format!("  {} builders whose slave pool is empty", report.empty_slavepool));
+        }
+        for (master, builders) in &report.masters_gone {
+            line(format!("  a master is gone: {master}, which had {builders} builders"));
+        }
+        let lost = report.projects.values().map(|project| project.lost_builds).sum::<usize>();
+        if lost > 0 {
+            line(format!("  {lost} tests lost their builds"));
+        }
     } else if report.succeeded() {
         line("  the source is not modified since the last ingest".to_owned());
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use futures_util::TryStreamExt;
 use reqwest::header::{ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -17,6 +18,9 @@ use store::Aws;
 
 /// How often a web server is asked before the source counts as unreachable.
 const ATTEMPTS: u32 = 3;
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 5;
 
 /// The address of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +49,13 @@ impl FromStr for Source {
             None if address.is_empty() => Err("an address, a path or '-' is expected".to_owned()),
             None => Ok(Self::File(address.into())),
             Some(("http" | "https", _)) => {
-                address.parse().map(Self::Web).map_err(|error| format!("'{address}' is no address: {error}"))
+                address.parse().map(Self::Web).map_err(|error| format!("not a valid address: {error}"))
             }
             Some(("s3", place)) => match place.split_once('/') {
                 Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
                     Ok(Self::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
                 }
-                _ => Err(format!("'{address}' is no object: s3://BUCKET/KEY is expected")),
+                _ => Err("not the address of an object: s3://BUCKET/KEY is expected".to_owned()),
             },
             Some((scheme, _)) => Err(format!("'{scheme}://' cannot be read: http, https, s3, a file or '-' can")),
         }
@@ -83,6 +87,12 @@ pub struct Validators {
     pub etag: Option<String>,
     /// Last-Modified, as it was given.
     pub last_modified: Option<String>,
+}
+
+impl Validators {
+    fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
 }
 
 /// An opened source.
@@ -120,8 +130,20 @@ pub fn web_client() -> Result<Client, reqwest::Error> {
         .user_agent(concat!("runnable-jobs-etl/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         .read_timeout(Duration::from_secs(30))
-        .redirect(reqwest::redirect::Policy::limited(5))
+        .redirect(Policy::custom(|attempt| match refused_redirect(attempt.previous(), attempt.url()) {
+            Some(reason) => attempt.error(reason),
+            None => attempt.follow(),
+        }))
         .build()
+}
+
+/// Why a redirect is not followed, if it is not. What was asked for over TLS must not come without it.
+fn refused_redirect(previous: &[Url], next: &Url) -> Option<&'static str> {
+    if previous.len() > MAX_REDIRECTS {
+        return Some("the server redirects too often");
+    }
+    let was_secure = previous.iter().any(|url| url.scheme() == "https");
+    (was_secure && next.scheme() != "https").then_some("the server redirects from https to http")
 }
 
 impl Source {
@@ -132,7 +154,7 @@ impl Source {
     /// Opens the source, unless it is still as `known` says.
     ///
     /// # Errors
-    /// The source is not there, or cannot be reached.
+    /// The source is not there, or cannot be reached, or says that it is as before to a request without validators.
     pub async fn open(&self, known: &Validators, aws: Option<&Aws>) -> Result<Opened, SourceError> {
         match self {
             Self::Stdin => Ok(Opened::Content(Content {
@@ -157,6 +179,14 @@ impl Source {
         }
     }
 
+    /// Not modified, which is an answer only to a request that said what is known.
+    fn not_modified(&self, sent: &Validators) -> Result<Opened, SourceError> {
+        if sent.is_empty() {
+            return Err(self.error("the server answered 304 Not Modified to a request without validators"));
+        }
+        Ok(Opened::NotModified)
+    }
+
     async fn open_web(&self, url: &Url, known: &Validators) -> Result<Opened, SourceError> {
         let client = web_client().map_err(|error| self.error(innermost(&error)))?;
         let mut attempt = 0;
@@ -171,6 +201,7 @@ impl Source {
             let again = match request.send().await {
                 Ok(response) if !response.status().is_server_error() => break response,
                 Ok(response) => self.error(format!("the server answered {}", response.status())),
+                Err(error) if error.is_redirect() => return Err(self.error(innermost(&error.without_url()))),
                 Err(error) => self.error(innermost(&error.without_url())),
             };
             if attempt == ATTEMPTS {
@@ -180,7 +211,7 @@ impl Source {
             tokio::time::sleep(Duration::from_secs(1) * attempt).await;
         };
         match response.status() {
-            StatusCode::NOT_MODIFIED => Ok(Opened::NotModified),
+            StatusCode::NOT_MODIFIED => self.not_modified(known),
             StatusCode::OK => {
                 let validators = validators(response.headers());
                 let length = response.content_length();
@@ -207,7 +238,10 @@ impl Source {
                 validators: Validators { etag: object.e_tag, last_modified: None },
                 bytes: Box::new(SyncIoBridge::new(object.body.into_async_read())),
             })),
-            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 304 => Ok(Opened::NotModified),
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 304 => {
+                // Only the ETag is sent.
+                self.not_modified(&Validators { etag: known.etag.clone(), last_modified: None })
+            }
             Err(error) => {
                 let reason = match (error.code(), error.message()) {
                     (Some(code), Some(message)) => format!("{code}: {message}"),
@@ -253,10 +287,24 @@ mod tests {
     #[test]
     fn a_wrong_address_is_refused_with_what_is_expected() {
         let said = |address: &str| address.parse::<Source>().unwrap_err();
-        assert_eq!(said("s3://bucket"), "'s3://bucket' is no object: s3://BUCKET/KEY is expected");
+        assert_eq!(said("s3://bucket"), "not the address of an object: s3://BUCKET/KEY is expected");
         assert_eq!(said("ftp://host/a"), "'ftp://' cannot be read: http, https, s3, a file or '-' can");
         assert_eq!(said(""), "an address, a path or '-' is expected");
-        assert!(said("http://[").starts_with("'http://[' is no address: "));
+        assert!(said("http://[").starts_with("not a valid address: "));
+        assert!(!said("https://user:secret@[").contains("secret"));
+    }
+
+    #[test]
+    fn a_redirect_is_followed_five_times_and_never_away_from_https() {
+        let urls = |addresses: &[&str]| addresses.iter().map(|address| address.parse().unwrap()).collect::<Vec<Url>>();
+        let refused = |previous: &[&str], next: &str| refused_redirect(&urls(previous), &next.parse().unwrap());
+        let (secure, plain) = ("https://example.org/a", "http://example.org/a");
+        assert_eq!(refused(&[plain], plain), None);
+        assert_eq!(refused(&[plain], secure), None);
+        assert_eq!(refused(&[secure; 5], secure), None);
+        assert_eq!(refused(&[secure; 6], secure), Some("the server redirects too often"));
+        assert_eq!(refused(&[secure], plain), Some("the server redirects from https to http"));
+        assert_eq!(refused(&[plain, secure], plain), Some("the server redirects from https to http"));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! Reads allthethings.json, Buildbot's dump of every builder, as a stream: one pass, and memory for what is kept.
 //!
 //! The document is `{"builders": {NAME: {"properties": {"branch", "slavebuilddir", ..}, "shortname", ..}},
-//! "schedulers": {NAME: {"downstream": [NAME], "triggered_by": [TRIGGER]?}}, ..}`; everything else in it is skipped. A
+//! "schedulers": {NAME: {"downstream": [NAME], "triggered_by": [TRIGGER]?}}, "slavepools": {POOL: [SLAVE]},
+//! "master_builders": {MASTER: [NAME]}, ..}`, in any order; everything else in it is skipped. A
 //! builder or a scheduler that is not of that shape is left out and named; a document that is not of it is refused.
 
 use std::io::{self, Read};
 
 use string_interner::symbol::SymbolU32;
 
-use crate::dump::{Builder, Dump, TestScheduler, is_project_name};
+use crate::dump::{Builder, Dump, is_project_name};
 use crate::json::{BadText, JsonError, JsonReader, Kind, Text};
+use crate::schedulers::Pending;
 
 /// The longest name that a builder, a scheduler or a property may have, in bytes. The longest real one has 112.
 pub const MAX_NAME: usize = 1000;
@@ -45,6 +47,12 @@ pub enum ReadError {
         /// The configured maximum.
         limit: u64,
     },
+    /// The compressed document is longer than allowed.
+    #[error("the compressed document is longer than {limit} bytes, the configured maximum, allow")]
+    SourceTooLong {
+        /// The configured maximum.
+        limit: u64,
+    },
     /// The stream broke: the connection, the disk, or the compressed data.
     #[error("{path}: the source broke off: {error} (byte {offset})")]
     Input {
@@ -58,7 +66,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    fn new(error: JsonError, path: &[&str]) -> Self {
+    pub(crate) fn new(error: JsonError, path: &[&str]) -> Self {
         let path = if path.is_empty() { "the document".to_owned() } else { path.join(".") };
         match error {
             JsonError::Syntax { what, offset } => Self::Malformed { path, what, offset },
@@ -78,7 +86,7 @@ pub struct Progress {
 }
 
 /// Why a builder or a scheduler is left out.
-struct Fault {
+pub(crate) struct Fault {
     /// What of it is wrong, for example `properties.branch`; empty where it is the whole.
     path: &'static str,
     what: String,
@@ -87,7 +95,7 @@ struct Fault {
 
 impl Fault {
     /// A string that cannot be used.
-    fn bad_text(path: &'static str, text: &Text, bad: &BadText) -> Self {
+    pub(crate) fn bad_text(path: &'static str, text: &Text, bad: &BadText) -> Self {
         let subject = if path.is_empty() { "the name " } else { "" };
         let what = match bad {
             BadText::TooLong { length, limit } => format!("{subject}has {length} bytes, at most {limit} are allowed"),
@@ -99,9 +107,11 @@ impl Fault {
 }
 
 /// The reading of one document.
-struct Reading<'p, R> {
-    json: JsonReader<R>,
-    dump: Dump,
+pub(crate) struct Reading<'p, R> {
+    pub(crate) json: JsonReader<R>,
+    pub(crate) dump: Dump,
+    /// Schedulers that stand before the builders.
+    pub(crate) pending: Pending,
     progress: &'p mut dyn FnMut(Progress),
 }
 
@@ -111,7 +121,12 @@ struct Reading<'p, R> {
 /// A document that breaks off, is not JSON, has no object `builders`, or is too long. What is wrong with one builder or
 /// one scheduler is no error: it is among the findings.
 pub fn read(input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(Progress)) -> Result<Dump, ReadError> {
-    let mut reading = Reading { json: JsonReader::new(input, max_bytes), dump: Dump::default(), progress };
+    let mut reading = Reading {
+        json: JsonReader::new(input, max_bytes),
+        dump: Dump::default(),
+        pending: Pending::default(),
+        progress,
+    };
     reading.document()?;
     Ok(reading.dump)
 }
@@ -136,8 +151,10 @@ impl<R: Read> Reading<'_, R> {
                 }
                 b"schedulers" => {
                     self.section("schedulers", &mut schedulers)?;
-                    self.schedulers()?;
+                    self.schedulers(builders)?;
                 }
+                b"slavepools" => self.pools()?,
+                b"master_builders" => self.masters()?,
                 _ => self.json.skip().map_err(|error| ReadError::new(error, &[&key.shown()]))?,
             }
         }
@@ -146,6 +163,7 @@ impl<R: Read> Reading<'_, R> {
         if !builders {
             return Err(ReadError::NoBuilders);
         }
+        self.resolve_pending();
         if !schedulers {
             self.dump.findings.add_problem(&["schedulers"], "is missing: no test has a build".to_owned(), 0);
         }
@@ -192,7 +210,7 @@ impl<R: Read> Reading<'_, R> {
         Ok(())
     }
 
-    fn leave_out(&mut self, section: &str, name: &Text, fault: Fault) {
+    pub(crate) fn leave_out(&mut self, section: &str, name: &Text, fault: Fault) {
         let name = name.shown();
         let path: &[&str] = if fault.path.is_empty() { &[section, &name] } else { &[section, &name, fault.path] };
         self.dump.findings.add_problem(path, fault.what, fault.offset);
@@ -200,7 +218,7 @@ impl<R: Read> Reading<'_, R> {
 
     /// One builder, or what is wrong with it.
     fn builder(&mut self) -> Result<Result<Builder, Fault>, JsonError> {
-        let mut builder = Builder { branch: None, shortname: None, is_test: false };
+        let mut builder = Builder { branch: None, shortname: None, pool: None, has_no_machines: false, is_test: false };
         let (mut fault, mut shortname_fault) = (None, None);
         let mut has_properties = false;
         let mut key = Text::new(MAX_NAME);
@@ -224,6 +242,7 @@ impl<R: Read> Reading<'_, R> {
                 b"shortname" if !builder.is_test => {
                     builder.shortname = self.text_or_null("shortname", &mut value, &mut shortname_fault)?;
                 }
+                b"slavepool" => (builder.pool, builder.has_no_machines) = self.pool(&mut value)?,
                 _ => self.json.skip()?,
             }
         }
@@ -263,7 +282,7 @@ impl<R: Read> Reading<'_, R> {
     }
 
     /// A string that is not empty; none where it is null or empty. Anything else is a fault.
-    fn text_or_null(
+    pub(crate) fn text_or_null(
         &mut self,
         path: &'static str,
         value: &mut Text,
@@ -285,82 +304,10 @@ impl<R: Read> Reading<'_, R> {
     }
 
     /// Skips a value of the wrong kind, and says so.
-    fn expected(&mut self, path: &'static str, expected: Kind) -> Result<Fault, JsonError> {
+    pub(crate) fn expected(&mut self, path: &'static str, expected: Kind) -> Result<Fault, JsonError> {
         let found = self.json.kind()?;
         let offset = self.json.offset();
         self.json.skip()?;
         Ok(Fault { path, what: format!("{} is expected, not {}", expected.noun(), found.noun()), offset })
-    }
-
-    fn schedulers(&mut self) -> Result<(), ReadError> {
-        let at = |error| ReadError::new(error, &["schedulers"]);
-        let mut members = self.json.object().map_err(at)?;
-        let mut name = Text::new(MAX_NAME);
-        while self.json.key(&mut members, &mut name).map_err(at)? {
-            let path = ["schedulers", &name.shown()];
-            if !name.bytes().starts_with(b"tests-") {
-                self.json.skip().map_err(|error| ReadError::new(error, &path))?;
-                continue;
-            }
-            let scheduler = self.scheduler().map_err(|error| ReadError::new(error, &path))?;
-            match (name.get(), scheduler) {
-                (Ok(text), Ok((triggers, downstream))) => {
-                    let name = self.dump.names.get_or_intern(text);
-                    self.dump.schedulers.push(TestScheduler { name, triggers, downstream });
-                }
-                (Err(bad), _) => self.leave_out("schedulers", &name, Fault::bad_text("", &name, &bad)),
-                (_, Err(fault)) => self.leave_out("schedulers", &name, fault),
-            }
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn scheduler(&mut self) -> Result<Result<(Vec<SymbolU32>, Vec<SymbolU32>), Fault>, JsonError> {
-        let (mut triggers, mut downstream) = (Vec::new(), Vec::new());
-        let mut fault = None;
-        if self.json.kind()? != Kind::Object {
-            return Ok(Err(self.expected("", Kind::Object)?));
-        }
-        let mut members = self.json.object()?;
-        let mut key = Text::new(MAX_NAME);
-        while self.json.key(&mut members, &mut key)? {
-            match key.bytes() {
-                b"triggered_by" => self.texts("triggered_by", &mut triggers, &mut fault)?,
-                b"downstream" => self.texts("downstream", &mut downstream, &mut fault)?,
-                _ => self.json.skip()?,
-            }
-        }
-        Ok(fault.map_or(Ok((triggers, downstream)), Err))
-    }
-
-    /// A list of strings, or null. A string that cannot be a builder's name or shortname is the name of none that is kept:
-    /// it is passed over, as the rest of the list still counts.
-    fn texts(
-        &mut self,
-        path: &'static str,
-        into: &mut Vec<SymbolU32>,
-        fault: &mut Option<Fault>,
-    ) -> Result<(), JsonError> {
-        match self.json.kind()? {
-            Kind::Null => self.json.skip(),
-            Kind::Array => {
-                let mut items = self.json.array()?;
-                let mut value = Text::new(MAX_NAME);
-                while self.json.item(&mut items)? {
-                    let is_text = self.json.kind()? == Kind::String;
-                    let mut unusable = None;
-                    into.extend(self.text_or_null(path, &mut value, &mut unusable)?);
-                    if !is_text && unusable.is_some() {
-                        *fault = unusable;
-                    }
-                }
-                Ok(())
-            }
-            _ => {
-                *fault = Some(self.expected(path, Kind::Array)?);
-                Ok(())
-            }
-        }
     }
 }

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 
 use crate::vocabulary::{
-    BUILDS, DEVICE_IMAGE, DEVICES, Device, EMULATOR_IMAGES, JobType, LEXICON, LINUX, LINUX32, LINUX64, Lexeme,
-    MACHINES, OPTIONS, OTHER, Platform, SHOWN, SUITES, TALOS, TALOS_FORMS, Variant,
+    BEFORE_IMAGES, BUILDS, DEVICE_IMAGE, DEVICES, Device, EMULATOR_IMAGES, JobType, LEXICON, LINUX, LINUX32, LINUX64,
+    Lexeme, MACHINES, OPTIONS, OTHER, Platform, SHOWN, SUITES, TALOS, TALOS_FORMS, Variant,
 };
 
 /// What Treeherder showed where it knew no name for something.
@@ -239,8 +239,9 @@ fn job_type(name: &str) -> Option<&'static JobType> {
     talos
         .and_then(talos_suite)
         .or_else(|| test_suite(tested.unwrap_or(name)))
+        .or_else(|| build(name, BEFORE_IMAGES))
         .or_else(|| device_image(name))
-        .or_else(|| build(name))
+        .or_else(|| build(name, BUILDS))
 }
 
 /// What stands behind the first `mark`.
@@ -248,12 +249,14 @@ fn find_behind<'n>(name: &'n str, mark: &str) -> Option<&'n str> {
     memchr::memmem::find(name.as_bytes(), mark.as_bytes()).map(|at| &name[at + mark.len()..])
 }
 
-/// `chromez-stylo-e10s`: a talos suite, the machine it was tuned for, and its form.
+/// `chromez-stylo-e10s`: a talos suite, the machine it was tuned for, and its form. Behind an open suite `-snow` is
+/// part of what may follow: Treeherder showed `other-snow-e10s` in the plain form.
 fn talos_suite(suite: &str) -> Option<&'static JobType> {
     let suite = suite.strip_prefix("remote-").unwrap_or(suite);
     TALOS.prefixes(suite.as_bytes()).find_map(|entry| {
         let rest = &suite[entry.phrase.len()..];
-        let rest = rest.strip_prefix("-osx").or_else(|| rest.strip_prefix("-snow")).unwrap_or(rest);
+        let snow = if entry.value.open { None } else { rest.strip_prefix("-snow") };
+        let rest = rest.strip_prefix("-osx").or(snow).unwrap_or(rest);
         let form = if entry.value.open {
             // The longest form that `rest` starts with; the plain form is the empty one.
             (0..TALOS_FORMS.len())
@@ -308,13 +311,13 @@ fn device_image(name: &str) -> Option<&'static JobType> {
     Some(device.images[kind])
 }
 
-/// The first line of `builds.table` whose phrases all stand in the name.
-fn build(name: &str) -> Option<&'static JobType> {
+/// The first of these lines of `builds.table` whose phrases all stand in the name.
+fn build(name: &str, lines: &[(&[&str], &'static JobType)]) -> Option<&'static JobType> {
     let stands = |phrase: &&str| match phrase.strip_suffix('^') {
         Some(end) => name.ends_with(end),
         None => memchr::memmem::find(name.as_bytes(), phrase.as_bytes()).is_some(),
     };
-    BUILDS.iter().find(|(phrases, _)| phrases.iter().all(stands)).map(|(_, job_type)| *job_type)
+    lines.iter().find(|(phrases, _)| phrases.iter().all(stands)).map(|(_, job_type)| *job_type)
 }
 
 #[cfg(test)]
@@ -489,6 +492,36 @@ mod tests {
             ("Ubuntu Code Coverage VM 12.04 x64 try opt test xpcshell", "cc"),
             ("Linux x86-64 add-on-devel try build", "addon"),
             ("", "opt"),
+        ]);
+    }
+
+    #[test]
+    fn behind_an_open_talos_suite_snow_is_no_form() {
+        let (o, t) = ("Talos other o", "Talos Performance T");
+        assert_job_types(&[
+            ("Rev4 MacOSX Snow Leopard 10.6 mozilla-central talos other-snow-e10s", o, t),
+            ("Rev4 MacOSX Snow Leopard 10.6 mozilla-central talos other-snow", o, t),
+            ("Ubuntu HW 12.04 mozilla-central pgo talos other_nol64", o, t),
+            (
+                "Ubuntu HW 12.04 mozilla-central pgo talos other-e10s_nol64",
+                "Talos other e10s o",
+                "Talos Performance e10s T-e10s",
+            ),
+            (
+                "Rev5 MacOSX Yosemite 10.10 mozilla-central talos other-osx-e10s",
+                "Talos other e10s o",
+                "Talos Performance e10s T-e10s",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_hazard_analysis_of_b2g_is_no_device_image() {
+        assert_job_types(&[
+            ("b2g_try_linux64-b2g-haz_dep", "Hazard Analysis Build H", "unknown ?"),
+            ("b2g_try_linux64-sh-haz_dep", "SpiderMonkey Hazard Analysis Build H", "SpiderMonkey SM"),
+            ("linux64-br-haz_try_dep", "Hazard Analysis Build H", "unknown ?"),
+            ("b2g_try_telephone_dep", "Unknown B2G Device Image Build B", "Unknown Device Image Unknown"),
         ]);
     }
 
@@ -752,8 +785,12 @@ mod tests {
     /// Names made of the vocabulary's words and some others, in any order.
     fn names() -> impl Strategy<Value = String> {
         let others = vec!["b2g", "x64", "test", "talos", "remote", "eng", "nightly", "dep", "e10s", "7"];
-        let builds: Vec<&str> =
-            BUILDS.iter().flat_map(|(phrases, _)| *phrases).map(|p| p.trim_end_matches('^')).collect();
+        let builds: Vec<&str> = BEFORE_IMAGES
+            .iter()
+            .chain(BUILDS)
+            .flat_map(|(phrases, _)| *phrases)
+            .map(|p| p.trim_end_matches('^'))
+            .collect();
         let word = prop_oneof![
             4 => phrases(&LEXICON),
             2 => phrases(&SUITES),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,6 +18,10 @@ pub struct Difference {
     pub changed: Vec<String>,
     /// How many jobs are the same in both.
     pub unchanged: usize,
+    /// How many jobs of the old list have a build that they need.
+    pub with_build: usize,
+    /// Those of them that the new list has without a build.
+    pub lost_builds: Vec<String>,
 }
 
 impl Difference {
@@ -41,10 +46,15 @@ struct Body<'b> {
 struct Named<'b> {
     #[serde(borrow)]
     ref_data_name: Cow<'b, str>,
+    #[serde(default)]
+    upstream: Option<IgnoredAny>,
 }
 
-/// The jobs of a body by name, each with its text.
-fn jobs(body: &[u8]) -> serde_json::Result<Vec<(Cow<'_, str>, &str)>> {
+/// A job: its name, its text, and whether it needs a build.
+type JobOf<'b> = (Cow<'b, str>, &'b str, bool);
+
+/// The jobs of a body by name.
+fn jobs(body: &[u8]) -> serde_json::Result<Vec<JobOf<'_>>> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
@@ -52,10 +62,18 @@ fn jobs(body: &[u8]) -> serde_json::Result<Vec<(Cow<'_, str>, &str)>> {
     let mut jobs = Vec::with_capacity(body.results.len());
     for job in body.results {
         let named: Named<'_> = serde_json::from_str(job.get())?;
-        jobs.push((named.ref_data_name, job.get()));
+        jobs.push((named.ref_data_name, job.get(), named.upstream.is_some()));
     }
     jobs.sort_unstable();
     Ok(jobs)
+}
+
+/// How many jobs of a body as `jobs::write_body` makes it have a build that they need.
+///
+/// # Errors
+/// Text that is no such body.
+pub fn with_build(body: &[u8]) -> serde_json::Result<usize> {
+    Ok(jobs(body)?.iter().filter(|(_, _, has_build)| *has_build).count())
 }
 
 /// Compares two bodies as `jobs::write_body` makes them. No bytes at all stand for a project without a list.
@@ -71,15 +89,21 @@ pub fn compare(old: &[u8], new: &[u8]) -> serde_json::Result<Difference> {
             (None, None) => return Ok(difference),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some((old, ..)), Some((new, ..))) => old.cmp(new),
         };
         let before = if order.is_le() { old.next() } else { None };
         let after = if order.is_ge() { new.next() } else { None };
+        difference.with_build += usize::from(matches!(before, Some((_, _, true))));
         match (before, after) {
-            (Some((_, before)), Some((_, after))) if before == after => difference.unchanged += 1,
-            (Some((name, _)), Some(_)) => difference.changed.push(name.into_owned()),
-            (Some((name, _)), None) => difference.removed.push(name.into_owned()),
-            (None, Some((name, _))) => difference.added.push(name.into_owned()),
+            (Some((_, before, _)), Some((_, after, _))) if before == after => difference.unchanged += 1,
+            (Some((name, _, needed_one)), Some((_, _, has_build))) => {
+                if needed_one && !has_build {
+                    difference.lost_builds.push(name.clone().into_owned());
+                }
+                difference.changed.push(name.into_owned());
+            }
+            (Some((name, ..)), None) => difference.removed.push(name.into_owned()),
+            (None, Some((name, ..))) => difference.added.push(name.into_owned()),
             (None, None) => {}
         }
     }
@@ -110,6 +134,16 @@ mod tests {
         assert_eq!(difference.removed, ["a"]);
         assert_eq!(difference.changed, ["Ubuntu VM 12.04 try opt test xpcshell"]);
         assert_eq!((difference.unchanged, difference.before()), (1, 3));
+        assert_eq!((difference.with_build, difference.lost_builds.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_test_that_stays_without_its_build_has_lost_it() {
+        let old = body(&[("a", Some("x")), ("b", Some("x")), ("c", Some("x")), ("d", None)]);
+        let new = body(&[("a", None), ("b", Some("y")), ("d", None)]);
+        let difference = compare(&old, &new).unwrap();
+        assert_eq!((difference.with_build, difference.lost_builds), (3, vec!["a".to_owned()]));
+        assert_eq!((with_build(&old).unwrap(), with_build(&new).unwrap(), with_build(b"").unwrap()), (3, 1, 0));
     }
 
     #[test]

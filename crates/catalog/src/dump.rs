@@ -1,6 +1,6 @@
 //! What a dump of Buildbot's builders holds, and what of it a push can run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use string_interner::backend::StringBackend;
@@ -11,6 +11,9 @@ use crate::jobs::{Job, Projects};
 
 /// How many problems are kept with their texts; all are counted.
 pub const PROBLEMS_KEPT: usize = 50;
+
+/// How many masters are kept. The real dump has about a hundred.
+pub const MAX_MASTERS: usize = 1000;
 
 /// A builder or scheduler that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +45,15 @@ pub struct Findings {
     pub problem_count: u64,
     /// The first of them.
     pub problems: Vec<Problem>,
+    /// Builders that no machine can run: their slave pool is an empty list.
+    pub empty_slavepool: u64,
+    /// Tests that a push can run.
+    pub tests: u64,
     /// Tests for which no scheduler names a build.
     pub tests_without_build: u64,
+    /// The masters that the document names, each with how many builders it lists. Empty where there are more than
+    /// `MAX_MASTERS`.
+    pub masters: BTreeMap<String, u64>,
 }
 
 impl Findings {
@@ -62,13 +72,17 @@ type Names = StringInterner<StringBackend<SymbolU32>>;
 pub(crate) struct Builder {
     pub(crate) branch: Option<SymbolU32>,
     pub(crate) shortname: Option<SymbolU32>,
+    /// The name of its slave pool.
+    pub(crate) pool: Option<SymbolU32>,
+    /// Whether its slave pool is written out, as a list without machines.
+    pub(crate) has_no_machines: bool,
     pub(crate) is_test: bool,
 }
 
-/// A scheduler of tests: what sets it off, and what it then starts.
+/// A scheduler of tests: the first of what sets it off, and the builders that it then starts.
 pub(crate) struct TestScheduler {
     pub(crate) name: SymbolU32,
-    pub(crate) triggers: Vec<SymbolU32>,
+    pub(crate) trigger: SymbolU32,
     pub(crate) downstream: Vec<SymbolU32>,
 }
 
@@ -79,6 +93,8 @@ pub struct Dump {
     /// The builder of each name, at the place of the name's symbol; other names have none.
     builders: Vec<Option<Builder>>,
     pub(crate) schedulers: Vec<TestScheduler>,
+    /// The slave pools without machines.
+    pub(crate) empty_pools: HashSet<SymbolU32>,
     pub(crate) findings: Findings,
 }
 
@@ -92,15 +108,20 @@ impl Dump {
         self.builders[place].replace(builder).is_some()
     }
 
-    fn text(&self, symbol: SymbolU32) -> &str {
+    pub(crate) fn text(&self, symbol: SymbolU32) -> &str {
         self.names.resolve(symbol).unwrap_or_default()
     }
 
-    fn builder(&self, name: SymbolU32) -> Option<&Builder> {
+    pub(crate) fn builder(&self, name: SymbolU32) -> Option<&Builder> {
         self.builders.get(name.to_usize())?.as_ref()
     }
 
-    fn builders(&self) -> impl Iterator<Item = (SymbolU32, &Builder)> {
+    /// How many symbols can have a builder.
+    pub(crate) fn places(&self) -> usize {
+        self.builders.len()
+    }
+
+    pub(crate) fn builders(&self) -> impl Iterator<Item = (SymbolU32, &Builder)> {
         self.builders
             .iter()
             .enumerate()
@@ -119,7 +140,12 @@ impl Dump {
                 findings.not_runnable += 1;
                 continue;
             };
+            if builder.has_no_machines || builder.pool.is_some_and(|pool| self.empty_pools.contains(&pool)) {
+                findings.empty_slavepool += 1;
+                continue;
+            }
             let upstream = upstream[symbol.to_usize()].map(|build| self.text(build));
+            findings.tests += u64::from(builder.is_test);
             findings.tests_without_build += u64::from(builder.is_test && upstream.is_none());
             projects.entry(project).or_default().push(Job { name, upstream });
         }
@@ -143,59 +169,6 @@ impl Dump {
         };
         !name.starts_with("release-") && !name.ends_with("bundle") && !measured_on_pgo()
     }
-
-    /// For each test that a scheduler starts, at the place of its symbol: the build that sets off the scheduler.
-    fn upstream_builds(&self) -> Vec<Option<SymbolU32>> {
-        let mut builds: HashMap<SymbolU32, Vec<SymbolU32>> = HashMap::new();
-        for (name, builder) in self.builders().filter(|(_, builder)| !builder.is_test) {
-            if let Some(shortname) = builder.shortname {
-                builds.entry(shortname).or_default().push(name);
-            }
-        }
-        for same_shortname in builds.values_mut() {
-            same_shortname.sort_unstable_by_key(|name| self.text(*name));
-        }
-        // The build with this shortname: that of the test's own branch, else the first by name.
-        let by_shortname = |shortname: &str, branch| {
-            let found = builds.get(&self.names.get(shortname)?)?;
-            let same_branch = |build: &&SymbolU32| self.builder(**build).is_some_and(|b| b.branch == branch);
-            found.iter().find(same_branch).or(found.first()).copied()
-        };
-        let by_name = |name: &str| {
-            self.names.get(name).filter(|name| self.builder(*name).is_some_and(|builder| !builder.is_test))
-        };
-
-        // Where several schedulers start a test, the first by name decides, and the first of its triggers that is a
-        // build: the order of the document does not count.
-        let mut schedulers: Vec<&TestScheduler> = self.schedulers.iter().collect();
-        schedulers.sort_unstable_by_key(|scheduler| self.text(scheduler.name));
-        let mut upstream = vec![None; self.builders.len()];
-        for scheduler in schedulers {
-            let mut triggers: Vec<&str> = scheduler.triggers.iter().map(|trigger| self.text(*trigger)).collect();
-            triggers.sort_unstable();
-            for test in &scheduler.downstream {
-                let Some(builder) = self.builder(*test).filter(|builder| builder.is_test) else { continue };
-                let place = &mut upstream[test.to_usize()];
-                if place.is_some() {
-                    continue;
-                }
-                *place = triggers.iter().find_map(|trigger| {
-                    let shortname = build_shortname(trigger);
-                    let b2g = || format!("b2g_{}_dep", shortname.replace("-emulator", "_emulator"));
-                    by_shortname(shortname, builder.branch)
-                        .or_else(|| by_shortname(&b2g(), builder.branch))
-                        .or_else(|| by_name(&b2g()))
-                });
-            }
-        }
-        upstream
-    }
-}
-
-/// The shortname of the build that a trigger stands for: the trigger without what says which tests follow.
-fn build_shortname(trigger: &str) -> &str {
-    const ENDS: [&str; 6] = ["-opt-unittest", "-pgo-unittest", "-debug-unittest", "-unittest", "-talos", "-pgo"];
-    ENDS.iter().find_map(|end| trigger.strip_suffix(end)).unwrap_or(trigger)
 }
 
 /// Letters, digits, `-`, `_` and `.`; not only dots, as a project's name becomes a file's.

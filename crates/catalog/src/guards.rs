@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A project of at most this many jobs may lose any share of them.
+/// A project of at most this many jobs may lose any share of them, and a dump of at most this many tests may be one
+/// without builds behind them.
 pub const SMALL_PROJECT: usize = 100;
 
 /// What is configured.
@@ -12,8 +13,20 @@ pub const SMALL_PROJECT: usize = 100;
 pub struct Limits {
     /// The fewest builders that a whole dump may hold.
     pub min_builders: u64,
-    /// The greatest share of its jobs, in percent, that the catalog or a project may lose at once.
+    /// The greatest share of its jobs, in percent, that the catalog or a project may lose at once; and the greatest
+    /// share of its tests with a build that may lose that build.
     pub max_drop_percent: u8,
+}
+
+/// What the dump holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Builders, of whatever kind.
+    pub builders: u64,
+    /// Tests that a push can run.
+    pub tests: u64,
+    /// Those of them for which no build was found.
+    pub tests_without_build: u64,
 }
 
 /// What a new catalog would do to a project that is in the old one.
@@ -25,6 +38,10 @@ pub struct Loss<'p> {
     pub before: usize,
     /// How many of them the new list does not have.
     pub removed: usize,
+    /// How many of its tests have a build now.
+    pub with_build: usize,
+    /// How many of them are in the new list without a build.
+    pub lost_builds: usize,
     /// Whether the project is in the new catalog at all.
     pub stays: bool,
 }
@@ -63,6 +80,27 @@ pub enum Refusal {
         /// How many of them would be gone.
         removed: usize,
     },
+    /// The dump has tests, and names no build for any of them: its schedulers are missing, empty, or not understood.
+    NoBuilds {
+        /// How many tests it holds.
+        tests: u64,
+    },
+    /// Too many tests of a project would lose their builds.
+    ProjectLosesBuilds {
+        /// The project.
+        project: String,
+        /// How many of its tests have a build now.
+        before: usize,
+        /// How many of them would be there without one.
+        lost: usize,
+    },
+    /// Too many tests of the catalog would lose their builds.
+    CatalogLosesBuilds {
+        /// How many tests have a build now.
+        before: usize,
+        /// How many of them would be there without one.
+        lost: usize,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -78,30 +116,52 @@ impl fmt::Display for Refusal {
             Self::CatalogDrops { before, removed } => {
                 write!(f, "the catalog would lose {removed} of its {before} jobs")
             }
+            Self::NoBuilds { tests } => {
+                write!(f, "the source names no build for any of its {tests} tests")
+            }
+            Self::ProjectLosesBuilds { project, before, lost } => {
+                write!(f, "{lost} of the {before} tests of {project} that have a build would lose it")
+            }
+            Self::CatalogLosesBuilds { before, lost } => {
+                write!(f, "{lost} of the {before} tests of the catalog that have a build would lose it")
+            }
         }
     }
 }
 
-/// Holds a new catalog against the guards. `losses` has every project of the old catalog. Returns every reason to
-/// refuse; none where it may be published.
-pub fn check(builders: u64, losses: &[Loss<'_>], limits: &Limits) -> Vec<Refusal> {
+/// Holds a new catalog against the guards. `losses` has every project of the old catalog, also those that stay as they
+/// are because the ingest is restricted to others. Returns every reason to refuse; none where it may be published.
+pub fn check(counts: &Counts, losses: &[Loss<'_>], limits: &Limits) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    if builders < limits.min_builders {
-        refusals.push(Refusal::TooFewBuilders { builders, min_builders: limits.min_builders });
+    if counts.builders < limits.min_builders {
+        let (builders, min_builders) = (counts.builders, limits.min_builders);
+        refusals.push(Refusal::TooFewBuilders { builders, min_builders });
     }
-    let drops_too_many = |removed: usize, before: usize| removed * 100 > before * usize::from(limits.max_drop_percent);
-    let (mut all_before, mut all_removed) = (0, 0);
-    for &Loss { project, before, removed, stays } in losses {
-        all_before += before;
-        all_removed += removed;
+    if counts.tests > SMALL_PROJECT as u64 && counts.tests_without_build == counts.tests {
+        refusals.push(Refusal::NoBuilds { tests: counts.tests });
+    }
+    let is_too_much = |lost: usize, before: usize| lost * 100 > before * usize::from(limits.max_drop_percent);
+    for &Loss { project, before, removed, with_build, lost_builds, stays } in losses {
+        let project = || project.to_owned();
         if !stays {
-            refusals.push(Refusal::ProjectGone { project: project.to_owned(), before });
-        } else if before > SMALL_PROJECT && drops_too_many(removed, before) {
-            refusals.push(Refusal::ProjectDrops { project: project.to_owned(), before, removed });
+            refusals.push(Refusal::ProjectGone { project: project(), before });
+            continue;
+        }
+        if before > SMALL_PROJECT && is_too_much(removed, before) {
+            refusals.push(Refusal::ProjectDrops { project: project(), before, removed });
+        }
+        if before > SMALL_PROJECT && is_too_much(lost_builds, with_build) {
+            refusals.push(Refusal::ProjectLosesBuilds { project: project(), before: with_build, lost: lost_builds });
         }
     }
-    if drops_too_many(all_removed, all_before) {
-        refusals.push(Refusal::CatalogDrops { before: all_before, removed: all_removed });
+    let sum = |part: fn(&Loss<'_>) -> usize| losses.iter().map(part).sum::<usize>();
+    let (before, removed) = (sum(|loss| loss.before), sum(|loss| loss.removed));
+    if is_too_much(removed, before) {
+        refusals.push(Refusal::CatalogDrops { before, removed });
+    }
+    let (before, lost) = (sum(|loss| loss.with_build), sum(|loss| loss.lost_builds));
+    if is_too_much(lost, before) {
+        refusals.push(Refusal::CatalogLosesBuilds { before, lost });
     }
     refusals
 }
@@ -113,9 +173,58 @@ mod tests {
     const LIMITS: Limits = Limits { min_builders: 1000, max_drop_percent: 20 };
 
     fn said(builders: u64, losses: &[(&str, usize, usize, bool)]) -> Vec<String> {
-        let losses: Vec<Loss<'_>> =
-            losses.iter().map(|&(project, before, removed, stays)| Loss { project, before, removed, stays }).collect();
-        check(builders, &losses, &LIMITS).iter().map(ToString::to_string).collect()
+        let loss = |&(project, before, removed, stays)| Loss {
+            project,
+            before,
+            removed,
+            with_build: 0,
+            lost_builds: 0,
+            stays,
+        };
+        let losses: Vec<Loss<'_>> = losses.iter().map(loss).collect();
+        let counts = Counts { builders, tests: 0, tests_without_build: 0 };
+        check(&counts, &losses, &LIMITS).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_fifth_of_the_tests_may_lose_their_builds_and_no_more() {
+        let said = |losses: &[(&'static str, usize, usize, usize)]| {
+            let loss = |&(project, before, with_build, lost_builds)| Loss {
+                project,
+                before,
+                removed: 0,
+                with_build,
+                lost_builds,
+                stays: true,
+            };
+            let losses: Vec<Loss<'_>> = losses.iter().map(loss).collect();
+            let counts = Counts { builders: 1000, tests: 500, tests_without_build: 100 };
+            check(&counts, &losses, &LIMITS).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(said(&[("try", 500, 400, 80), ("ash", 500, 0, 0)]), [""; 0]);
+        assert_eq!(
+            said(&[("try", 500, 400, 81), ("ash", 500, 400, 0)]),
+            ["81 of the 400 tests of try that have a build would lose it"]
+        );
+        assert_eq!(
+            said(&[("try", 500, 400, 90), ("ash", 100, 90, 90)]),
+            [
+                "90 of the 400 tests of try that have a build would lose it",
+                "180 of the 490 tests of the catalog that have a build would lose it"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dump_without_any_build_behind_its_tests_is_not_whole() {
+        let said = |tests, tests_without_build| {
+            let counts = Counts { builders: 1000, tests, tests_without_build };
+            check(&counts, &[], &LIMITS).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(said(101, 101), ["the source names no build for any of its 101 tests"]);
+        for (tests, without_build) in [(101, 100), (100, 100), (0, 0)] {
+            assert_eq!(said(tests, without_build), [""; 0]);
+        }
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn option_collection_hash(option: &str) -> &'static str {
     HASHES.iter().find(|(known, _)| *known == option).map_or("", |(_, hash)| hash)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }

@@ -5,7 +5,9 @@ use std::io;
 
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
+use sha1::{Digest, Sha1};
 
+use crate::jobs::hex;
 use crate::vocabulary::{SAMPLE_MACHINES, SUITES, TALOS, TALOS_FORMS};
 
 /// The branches that a sample spreads over; a large one gets further twigs.
@@ -35,6 +37,9 @@ const BRANCHES: [&str; 24] = [
     "date",
     "jamun",
 ];
+
+/// How the branches start that build with pgo only.
+const RELEASE_BRANCHES: [&str; 4] = ["mozilla-aurora", "mozilla-beta", "mozilla-release", "mozilla-esr"];
 
 /// Suites that the sample's machines do not run.
 const ELSEWHERE: [&str; 5] = ["androidx86", "gaia-", "instrumentation", "mozmill", "webapprt"];
@@ -88,7 +93,32 @@ impl Dice {
 struct Template {
     test: String,
     build: &'static str,
-    trigger_end: &'static str,
+    shortname: &'static str,
+    is_talos: bool,
+}
+
+impl Template {
+    /// The build on this branch, its shortname, and what sets off the tests of it.
+    fn on(&self, branch: &str) -> (String, String, String) {
+        // Release branches have no build beside the pgo build, whose name then does without the word.
+        let is_plain_pgo =
+            self.shortname.ends_with("-pgo") && RELEASE_BRANCHES.iter().any(|start| branch.starts_with(start));
+        let (mut build, mut shortname) = (self.build.to_owned(), self.shortname.to_owned());
+        let mut end = match (self.is_talos, self.shortname) {
+            (true, _) => "-talos",
+            (false, name) if name.ends_with("-debug") || name.ends_with("-pgo") => "-unittest",
+            (false, _) => "-opt-unittest",
+        }
+        .to_owned();
+        if is_plain_pgo {
+            build = build.replace("pgo-build", "build");
+            shortname.truncate(shortname.len() - "-pgo".len());
+            end.insert_str(0, "-pgo");
+        }
+        let trigger = [shortname.as_str(), &end].concat();
+        let [build, shortname, trigger] = [build, shortname, trigger].map(|text| text.replace("{b}", branch));
+        (build, shortname, trigger)
+    }
 }
 
 /// Writes a sample with exactly `builders` builders. The same arguments give the same bytes.
@@ -125,7 +155,7 @@ pub fn write(builders: usize, seed: u64, out: impl io::Write) -> io::Result<()> 
         document.master_builders.entry(master).or_default().push(name.clone());
     }
     for builder in document.builders.values() {
-        let machines = || (1..=20).map(|n| format!("t-{}-{n:03}", builder.slavepool)).collect();
+        let machines = || (1..=20).map(|n| format!("t-{}-{n:03}", builder.properties.platform)).collect();
         document.slavepools.entry(builder.slavepool.clone()).or_insert_with(machines);
     }
     let mut out = io::BufWriter::new(out);
@@ -136,12 +166,7 @@ pub fn write(builders: usize, seed: u64, out: impl io::Write) -> io::Result<()> 
 
 fn templates(dice: &mut Dice) -> Vec<Template> {
     let mut templates = Vec::new();
-    for &(machine, option, build) in SAMPLE_MACHINES {
-        let trigger_end = match option {
-            "debug" => "-debug-unittest",
-            "pgo" => "-pgo-unittest",
-            _ => "-opt-unittest",
-        };
+    for &[machine, option, build, shortname] in SAMPLE_MACHINES {
         for suite in
             SUITES.entries.iter().map(|entry| entry.phrase).filter(|s| !ELSEWHERE.iter().any(|e| s.starts_with(e)))
         {
@@ -149,7 +174,7 @@ fn templates(dice: &mut Dice) -> Vec<Template> {
             for chunk in 1..=chunks {
                 let chunk = if chunks == 1 { String::new() } else { format!("-{chunk}") };
                 let test = format!("{machine} {{b}} {option} test {suite}{chunk}");
-                templates.push(Template { test, build, trigger_end });
+                templates.push(Template { test, build, shortname, is_talos: false });
             }
         }
         let pgo = match option {
@@ -161,7 +186,7 @@ fn templates(dice: &mut Dice) -> Vec<Template> {
             let forms = TALOS_FORMS.iter().zip(&suite.value.forms).filter_map(|(form, known)| known.and(Some(form)));
             for form in forms {
                 let test = format!("{machine} {{b}} {pgo}talos {}{form}", suite.phrase);
-                templates.push(Template { test, build, trigger_end: "-talos" });
+                templates.push(Template { test, build, shortname, is_talos: true });
             }
         }
     }
@@ -170,37 +195,36 @@ fn templates(dice: &mut Dice) -> Vec<Template> {
 
 /// Adds a test and its build, as far as there is room for them.
 fn add(document: &mut Document, branch: &str, template: &Template, room: usize) {
-    let build = template.build.replace("{b}", branch);
-    let shortname = slug(&build);
+    let (build, shortname, trigger) = template.on(branch);
     if !document.builders.contains_key(&build) {
-        document.builders.insert(build.clone(), builder(branch, &build, &shortname));
+        document.builders.insert(build.clone(), builder(branch, &build, &shortname, &shortname));
         let scheduler = document.schedulers.entry(branch.to_owned()).or_default();
         scheduler.downstream.insert(build);
     }
     if document.builders.len() < room {
         let test = template.test.replace("{b}", branch);
-        document.builders.insert(test.clone(), builder(branch, &test, "test"));
-        let trigger = format!("{shortname}{}", template.trigger_end);
-        let scheduler = document.schedulers.entry(format!("tests-{branch}-{trigger}")).or_default();
+        document.builders.insert(test.clone(), builder(branch, &test, &slug(&test), "test"));
+        let behind_branch = trigger.strip_prefix(branch).unwrap_or(&trigger);
+        let scheduler = document.schedulers.entry(format!("tests-{branch}{behind_branch}")).or_default();
         scheduler.downstream.insert(test);
         scheduler.triggered_by = vec![trigger];
     }
 }
 
-fn builder(branch: &str, name: &str, slavebuilddir: &str) -> Builder {
+fn builder(branch: &str, name: &str, shortname: &str, slavebuilddir: &str) -> Builder {
     let platform = crate::builder_name::classify(name).platform().to_owned();
     let repo_path = if branch == "try" { branch.to_owned() } else { format!("integration/{branch}") };
     Builder {
+        slavepool: hex(&Sha1::digest(&platform)),
         properties: Properties {
             branch: branch.to_owned(),
-            platform: platform.clone(),
+            platform,
             product: if name.starts_with("Android") { "mobile" } else { "firefox" },
             repo_path,
             slavebuilddir: slavebuilddir.to_owned(),
         },
-        shortname: slug(name),
+        shortname: shortname.to_owned(),
         slavebuilddir: slavebuilddir.to_owned(),
-        slavepool: platform,
     }
 }
 
@@ -234,6 +258,44 @@ mod tests {
             assert_eq!(unknown, Vec::<&crate::jobs::Job<'_>>::new());
             let tests = jobs().filter(|job| job.name.contains(" test ") || job.name.contains(" talos "));
             assert_eq!(tests.filter(|job| !job.name.ends_with("build") && job.upstream.is_none()).count(), 0);
+        }
+    }
+
+    /// The build that a test's name speaks of.
+    fn build_behind(test: &str, branch: &str) -> String {
+        let (machine, rest) = test.split_once(&format!(" {branch} ")).expect("a machine and a branch");
+        let option = rest.split(' ').next().filter(|word| *word != "talos").expect("an option");
+        let row = SAMPLE_MACHINES.iter().find(|row| row[0] == machine && row[1] == option).expect("a machine");
+        let is_release = ["mozilla-aurora", "mozilla-beta", "mozilla-release", "mozilla-esr45", "mozilla-esr52"];
+        let build = if is_release.contains(&branch) { row[2].replace("pgo-build", "build") } else { row[2].to_owned() };
+        build.replace("{b}", branch)
+    }
+
+    #[test]
+    fn every_test_of_a_sample_finds_the_build_that_its_name_speaks_of() {
+        let document = sample(20_000, 3);
+        let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).unwrap();
+        let (projects, findings) = dump.projects();
+        let mut kinds = BTreeSet::new();
+        for (&project, jobs) in &projects {
+            for job in jobs.iter().filter(|job| job.upstream.is_some()) {
+                let name = job.name.replace(&format!(" {project} talos "), &format!(" {project} opt talos "));
+                assert_eq!(job.upstream, Some(build_behind(&name, project).as_str()), "of {}", job.name);
+                let build = job.upstream.unwrap_or_default();
+                let kind =
+                    ["leak test", "debug build", "pgo-build", "asan"].into_iter().find(|kind| build.contains(kind));
+                kinds.insert((kind, job.name.contains(" talos "), job.name.contains(" pgo ")));
+            }
+        }
+        assert_eq!((findings.tests_without_build, findings.empty_slavepool), (0, 0));
+        // Among them tests of pgo builds, and of plain builds where there is no pgo build.
+        for kind in [
+            (Some("pgo-build"), true, true),
+            (None, true, true),
+            (None, false, true),
+            (Some("leak test"), false, false),
+        ] {
+            assert!(kinds.contains(&kind), "{kind:?} of {kinds:?}");
         }
     }
 

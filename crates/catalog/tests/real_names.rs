@@ -128,7 +128,7 @@ fn branch_of(test: &str) -> &str {
     words.into_iter().find(|word| !["opt", "debug", "pgo"].contains(word)).expect("a branch")
 }
 
-/// A build's name without its branch, as shortnames were.
+/// A shortname for each build: its name without the branch.
 fn shortname(build: &str, branch: &str) -> String {
     let without_branch = build.replacen(branch, "", 1);
     let words = without_branch.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -143,7 +143,7 @@ fn document(pairs: &BTreeMap<&str, &str>) -> Value {
         let shortname = shortname(build, branch);
         let end = match () {
             () if test.contains(" talos ") => "talos",
-            () if test.contains("debug") => "debug-unittest",
+            () if test.contains("debug") => "unittest",
             () if test.contains(" pgo ") => "pgo-unittest",
             () => "opt-unittest",
         };

@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::MetadataDirective;
 
 use crate::StoreError;
+
+const GZIP: &str = "application/gzip";
 
 /// A bucket of dumps. How long it keeps them is the bucket's own rule.
 #[derive(Debug, Clone)]
@@ -21,25 +24,40 @@ impl Archive {
         Self { client, bucket: bucket.into() }
     }
 
-    /// Keeps a gzipped dump, whose uncompressed content has this SHA-256 (hexadecimal), unless it is there already.
-    /// Returns its address.
+    /// Keeps a gzipped dump, whose uncompressed content has this SHA-256 (hexadecimal). One that is there already stays,
+    /// and its age starts anew. Returns its address.
     ///
     /// # Errors
     /// The file or the bucket cannot be used.
     pub async fn keep(&self, sha256: &str, gzipped: &Path) -> Result<String, StoreError> {
         let key = format!("allthethings/{sha256}.json.gz");
         let address = format!("s3://{}/{key}", self.bucket);
-        let action = || format!("archiving the dump as {address}");
-        match self.client.head_object().bucket(&self.bucket).key(&key).send().await {
-            Ok(_) => return Ok(address),
-            Err(SdkError::ServiceError(error)) if error.err().is_not_found() => {}
-            Err(error) => return Err(StoreError::service(action(), &error)),
+        if self.renew(&address).await? {
+            return Ok(address);
         }
+        let action = || format!("archiving the dump as {address}");
         let body = ByteStream::from_path(gzipped)
             .await
             .map_err(|error| StoreError::Service { action: action(), reason: error.to_string() })?;
-        let put = self.client.put_object().bucket(&self.bucket).key(&key).content_type("application/gzip").body(body);
+        let put = self.client.put_object().bucket(&self.bucket).key(&key).content_type(GZIP).body(body);
         put.send().await.map_err(|error| StoreError::service(action(), &error))?;
         Ok(address)
+    }
+
+    /// Starts the age of an archived dump anew, by copying it onto itself: the bucket deletes dumps by their age. False
+    /// where there is no such dump, or where it is in another bucket.
+    ///
+    /// # Errors
+    /// The bucket cannot be used.
+    pub async fn renew(&self, address: &str) -> Result<bool, StoreError> {
+        let Some(key) = address.strip_prefix(&format!("s3://{}/", self.bucket)) else { return Ok(false) };
+        // S3 copies an object onto itself only where something of it is replaced.
+        let copy = self.client.copy_object().bucket(&self.bucket).key(key);
+        let copy = copy.copy_source(format!("{}/{key}", self.bucket));
+        match copy.metadata_directive(MetadataDirective::Replace).content_type(GZIP).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(false),
+            Err(error) => Err(StoreError::service(format!("archiving the dump as {address}"), &error)),
+        }
     }
 }

@@ -20,5 +20,5 @@ pub use aws::{Aws, Pace};
 pub use catalog_table::{CatalogTable, Current, Provenance, Read, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, Taken, Ticket};
-pub use report::{Outcome, ProjectReport, Report, Schedule};
+pub use report::{FailureCode, Outcome, ProjectReport, Report, Schedule};
 pub use requests_table::{Cost, RequestsTable, Stored};

@@ -24,6 +24,29 @@ pub enum Outcome {
     Failed,
 }
 
+/// Of which kind the error of an ingest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// The source could not be reached, or broke off.
+    SourceUnavailable,
+    /// The document is broken, too long, or another one.
+    DocumentBroken,
+    /// A guard refused it.
+    Guarded,
+    /// Another ingest published at the same time.
+    Superseded,
+    /// The store could not be used.
+    StoreUnavailable,
+    /// It was restricted to a project that is nowhere.
+    UnknownProject,
+    /// It did not come to its end.
+    Interrupted,
+    /// The program is at fault, or a later version knows the kind.
+    #[serde(other)]
+    Internal,
+}
+
 /// One project's share of an ingest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectReport {
@@ -37,6 +60,9 @@ pub struct ProjectReport {
     pub changed: usize,
     /// Jobs that stayed as they were.
     pub unchanged: usize,
+    /// Tests that had a build in the old list, and are in the new list without one.
+    #[serde(default)]
+    pub lost_builds: usize,
 }
 
 /// When ingests are due.
@@ -60,6 +86,9 @@ pub struct Report {
     /// Why it did not publish, where it should have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Of which kind the error is. Reports of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<FailureCode>,
     /// The guards that refused it, or that `--force` overrode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
@@ -76,6 +105,9 @@ pub struct Report {
     /// The projects that it was restricted to; none for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
+    /// A fingerprint of all pointers after this ingest: while the pointers have it, the catalog is what this ingest made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<String>,
     /// The archived dump, as `s3://` address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
@@ -87,6 +119,9 @@ pub struct Report {
     pub jobs: u64,
     /// Builders that no push can run.
     pub not_runnable: u64,
+    /// Builders whose slave pool is empty.
+    #[serde(default)]
+    pub empty_slavepool: u64,
     /// Tests for which no build was found.
     pub tests_without_build: u64,
     /// Jobs whose names the grammar does not know.
@@ -99,6 +134,12 @@ pub struct Report {
     /// The first of them: where, and what is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// The masters of the dump that the catalog is made of, each with how many builders it has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub masters: BTreeMap<String, u64>,
+    /// The masters of the last catalog that this dump does not have, each with how many builders it had.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub masters_gone: BTreeMap<String, u64>,
     /// What became of each project.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub projects: BTreeMap<String, ProjectReport>,
@@ -123,22 +164,27 @@ impl Report {
             seconds: 0.0,
             outcome: Outcome::Failed,
             error: None,
+            error_code: None,
             refusals: Vec::new(),
             source: source.to_owned(),
             source_etag: None,
             source_last_modified: None,
             rules: catalog::jobs::RULES.to_owned(),
             only: Vec::new(),
+            served: None,
             archive: None,
             bytes: 0,
             builders: 0,
             jobs: 0,
             not_runnable: 0,
+            empty_slavepool: 0,
             tests_without_build: 0,
             unknown_names: 0,
             unknown: Vec::new(),
             problem_count: 0,
             problems: Vec::new(),
+            masters: BTreeMap::new(),
+            masters_gone: BTreeMap::new(),
             projects: BTreeMap::new(),
             items_written: 0,
             bytes_written: 0,

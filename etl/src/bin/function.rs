@@ -80,6 +80,7 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
 #[allow(clippy::print_stdout)] // That is how the platform takes it.
 fn print_metrics(report: &Report) {
     let count = |outcome| u8::from(report.outcome == outcome);
+    let lost_builds = report.projects.values().map(|project| project.lost_builds).sum::<usize>();
     let mut line = json!({});
     metrics::add_all(
         &mut line,
@@ -91,6 +92,7 @@ fn print_metrics(report: &Report) {
             ("IngestMissed", "Count", report.schedule.as_ref().map_or(0, |schedule| schedule.missed).into()),
             ("IngestJobs", "Count", report.jobs.into()),
             ("IngestUnknownNames", "Count", report.unknown_names.into()),
+            ("IngestLostBuilds", "Count", lost_builds.into()),
             ("IngestSeconds", "Seconds", metrics::measured(report.seconds)),
             ("IngestWriteUnits", "Count", metrics::measured(report.write_units)),
         ],

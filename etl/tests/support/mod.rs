@@ -212,18 +212,37 @@ impl Attempt<'_> {
     }
 }
 
-/// A dump of these projects, each with tests of these numbers.
+/// A dump of these projects, each with builders of these numbers.
 pub(crate) fn dump(projects: &[(&str, Range<u32>)]) -> Vec<u8> {
     let builders: BTreeMap<String, serde_json::Value> = projects
         .iter()
         .flat_map(|(project, numbers)| numbers.clone().map(move |number| (project, number)))
         .map(|(project, number)| {
             let name = format!("Ubuntu VM 12.04 x64 {project} opt test mochitest-{number}");
-            let properties = serde_json::json!({"branch": project, "slavebuilddir": "test"});
-            (name, serde_json::json!({"properties": properties, "shortname": "x", "slavebuilddir": "test"}))
+            let properties = serde_json::json!({"branch": project, "slavebuilddir": "b"});
+            (name, serde_json::json!({"properties": properties, "shortname": "x", "slavebuilddir": "b"}))
         })
         .collect();
     serde_json::to_vec(&serde_json::json!({"builders": builders, "schedulers": {}})).expect("JSON")
+}
+
+/// A dump of these projects, each with a build and so many tests, of which the first so many are tests of that build.
+pub(crate) fn dump_with_builds(projects: &[(&str, usize, usize)]) -> serde_json::Value {
+    let (mut builders, mut schedulers) = (serde_json::Map::new(), serde_json::Map::new());
+    for &(project, tests, with_build) in projects {
+        let builder = |slavebuilddir: &str| {
+            let properties = serde_json::json!({"branch": project, "slavebuilddir": slavebuilddir});
+            serde_json::json!({"properties": properties, "shortname": format!("{project}-linux64")})
+        };
+        let names: Vec<String> =
+            (1..=tests).map(|number| format!("Ubuntu VM 12.04 x64 {project} opt test mochitest-{number}")).collect();
+        builders.insert(format!("Linux x86-64 {project} build"), builder("b"));
+        builders.extend(names.iter().map(|name| (name.clone(), builder("test"))));
+        let trigger = format!("{project}-linux64-opt-unittest");
+        let scheduler = serde_json::json!({"downstream": names[..with_build], "triggered_by": [trigger]});
+        schedulers.insert(format!("tests-{trigger}"), scheduler);
+    }
+    serde_json::json!({"builders": builders, "schedulers": schedulers})
 }
 
 /// A sample as `etl sample` writes it.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use store::{Outcome, Report};
 use utoipa::ToSchema;
 
 /// A project's runnable jobs, in the shape of Treeherder's own list of 2015-2019.
@@ -243,12 +242,17 @@ pub struct Ingest {
     pub seconds: f64,
     /// How it ended.
     pub outcome: IngestOutcome,
-    /// Why it did not publish, where it should have.
+    /// Why it did not publish, where it should have: a sentence for the code.
     #[schema(required)]
     pub error: Option<String>,
+    /// Of which kind the error is.
+    #[schema(required)]
+    pub error_code: Option<IngestErrorCode>,
     /// The guards that refused it, or that were overridden.
     pub refusals: Vec<String>,
-    /// Where the dump came from.
+    /// Where the dump came from: an address on the web without user, query and fragment; else `S3`, `a file` or
+    /// `standard input`.
+    #[schema(example = "https://example.org/allthethings.json")]
     pub source: String,
     /// The projects that it was restricted to; none for all.
     pub only: Vec<String>,
@@ -260,6 +264,8 @@ pub struct Ingest {
     pub jobs: u64,
     /// Builders that no push can run.
     pub not_runnable: u64,
+    /// Builders that no machine can run: their slave pool is empty.
+    pub empty_slavepool: u64,
     /// Tests for which no build was found.
     pub tests_without_build: u64,
     /// Jobs whose names the grammar does not know.
@@ -293,6 +299,28 @@ pub enum IngestOutcome {
     Failed,
 }
 
+/// Of which kind the error of an ingest is.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IngestErrorCode {
+    /// The source could not be reached, or broke off.
+    SourceUnavailable,
+    /// The document is broken, too long, or another one.
+    DocumentBroken,
+    /// A guard refused it; `refusals` has the reasons.
+    Guarded,
+    /// Another ingest published at the same time.
+    Superseded,
+    /// The store could not be used.
+    StoreUnavailable,
+    /// The ingest was restricted to a project that does not exist.
+    UnknownProject,
+    /// The ingest did not come to its end.
+    Interrupted,
+    /// Anything else.
+    Internal,
+}
+
 /// A project's share of an ingest.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -307,6 +335,8 @@ pub struct ProjectChanges {
     pub changed: usize,
     /// Jobs that stayed as they were.
     pub unchanged: usize,
+    /// Tests that had a build in the old list, and are in the new list without one.
+    pub lost_builds: usize,
 }
 
 /// What runs here (Dockerflow).
@@ -343,42 +373,4 @@ pub enum Health {
     Ok,
     /// Somebody should look.
     Error,
-}
-
-impl From<&Report> for Ingest {
-    fn from(report: &Report) -> Self {
-        let changes = |report: &store::ProjectReport| ProjectChanges {
-            jobs: report.jobs,
-            added: report.added,
-            removed: report.removed,
-            changed: report.changed,
-            unchanged: report.unchanged,
-        };
-        Self {
-            started_at: report.started_at,
-            seconds: report.seconds,
-            outcome: match report.outcome {
-                Outcome::Published => IngestOutcome::Published,
-                Outcome::Unchanged => IngestOutcome::Unchanged,
-                Outcome::Checked => IngestOutcome::Checked,
-                Outcome::Refused => IngestOutcome::Refused,
-                Outcome::Superseded => IngestOutcome::Superseded,
-                Outcome::Failed => IngestOutcome::Failed,
-            },
-            error: report.error.clone(),
-            refusals: report.refusals.iter().map(ToString::to_string).collect(),
-            source: report.source.clone(),
-            only: report.only.clone(),
-            bytes: report.bytes,
-            builders: report.builders,
-            jobs: report.jobs,
-            not_runnable: report.not_runnable,
-            tests_without_build: report.tests_without_build,
-            unknown_names: report.unknown_names,
-            problem_count: report.problem_count,
-            problems: report.problems.clone(),
-            projects: report.projects.iter().map(|(name, report)| (name.clone(), changes(report))).collect(),
-            next_due: report.schedule.as_ref().map(|schedule| schedule.next_due),
-        }
-    }
 }

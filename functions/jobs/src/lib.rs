@@ -6,6 +6,7 @@ mod health;
 mod lists;
 mod overview;
 mod problems;
+mod public;
 mod query;
 mod reference;
 pub mod settings;

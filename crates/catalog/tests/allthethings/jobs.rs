@@ -39,30 +39,124 @@ impl Document {
 }
 
 #[test]
-fn a_trigger_without_what_says_which_tests_follow_is_a_shortname() {
-    for end in ["-opt-unittest", "-pgo-unittest", "-debug-unittest", "-unittest", "-talos", "-pgo", ""] {
-        let (jobs, without_build) = Document::default()
-            .build("try", "build", "linux64")
-            .test("try", "test")
-            .scheduler("tests-try-linux64", &[&format!("linux64{end}")], &["test"])
-            .jobs();
-        assert_eq!(jobs, ["try: build", "try: test <- build"], "{end}");
-        assert_eq!(without_build, 0);
+fn the_build_behind_a_trigger_is_found_cut_by_cut() {
+    const PLAIN: &str = "inbound-linux64";
+    const DEBUG: &str = "inbound-linux64-debug";
+    const PGO: &str = "inbound-linux64-pgo";
+    const B2G: &str = "b2g_inbound_emulator_dep";
+    const B2G_DEBUG: &str = "b2g_inbound_emulator-jb-debug_dep";
+    for (shortnames, trigger, expected) in [
+        (&[PLAIN, DEBUG, PGO][..], "inbound-linux64-opt-unittest", Some(PLAIN)),
+        (&[PLAIN, DEBUG, PGO], "inbound-linux64-unittest", Some(PLAIN)),
+        (&[PLAIN, DEBUG, PGO], "inbound-linux64-debug-unittest", Some(DEBUG)),
+        (&[PLAIN, DEBUG, PGO], "inbound-linux64-pgo-unittest", Some(PGO)),
+        (&[PLAIN, DEBUG, PGO], "inbound-linux64-talos", Some(PLAIN)),
+        (&[PLAIN, DEBUG, PGO], "inbound-linux64-pgo-talos", Some(PGO)),
+        // Without a pgo build of its own: two cuts.
+        (&[PLAIN, DEBUG], "inbound-linux64-pgo-unittest", Some(PLAIN)),
+        (&[PLAIN, DEBUG], "inbound-linux64-pgo-talos", Some(PLAIN)),
+        // An end is cut once, in the order of the ends.
+        (&[PLAIN], "inbound-linux64-talos-unittest", Some(PLAIN)),
+        (&[PLAIN], "inbound-linux64-unittest-talos-pgo", None),
+        (&[PLAIN], "inbound-linux64-pgo", Some(PLAIN)),
+        (&[PLAIN, PGO], "inbound-linux64-pgo", Some(PLAIN)),
+        // The debug build's tests never run on the opt build.
+        (&[PLAIN, PGO], "inbound-linux64-debug-unittest", None),
+        (&[PLAIN], "inbound-linux64-asan-unittest", None),
+        // A trigger without any of the ends.
+        (&[PLAIN], "inbound-linux64", Some(PLAIN)),
+        (&[PLAIN], "inbound-linux6", None),
+        (&[B2G, B2G_DEBUG], "inbound-emulator-opt-unittest", Some(B2G)),
+        (&[B2G, B2G_DEBUG], "inbound-emulator-jb-debug-unittest", Some(B2G_DEBUG)),
+        (&[B2G], "inbound-emulator-jb-opt-unittest", None),
+    ] {
+        let document = shortnames.iter().fold(Document::default(), |document, shortname| {
+            document.build("inbound", &format!("build {shortname}"), shortname)
+        });
+        let document = document.test("inbound", "a test").scheduler("tests-inbound", &[trigger], &["a test"]);
+        let (jobs, without_build) = document.jobs();
+        let line = jobs.iter().find(|job| job.starts_with("inbound: a test"));
+        let expected_line = match expected {
+            Some(shortname) => format!("inbound: a test <- build {shortname}"),
+            None => "inbound: a test".to_owned(),
+        };
+        assert_eq!(line, Some(&expected_line), "{trigger} among {shortnames:?}");
+        assert_eq!(without_build, u64::from(expected.is_none()), "{trigger} among {shortnames:?}");
     }
 }
 
 #[test]
-fn only_one_ending_is_taken_off_a_trigger() {
-    let (jobs, without_build) = Document::default()
-        .build("try", "build", "linux64")
-        .build("try", "pgo build", "linux64-pgo")
-        .test("try", "a")
-        .test("try", "b")
-        .scheduler("tests-try-a", &["linux64-pgo-talos"], &["a"])
-        .scheduler("tests-try-b", &["linux64-asan-unittest"], &["b"])
-        .jobs();
-    assert_eq!(jobs, ["try: a <- pgo build", "try: b", "try: build", "try: pgo build"]);
-    assert_eq!(without_build, 1);
+fn the_tests_of_a_real_dump_find_their_builds() {
+    let truth: Map<String, Value> = serde_json::from_str(include_str!("../fixtures/allthethings-builds.json")).unwrap();
+    let (jobs, findings) = jobs(&read(include_str!("../fixtures/allthethings.json")).unwrap());
+    assert_eq!((findings.problems, findings.tests, findings.tests_without_build), (vec![], truth.len() as u64, 0));
+    for (test, build) in &truth {
+        let build = build.as_str().unwrap();
+        assert!(
+            jobs.iter().any(|job| job.ends_with(&format!(": {test} <- {build}"))),
+            "{test} needs {build}: {jobs:#?}"
+        );
+    }
+}
+
+#[test]
+fn of_several_triggers_the_first_counts() {
+    for (triggers, expected) in [
+        (["win32-opt-unittest", "linux64-opt-unittest"], "try: test <- b"),
+        (["macosx64-opt-unittest", "linux64-opt-unittest"], "try: test"),
+    ] {
+        let (jobs, _) = Document::default()
+            .build("try", "a", "linux64")
+            .build("try", "b", "win32")
+            .test("try", "test")
+            .scheduler("tests-try", &triggers, &["test"])
+            .jobs();
+        assert_eq!(jobs[2], expected, "{triggers:?}");
+    }
+}
+
+#[test]
+fn a_builder_whose_slave_pool_is_empty_is_left_out_and_counted_wherever_the_pools_stand() {
+    let builders = r#""builders":{
+        "a":{"properties":{"branch":"try"},"slavepool":"full"},
+        "b":{"properties":{"branch":"try"},"slavepool":"empty"},
+        "c":{"properties":{"branch":"try"},"slavepool":[]},
+        "d":{"slavepool":["t-1"],"properties":{"branch":"try"}},
+        "e":{"properties":{"branch":"try"},"slavepool":"unknown"},
+        "f":{"properties":{"branch":"try"},"slavepool":null},
+        "release-g":{"properties":{"branch":"try"},"slavepool":[]}}"#;
+    let pools = r#""slavepools":{"full":["t-1","t-2"],"empty":[],"odd":null}"#;
+    for document in
+        [format!(r#"{{{builders},{pools},"schedulers":{{}}}}"#), format!(r#"{{"schedulers":{{}},{pools},{builders}}}"#)]
+    {
+        let (jobs, findings) = jobs(&read(document).unwrap());
+        assert_eq!(jobs, ["try: a", "try: d", "try: e", "try: f"]);
+        assert_eq!((findings.builders, findings.empty_slavepool, findings.not_runnable), (7, 2, 1));
+        assert_eq!(findings.problems, []);
+    }
+}
+
+#[test]
+fn masters_are_kept_with_the_number_of_their_builders() {
+    let document = r#"{"master_builders":{"bm1":["a","b"],"bm2":[]},"builders":{},"schedulers":{}}"#;
+    let (_, findings) = jobs(&read(document).unwrap());
+    assert_eq!(findings.masters, [("bm1".to_owned(), 2), ("bm2".to_owned(), 0)].into());
+    for (document, problem) in [
+        (
+            r#"{"master_builders":[],"slavepools":7,"builders":{},"schedulers":{}}"#.to_owned(),
+            "master_builders: an object is expected, not a list (byte 19)",
+        ),
+        (
+            format!(
+                r#"{{"builders":{{}},"schedulers":{{}},"master_builders":{{{}}}}}"#,
+                (0..1001).map(|n| format!("\"{n}\":[]")).collect::<Vec<_>>().join(",")
+            ),
+            "master_builders: has more than 1000 masters: they are not compared (byte 0)",
+        ),
+    ] {
+        let (_, findings) = jobs(&read(document).unwrap());
+        assert_eq!((findings.problems[0].to_string().as_str(), findings.masters.len()), (problem, 0));
+    }
 }
 
 #[test]
@@ -171,7 +265,7 @@ fn of_several_schedulers_the_first_by_name_that_has_a_build_counts() {
         .build("try", "build 2", "win32")
         .test("try", "test")
         .scheduler("tests-c", &["win32-opt-unittest"], &["test"])
-        .scheduler("tests-b", &["win32-talos", "linux64-talos"], &["test"])
+        .scheduler("tests-b", &["linux64-talos"], &["test"])
         .scheduler("tests-a", &["macosx64-opt-unittest"], &["test"])
         .jobs();
     assert_eq!(jobs[2], "try: test <- build 1");

@@ -72,6 +72,57 @@ async fn what_cannot_be_read_is_left_out_and_counted_and_the_rest_is_there() {
     assert_eq!(heartbeat(&bed).await.0, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn nothing_internal_is_shown_of_an_ingest_that_failed() {
+    use store::{FailureCode, Report};
+    let internal =
+        "reading s3://SECRET-bucket: AccessDenied: arn:aws:sts::SECRET:assumed-role/SECRET is not authorized";
+    let codes = [
+        (FailureCode::SourceUnavailable, Outcome::Failed, "source_unavailable"),
+        (FailureCode::DocumentBroken, Outcome::Refused, "document_broken"),
+        (FailureCode::Guarded, Outcome::Refused, "guarded"),
+        (FailureCode::Superseded, Outcome::Superseded, "superseded"),
+        (FailureCode::StoreUnavailable, Outcome::Failed, "store_unavailable"),
+        (FailureCode::UnknownProject, Outcome::Failed, "unknown_project"),
+        (FailureCode::Interrupted, Outcome::Failed, "interrupted"),
+        (FailureCode::Internal, Outcome::Failed, "internal"),
+    ];
+    // Reports of earlier releases have no code.
+    let earlier =
+        [(Outcome::Failed, "internal"), (Outcome::Refused, "document_broken"), (Outcome::Superseded, "superseded")];
+    let with = codes.map(|(code, outcome, public)| (Some(code), outcome, public));
+    let without = earlier.map(|(outcome, public)| (None, outcome, public));
+    let bed = Bed::new().await;
+    for (hour, (error_code, outcome, _)) in with.iter().chain(&without).enumerate() {
+        let mut report = Report::new(
+            at(&format!("2026-11-23T{hour:02}:00:00Z")),
+            "https://SECRET:SECRET@example.org/a.json?key=SECRET#SECRET",
+        );
+        (report.error, report.error_code, report.outcome) = (Some(internal.to_owned()), *error_code, *outcome);
+        report.archive = Some("s3://SECRET-bucket/a.json.gz".to_owned());
+        report.source_etag = Some("SECRET".to_owned());
+        report.masters = [("SECRET".to_owned(), 1)].into();
+        report.masters_gone = [("SECRET".to_owned(), 1)].into();
+        bed.table.put_report(&report).await.unwrap();
+    }
+
+    let answer = bed.get("/api/ingests/").await;
+
+    let text = String::from_utf8_lossy(&answer.body);
+    assert!(!text.contains("SECRET") && !text.contains("arn:") && !text.contains("bucket"), "{text}");
+    let mut ingests = answer.json::<Ingests>().ingests;
+    ingests.reverse();
+    for (ingest, (_, _, public)) in ingests.iter().zip(with.iter().chain(&without)) {
+        assert_eq!(serde_json::to_value(&ingest.error_code).unwrap(), *public);
+        assert!(ingest.error.as_ref().unwrap().ends_with('.'));
+        assert_eq!(ingest.source, "https://example.org/a.json");
+    }
+    let latest = bed.get("/api/ingests/latest/").await;
+    assert!(!String::from_utf8_lossy(&latest.body).contains("SECRET"));
+    // Operators have all of it.
+    assert_eq!(bed.table.reports(1).await.unwrap()[0].error.as_deref(), Some(internal));
+}
+
 async fn heartbeat(bed: &Bed) -> (StatusCode, Heartbeat) {
     let answer = bed.get("/__heartbeat__").await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));

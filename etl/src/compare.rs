@@ -1,0 +1,162 @@
+//! Holds the lists that a dump makes against the lists that are served, and the whole against the guards.
+
+use std::collections::BTreeMap;
+
+use catalog::difference;
+use catalog::dump::Findings;
+use catalog::guards::{self, Counts, Loss};
+use catalog::jobs::{self, PackedList, Projects};
+use store::{Current, ProjectReport, Report, StoreError};
+
+use crate::ingest::{Ingest, IngestError, Pointers, write_body};
+
+/// How many unknown names a report shows.
+const UNKNOWN_SHOWN: usize = 20;
+
+/// A project whose list is to be replaced, is new, or has a pointer of before summaries were kept.
+pub(crate) struct Change {
+    pub(crate) project: String,
+    pub(crate) list: PackedList,
+}
+
+/// What comparing comes to.
+pub(crate) struct Compared {
+    /// The lists that differ.
+    pub(crate) changes: Vec<Change>,
+    /// How many tests have a build in the list that is served, of each project that was compared.
+    pub(crate) with_build: BTreeMap<String, usize>,
+}
+
+impl Ingest<'_> {
+    /// Writes each project's body and holds it against the list that is served.
+    pub(crate) async fn compare(
+        &self,
+        projects: &Projects<'_>,
+        pointers: &Pointers,
+        report: &mut Report,
+    ) -> Result<Compared, IngestError> {
+        let (mut changes, mut with_build) = (Vec::new(), BTreeMap::new());
+        let mut body = Vec::new();
+        for (&project, jobs) in projects {
+            let mut unknown = Vec::new();
+            let summary = write_body(project, jobs, &mut body, &mut unknown);
+            report.unknown_names += unknown.len() as u64;
+            let room = UNKNOWN_SHOWN - report.unknown.len();
+            report.unknown.extend(unknown.into_iter().take(room));
+            let current = pointers.get(project);
+            let served = current.filter(|current| current.etag == jobs::etag(&body));
+            let same = match served {
+                // A list that is served is not read only to find it the same, but where it may be damaged.
+                Some(current) => !self.force || self.old_body(project, current).await? == body,
+                None => false,
+            };
+            let entry = if same {
+                if let Some(current) = served.filter(|current| current.is_outdated()) {
+                    let list = self.once_more(project, current, PackedList::new(&body, summary)).await?;
+                    changes.push(Change { project: project.to_owned(), list });
+                }
+                let with_builds = jobs.iter().filter(|job| job.upstream.is_some()).count();
+                with_build.insert(project.to_owned(), with_builds);
+                ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
+            } else {
+                changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, summary) });
+                let old = match current {
+                    Some(current) => self.old_body(project, current).await?,
+                    None => Vec::new(),
+                };
+                let found = difference::compare(&old, &body).map_err(|error| damaged(project, &error))?;
+                with_build.insert(project.to_owned(), found.with_build);
+                ProjectReport {
+                    jobs: jobs.len(),
+                    added: found.added.len(),
+                    removed: found.removed.len(),
+                    changed: found.changed.len(),
+                    unchanged: found.unchanged,
+                    lost_builds: found.lost_builds.len(),
+                }
+            };
+            report.projects.insert(project.to_owned(), entry);
+        }
+        Ok(Compared { changes, with_build })
+    }
+
+    /// A list that is served as it is, to be published once more for its summary. One part is replaced at once, several
+    /// one by one: those keep their bytes, as other ones of another compressor would not fit what is not replaced yet.
+    async fn once_more(&self, project: &str, current: &Current, list: PackedList) -> Result<PackedList, IngestError> {
+        if current.parts == 1 && list.parts().len() == 1 {
+            return Ok(list);
+        }
+        Ok(PackedList { gzip: self.table.list(project, current).await?, ..list })
+    }
+
+    /// The list that is served. One that is damaged counts as empty if this ingest is forced: it is then written anew.
+    async fn old_body(&self, project: &str, current: &Current) -> Result<Vec<u8>, IngestError> {
+        let body = match self.table.list(project, current).await {
+            Ok(packed) => jobs::unpack(&packed).map_err(|error| damaged(project, &error)),
+            Err(error) => Err(error),
+        };
+        match body {
+            Err(StoreError::Damaged { .. }) if self.force => Ok(Vec::new()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Holds the new catalog against the guards. `pointers` has every project: what a restricted ingest removes counts
+    /// against the whole catalog, as it does for any other.
+    pub(crate) async fn guard(
+        &self,
+        pointers: &Pointers,
+        projects: &Projects<'_>,
+        findings: &Findings,
+        mut with_build: BTreeMap<String, usize>,
+        report: &mut Report,
+    ) -> Result<(), IngestError> {
+        if report.projects.values().any(|project| project.lost_builds > 0) {
+            // The lists of projects that were not compared are read only where their tests count.
+            for (project, current) in pointers {
+                if !with_build.contains_key(project) {
+                    with_build.insert(project.clone(), self.tests_with_build(project, current).await?);
+                }
+            }
+        }
+        let is_touched = |project: &str| self.only.is_empty() || self.only.iter().any(|only| only == project);
+        let losses: Vec<Loss<'_>> = pointers
+            .iter()
+            .map(|(project, current)| {
+                let entry = report.projects.get(project);
+                Loss {
+                    project,
+                    before: current.summary.jobs,
+                    removed: entry.map_or(0, |entry| entry.removed),
+                    with_build: with_build.get(project).copied().unwrap_or_default(),
+                    lost_builds: entry.map_or(0, |entry| entry.lost_builds),
+                    stays: projects.contains_key(project.as_str()) || !is_touched(project),
+                }
+            })
+            .collect();
+        let counts = Counts {
+            builders: findings.builders,
+            tests: findings.tests,
+            tests_without_build: findings.tests_without_build,
+        };
+        report.refusals = guards::check(&counts, &losses, &self.limits);
+        if report.refusals.is_empty() || self.force {
+            return Ok(());
+        }
+        Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
+    }
+
+    /// How many tests of the list that is served have a build. A damaged list counts as empty: its project is healed by
+    /// an ingest of its own.
+    async fn tests_with_build(&self, project: &str, current: &Current) -> Result<usize, IngestError> {
+        match self.old_body(project, current).await {
+            Ok(body) => Ok(difference::with_build(&body).unwrap_or_default()),
+            Err(IngestError::Store(StoreError::Damaged { .. })) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn damaged(project: &str, error: &impl ToString) -> StoreError {
+    StoreError::Damaged { key: format!("list of {project}"), what: error.to_string() }
+}

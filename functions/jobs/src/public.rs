@@ -1,0 +1,121 @@
+//! What everybody may read of an ingest's report. The report itself is for operators: its source may be a signed address,
+//! and its error says what the store or the network said. They see it with `etl runs`, and in the log.
+
+use store::{FailureCode, Outcome, Report};
+
+use crate::api::{Ingest, IngestErrorCode, IngestOutcome, ProjectChanges};
+
+impl From<&Report> for Ingest {
+    fn from(report: &Report) -> Self {
+        let changes = |report: &store::ProjectReport| ProjectChanges {
+            jobs: report.jobs,
+            added: report.added,
+            removed: report.removed,
+            changed: report.changed,
+            unchanged: report.unchanged,
+            lost_builds: report.lost_builds,
+        };
+        let error_code = error_code(report);
+        Self {
+            started_at: report.started_at,
+            seconds: report.seconds,
+            outcome: match report.outcome {
+                Outcome::Published => IngestOutcome::Published,
+                Outcome::Unchanged => IngestOutcome::Unchanged,
+                Outcome::Checked => IngestOutcome::Checked,
+                Outcome::Refused => IngestOutcome::Refused,
+                Outcome::Superseded => IngestOutcome::Superseded,
+                Outcome::Failed => IngestOutcome::Failed,
+            },
+            error: error_code.as_ref().map(|code| sentence(code).to_owned()),
+            error_code,
+            refusals: report.refusals.iter().map(ToString::to_string).collect(),
+            source: source(&report.source),
+            only: report.only.clone(),
+            bytes: report.bytes,
+            builders: report.builders,
+            jobs: report.jobs,
+            not_runnable: report.not_runnable,
+            empty_slavepool: report.empty_slavepool,
+            tests_without_build: report.tests_without_build,
+            unknown_names: report.unknown_names,
+            problem_count: report.problem_count,
+            problems: report.problems.clone(),
+            projects: report.projects.iter().map(|(name, report)| (name.clone(), changes(report))).collect(),
+            next_due: report.schedule.as_ref().map(|schedule| schedule.next_due),
+        }
+    }
+}
+
+/// The kind of the error, if the report has one. Of reports of earlier releases it follows from the outcome.
+fn error_code(report: &Report) -> Option<IngestErrorCode> {
+    report.error.as_ref()?;
+    let code = report.error_code.unwrap_or(match report.outcome {
+        Outcome::Superseded => FailureCode::Superseded,
+        Outcome::Refused if report.refusals.is_empty() => FailureCode::DocumentBroken,
+        Outcome::Refused => FailureCode::Guarded,
+        _ => FailureCode::Internal,
+    });
+    Some(match code {
+        FailureCode::SourceUnavailable => IngestErrorCode::SourceUnavailable,
+        FailureCode::DocumentBroken => IngestErrorCode::DocumentBroken,
+        FailureCode::Guarded => IngestErrorCode::Guarded,
+        FailureCode::Superseded => IngestErrorCode::Superseded,
+        FailureCode::StoreUnavailable => IngestErrorCode::StoreUnavailable,
+        FailureCode::UnknownProject => IngestErrorCode::UnknownProject,
+        FailureCode::Interrupted => IngestErrorCode::Interrupted,
+        FailureCode::Internal => IngestErrorCode::Internal,
+    })
+}
+
+fn sentence(code: &IngestErrorCode) -> &'static str {
+    match code {
+        IngestErrorCode::SourceUnavailable => "The source could not be read.",
+        IngestErrorCode::DocumentBroken => "The source is not a whole allthethings.json. The old catalog stays.",
+        IngestErrorCode::Guarded => "The guards refused the source. The old catalog stays.",
+        IngestErrorCode::Superseded => "Another ingest published at the same time. The next ingest catches up.",
+        IngestErrorCode::StoreUnavailable => "The store could not be used.",
+        IngestErrorCode::UnknownProject => "The ingest was restricted to a project that does not exist.",
+        IngestErrorCode::Interrupted => "The ingest did not come to its end.",
+        IngestErrorCode::Internal => "The ingest failed. Its log says why.",
+    }
+}
+
+/// The address of a source on the web, without user, query and fragment; of any other source only its kind, as paths,
+/// buckets and keys are internal.
+fn source(source: &str) -> String {
+    let kind = |kind: &str| kind.to_owned();
+    match source.split_once("://") {
+        Some((scheme @ ("http" | "https"), rest)) => {
+            let rest = rest.split(['?', '#']).next().unwrap_or_default();
+            let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        Some(("s3", _)) => kind("S3"),
+        None if source == "standard input" => kind("standard input"),
+        _ => kind("a file"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_shown_without_user_query_and_fragment() {
+        for (stored, shown) in [
+            ("https://example.org/a.json", "https://example.org/a.json"),
+            ("https://example.org/a.json?X-Amz-Signature=secret#secret", "https://example.org/a.json"),
+            ("https://%E2%80%A6:secret@example.org:8443/a.json?secret", "https://example.org:8443/a.json"),
+            ("http://example.org?secret", "http://example.org"),
+            ("http://secret@example.org#a/b@c", "http://example.org"),
+            ("s3://secret-bucket/sources/a.json", "S3"),
+            ("/home/secret/a.json", "a file"),
+            ("secret.json?x://", "a file"),
+            ("standard input", "standard input"),
+        ] {
+            assert_eq!(source(stored), shown);
+        }
+    }
+}
