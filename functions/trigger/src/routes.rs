@@ -195,7 +195,7 @@ pub(crate) async fn one(
         not_modified
     } else {
         let jobs = desk.read(&ledger, async |table| table.jobs(request.id, Read::Eventual).await).await?;
-        let answer = TriggerRequest::new(&request, &jobs, desk.treeherder.url(), shows_people);
+        let answer = TriggerRequest::new(&request, &jobs, &desk.treeherder_public_url, shows_people);
         validators.ok(JSON, packed(&headers, &answer))?
     };
     if let Some(seconds) = retry_after(&request, (desk.clock)()) {
@@ -355,7 +355,7 @@ fn listed(
         let count = wanted.count.map(|count| format!("count={count}&")).unwrap_or_default();
         format!("{path}{count}before={}", last.id)
     });
-    let summary = |request| Summary::new(request, desk.treeherder.url(), shows_people(desk, reader, request));
+    let summary = |request| Summary::new(request, &desk.treeherder_public_url, shows_people(desk, reader, request));
     let answer = TriggerRequests { results: found.iter().map(summary).collect(), next };
     let etag = etag(&serde_json::to_vec(&answer).unwrap_or_default());
     let validators = Validators { etag: &etag, last_modified: None, caching: Caching::Private };
