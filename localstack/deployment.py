@@ -220,8 +220,8 @@ class Deployment:
                             log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
 
     def _log_groups(self, name: str) -> list[str]:
-        """Where the function of that name may log to: the template's group, and LocalStack's, which goes by the name of the
-        function whatever the template says.
+        """Where the function of that name may log to: the template's group, and LocalStack's, which goes by the name of
+        the function whatever the template says.
         """
         groups = [f"/aws/lambda/{self.outputs[FUNCTIONS[name]]}"]
         with contextlib.suppress(*AWS_ERRORS):
