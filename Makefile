@@ -120,7 +120,6 @@ lint: ## Check the format, clippy, the crates, the template and the shell script
 	cargo fmt --all --check
 	@$(STACK) install infra/tools.txt
 	.venv-tools/bin/cfn-lint infra/template.yaml
-	$(SAM) validate --lint --region us-east-1 --template infra/template.yaml
 	.venv-tools/bin/shellcheck $$(grep -rlIE '^#!(/usr)?/bin/(env )?(ba|da)?sh$$' . \
 		--exclude-dir=.git --exclude-dir='.venv*' --exclude-dir=.run --exclude-dir=target --exclude-dir=node_modules)
 	@if why=$$($(DENY) fetch db 2>&1); then advisories=advisories; else \
