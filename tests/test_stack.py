@@ -76,17 +76,13 @@ class RunningStack(unittest.TestCase):
         self.assertGreater(len(jobs), 0)
         self.assertIn(" try ", jobs[0]["ref_data_name"])
 
-    def test_each_public_function_has_a_share_of_its_own_and_the_api_a_log_that_is_counted(self) -> None:
-        functions, logs = self.stack.client("lambda"), self.stack.client("logs")
+    def test_the_api_has_a_log_that_is_counted(self) -> None:
         [api] = self.stack.client("apigatewayv2").get_apis()["Items"]
         [stage] = self.stack.client("apigatewayv2").get_stages(ApiId=api["ApiId"])["Items"]
         group = stage["AccessLogSettings"]["DestinationArn"].split(":log-group:")[1].removesuffix(":*")
 
-        for name, share in (("JOBS_FUNCTION", 50), ("TRIGGER_FUNCTION", 20), ("FORWARD_FUNCTION", 2)):
-            found = functions.get_function_concurrency(FunctionName=self.stack.env[name])
-            self.assertEqual(found.get("ReservedConcurrentExecutions"), share, name)
         self.assertEqual(group, "/aws/vendedlogs/runnable-jobs-api")
-        [counted] = logs.describe_metric_filters(logGroupName=group)["metricFilters"]
+        [counted] = self.stack.client("logs").describe_metric_filters(logGroupName=group)["metricFilters"]
         self.assertEqual(counted["metricTransformations"][0]["metricName"], "ApiRefused")
 
     def test_the_raw_source_is_archived(self) -> None:
