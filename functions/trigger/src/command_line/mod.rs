@@ -219,7 +219,7 @@ impl Shell<'_> {
 
     /// Where people find Treeherder, for links.
     fn treeherder(&self) -> Result<String, Failure> {
-        Ok(treeherder_public_url(&self.lookup)?)
+        Ok(treeherder_public_url(self.lookup)?)
     }
 
     async fn list(&self, list: &List) -> Result<(), Failure> {
