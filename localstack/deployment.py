@@ -212,10 +212,21 @@ class Deployment:
     def save_function_logs(self) -> None:
         """Write what the functions logged to files, which outlive the emulator (as far as that still answers)."""
         for name in FUNCTIONS:
-            with contextlib.suppress(*AWS_ERRORS), open(function_log(name), "w") as log:
-                group = self._function(name)["LoggingConfig"]["LogGroup"]
-                for page in self.logs.get_paginator("filter_log_events").paginate(logGroupName=group):
-                    log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
+            with open(function_log(name), "w") as log:
+                for group in self._log_groups(name):
+                    # One of the two may not be there.
+                    with contextlib.suppress(*AWS_ERRORS):
+                        for page in self.logs.get_paginator("filter_log_events").paginate(logGroupName=group):
+                            log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
+
+    def _log_groups(self, name: str) -> list[str]:
+        """Where the function of that name may log to: the template's group, and LocalStack's, which goes by the name of
+        the function whatever the template says.
+        """
+        groups = [f"/aws/lambda/{self.outputs[FUNCTIONS[name]]}"]
+        with contextlib.suppress(*AWS_ERRORS):
+            groups.insert(0, self._function(name)["LoggingConfig"]["LogGroup"])
+        return list(dict.fromkeys(groups))
 
     def _function(self, name: str) -> dict:
         return self.lambda_.get_function_configuration(FunctionName=self.outputs[FUNCTIONS[name]])

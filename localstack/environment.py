@@ -54,7 +54,9 @@ def _install(venv: Path, requirements: Path, log: Path) -> None:
     steps = (
         [base, "-m", "venv", "--clear", str(venv)],
         [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check",
-         "--requirement", str(requirements)],
+         # A package whose file has changed since it was pinned is refused. All that is needed is listed, and
+         # older versions of pip choose another version of what is required with extras.
+         "--require-hashes", "--no-deps", "--requirement", str(requirements)],
     )
     with open(log, "w") as output:
         for step in steps:

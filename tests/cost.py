@@ -69,6 +69,9 @@ START_LINE = ("INIT_START Runtime Version: provided:al2023.v100\tRuntime Version
 LINES = (f"START RequestId: {ID} Version: $LATEST\n", f"END RequestId: {ID}\n",
          f"REPORT RequestId: {ID}\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\t"
          "Max Memory Used: 38 MB\t\n")
+# What API Gateway writes into the API's log for each request, in the template's format.
+API_LINE = (f'{{"request_id":"{ID}","method":"POST","route":"ANY /api/project/{{project}}/trigger_requests/{{rest+}}",'
+            ' "status":"200","lambda_status":"200", "error":"-","duration_ms":"123", "bytes":"12345"}\n')
 # DynamoDB deletes what has expired within a few days.
 LATE_DAYS = 2
 ARCHIVE_DAYS = 30
@@ -199,7 +202,11 @@ class Metered:
         if answer["statusCode"] != status:
             raise SystemExit(f"the {self.name} function answers {answer} to {sent}")
         size = answer_size(answer)
-        self.day.usage.update({"bytes_out": size * times, "http_api_requests": http_api_requests(size) * times})
+        self.day.usage.update({
+            "bytes_out": size * times, "http_api_requests": http_api_requests(size) * times,
+            "log_bytes": len(API_LINE) * times,
+        })
+        self.day.log += API_LINE.encode()
         return answer
 
 

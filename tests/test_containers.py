@@ -13,12 +13,14 @@ from pathlib import Path
 from unittest import mock
 
 import yaml
+from botocore.exceptions import ClientError
 
 from running_stack import ROOT
 
 sys.path.append(str(ROOT / "localstack"))
 import broker  # noqa: E402
 import containers  # noqa: E402
+import deployment  # noqa: E402
 from deployment import Deployment  # noqa: E402
 
 PORTS = (4501, 4502, 4503)
@@ -100,13 +102,53 @@ class Containers(unittest.TestCase):
     def test_functions_reach_the_services_by_name_and_this_machine_by_its_own_ports(self) -> None:
         parts = self.start()
 
-        for url in parts.parameters.values():
-            self.assertIn(re.match(r"\w+://(\w+):", url)[1], self.services)
+        for name in ("EndpointUrl", "PulseUrl", "TreeherderUrl"):
+            self.assertIn(re.match(r"\w+://(\w+):", parts.parameters[name])[1], self.services)
         network = self.services["localstack"]["environment"]["LAMBDA_DOCKER_NETWORK"]
         self.assertEqual(network, f"{containers.PROJECT}_default")
         for url in (parts.endpoint, parts.treeherder, f"amqp://{parts.pulse}"):
             self.assertRegex(url, r"^\w+://127\.0\.0\.1:\d+")
         self.assertEqual(parts.push_id, "1001")
+        # The functions put it into links, for a browser.
+        self.assertEqual(parts.parameters["TreeherderPublicUrl"], parts.treeherder)
+
+    def test_localstack_lets_the_pages_in_that_the_functions_let_in_with_the_headers_that_they_take(self) -> None:
+        parts = self.start()
+        localstack = self.services["localstack"]["environment"]
+        edge = (ROOT / "crates" / "http" / "src" / "edge.rs").read_text()
+        [allowed] = re.findall(r'const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static\(\s*"(.*?)"', edge)
+
+        self.assertEqual(localstack["EXTRA_CORS_ALLOWED_ORIGINS"], parts.parameters["AllowedOrigins"])
+        self.assertRegex(localstack["EXTRA_CORS_ALLOWED_ORIGINS"], r"^https://[\w.]+(,https?://[\w.:]+)*$")
+        # LocalStack splits at commas alone.
+        self.assertEqual(localstack["EXTRA_CORS_ALLOWED_HEADERS"], allowed.lower().replace(" ", ""))
+
+    def test_the_log_of_a_function_is_found_where_localstack_writes_it_and_where_the_template_says(self) -> None:
+        lines = {"/aws/lambda/stack-jobs": ["of LocalStack\n"], "stack-JobsLogGroup": ["of the template"]}
+
+        class Missing(ClientError):
+            def __init__(self) -> None:
+                super().__init__({"Error": {"Code": "ResourceNotFoundException"}}, "FilterLogEvents")
+
+        def paginate(logGroupName: str) -> list[dict]:
+            if logGroupName not in lines:
+                raise Missing
+            return [{"events": [{"message": line} for line in lines[logGroupName]]}]
+
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(mock.patch.object(deployment, "RUN", folder))
+        found = Deployment.__new__(Deployment)
+        found.outputs = {output: f"stack-{name}" for name, output in deployment.FUNCTIONS.items()}
+        found.logs = mock.Mock()
+        found.logs.get_paginator.return_value.paginate = paginate
+        found.lambda_ = mock.Mock()
+        found.lambda_.get_function_configuration = lambda FunctionName: {
+            "LoggingConfig": {"LogGroup": FunctionName.replace("jobs", "JobsLogGroup")}}
+
+        found.save_function_logs()
+
+        self.assertEqual((folder / "jobs-function.log").read_text(), "of the template\nof LocalStack\n")
+        self.assertEqual((folder / "etl-function.log").read_text(), "")
 
     def test_a_function_url_is_asked_by_its_host_at_the_port_of_this_machine(self) -> None:
         asked = []
@@ -123,14 +165,14 @@ class Containers(unittest.TestCase):
         server = self.enterContext(HTTPServer(("127.0.0.1", 0), Server))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.shutdown)
-        deployment = Deployment.__new__(Deployment)
-        deployment.has_fronts_in_path = False
-        deployment.lambda_ = mock.Mock()
-        deployment.lambda_.meta.endpoint_url = f"http://127.0.0.1:{server.server_port}"
-        deployment.outputs = {"BaseUrl": "https://abc.lambda-url.us-east-1.localhost.localstack.cloud:4566"}
+        stack = Deployment.__new__(Deployment)
+        stack.has_fronts_in_path = False
+        stack.lambda_ = mock.Mock()
+        stack.lambda_.meta.endpoint_url = f"http://127.0.0.1:{server.server_port}"
+        stack.outputs = {"BaseUrl": "https://abc.lambda-url.us-east-1.localhost.localstack.cloud:4566"}
 
-        url = deployment.url("BaseUrl")
-        deployment.ask("jobs", f"{url}/__heartbeat__")
+        url = stack.url("BaseUrl")
+        stack.ask("jobs", f"{url}/__heartbeat__")
 
         host = f"abc.lambda-url.us-east-1.localhost.localstack.cloud:{server.server_port}"
         self.assertEqual(url, f"http://{host}")

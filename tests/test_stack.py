@@ -76,6 +76,15 @@ class RunningStack(unittest.TestCase):
         self.assertGreater(len(jobs), 0)
         self.assertIn(" try ", jobs[0]["ref_data_name"])
 
+    def test_the_api_has_a_log_that_is_counted(self) -> None:
+        [api] = self.stack.client("apigatewayv2").get_apis()["Items"]
+        [stage] = self.stack.client("apigatewayv2").get_stages(ApiId=api["ApiId"])["Items"]
+        group = stage["AccessLogSettings"]["DestinationArn"].split(":log-group:")[1].removesuffix(":*")
+
+        self.assertEqual(group, "/aws/vendedlogs/runnable-jobs-api")
+        [counted] = self.stack.client("logs").describe_metric_filters(logGroupName=group)["metricFilters"]
+        self.assertEqual(counted["metricTransformations"][0]["metricName"], "ApiRefused")
+
     def test_the_raw_source_is_archived(self) -> None:
         archived = self.stack.client("s3").list_objects_v2(
             Bucket=self.stack.env["ARCHIVE_BUCKET"], Prefix="allthethings/")

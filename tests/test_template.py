@@ -9,6 +9,8 @@ from typing import Any
 
 from cfnlint.decode import decode_str
 
+import cost
+
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infra" / "template.yaml"
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -215,15 +217,64 @@ class Settings(unittest.TestCase):
                 with self.subTest(function=name, variable=variable):
                     self.assertTrue(f'"{variable}"' in SOURCES, "no program names it")
 
-    def test_each_function_logs_to_a_group_of_its_own_that_forgets(self) -> None:
+    def test_each_function_and_the_api_log_to_a_group_of_their_own_that_forgets(self) -> None:
         groups = resources("AWS::Logs::LogGroup")
         functions = resources("AWS::Serverless::Function")
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
 
         for name, function in functions.items():
             group = written(function["LoggingConfig"]["LogGroup"])
             self.assertEqual(group, name.removesuffix("Function") + "LogGroup")
-            self.assertEqual(groups[group]["RetentionInDays"], {"Ref": "LogRetentionDays"})
-        self.assertEqual(len(groups), len(functions))
+        self.assertEqual(written(stage["AccessLogSettings"]["DestinationArn"]), "ApiLogGroup.Arn")
+        self.assertEqual(len(groups), len(functions) + 1)
+        for name, group in groups.items():
+            self.assertEqual(group["RetentionInDays"], {"Ref": "LogRetentionDays"}, name)
+
+    def test_the_apis_log_has_a_line_of_json_a_request_with_nothing_of_a_person(self) -> None:
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+        written_as = stage["AccessLogSettings"]["Format"]
+        self.assertNotIn("\n", written_as)
+        variables = set(json.loads(written_as).values())
+
+        # Neither address nor agent, neither query nor path: who reviews another one says what it is needed for.
+        self.assertEqual(variables, {f"$context.{name}" for name in (
+            "integration.requestId", "httpMethod", "routeKey", "status", "integration.integrationStatus",
+            "integration.error", "responseLatency", "responseLength")})
+
+    def test_the_bill_counts_the_line_that_the_api_logs(self) -> None:
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+        logged = stage["AccessLogSettings"]["Format"]
+        counted = re.sub(r'":"[^"]*"', '":""', cost.API_LINE.rstrip())
+
+        self.assertEqual(counted, re.sub(r'":"[^"]*"', '":""', logged))
+
+    def test_what_the_api_refuses_itself_is_counted_by_what_its_log_has(self) -> None:
+        [watched] = resources("AWS::Logs::MetricFilter").values()
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+        fields = json.loads(stage["AccessLogSettings"]["Format"])
+
+        self.assertEqual(written(watched["LogGroupName"]), "ApiLogGroup")
+        # No function ran, so that no run has an id.
+        self.assertEqual(watched["FilterPattern"], '{ ($.status = "429") && ($.request_id = "-") }')
+        self.assertEqual(
+            (fields["status"], fields["request_id"]), ("$context.status", "$context.integration.requestId"))
+
+    def test_every_public_function_is_bounded_and_no_other_can_be_starved_by_it(self) -> None:
+        functions = resources("AWS::Serverless::Function")
+        public = {written(url["TargetFunctionArn"]).removesuffix(".Arn")
+                  for url in resources("AWS::Lambda::Url").values()}
+        reserved = {name: function["ReservedConcurrentExecutions"] for name, function in functions.items()
+                    if "ReservedConcurrentExecutions" in function}
+
+        self.assertEqual(reserved.keys(), public | {"ForwardFunction"})
+        for name, value in reserved.items():
+            share = {"Ref": name.removesuffix("Function") + "Concurrency"}
+            self.assertEqual(value, {"Fn::If": ["IsConcurrencyReserved", share, {"Ref": "AWS::NoValue"}]}, name)
+        # AWS wants 100 of an account's 1,000 left over, which the ingest and the sweep run in.
+        total = sum(parameters()[f"{name.removesuffix('Function')}Concurrency"]["Default"] for name in reserved)
+        self.assertLessEqual(total, 100)
+        self.assertEqual(
+            section("Conditions")["IsConcurrencyReserved"], {"Fn::Equals": [{"Ref": "ReserveConcurrency"}, "true"]})
 
     def test_tables_are_protected_when_asked_and_can_be_set_back(self) -> None:
         condition = section("Conditions")["AreTablesProtected"]
@@ -296,14 +347,32 @@ class Alarms(unittest.TestCase):
                 sounds = (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"], alarm["EvaluationPeriods"])
                 self.assertEqual(sounds, ("Sum", "GreaterThanThreshold", 0, 1))
 
-    def test_every_function_has_one_for_its_errors_and_both_queues_have_one(self) -> None:
-        watched = [written(one["Value"]) for alarm in self.alarms.values()
-                   if alarm["MetricName"] != "Invocations" for one in alarm.get("Dimensions", [])]
+    def test_every_function_both_queues_and_each_front_have_one(self) -> None:
+        of = {(alarm["MetricName"], written(one["Value"]))
+              for alarm in self.alarms.values() for one in alarm.get("Dimensions", [])}
+        public = {"JobsFunction", "TriggerFunction"}
 
-        self.assertCountEqual(watched, [
-            *resources("AWS::Serverless::Function"),
-            *(f"{name}.QueueName" for name in resources("AWS::SQS::Queue")),
-        ])
+        self.assertEqual(of, {
+            *(("Errors", name) for name in resources("AWS::Serverless::Function") if name not in public),
+            # What goes wrong in these two, a client sees.
+            ("5xx", "HttpApi"), *(("Url5xxCount", name) for name in public),
+            ("Invocations", "SweepFunction"),
+            ("ApproximateAgeOfOldestMessage", "RequestsQueue.QueueName"),
+            ("ApproximateNumberOfMessagesVisible", "RequestsDeadLetters.QueueName"),
+        })
+
+    def test_what_is_watched_without_a_part_of_this_stack(self) -> None:
+        of = {alarm["MetricName"] for alarm in self.alarms.values() if "Dimensions" not in alarm}
+
+        self.assertLessEqual({"Throttles", "ApiRefused", "JobsStale"}, of)
+
+    def test_an_alarm_is_there_with_the_front_that_it_is_of(self) -> None:
+        fronts = {"ApiErrorsAlarm": "HasHttpApi", "ApiRefusedAlarm": "HasHttpApi",
+                  "JobsErrorsAlarm": "HasFunctionUrl", "TriggerErrorsAlarm": "HasFunctionUrl"}
+
+        for name in self.alarms:
+            with self.subTest(name):
+                self.assertEqual(section("Resources")[name].get("Condition"), fronts.get(name))
 
     def test_the_dashboard_shows_metrics_that_a_program_prints_or_parts_of_this_stack(self) -> None:
         [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
@@ -323,13 +392,22 @@ class Alarms(unittest.TestCase):
                     self.assert_is_a_metric(namespace, metric, dimensions)
 
     def assert_is_a_metric(self, namespace: str, metric: str, dimensions: dict[str, str]) -> None:
-        """One that a program prints, without dimensions; or one that AWS has of a function or a queue of this stack."""
+        """One that a program prints or a log's filter counts, without dimensions; or one that AWS has of a function, a
+        queue or the API of this stack, or of all functions.
+        """
         functions, queues = resources("AWS::Serverless::Function"), resources("AWS::SQS::Queue")
         match namespace, list(dimensions.items()):
             case "RunnableJobs", []:
-                self.assertIn(metric, printed())
+                self.assertIn(metric, printed() | {
+                    one["MetricName"] for watched in resources("AWS::Logs::MetricFilter").values()
+                    for one in watched["MetricTransformations"]})
+            case "AWS/Lambda", []:
+                self.assertEqual(metric, "Throttles")
+            case "AWS/ApiGateway", [("ApiId", "HttpApi")]:
+                # An HTTP API's; a REST API's has another name.
+                self.assertEqual(metric, "5xx")
             case "AWS/Lambda", [("FunctionName", name)]:
-                self.assertIn(metric, ("Errors", "Invocations"))
+                self.assertIn(metric, ("Errors", "Invocations", "Url5xxCount"))
                 self.assertIn(name, functions)
             case "AWS/SQS", [("QueueName", name)]:
                 self.assertIn(metric, ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"))

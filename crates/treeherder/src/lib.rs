@@ -117,11 +117,6 @@ impl Treeherder {
         }
     }
 
-    /// Its address.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// What it says of a push. A project's name has nothing in it that would have to be encoded.
     pub async fn push(&self, project: &str, push_id: u64) -> Told {
         let place = (project.to_owned(), push_id);

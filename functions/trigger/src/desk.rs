@@ -52,6 +52,8 @@ pub struct Desk {
     pub queue: Queue,
     /// Who wrote a push.
     pub treeherder: Treeherder,
+    /// Where people find it: links start with this.
+    pub treeherder_public_url: String,
     /// Who may ask.
     pub rules: Rules,
     /// What happens while nobody can tell who wrote a push.

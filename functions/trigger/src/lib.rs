@@ -63,6 +63,7 @@ impl Desk {
             requests,
             queue,
             treeherder: Treeherder::new(&settings.treeherder_url, settings.treeherder_holds, clock.clone()),
+            treeherder_public_url: settings.treeherder_public_url.clone(),
             rules: settings.rules.clone(),
             without_treeherder: settings.without_treeherder,
             limits: settings.limits,

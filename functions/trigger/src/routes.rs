@@ -195,7 +195,7 @@ pub(crate) async fn one(
     } else {
         // Head and jobs of one version: where they differ, both are read again, and it may be a later one.
         let (request, jobs) = desk.read(&ledger, async |table| table.with_jobs(request, Read::Eventual).await).await?;
-        let answer = TriggerRequest::new(&request, &jobs, desk.treeherder.url(), shows_people);
+        let answer = TriggerRequest::new(&request, &jobs, &desk.treeherder_public_url, shows_people);
         let response = private(&etag_of(&request, shows_people)).ok(JSON, packed(&headers, &answer))?;
         (request, response)
     };
@@ -366,7 +366,7 @@ fn listed(
         let count = wanted.count.map(|count| format!("count={count}&")).unwrap_or_default();
         format!("{path}{count}before={}", last.id)
     });
-    let summary = |request| Summary::new(request, desk.treeherder.url(), shows_people(desk, reader, request));
+    let summary = |request| Summary::new(request, &desk.treeherder_public_url, shows_people(desk, reader, request));
     let answer = TriggerRequests { results: found.iter().map(summary).collect(), next };
     let etag = etag(&serde_json::to_vec(&answer).unwrap_or_default());
     private(&etag).answer(headers, JSON, packed(headers, &answer))

@@ -20,6 +20,7 @@ const TREEHERDER_HOLDS: u32 = 60;
 const NAMES_HOLD: u32 = 30;
 
 const TREEHERDER_CACHE_SECONDS: &str = "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS";
+const TREEHERDER_PUBLIC_URL: &str = "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL";
 const WITHOUT_TREEHERDER: &str = "RUNNABLE_JOBS_WITHOUT_TREEHERDER";
 const OIDC_ISSUER: &str = "RUNNABLE_JOBS_OIDC_ISSUER";
 const OIDC_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_AUDIENCE";
@@ -44,6 +45,8 @@ pub struct Settings {
     pub allowed_origins: Vec<HeaderValue>,
     /// Treeherder's address, without a slash at the end.
     pub treeherder_url: String,
+    /// Treeherder's address for people's browsers, which links start with.
+    pub treeherder_public_url: String,
     /// How long what it told of a push holds.
     pub treeherder_holds: TimeDelta,
     /// What happens while it does not answer.
@@ -71,13 +74,15 @@ impl Settings {
             let seconds = read.parsed(variable, up_to_an_hour)?.unwrap_or(default);
             Ok::<_, SettingsError>(TimeDelta::seconds(seconds.into()))
         };
+        let (treeherder_url, treeherder_public_url) = treeherder(&read)?;
         Ok(Self {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             requests_table: read.required(variables::REQUESTS_TABLE, "the name of the requests table")?,
             queue_url: read.required(variables::QUEUE_URL, "the address of the queue")?,
             fresh: seconds(variables::FRESH_SECONDS, NAMES_HOLD)?,
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_edge::origins)?.unwrap_or_default(),
-            treeherder_url: read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned()),
+            treeherder_url,
+            treeherder_public_url,
             treeherder_holds: seconds(TREEHERDER_CACHE_SECONDS, TREEHERDER_HOLDS)?,
             without_treeherder: read.parsed(WITHOUT_TREEHERDER, without)?.unwrap_or(WithoutTreeherder::Rules),
             identity: identity(&read)?,
@@ -87,6 +92,21 @@ impl Settings {
             planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
         })
     }
+}
+
+/// Where the function reaches Treeherder, and where people do: at the same address, unless another is configured.
+fn treeherder<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<(String, String), SettingsError> {
+    let url = read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned());
+    let public_url = read.parsed(TREEHERDER_PUBLIC_URL, address)?.unwrap_or_else(|| url.clone());
+    Ok((url, public_url))
+}
+
+/// The address that links to Treeherder start with.
+///
+/// # Errors
+/// One of its two variables is wrong.
+pub fn treeherder_public_url(lookup: impl Fn(&str) -> Option<String>) -> Result<String, SettingsError> {
+    Ok(treeherder(&Variables::new(lookup))?.1)
 }
 
 /// Whose sign-ins are taken. Without an audience there are none that would be meant for us.
@@ -154,6 +174,16 @@ mod tests {
     }
 
     #[test]
+    fn links_lead_to_the_public_address_of_treeherder_and_without_one_to_the_other() {
+        let public = |set: &[(&str, &str)]| read(set).unwrap().treeherder_public_url;
+        let inside = (variables::TREEHERDER_URL, "http://treeherder:8000");
+
+        assert_eq!(public(&[inside, (TREEHERDER_PUBLIC_URL, "http://127.0.0.1:8000")]), "http://127.0.0.1:8000");
+        assert_eq!(public(&[inside]), "http://treeherder:8000");
+        assert_eq!(public(&[(TREEHERDER_PUBLIC_URL, "")]), "https://treeherder.mozilla.org");
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
         for (set, said) in [
             (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
@@ -161,6 +191,7 @@ mod tests {
             ((TRIGGER_RULES, ""), "RUNNABLE_JOBS_TRIGGER_RULES is not set"),
             ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is '[]': no rules"),
             ((variables::TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is 'treeherder': an address"),
+            ((TREEHERDER_PUBLIC_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL is 'x': an address"),
             ((WITHOUT_TREEHERDER, "no"), "RUNNABLE_JOBS_WITHOUT_TREEHERDER is 'no': 'rules' or 'refuse'"),
             ((OIDC_AUDIENCE, "a"), "RUNNABLE_JOBS_OIDC_ISSUER is not set"),
             ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is '1': no limits"),

@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use comfy_table::Table;
 use desk::api::{Summary, TriggerRequest};
 use desk::desk::Desk;
-use desk::settings::Settings;
+use desk::settings::{Settings, treeherder_public_url};
 use desk::sweep::sweep;
 use desk::{Means, app};
 use http_edge::Problem;
@@ -218,9 +218,9 @@ impl Shell<'_> {
         Ok(Desk::new(&settings, means))
     }
 
-    /// Where Treeherder is, for links.
-    fn treeherder(&self) -> String {
-        (self.lookup)("RUNNABLE_JOBS_TREEHERDER_URL").unwrap_or_default()
+    /// Where people find Treeherder, for links.
+    fn treeherder(&self) -> Result<String, Failure> {
+        Ok(treeherder_public_url(self.lookup)?)
     }
 
     async fn list(&self, list: &List) -> Result<(), Failure> {
@@ -233,7 +233,7 @@ impl Shell<'_> {
         };
         warn_of_damage(table.cost().damaged);
         if list.json {
-            let treeherder = self.treeherder();
+            let treeherder = self.treeherder()?;
             let summary = |request: &Request| Summary::new(request, &treeherder, true);
             return print(&json(&found.iter().map(summary).collect::<Vec<_>>()));
         }
@@ -257,7 +257,7 @@ impl Shell<'_> {
         let request = find(&table, one.request).await?;
         let (request, jobs) = table.with_jobs(request, Read::Consistent).await?;
         if one.json {
-            return print(&json(&TriggerRequest::new(&request, &jobs, &self.treeherder(), true)));
+            return print(&json(&TriggerRequest::new(&request, &jobs, &self.treeherder()?, true)));
         }
         let on_behalf = request.on_behalf_by.as_ref().map(|by| format!(" (through {by})")).unwrap_or_default();
         let mut text = format!(

@@ -172,6 +172,7 @@ impl Bed {
             ("RUNNABLE_JOBS_REQUESTS_TABLE", &requests_name),
             ("RUNNABLE_JOBS_QUEUE_URL", &queue_url),
             ("RUNNABLE_JOBS_TREEHERDER_URL", &treeherder_url),
+            ("RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL", "https://treeherder.example.org"),
             ("RUNNABLE_JOBS_OIDC_ISSUER", issuer::ISSUER),
             ("RUNNABLE_JOBS_OIDC_AUDIENCE", issuer::AUDIENCE),
             ("RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE", issuer::SERVICES),
