@@ -70,18 +70,23 @@ struct Name {
 
 /// A name without what people get wrong without meaning another job: case, blanks around it, and doubled blanks.
 pub fn normal_form(name: &str) -> String {
-    let mut form = String::with_capacity(name.len());
-    for word in name.split_whitespace() {
-        if !form.is_empty() {
-            form.push(' ');
-        }
-        form.push_str(word);
-    }
-    if form.is_ascii() {
+    if name.is_ascii() {
+        let mut form = joined(name.split_ascii_whitespace(), name.len());
         form.make_ascii_lowercase();
         return form;
     }
-    form.to_lowercase()
+    joined(name.split_whitespace(), name.len()).to_lowercase()
+}
+
+fn joined<'n>(words: impl Iterator<Item = &'n str>, length: usize) -> String {
+    let mut joined = String::with_capacity(length);
+    for word in words {
+        if !joined.is_empty() {
+            joined.push(' ');
+        }
+        joined.push_str(word);
+    }
+    joined
 }
 
 /// The known names that are nearest to `name`, as [`Index::closest`] finds them. For short lists.
