@@ -6,7 +6,7 @@ const BUILDERS: usize = 65_888;
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789-./ ";
 
 /// So many names of a dump of the real one's size, of all its projects.
-pub fn names(count: usize) -> Vec<String> {
+pub(crate) fn names(count: usize) -> Vec<String> {
     let mut document = Vec::new();
     sample::write(BUILDERS, 1, &mut document).expect("memory can be written");
     let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
@@ -17,11 +17,11 @@ pub fn names(count: usize) -> Vec<String> {
 }
 
 /// Makes typing errors. Its chance is `SplitMix64`.
-pub struct Typist(pub u64);
+pub(crate) struct Typist(pub(crate) u64);
 
 impl Typist {
     /// A number below `sides`.
-    pub fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +30,7 @@ impl Typist {
     }
 
     /// The name with so many errors: a letter added, left out, another, or two exchanged.
-    pub fn type_name(&mut self, name: &str, errors: usize) -> String {
+    pub(crate) fn type_name(&mut self, name: &str, errors: usize) -> String {
         let mut letters: Vec<char> = name.chars().collect();
         for _ in 0..errors {
             let at = self.roll(letters.len() - 1);
