@@ -18,7 +18,7 @@ const FAR: usize = 3;
 const NEAR_CELLS: u64 = 20_000;
 /// The most cells that one name, and all names of one request together, may cost beyond that.
 const FAR_CELLS: u64 = 500_000;
-const FAR_CELLS_OF_A_REQUEST: u64 = 4_000_000;
+const FAR_CELLS_OF_A_REQUEST: u64 = 2_500_000;
 /// Pads the name that is asked for: no byte of UTF-8.
 const NO_LETTER: u8 = 0xff;
 
