@@ -269,10 +269,10 @@ impl Table {
             if let Some(missing) = above_one.get(column + 1) {
                 errors = errors.min(missing + 1);
             }
-            if let Some((before, two)) = swapped.filter(|_| asked[column] == letter) {
-                if asked[column + 1] == before {
-                    errors = errors.min(above[two + column] + 1);
-                }
+            if let Some((before, two)) = swapped.filter(|_| asked[column] == letter)
+                && asked[column + 1] == before
+            {
+                errors = errors.min(above[two + column] + 1);
             }
             left = errors.min(left + 1).min(too_far);
             fewest = fewest.min(left);
