@@ -53,7 +53,6 @@ fn of_names_with_one_or_two_errors_the_nearest_is_found() {
             right += usize::from(distance == fewest_errors(&form, &forms, distance.min(errors + 1)));
             dearest = dearest.max(effort.spent());
         }
-        println!("{errors} errors: the nearest for {right} of {ASKED}, at most {dearest} cells");
         assert!(right * 100 >= ASKED * 99, "{right} of {ASKED} with {errors} errors");
         assert!(dearest <= CELLS, "{dearest} cells");
     }
@@ -90,7 +89,6 @@ fn no_request_costs_more_than_it_may() {
             dearest = dearest.max(effort.spent() - before);
             before = effort.spent();
         }
-        println!("names {what}: {} cells, at most {dearest} a name", effort.spent());
         // What is near takes little; all that is further shares two and a half million.
         assert!(effort.spent() <= 2_500_000 + 1000 * CELLS, "names {what}: {} cells", effort.spent());
         assert!(dearest <= 500_000 + CELLS, "names {what}: {dearest} cells for one");
