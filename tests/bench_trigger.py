@@ -185,16 +185,13 @@ def unknown(binary: Path, environment: dict[str, str], person: Person) -> None:
     known = set(person.names)
     # Some names with a letter more are names: tsvg, tsvgx.
     typos = [typo for name in person.some(len(person.names)) if (typo := f"{name}x") not in known][:MOST_NAMES]
-    # As often as fits, the word that most names have: each of its letters costs most.
-    words = Counter(word for name in known for word in set(name.lower().split()))
-    word = max(words, key=lambda word: words[word] / (len(word) + 1))
-    room = (MOST_BYTES - len(json.dumps({"requested_jobs": []}))) // MOST_NAMES - len(json.dumps([""])) - 1
-    worst = " ".join([word] * ((room + 1) // (len(word) + 1)))
+    # As far as names are still sought: this uses up what a request may cost.
+    far = [name.replace(" ", " elsewhere ", 1) for name in person.some(MOST_NAMES)]
     with Function(binary, environment | WARM) as function:
         function.ask(person.triggers(typos), 422)
         for what, names in (
             (f"{MOST_NAMES:,} unknown names, a letter too many in each", typos),
-            (f"{MOST_NAMES:,} unknown names, '{word}' {len(worst.split())} times in each", [worst] * MOST_NAMES),
+            (f"{len(far):,} unknown names, a word too many in each", far),
         ):
             medians(what, [function.ask(person.triggers(names), 422) for _ in range(UNKNOWN_TIMES)])
 

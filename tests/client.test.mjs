@@ -246,7 +246,15 @@ describe("the list", () => {
 
   test("is the same whatever the decision task, as a push may have none", async () => {
     const all = await fetchJobs(PROJECT);
-    for (const parameters of [{ decision_task_id: DECISION_TASK }, { decision_task_id: "" }]) {
+    // The page's since June 2016, and those of SETA's client.
+    for (const parameters of [
+      { decisionTaskID: "" },
+      { decisionTaskID: DECISION_TASK, format: "json" },
+      { decision_task_id: DECISION_TASK },
+      { decision_task_id: "" },
+      { decision_task_id: DECISION_TASK, format: "json" },
+      { decision_task_id: DECISION_TASK, push_id: 417321 },
+    ]) {
       assert.deepEqual(await fetchJobs(PROJECT, parameters), all);
     }
   });

@@ -61,10 +61,10 @@ class RealRequests(unittest.TestCase):
         for request, outcome in zip(requests, replayed, strict=True):
             with self.subTest(line=outcome["line"]):
                 self.assertIn(outcome["outcome"], ("accepted", "accepted in part", "repeated", "no_known_jobs"))
-                asked = outcome["known"] + outcome["renamed"] + outcome["unknown"] + outcome["repeated"]
+                asked = sum(outcome[what] for what in ("known", "renamed", "corrected", "unknown", "repeated"))
                 self.assertEqual(asked, len(request["buildernames"]))
                 names += asked
-        counted = summary["known"] + summary["renamed"] + summary["unknown"] + summary["repeated"]
+        counted = sum(summary[what] for what in ("known", "renamed", "corrected", "unknown", "repeated"))
         self.assertEqual(counted, names)
         self.assertEqual(summary["requests"], len(requests))
         # Most names are as they were; of the others nearly each is near to one that is.

@@ -8,7 +8,6 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use catalog::builder_name::classify;
-use catalog::closest::closest;
 use catalog::listing::{Listing, Selection};
 use catalog::{allthethings, jobs, sample};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -108,7 +107,7 @@ fn selecting(criterion: &mut Criterion) {
     group.bench_function("fields", |bencher| bencher.iter(|| listing.select(&fields).len()));
     let name = listing.names().next().expect("a job").to_owned();
     group.bench_function("job", |bencher| bencher.iter(|| listing.job(&name).map(|answer| answer.len())));
-    group.bench_function("closest", |bencher| bencher.iter(|| closest("no such job", listing.names(), 3).len()));
+    group.bench_function("closest", |bencher| bencher.iter(|| listing.closest("no such job", 3).len()));
     group.finish();
 }
 

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::closest::{Effort, Index};
 
 /// The fields of a job, in the order in which the body has them.
 pub const FIELDS: [&str; 24] = [
@@ -72,6 +74,8 @@ pub struct Listing {
     /// The project's name as JSON.
     repository: String,
     jobs: Vec<Entry>,
+    /// Made when a name is first asked for that is not there.
+    names: OnceLock<Index>,
 }
 
 /// One job: what is searched, and where its JSON is.
@@ -167,7 +171,7 @@ impl Listing {
             });
         }
         let repository = meta.repository.get().to_owned();
-        Ok(Self { body, repository, jobs })
+        Ok(Self { body, repository, jobs, names: OnceLock::new() })
     }
 
     /// How many jobs it has.
@@ -180,14 +184,30 @@ impl Listing {
         self.jobs.is_empty()
     }
 
-    /// Bytes of memory that it holds, roughly: the body, which it shares, is not counted.
+    /// Bytes of memory that it holds or will hold, roughly: the body, which it shares, is not counted.
     pub fn bytes(&self) -> usize {
-        self.jobs.iter().map(|job| size_of::<Entry>() + job.text.len() + 2 * job.name.len()).sum()
+        let job = |job: &Entry| size_of::<Entry>() + job.text.len() + 2 * job.name.len();
+        self.jobs.iter().map(|entry| job(entry) + Index::bytes_of(&entry.name)).sum()
     }
 
     /// The names of all jobs.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.jobs.iter().map(|job| job.name.as_str())
+    }
+
+    /// The `most` names of jobs that are nearest to this one, the nearest first. None are so far that they are no help.
+    pub fn closest(&self, name: &str, most: usize) -> Vec<&str> {
+        let places = self.index().closest(name, most, &mut Effort::default());
+        places.into_iter().map(|place| self.jobs[place].name.as_str()).collect()
+    }
+
+    /// The one job whose name differs from this at most in case and blanks. None if no name does, or several do.
+    fn same(&self, name: &str) -> Option<&Entry> {
+        self.index().same(name).map(|place| &self.jobs[place])
+    }
+
+    fn index(&self) -> &Index {
+        self.names.get_or_init(|| Index::new(self.names()))
     }
 
     /// Writes what is selected, in the shape of the whole list: `meta` tells the page (`count` is the one that was
@@ -214,13 +234,22 @@ impl Listing {
     }
 
     /// Writes one job with the build that it needs (null if it needs none, or if the list has none of that name) and
-    /// the tests that need it. None if the list has no such job.
+    /// the tests that need it. A name that no job has stands for the one job from which it differs at most in case and
+    /// blanks; `meta.asked_as` is the name then. None if there is no such job.
+    ///
+    /// # Panics
+    /// Never: memory can be written.
     pub fn job(&self, name: &str) -> Option<Vec<u8>> {
         let find = |name: &str| self.jobs.iter().find(|job| job.name == name);
-        let job = find(name)?;
+        let exact = find(name);
+        let job = exact.or_else(|| self.same(name))?;
         let mut answer = Vec::new();
         answer.extend_from_slice(b"{\"meta\":{\"repository\":");
         answer.extend_from_slice(self.repository.as_bytes());
+        if exact.is_none() {
+            answer.extend_from_slice(b",\"asked_as\":");
+            put(&mut answer, name);
+        }
         answer.extend_from_slice(b"},\"job\":");
         answer.extend_from_slice(self.json(job));
         answer.extend_from_slice(b",\"upstream_build\":");
@@ -229,7 +258,8 @@ impl Listing {
             None => answer.extend_from_slice(b"null"),
         }
         answer.extend_from_slice(b",\"tests\":[");
-        self.put_jobs(&mut answer, self.jobs.iter().filter(|test| test.upstream.as_deref() == Some(name)), None);
+        let needs = |test: &&Entry| test.upstream.as_deref() == Some(&*job.name);
+        self.put_jobs(&mut answer, self.jobs.iter().filter(needs), None);
         answer.extend_from_slice(b"]}");
         Some(answer)
     }

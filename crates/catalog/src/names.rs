@@ -2,16 +2,12 @@
 //! there.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::closest::closest;
+use crate::closest::{Effort, Index};
 use crate::listing::BadBody;
-
-/// How many names that share the most words are looked at letter by letter.
-const CANDIDATES: usize = 8;
 
 /// The names of a list's jobs.
 #[derive(Debug, Default)]
@@ -20,8 +16,8 @@ pub struct Names {
     known: Vec<Box<str>>,
     /// The place of the build that each of them needs, if it needs one that is in the list too.
     builds: Vec<Option<u32>>,
-    /// In which names each word stands; made when somebody first asks for a name that is not there.
-    words: OnceLock<HashMap<Box<str>, Vec<u32>>>,
+    /// Made when a name is first asked for that is not there.
+    index: OnceLock<Index>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +45,7 @@ impl Names {
         let place = |build: &str| jobs.binary_search_by(|(known, _)| (**known).cmp(build)).ok();
         let place = |build: &str| place(build).and_then(|place| u32::try_from(place).ok());
         let builds = jobs.iter().map(|(_, build)| build.as_deref().and_then(place)).collect();
-        Self { known: jobs.into_iter().map(|(name, _)| name).collect(), builds, words: OnceLock::new() }
+        Self { known: jobs.into_iter().map(|(name, _)| name).collect(), builds, index: OnceLock::new() }
     }
 
     /// Those of a body as `jobs::write_body` makes it.
@@ -86,40 +82,19 @@ impl Names {
         self.known.binary_search_by(|known| (**known).cmp(name)).ok()
     }
 
-    /// The name that is meant by one that no job has, if any is near: of those that share the most words with it, the
-    /// one with the fewest other letters. Time grows with how many names have its words, not with their letters: a
-    /// thousand unknown names must not hold up an answer.
-    pub fn closest(&self, name: &str) -> Option<&str> {
-        let words = self.words.get_or_init(|| self.index());
-        let mut shared = vec![0_u32; self.known.len()];
-        let lower = name.to_lowercase();
-        // Each word once: nobody makes this slow by saying one over and over.
-        for word in lower.split_ascii_whitespace().collect::<BTreeSet<_>>() {
-            for &place in words.get(word).into_iter().flatten() {
-                shared[place as usize] += 1;
-            }
-        }
-        let most = shared.iter().copied().max().filter(|most| *most > 0)?;
-        let length = name.split_ascii_whitespace().count();
-        let mut near: Vec<&str> =
-            self.known.iter().zip(&shared).filter(|(_, count)| **count == most).map(|(name, _)| &**name).collect();
-        // First those that have few words beside; else they stay in their order.
-        near.sort_by_cached_key(|near| near.split_ascii_whitespace().count().abs_diff(length));
-        near.truncate(CANDIDATES);
-        closest(name, near, 1).pop()
+    /// The one name that differs from this at most in case and blanks. None if no name does, or several do.
+    pub fn same(&self, name: &str) -> Option<&str> {
+        self.index().same(name).map(|place| &*self.known[place])
     }
 
-    fn index(&self) -> HashMap<Box<str>, Vec<u32>> {
-        let mut words: HashMap<Box<str>, Vec<u32>> = HashMap::new();
-        for (place, name) in (0_u32..).zip(&self.known) {
-            for word in name.to_lowercase().split_ascii_whitespace() {
-                let places = words.entry(word.into()).or_default();
-                if places.last() != Some(&place) {
-                    places.push(place);
-                }
-            }
-        }
-        words
+    /// The name that is nearest to one that no job has, if any is near.
+    pub fn closest(&self, name: &str, effort: &mut Effort) -> Option<&str> {
+        let place = self.index().closest(name, 1, effort).pop();
+        place.map(|place| &*self.known[place])
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(self.known.iter().map(|name| &**name)))
     }
 }
 
@@ -151,19 +126,34 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_name_shares_the_most_words() {
+    fn the_closest_name_has_the_fewest_errors() {
         let names = names();
         for (asked, meant) in [
             ("Windows 7 32-bit try opt test mochitest-3", Some("Windows 7 32-bit try opt test mochitest-1")),
             ("Windows 7 32-bit try debug test mochitst-1", Some("Windows 7 32-bit try debug test mochitest-1")),
             ("WINDOWS 7 32-bit try opt test MOCHITEST-2", Some("Windows 7 32-bit try opt test mochitest-2")),
-            ("Linux x86-64 try build ", Some("Linux x86-64 try build")),
+            ("Linux x86-64 mozilla-inbound build", None),
+            ("Linux x86-64 beta build", Some("Linux x86-64 try build")),
             ("something else", None),
             ("try", None),
             ("", None),
         ] {
-            assert_eq!(names.closest(asked), meant, "{asked}");
+            assert_eq!(names.closest(asked, &mut Effort::default()), meant, "{asked}");
         }
+    }
+
+    #[test]
+    fn case_and_blanks_do_not_make_another_name() {
+        let names = names();
+        for same in ["Linux x86-64 try build ", "\u{a0}linux  X86-64 TRY build", "Linux x86-64 try build"] {
+            assert_eq!(names.same(same), Some("Linux x86-64 try build"), "{same}");
+        }
+        for other in ["Linux x86-64 trybuild", "", "Linux x86-64 try"] {
+            assert_eq!(names.same(other), None, "{other}");
+        }
+        let alike = Names::new(["a b", "A b", "c"].map(|name| (name, None)));
+        assert_eq!((alike.same("A  B"), alike.same("C")), (None, Some("c")));
+        assert_eq!(alike.closest("A  B", &mut Effort::default()), Some("A b"));
     }
 
     #[test]

@@ -100,6 +100,12 @@ fn a_job_comes_with_its_build_and_a_build_with_its_tests() {
     assert_eq!(build["tests"].as_array().unwrap().len(), 3);
     assert_eq!(build["meta"], json!({"repository": "try"}));
     assert_eq!(job("Linux x86-64 try"), None);
+    // As a person may type it: the same job, and its tests.
+    let mut typed = job(" linux x86-64  TRY build").unwrap();
+    assert_eq!(typed["meta"], json!({"repository": "try", "asked_as": " linux x86-64  TRY build"}));
+    typed["meta"] = build["meta"].clone();
+    assert_eq!(typed, build);
+    assert_eq!(listing.closest("Linux x86-64 try biuld", 3), ["Linux x86-64 try build"]);
 }
 
 #[test]

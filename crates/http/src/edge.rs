@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 use crate::Ledger;
 use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, URI_TOO_LONG};
 
-/// The longest path and the longest query string that are read, in bytes.
-const MAX_PATH: usize = 2048;
+/// The longest path and the longest query string that are read, in bytes. A path has room for the longest name of a job,
+/// 1,000 bytes, all of them percent-encoded.
+const MAX_PATH: usize = 4096;
 const MAX_QUERY: usize = 4096;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a script of another origin may send beside what every script may.

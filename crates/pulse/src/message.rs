@@ -210,10 +210,24 @@ mod tests {
         assert_eq!(parts, [0..1, 1..2, 2..3]);
     }
 
+    #[test]
+    fn the_longest_names_that_lists_can_have_fit_into_messages() {
+        let (project, requester) = ("p".repeat(100), "r".repeat(254));
+        // A name has at most 1,000 bytes. Escaped, control characters are the longest.
+        for letter in ["x", "\"", "\u{1f600}", "\u{1}"] {
+            let name = letter.repeat(1000 / letter.len());
+            let jobs = [name.as_str(); 20];
+            let content = Content { project: &project, requester: &requester, ..content(&jobs) };
+            let messages = all(&content, Form { of_2015: false, envelope: true });
+            assert_eq!(messages.iter().map(|message| message.jobs.len()).sum::<usize>(), jobs.len());
+            assert!(messages.iter().all(|message| message.body.len() <= MOST_BYTES), "{letter:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_part_is_valid_and_small_and_together_they_are_all(
-            jobs in prop::collection::vec("[ -~\u{e9}\u{1f600}]{1,300}", 1..200),
+            jobs in prop::collection::vec("[ -~\u{e9}\u{1f600}]{1,1000}", 1..60),
             of_2015: bool,
             envelope: bool,
         ) {

@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 
+use catalog::closest::Effort;
 use catalog::names::Names;
 use catalog::{allthethings, jobs, sample};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -45,7 +46,7 @@ fn looking_up(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("the closest to one that is not known", |bencher| {
         let mut asked = unknown.iter().cycle();
-        bencher.iter(|| names.closest(black_box(asked.next().expect("it goes round"))));
+        bencher.iter(|| names.closest(black_box(asked.next().expect("it goes round")), &mut Effort::default()));
     });
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("reading them from a list", |bencher| {

@@ -1,14 +1,12 @@
-//! Which of the jobs that somebody asked for exist, which build each needs, and what the others are called.
+//! Which of the jobs that are asked for exist, which build each needs, and what the others are called.
 
 use std::collections::{BTreeMap, HashSet};
 
+use catalog::closest::{Effort, normal_form};
 use catalog::names::Names;
 
 use crate::read_object;
 use crate::request::{Code, Job, JobState};
-
-/// Of how many unknown names of a request the closest one is told. Who asks for more of them has something else wrong.
-const TOLD: usize = 100;
 
 /// How names changed: what they started with, and what they start with now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,28 +39,55 @@ impl Renames {
         let ends = name.match_indices(' ').map(|(end, _)| end).chain([name.len()]);
         ends.rev().find_map(|end| self.0.get(&name[..end]).map(|new| format!("{new}{}", &name[end..])))
     }
+
+    /// The same, whatever the case and the blanks. None if two beginnings differ in these alone and became different ones.
+    fn apply_to_form(&self, name: &str) -> Option<String> {
+        let form = normal_form(name);
+        let rest = |old: &str| {
+            let rest = form.strip_prefix(&normal_form(old))?;
+            (rest.is_empty() || rest.starts_with(' ')).then(|| rest.to_owned())
+        };
+        let mut renamed: Vec<(String, &str)> =
+            self.0.iter().filter_map(|(old, new)| Some((rest(old)?, new.as_str()))).collect();
+        // The longest beginning leaves the shortest rest.
+        renamed.sort_unstable_by_key(|(rest, new)| (rest.len(), *new));
+        renamed.dedup();
+        match &renamed[..] {
+            [(rest, _), (other, _), ..] if rest.len() == other.len() => None,
+            [(rest, new), ..] => Some(format!("{new}{rest}")),
+            [] => None,
+        }
+    }
 }
 
 /// Looks each name up in the catalog. A name that is asked for twice, be it by its old and its new name, is one job. Jobs
-/// are in the order in which they were asked for. The closest name is told of the first hundred that are not known.
+/// are in the order in which they were asked for.
+///
+/// A name that no job has may be a former name, or one that differs in case and blanks from the name of exactly one job:
+/// that job is meant. Else the job is rejected, with the closest name if one is near.
 pub fn judge(asked: &[String], names: &Names, renames: &Renames) -> Vec<Job> {
     let (mut asked_before, mut seen) = (HashSet::new(), HashSet::new());
     let mut jobs = Vec::with_capacity(asked.len());
-    let mut unknown = 0;
+    let mut effort = Effort::default();
     for name in asked {
         if !asked_before.insert(name.as_str()) {
             continue;
         }
         let accepted = |name: &str| Job { build: names.build_of(name).map(ToOwned::to_owned), ..Job::accepted(name) };
+        let meant = |meant: &str| Job { asked_as: Some(name.clone()), ..accepted(meant) };
         let job = if names.contains(name) {
             accepted(name)
         } else if let Some(new) = renames.apply(name).filter(|new| names.contains(new)) {
-            Job { asked_as: Some(name.clone()), code: Some(Code::Renamed), ..accepted(&new) }
+            meant(&new)
+        } else if let Some(same) = names.same(name) {
+            meant(same)
+        } else if let Some(new) = renames.apply_to_form(name).and_then(|new| names.same(&new).map(ToOwned::to_owned)) {
+            meant(&new)
         } else {
-            unknown += 1;
-            let closest = (unknown <= TOLD).then(|| names.closest(name)).flatten().map(ToOwned::to_owned);
+            let closest = names.closest(name, &mut effort).map(ToOwned::to_owned);
             Job { state: JobState::Rejected, code: Some(Code::UnknownJob), closest, ..Job::accepted(name) }
         };
+        let job = Job { code: job.code.or_else(|| job.named_otherwise()), ..job };
         if seen.insert(job.name.clone()) {
             jobs.push(job);
         }
@@ -131,11 +156,44 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_name_is_told_of_the_first_hundred() {
-        let asked: Vec<String> = (0..150).map(|number| format!("Linux x86-64 try build{number}")).collect();
+    fn a_name_in_another_case_or_with_other_blanks_is_the_one_job_that_is_meant() {
+        let [test, build] = ["Ubuntu VM 12.04 x64 try opt test mochitest-1", "Linux x86-64 try build"];
+        for sent in [" Linux x86-64 try build", "Linux x86-64  try build\u{a0}", "linux X86-64 try build"] {
+            let [job] = &judged(&[sent])[..] else { panic!("one job") };
+            assert_eq!((job.name.as_str(), job.asked_as.as_deref()), (build, Some(sent)));
+            assert_eq!((job.state, job.code), (JobState::Accepted, Some(Code::Corrected)));
+        }
+        let jobs = judged(&["UBUNTU VM 12.04 x64 try opt test mochitest-1", test, " Linux x86-64 try build", build]);
+        assert_eq!(jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), [test, build]);
+        assert_eq!(jobs[0].build.as_deref(), Some(build));
+    }
+
+    #[test]
+    fn a_former_name_in_another_case_is_renamed() {
+        let new = "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1";
+        let jobs = judged(&["rev5 macosx yosemite  10.10 try opt test MOCHITEST-1"]);
+        assert_eq!((jobs[0].name.as_str(), jobs[0].code), (new, Some(Code::Renamed)));
+        let alike = Renames::read(r#"{"A": "X", "a": "Y", "A B": "Z"}"#).unwrap();
+        assert_eq!(alike.apply_to_form("a  C"), None);
+        assert_eq!(alike.apply_to_form("a  B c").as_deref(), Some("Z c"));
+        assert_eq!(alike.apply_to_form("ab"), None);
+    }
+
+    #[test]
+    fn it_is_not_guessed_which_of_two_jobs_is_meant() {
+        let names = Names::new(["Linux try build", "linux try build"].map(|name| (name, None)));
+        let judged = |name: &str| judge(&[name.to_owned()], &names, &Renames::default()).remove(0);
+        let job = judged("LINUX try build");
+        assert_eq!((job.state, job.code, job.asked_as.is_none()), (JobState::Rejected, Some(Code::UnknownJob), true));
+        assert!(job.closest.is_some());
+        assert_eq!(judged("linux try build"), Job::accepted("linux try build"));
+    }
+
+    #[test]
+    fn every_unknown_name_of_a_request_gets_the_closest() {
+        let asked: Vec<String> = (0..1000).map(|number| format!("Linux x86-64 try build{number}")).collect();
         let jobs = judge(&asked, &names(), &Renames::default());
-        let told = jobs.iter().map(|job| job.closest.is_some()).collect::<Vec<_>>();
-        assert_eq!(told, (0..150).map(|place| place < 100).collect::<Vec<_>>());
+        assert!(jobs.len() == 1000 && jobs.iter().all(|job| job.closest.as_deref() == Some("Linux x86-64 try build")));
     }
 
     #[test]

@@ -262,7 +262,7 @@ fn look(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) -> 
     match found {
         Some(Build::Usable) => {
             job.state = JobState::Accepted;
-            job.code = job.asked_as.is_some().then_some(Code::Renamed);
+            job.code = job.named_otherwise();
             job.reason = None;
             job.waits = None;
             job.part = turn.part;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+use catalog::closest::normal_form;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -101,6 +102,8 @@ pub enum Code {
     UnknownJob,
     /// The job has another name now, and was accepted under that.
     Renamed,
+    /// The name was sent in another case or with other blanks than the job has.
+    Corrected,
     /// Nobody asked for it, but a job that somebody asked for needs this build.
     NeededBuild,
     /// The push has it already, and it has not ended yet.
@@ -277,6 +280,7 @@ impl Code {
         match self {
             Self::UnknownJob => "unknown_job",
             Self::Renamed => "renamed",
+            Self::Corrected => "corrected",
             Self::NeededBuild => "needed_build",
             Self::AlreadyRunning => "already_running",
             Self::Unplanned => "unplanned",
@@ -315,17 +319,27 @@ impl Job {
         self.code != Some(Code::UnknownJob)
     }
 
+    /// How its name differs from the one that was asked for.
+    pub fn named_otherwise(&self) -> Option<Code> {
+        let asked_as = self.asked_as.as_ref()?;
+        let is_same = normal_form(asked_as) == normal_form(&self.name);
+        Some(if is_same { Code::Corrected } else { Code::Renamed })
+    }
+
     /// What is to be said of it, in a sentence or two for people.
     pub fn detail(&self, project: &str) -> Option<String> {
-        let renamed =
-            self.asked_as.as_ref().map(|old| format!("It was asked for as '{old}', which is its former name."));
+        let asked_as = self.asked_as.as_deref().unwrap_or_default();
+        let named = self.named_otherwise().map(|code| match code {
+            Code::Corrected => format!("It was asked for as '{asked_as}': case or blanks were corrected."),
+            _ => format!("It was asked for as '{asked_as}', which is its former name."),
+        });
         match (&self.reason, self.code, &self.closest) {
-            (Some(reason), ..) => Some(renamed.map_or_else(|| reason.clone(), |renamed| format!("{reason} {renamed}"))),
+            (Some(reason), ..) => Some(named.map_or_else(|| reason.clone(), |named| format!("{reason} {named}"))),
             (None, Some(Code::UnknownJob), Some(closest)) => {
                 Some(format!("{project} has no job of this name. Did you mean '{closest}'?"))
             }
             (None, Some(Code::UnknownJob), None) => Some(format!("{project} has no job of this name.")),
-            (None, ..) => renamed,
+            (None, ..) => named,
         }
     }
 }

@@ -190,6 +190,10 @@ pub struct JobMeta {
     /// The project.
     #[schema(example = "try")]
     pub repository: String,
+    /// The name that was asked for, where it differs in case or blanks from the job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub asked_as: Option<String>,
 }
 
 /// Every project.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use bytes::Bytes;
-use catalog::closest::closest;
 use catalog::jobs::etag;
 use http::HeaderMap;
 use http_edge::{Body, Caching, Ledger, Path, Problem, Validators, accepts_gzip};
@@ -48,8 +47,13 @@ const JSON: &str = "application/json";
         ("offset" = Option<u64>, Query, maximum = 4_294_967_295_i64, description = "How many jobs to pass over"),
         ("count" = Option<u64>, Query, minimum = 1, maximum = 4_294_967_295_i64,
             description = "How many jobs to answer with at most; all, where it is not given"),
+        ("format" = Option<String>, Query, pattern = "^json$", description = "What SETA's client asks for. It has no effect"),
         ("decision_task_id" = Option<String>, Query, max_length = 500, description = "The push's decision task, which \
             Treeherder's client names. It has no effect: the list is the project's"),
+        ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
+            description = "What `decision_task_id` was called in 2016. It has no effect"),
+        ("push_id" = Option<String>, Query, max_length = 500, description = "The push, which Treeherder's client names \
+            since December 2018. It has no effect"),
     ),
     responses((status = 200, description = "The list, or what was asked for of it", body = RunnableJobs))
 )]
@@ -87,7 +91,8 @@ pub(crate) async fn list(
 
 /// One job, with the build that it needs and the tests that need it
 ///
-/// The name is the builder name or the Taskcluster label, percent-encoded. Slashes in it need not be.
+/// The name is the builder name or the Taskcluster label, percent-encoded. Slashes in it need not be. A name in another
+/// case or with other blanks stands for the one job that it fits, which `meta.asked_as` says.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/runnable_jobs/{ref_data_name}/",
@@ -112,7 +117,7 @@ pub(crate) async fn job(
     let listing = list.value.listing()?;
     let bare = name.strip_suffix('/').unwrap_or(&name);
     let Some(body) = listing.job(bare) else {
-        let nearest = closest(bare, listing.names(), 3);
+        let nearest = listing.closest(bare, 3);
         let shown: String = bare.chars().take(200).collect();
         let detail = match nearest[..] {
             [] => format!("{project} has no job '{shown}'."),

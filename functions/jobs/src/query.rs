@@ -6,18 +6,23 @@ use http_edge::Problem;
 use crate::problems::BAD_PARAMETER;
 
 /// The parameters that a list takes, and whether each may be repeated.
-const PARAMETERS: [(&str, bool); 10] = [
+const PARAMETERS: [(&str, bool); 13] = [
     ("build_system_type", true),
     ("count", false),
+    ("decisionTaskID", false),
     ("decision_task_id", false),
     ("fields", false),
+    ("format", false),
     ("job_group_symbol", true),
     ("job_type_symbol", true),
     ("offset", false),
     ("option", true),
     ("platform", true),
+    ("push_id", false),
     ("search", false),
 ];
+/// The one value of `format`: there are no others, and SETA's client asks for it.
+const FORMAT: &str = "json";
 /// The longest value of a parameter, in characters; how many fields can be named is bound by how many there are. The
 /// reference tells both.
 const MAX_VALUE: usize = 500;
@@ -52,7 +57,11 @@ pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Proble
             "offset" => wanted.offset = number(name, &value, 0)?,
             "count" => wanted.count = Some(number(name, &value, 1)?),
             "fields" => wanted.fields = Some(fields(&value)?),
-            // Left is decision_task_id: Treeherder's client names the push's decision task in each request.
+            "format" if value != FORMAT => {
+                return Err(bad(name, format!("format is '{}': {FORMAT} is the only one.", shown(&value))));
+            }
+            // Without effect, but Treeherder's page sent them: decision_task_id (decisionTaskID from June to September
+            // 2016) in each request, and push_id beside it from December 2018 on. Their values may be empty.
             _ => {}
         }
     }
@@ -71,8 +80,13 @@ pub(crate) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
 }
 
 fn unknown(name: &str, there_are: &str) -> Problem {
-    let shown: String = name.chars().take(100).collect();
+    let shown = shown(name);
     bad(&shown, format!("There is no parameter '{shown}'. {there_are}"))
+}
+
+/// As much of what a client sent as an answer repeats.
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 fn bad(parameter: &str, detail: String) -> Problem {
@@ -118,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn what_treeherders_page_and_setas_client_sent_asks_for_the_list_as_it_is() {
+        for query in [
+            "decisionTaskID=",
+            "decisionTaskID=RGxvyxsJRdWoCXCpZAkSTA",
+            "decisionTaskID=RGxvyxsJRdWoCXCpZAkSTA&format=json",
+            "decision_task_id=RGxvyxsJRdWoCXCpZAkSTA&format=json",
+            "decision_task_id=RGxvyxsJRdWoCXCpZAkSTA&push_id=417321",
+            "decision_task_id=undefined&push_id=417321",
+        ] {
+            assert_eq!(selection(Some(query)).unwrap(), None, "{query}");
+        }
+    }
+
+    #[test]
     fn filters_may_be_given_several_times_and_mean_any_of_them() {
         let wanted =
             selection(Some("platform=linux64&platform=win%2032&search=M-e10s+X+&count=10&fields=state,result"));
@@ -144,6 +172,10 @@ mod tests {
             ("fields=", "fields has '', which no job has. There are build_platform_id, "),
             ("fields=state,colour", "fields has 'colour', which no job has."),
             ("search=a&search=b", "search is given more than once."),
+            ("format=api", "format is 'api': json is the only one."),
+            ("format=", "format is '': json is the only one."),
+            ("push_id=1&push_id=2", "push_id is given more than once."),
+            ("taskID=x", "There is no parameter 'taskID'."),
         ] {
             assert!(detail(query).contains(said), "{query}: {}", detail(query));
         }

@@ -44,9 +44,10 @@ pub struct RequestedJob {
     /// Where it is: `accepted`, `rejected`, `waiting`, `forwarded`, `unroutable` or `failed`.
     #[schema(example = "accepted")]
     pub state: String,
-    /// What is to be said of it, for programs: `unknown_job` or `renamed`; once it is planned also `needed_build` (nobody
-    /// asked for it, but a job needs this build), `already_running`, `unplanned` (Treeherder did not answer),
-    /// `build_running` and `build_requested` (it waits for that), `build_failed`, or `waited_too_long`.
+    /// What is to be said of it, for programs: `unknown_job`, `renamed` (it has another name now), or `corrected` (its name
+    /// was sent in another case or with other blanks); once it is planned also `needed_build` (a job that was asked for
+    /// needs this build), `already_running`, `unplanned` (Treeherder did not answer), `build_running` and
+    /// `build_requested` (it waits for that), `build_failed`, or `waited_too_long`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub code: Option<String>,

@@ -1,6 +1,7 @@
 //! What a request to trigger jobs says: its body, its path and its parameters, each read with a sentence for what is wrong.
 
 use axum::body::{Body, to_bytes};
+use catalog::allthethings::MAX_NAME;
 use catalog::dump::is_project_name;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -13,8 +14,6 @@ use utoipa::ToSchema;
 
 use crate::problems::{BAD_BODY, BAD_PARAMETER, BODY_TOO_LARGE, NOT_JSON, TOO_MANY_JOBS, UNKNOWN_REQUEST};
 
-/// The longest name of a job, in characters. The longest real one has 95.
-const LONGEST_NAME: usize = 300;
 /// How much of what a client sent is told back to it, in characters.
 const TOLD_BACK: usize = 200;
 /// How many requests a page of them has, and has at most.
@@ -26,9 +25,10 @@ const LARGEST_PAGE: usize = 100;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"requested_jobs": ["Linux x86-64 try build"], "decision_task_id": "Ab-_9fIzT8aXVvV2yWqhGQ"}))]
 pub(crate) struct TriggerBody {
-    /// The jobs' names: builder names or Taskcluster labels.
+    /// The jobs' names: builder names or Taskcluster labels, 1 to 1,000 bytes each. Case and blanks are corrected where it
+    /// is clear which job is meant.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, min_items = 1, max_items = 1000, min_length = 1, max_length = 300,
+    #[schema(nullable = false, min_items = 1, max_items = 1000, min_length = 1, max_length = 1000,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = json!(["Linux x86-64 try build"]))]
     requested_jobs: Option<Vec<String>>,
     /// What `requested_jobs` was called until 2016. Only one of the two may be given.
@@ -39,7 +39,7 @@ pub(crate) struct TriggerBody {
         min_items = 1,
         max_items = 1000,
         min_length = 1,
-        max_length = 300,
+        max_length = 1000,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
     )]
     buildernames: Option<Vec<String>>,
@@ -47,6 +47,10 @@ pub(crate) struct TriggerBody {
     #[serde(default)]
     #[schema(example = "Ab-_9fIzT8aXVvV2yWqhGQ", pattern = "^([A-Za-z0-9_-]{22})?$")]
     decision_task_id: Option<String>,
+    /// What `decision_task_id` was called from June to September 2016. If both are given, they must be the same.
+    #[serde(default, rename = "decisionTaskID")]
+    #[schema(deprecated, pattern = "^([A-Za-z0-9_-]{22})?$")]
+    decision_task_id_of_2016: Option<String>,
     /// On whose behalf a service asks: an e-mail address. People ask for themselves.
     #[serde(default)]
     #[schema(example = "someone@mozilla.com", format = "email", max_length = 254)]
@@ -112,24 +116,32 @@ fn wanted(bytes: &[u8], limits: &Limits) -> Result<Wanted, Problem> {
         return Err(Problem::new(&TOO_MANY_JOBS, detail));
     }
     for (name, place) in names.iter().zip(1..) {
-        let length = name.chars().count();
-        if length == 0 || length > LONGEST_NAME {
-            return Err(bad(format!(
-                "Name {place} of the jobs has {length} characters; 1 to {LONGEST_NAME} are expected."
-            )));
+        let length = name.len();
+        if length == 0 || length > MAX_NAME {
+            return Err(bad(format!("Name {place} of the jobs has {length} bytes; 1 to {MAX_NAME} are expected.")));
         }
         if name.chars().any(char::is_control) {
             return Err(bad(format!("Name {place} of the jobs has a control character in it.")));
         }
     }
-    let decision_task_id = body.decision_task_id.filter(|id| !id.is_empty());
     let is_task_id =
-        |id: &String| id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if !decision_task_id.as_ref().is_none_or(is_task_id) {
-        return Err(bad(
-            "'decision_task_id' is no id of a task: 22 letters, digits, '-' and '_' are expected.".to_owned()
-        ));
-    }
+        |id: &str| id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let task = |key: &str, id: Option<String>| match id.filter(|id| !id.is_empty()) {
+        Some(id) if !is_task_id(&id) => {
+            Err(bad(format!("'{key}' is no id of a task: 22 letters, digits, '-' and '_' are expected.")))
+        }
+        id => Ok(id),
+    };
+    let decision_task_id = match (
+        task("decision_task_id", body.decision_task_id)?,
+        task("decisionTaskID", body.decision_task_id_of_2016)?,
+    ) {
+        (Some(id), Some(other)) if id != other => {
+            let detail = "'decision_task_id' and its old name 'decisionTaskID' differ; one of them is expected.";
+            return Err(bad(detail.to_owned()));
+        }
+        (id, other) => id.or(other),
+    };
     let requester = body.requester.map(|requester| requester.parse()).transpose();
     let requester = requester.map_err(|error| bad(format!("'requester': {error}.")))?;
     Ok(Wanted { names, decision_task_id, requester })
@@ -240,6 +252,8 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema as _;
+
     use super::*;
 
     fn read(body: &str) -> Result<Wanted, String> {
@@ -258,9 +272,39 @@ mod tests {
         assert_eq!(read(r#"{"requested_jobs": ["a", "b"]}"#).unwrap(), expected(&["a", "b"], None));
         assert_eq!(read(r#"{"buildernames": ["a"]}"#).unwrap(), expected(&["a"], None));
         assert_eq!(read(&with_task).unwrap(), expected(&["a"], Some(task)));
-        for none in ["\"\"", "null"] {
-            let body = format!(r#"{{"requested_jobs": ["a"], "decision_task_id": {none}}}"#);
-            assert_eq!(read(&body).unwrap(), expected(&["a"], None));
+        let keys = ["decision_task_id", "decisionTaskID"];
+        for key in keys {
+            for none in ["\"\"", "null"] {
+                let body = format!(r#"{{"requested_jobs": ["a"], "{key}": {none}}}"#);
+                assert_eq!(read(&body).unwrap(), expected(&["a"], None), "{body}");
+            }
+            let body = format!(r#"{{"requested_jobs": ["a"], "{key}": "{task}"}}"#);
+            assert_eq!(read(&body).unwrap(), expected(&["a"], Some(task)), "{body}");
+        }
+        let both = |one: &str, other: &str| {
+            read(&format!(r#"{{"requested_jobs": ["a"], "{}": "{one}", "{}": "{other}"}}"#, keys[0], keys[1]))
+        };
+        for (one, other) in [(task, task), (task, ""), ("", task)] {
+            assert_eq!(both(one, other).unwrap(), expected(&["a"], Some(task)));
+        }
+        let problem = both(task, &"x".repeat(22)).unwrap_err();
+        assert!(problem.contains("'decision_task_id' and its old name 'decisionTaskID' differ"), "{problem}");
+        let problem = both("", "x").unwrap_err();
+        assert!(problem.contains("'decisionTaskID' is no id of a task"), "{problem}");
+    }
+
+    #[test]
+    fn every_name_that_a_list_can_have_can_be_requested() {
+        // The schema counts characters, of which a name has at most as many as it has bytes.
+        let schema = serde_json::to_value(TriggerBody::schema()).unwrap();
+        for key in ["requested_jobs", "buildernames"] {
+            assert_eq!(schema["properties"][key]["items"]["maxLength"], MAX_NAME, "{schema}");
+        }
+        let named = |name: &str| read(&serde_json::json!({"requested_jobs": [name]}).to_string());
+        assert!(named(&"x".repeat(MAX_NAME)).is_ok());
+        for long in ["x".repeat(MAX_NAME + 1), "\u{e9}".repeat(MAX_NAME / 2 + 1)] {
+            let problem = named(&long).unwrap_err();
+            assert!(problem.contains(" bytes; 1 to 1000 are expected."), "{problem}");
         }
     }
 

@@ -45,7 +45,7 @@ impl Outcome {
         };
         // Before anything was planned.
         let first = |job: &Job| {
-            let code = job.asked_as.is_some().then_some(Code::Renamed);
+            let code = job.named_otherwise();
             if job.exists() {
                 Job { asked_as: job.asked_as.clone(), code, ..Job::accepted(&job.name) }
             } else {
@@ -69,7 +69,8 @@ impl Outcome {
     fn message(&self, project: &str, push_id: u64, state: &str, jobs: &[Job]) -> String {
         let number = |is: &dyn Fn(&&Job) -> bool| jobs.iter().filter(is).count();
         let unknown = number(&|job| !job.exists());
-        let renamed = number(&|job| job.asked_as.is_some());
+        let renamed = number(&|job| job.named_otherwise() == Some(Code::Renamed));
+        let corrected = number(&|job| job.named_otherwise() == Some(Code::Corrected));
         let left_alone = number(&|job| job.exists() && job.state == JobState::Rejected);
         let added = number(&|job| !job.is_asked_for());
         let (run, needed) = match self.how {
@@ -98,6 +99,10 @@ impl Outcome {
             |count: usize, one: &str, more: &str| if count == 1 { one.to_owned() } else { format!("{count} {more}") };
         if renamed > 0 {
             let _ = write!(message, " {} by another name now.", plural(renamed, "One goes", "go"));
+        }
+        if corrected > 0 {
+            let named = plural(corrected, "One name was", "names were");
+            let _ = write!(message, " {named} corrected in case or blanks.");
         }
         if needed > 0 {
             let _ = write!(

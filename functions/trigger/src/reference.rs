@@ -124,8 +124,13 @@ impl Modify for Common {
 /// Never: it is made of strings and numbers.
 pub fn openapi() -> serde_json::Result<String> {
     let mut document = serde_json::to_value(Document::openapi())?;
-    // A derived schema cannot say it.
-    document["components"]["schemas"]["TriggerBody"]["oneOf"] =
-        json!([{"required": ["requested_jobs"]}, {"required": ["buildernames"]}]);
+    // A derived schema cannot say that one of two keys is expected, nor that one of two ids is.
+    let body = &mut document["components"]["schemas"]["TriggerBody"];
+    body["oneOf"] = json!([{"required": ["requested_jobs"]}, {"required": ["buildernames"]}]);
+    let id = json!({"type": "string", "minLength": 1});
+    body["not"] = json!({
+        "required": ["decision_task_id", "decisionTaskID"],
+        "properties": {"decision_task_id": id, "decisionTaskID": id},
+    });
     serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }

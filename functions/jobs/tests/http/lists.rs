@@ -1,5 +1,6 @@
 //! Lists, one job of them, and projects that are not there.
 
+use catalog::allthethings::MAX_NAME;
 use catalog::jobs::unpack;
 use http::{Method, StatusCode};
 use jobs::api::{JobWithRelatives, RunnableJobs};
@@ -92,9 +93,29 @@ async fn filters_pages_and_fields_are_cut_out_of_the_list() {
     let fields = bed.get(&format!("{LIST}?platform=windows7-32&fields=ref_data_name,platform")).await;
     let expected = r#"{"meta":{"repository":"try","offset":0,"count":1,"total":1},"results":[{"platform":"windows7-32","ref_data_name":"Windows 7 32-bit try pgo talos svgr"}]}"#;
     assert_eq!(String::from_utf8(fields.body).unwrap(), expected);
-    // Treeherder's client names the decision task of the push, and gets the list as it is.
-    let treeherders = bed.get(&format!("{LIST}?decision_task_id=RGxvyxsJRdWoCXCpZAkSTA")).await;
-    assert_eq!(treeherders.header("etag"), bed.get(LIST).await.header("etag"));
+}
+
+#[tokio::test]
+async fn treeherders_page_and_setas_client_get_the_list_as_it_is() {
+    let bed = Bed::published().await;
+    let list = bed.get(LIST).await;
+    let tag = list.header("etag").unwrap().to_owned();
+    for query in [
+        "decisionTaskID=",
+        "decision_task_id=RGxvyxsJRdWoCXCpZAkSTA",
+        "decision_task_id=RGxvyxsJRdWoCXCpZAkSTA&format=json",
+        "decisionTaskID=RGxvyxsJRdWoCXCpZAkSTA&format=json",
+        "decision_task_id=RGxvyxsJRdWoCXCpZAkSTA&push_id=417321",
+    ] {
+        let path = format!("{LIST}?{query}");
+        let asked = bed.get(&path).await;
+        assert_eq!((asked.status, asked.body == list.body), (StatusCode::OK, true), "{query}");
+        for header in ["etag", "cache-control", "last-modified", "vary"] {
+            assert_eq!(asked.header(header), list.header(header), "{query}: {header}");
+        }
+        let again = bed.ask(Method::GET, &path, &[("if-none-match", &tag)]).await;
+        assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -122,6 +143,8 @@ async fn a_wrong_parameter_is_named() {
     for (path, parameter) in [
         (format!("{LIST}?colour=red"), "colour"),
         (format!("{LIST}?count=many"), "count"),
+        (format!("{LIST}?format=api"), "format"),
+        (format!("{LIST}{}/?format=json", BUILD.replace(' ', "%20")), "format"),
         (format!("{LIST}{}/?colour=red", BUILD.replace(' ', "%20")), "colour"),
         ("/api/projects/?count=1".to_owned(), "count"),
     ] {
@@ -156,6 +179,27 @@ async fn a_job_comes_with_its_build_and_its_tests() {
     }
     let test = bed.get(&format!("{LIST}{}/", NAMES[2].replace(' ', "%20"))).await.json::<JobWithRelatives>();
     assert_eq!(test.upstream_build.unwrap().ref_data_name.as_deref(), Some(BUILD));
+}
+
+#[tokio::test]
+async fn a_name_in_another_case_or_with_other_blanks_is_answered_as_the_job_that_is_meant() {
+    let bed = Bed::published().await;
+    let path = format!("{LIST}linux%20%20x86-64%20TRY%20build%20/");
+    let found = bed.get(&path).await.json::<JobWithRelatives>();
+    assert_eq!(found.job.ref_data_name.as_deref(), Some(BUILD));
+    assert_eq!(found.meta.asked_as.as_deref(), Some("linux  x86-64 TRY build "));
+    assert_eq!(found.tests.len(), 2);
+    let exact = bed.get(&format!("{LIST}{}/", BUILD.replace(' ', "%20"))).await.json::<JobWithRelatives>();
+    assert_eq!(exact.meta.asked_as, None);
+}
+
+#[tokio::test]
+async fn the_longest_name_that_a_list_can_have_is_found() {
+    let bed = Bed::new().await;
+    let longest = "\u{e9}".repeat(MAX_NAME / 2);
+    bed.publish("try", &[&longest], None).await;
+    let found = bed.get(&format!("{LIST}{}/", "%C3%A9".repeat(MAX_NAME / 2))).await.json::<JobWithRelatives>();
+    assert_eq!(found.job.ref_data_name.as_deref(), Some(longest.as_str()));
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ struct Replayed {
     request_id: Option<RequestId>,
     known: usize,
     renamed: usize,
+    corrected: usize,
     unknown: usize,
     /// Asked for more than once in this request.
     repeated: usize,
@@ -63,6 +64,8 @@ struct Summary {
     outcomes: BTreeMap<String, usize>,
     known: usize,
     renamed: usize,
+    /// Names in another case or with other blanks.
+    corrected: usize,
     unknown: usize,
     /// Names that a request had more than once.
     repeated: usize,
@@ -96,6 +99,7 @@ pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Fa
         *summary.outcomes.entry(replayed.outcome.clone()).or_default() += 1;
         summary.known += replayed.known;
         summary.renamed += replayed.renamed;
+        summary.corrected += replayed.corrected;
         summary.unknown += replayed.unknown;
         summary.repeated += replayed.repeated;
         if command.json {
@@ -205,6 +209,7 @@ impl Replayed {
             request_id: None,
             known: count(None),
             renamed: count(Some(Code::Renamed)),
+            corrected: count(Some(Code::Corrected)),
             unknown: count(Some(Code::UnknownJob)),
             repeated: if jobs.is_empty() { 0 } else { asked - jobs.len() },
         }
@@ -224,6 +229,7 @@ impl Summary {
         for (name, count) in [
             ("known", self.known),
             ("renamed", self.renamed),
+            ("corrected in case or blanks", self.corrected),
             ("unknown", self.unknown),
             ("... with a name that was probably meant", self.with_closest),
             ("asked for twice in one request", self.repeated),

@@ -54,6 +54,23 @@ async fn unknown_names_are_told_one_by_one_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn a_name_in_another_case_or_with_other_blanks_is_corrected_and_that_is_said() {
+    let bed = Bed::new().await;
+    let (sent, shouted) = (format!(" {} ", TEST.replace(' ', "  ")), BUILD.to_uppercase());
+    let taken = bed.trigger(SOMEONE, &[&sent, TEST, &shouted]).await.taken();
+
+    let said = "2 jobs are queued for push 1001 of try. 2 names were corrected in case or blanks.";
+    assert_eq!(taken.message, said);
+    let job = |name: &str, sent: &str| {
+        json!({"name": name, "asked_as": sent, "state": "accepted", "code": "corrected",
+            "detail": format!("It was asked for as '{sent}': case or blanks were corrected.")})
+    };
+    let expected = json!([job(TEST, &sent), job(BUILD, &shouted)]);
+    assert_eq!(serde_json::to_value(&taken.jobs).unwrap(), expected);
+    assert_eq!(serde_json::to_value(&bed.follow(&taken, SOMEONE).await.jobs).unwrap(), expected);
+}
+
+#[tokio::test]
 async fn if_no_name_is_known_nothing_is_kept() {
     let bed = Bed::new().await;
     let problem = bed.trigger(SOMEONE, &["Linux x86-64 try biuld"]).await;
@@ -88,6 +105,11 @@ async fn the_paths_and_keys_of_all_years_are_served() {
     let bare = path("try", "1002");
     let bare = bare.trim_end_matches('/');
     bed.post(bare, &token(SOMEONE), &[], &json!({"requested_jobs": [BUILD], "decision_task_id": ""})).await.taken();
+    // The page of June to September 2016.
+    let body = json!({"requested_jobs": [TEST], "decisionTaskID": task});
+    let taken = bed.post(old, &token(SOMEONE), &[], &body).await.taken();
+    assert_eq!(bed.follow(&taken, SOMEONE).await.summary.decision_task_id.as_deref(), Some(task));
+    bed.post(bare, &token(SOMEONE), &[], &json!({"requested_jobs": [TEST], "decisionTaskID": ""})).await.taken();
 }
 
 #[tokio::test]
