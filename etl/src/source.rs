@@ -45,15 +45,15 @@ impl FromStr for Source {
             None if address.is_empty() => Err("an address, a path or '-' is expected".to_owned()),
             None => Ok(Self::File(address.into())),
             Some(("http" | "https", _)) => {
-                address.parse().map(Self::Web).map_err(|error| format!("'{address}' is no address: {error}"))
+                address.parse().map(Self::Web).map_err(|error| format!("it is no address: {error}"))
             }
             Some(("s3", place)) => match place.split_once('/') {
                 Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
                     Ok(Self::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
                 }
-                _ => Err(format!("'{address}' is no object: s3://BUCKET/KEY is expected")),
+                _ => Err("it is no object: s3://BUCKET/KEY is expected".to_owned()),
             },
-            Some((scheme, _)) => Err(format!("'{scheme}://' cannot be read: http, https, s3, a file or '-' can")),
+            Some(_) => Err("its scheme is unknown: http, https, s3, a file or '-' can be read".to_owned()),
         }
     }
 }
@@ -253,10 +253,10 @@ mod tests {
     #[test]
     fn a_wrong_address_is_refused_with_what_is_expected() {
         let said = |address: &str| address.parse::<Source>().unwrap_err();
-        assert_eq!(said("s3://bucket"), "'s3://bucket' is no object: s3://BUCKET/KEY is expected");
-        assert_eq!(said("ftp://host/a"), "'ftp://' cannot be read: http, https, s3, a file or '-' can");
+        assert_eq!(said("s3://bucket"), "it is no object: s3://BUCKET/KEY is expected");
+        assert_eq!(said("ftp://host/a"), "its scheme is unknown: http, https, s3, a file or '-' can be read");
         assert_eq!(said(""), "an address, a path or '-' is expected");
-        assert!(said("http://[").starts_with("'http://[' is no address: "));
+        assert!(said("http://[").starts_with("it is no address: "));
     }
 
     #[test]
