@@ -146,7 +146,8 @@ mod tests {
         let author = email("author@example.org");
         for (person, project, refused_by) in [
             ("author@example.org", "try", None),
-            ("author@EXAMPLE.org", "try", None),
+            ("Author@EXAMPLE.org", "try", None),
+            ("DEV@example.org", "try", None),
             ("someone@mozilla.com", "try", None),
             ("someone@MOZILLA.com", "try", None),
             ("dev@example.org", "try", None),

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use http_edge::{Ledger, Problem};
 use store::kept::Clock;
 use store::{Queue, Read, RequestsTable, StoreError, Stored, Ticket};
-use treeherder::{Told, Treeherder};
+use treeherder::Treeherder;
 use trigger::email::Email;
 use trigger::judge::{Renames, judge};
 use trigger::once::{Asked, Claim, Key, Verdict};
@@ -22,12 +22,11 @@ use crate::budget::{Budget, give_back, share, too_many};
 use crate::catalog::Catalog;
 use crate::outcome::{How, Outcome};
 use crate::problems::{
-    BAD_KEY, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS, NOT_ALLOWED, NOTHING_TO_RETRY, STILL_OPEN,
-    STORE_UNAVAILABLE, TOO_MANY_REQUESTS, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH,
+    BAD_KEY, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS, NOTHING_TO_RETRY, STILL_OPEN, STORE_UNAVAILABLE,
 };
 
 /// When to ask again after the store did not answer, in seconds: by then it is known what came of a request.
-const RETRY_AFTER: u32 = 30;
+pub(crate) const RETRY_AFTER: u32 = 30;
 /// How long somebody who asks for the same at the same time waits for the first one's answer, and how often they look.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
@@ -103,7 +102,7 @@ impl Order {
 }
 
 /// The table, noting what it costs when it is done with.
-struct Metered<'l> {
+pub(crate) struct Metered<'l> {
     table: RequestsTable,
     ledger: &'l Ledger,
 }
@@ -133,7 +132,7 @@ pub(crate) fn unavailable(error: &StoreError) -> Problem {
 }
 
 impl Desk {
-    fn metered<'l>(&self, ledger: &'l Ledger) -> Metered<'l> {
+    pub(crate) fn metered<'l>(&self, ledger: &'l Ledger) -> Metered<'l> {
         Metered { table: self.requests.metered(), ledger }
     }
 
@@ -162,69 +161,6 @@ impl Desk {
     /// Whether a person may trigger jobs on a request's push, as far as the request itself tells.
     pub(crate) fn may(&self, person: &Email, request: &Request) -> bool {
         self.rules.check(&request.project, person, Author::of(request.pushed.as_ref())).is_ok()
-    }
-
-    /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
-    async fn admit(
-        &self,
-        project: &str,
-        push_id: u64,
-        requester: &Email,
-        ledger: &Ledger,
-    ) -> Result<Option<Arc<Push>>, Problem> {
-        let push = match self.treeherder.push(project, push_id).await {
-            Told::Push(push) => Some(push),
-            Told::Unknown => {
-                let detail = format!("Treeherder knows no push {push_id} in {project}.");
-                return Err(Problem::new(&UNKNOWN_PUSH, detail));
-            }
-            Told::Silent(reason) => {
-                ledger.note("error", reason.clone());
-                if self.without_treeherder == WithoutTreeherder::Refuse {
-                    let detail = "Treeherder does not tell of the push at the moment, so nothing was requested. Please try \
-                                  again in half a minute.";
-                    let problem = Problem::new(&TREEHERDER_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
-                    return Err(problem.because(reason));
-                }
-                None
-            }
-        };
-        match self.rules.check(project, requester, Author::of(push.as_deref())) {
-            Ok(()) => Ok(push),
-            Err(refusal) => {
-                let mut detail =
-                    format!("You may not trigger jobs on this push of {project}. Who may: {}.", refusal.who_could);
-                if refusal.author_is_unknown {
-                    detail +=
-                        " Treeherder does not answer at the moment, so nobody can tell whether you are its author.";
-                }
-                Err(Problem::new(&NOT_ALLOWED, detail).with("rule", refusal.rule))
-            }
-        }
-    }
-
-    /// The same. A refusal for which Treeherder was asked counts as a request, so that nobody has it asked without end.
-    async fn admit_counted(
-        &self,
-        project: &str,
-        push_id: u64,
-        requester: &Email,
-        ledger: &Ledger,
-    ) -> Result<Option<Arc<Push>>, Problem> {
-        let now = (self.clock)();
-        if self.treeherder.holds(project, push_id) {
-            return self.admit(project, push_id, requester, ledger).await;
-        }
-        self.budget.refuse_exhausted(requester, now)?;
-        let refusal = match self.admit(project, push_id, requester, ledger).await {
-            Err(problem) if problem.kind().status.is_client_error() => problem,
-            admitted => return admitted,
-        };
-        let share = share(requester, RequestId::new(now, (self.chance)()), now);
-        match self.budget.spend(&self.metered(ledger), share, 0, ledger).await {
-            Err(problem) if *problem.kind() == TOO_MANY_REQUESTS => Err(problem),
-            _ => Err(refusal),
-        }
     }
 
     /// Judges an order as `submit` does and plans it as it would be when it is forwarded, and does nothing but to count

@@ -1,6 +1,7 @@
 //! Takes requests to run jobs: who asks and may they, which of the jobs exist, keep it, queue it, and let people follow
 //! what happens.
 
+mod admission;
 pub mod api;
 mod body;
 pub mod budget;

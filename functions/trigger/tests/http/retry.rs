@@ -85,6 +85,19 @@ async fn a_job_that_is_no_more_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn of_two_who_retry_at_once_one_pays() {
+    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 4}"#)]).await;
+    let taken = ended(&bed).await;
+    let both = futures_util::future::join(retry(&bed, &taken, SOMEONE), retry(&bed, &taken, SOMEONE)).await;
+    let mut statuses = [both.0.status, both.1.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [StatusCode::ACCEPTED, StatusCode::CONFLICT]);
+    // Two jobs were sent again, so two are left.
+    bed.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
+    bed.trigger(SOMEONE, &[TEST]).await.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+}
+
+#[tokio::test]
 async fn of_two_who_retry_at_once_one_does() {
     let bed = Bed::new().await;
     let taken = ended(&bed).await;

@@ -150,8 +150,10 @@ async fn a_dry_run_judges_everything_and_does_nothing() {
     assert_eq!(told["message"], said);
     assert_eq!(told["jobs"][1]["code"], "unknown_job");
     assert_eq!(answer.header("location"), None);
-    assert_eq!(*seen.lock().unwrap(), ["GetItem"]);
-    assert!(bed.items().await.is_empty() && bed.queued().await.is_empty());
+    // It counts as a request, and leaves nothing else.
+    assert_eq!(*seen.lock().unwrap(), ["UpdateItem"]);
+    assert_eq!(bed.items().await.into_keys().collect::<Vec<_>>(), ["budget budget"]);
+    assert!(bed.queued().await.is_empty());
 
     let none = bed.post(&path, &token(SOMEONE), &[], &json!({"requested_jobs": ["qqq"]})).await;
     none.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
