@@ -124,7 +124,8 @@ def of_parameters(given: dict[str, Any], known: dict[str, dict[str, Any]]) -> li
             wrong.append(f"{name} is to be a text, in quotation marks")
         elif not is_allowed(str(value), parameter):
             said = parameter.get("ConstraintDescription") or "that is not allowed; the template tells what is"
-            wrong.append(f"{name} is {value!r}: {said}")
+            # Not the value: it may be an address with a password, and this is in the log of a deployment.
+            wrong.append(f"{name} is wrong: {said}")
     return wrong
 
 

@@ -160,6 +160,7 @@ def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
         "OidcIssuer": signing.ISSUER,
         "OidcAudience": signing.AUDIENCE,
         "OidcServiceAudience": signing.SERVICE_AUDIENCE,
+        "OidcServiceClients": ",".join(signing.SERVICES),
         "OidcKeys": signing.make_key(),
     }
 

@@ -22,6 +22,8 @@ ISSUER = "http://localhost/runnable-jobs-local"
 AUDIENCE = "runnable-jobs-local"
 SERVICE_AUDIENCE = "runnable-jobs-local-service"
 SERVICE_SCOPE = "trigger:on-behalf"
+# The client ids of the services that may ask for people.
+SERVICES = ("treeherder",)
 KEY = RUN / "signing-key.pem"
 TOKEN_SECONDS = 8 * 60 * 60
 
@@ -51,9 +53,10 @@ def id_token(email: str) -> str:
 
 
 def service_token(service: str) -> str:
-    """What the issuer would give a service that may ask for people."""
+    """What the issuer would give a service with this client id. The functions take those of `SERVICES`."""
     return _signed({
         "aud": SERVICE_AUDIENCE, "sub": f"{service}@clients", "azp": service, "scope": SERVICE_SCOPE,
+        "gty": "client-credentials",
     })
 
 

@@ -94,7 +94,7 @@ def arguments() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="print a token to sign in to the running stack with")
     who = token.add_mutually_exclusive_group(required=True)
     who.add_argument("--email", type=_email, metavar="ADDRESS", help="a person's: their e-mail address")
-    who.add_argument("--service", type=_word, metavar="NAME", help="a service's that asks for people: its client id")
+    who.add_argument("--service", type=_word, metavar="NAME", help="a service's that asks for people: its client id (the stack takes treeherder's)")
 
     execute = commands.add_parser("exec", help="run a command beside an empty emulator of its own")
     execute.add_argument("--broker", action="store_true", help="and beside an empty broker")

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import socket
 import tempfile
 import unittest
+import urllib.parse
 from pathlib import Path
 
 from running_stack import Answer, Stack, in_stack, sample
@@ -75,6 +77,43 @@ class Api:
         for name in ("Content-Type", "ETag", "Vary", "Cache-Control"):
             self.assertEqual(head.headers[name], get.headers[name])
 
+    def test_an_address_that_is_no_uri_is_answered_as_any_other(self) -> None:
+        for target in ("/__lbheartbeat__?a=<b>", '/__lbheartbeat__?a="{|}^`', "/__lbheartbeat__?%", "/__lbheartbeat__?a=[b]"):
+            with self.subTest(target):
+                self.assertEqual(self.raw(target), 200)
+        for target in ("/a<b>", "/a{b}|^`", "/%", "/%ff", "//a", "/a%00b"):
+            with self.subTest(target):
+                self.assertIn(self.raw(target), (400, 404))
+        self.assertEqual(self.raw("/__lbheartbeat__"), 200)
+
+    def test_a_name_is_looked_up_as_it_was_sent(self) -> None:
+        known = self.stack.ask("GET", TRY).json()["results"][0]["ref_data_name"]
+        self.assertEqual(self.stack.ask("GET", TRY + urllib.parse.quote(known, safe="") + "/").status, 200)
+        first = known.split()[0]
+        for name in self.names(first):
+            with self.subTest(name):
+                answer = self.stack.ask("GET", TRY + urllib.parse.quote(name, safe="") + "/")
+
+                self.assert_problem(answer, 404, "unknown_job")
+                self.assertIn(f"'{name}'", answer.json()["detail"])
+        # Cut there, it would be the name of a job.
+        for cut in ("#b", "#"):
+            self.assert_problem(
+                self.stack.ask("GET", TRY + urllib.parse.quote(known + cut, safe="") + "/"), 404, "unknown_job")
+
+    def names(self, word: str) -> list[str]:
+        """Names that no job has, with all that has a meaning of its own in an address."""
+        return [f"{word}{odd}b" for odd in ("#", "+", "/", " ", "&=", '"<>', "[]", "|\\^`", "\u00e9\u20ac", ";,@:", "//")]
+
+    def raw(self, target: str) -> int:
+        """The status of the answer to a request with just this behind GET: a client's library would encode it."""
+        url = urllib.parse.urlsplit(self.stack.env["BASE_URL"])
+        with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
+            request = f"GET {url.path}{target} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n"
+            connection.sendall(request.encode())
+            with connection.makefile("rb") as answer:
+                return int(answer.readline().split()[1])
+
     def test_an_unknown_project_is_told_so(self) -> None:
         self.assert_problem(self.stack.ask("GET", "/api/project/no-such/runnable_jobs/"), 404, "unknown_project")
 
@@ -125,6 +164,10 @@ class Api:
 
 class BehindAnHttpApi(Api, unittest.TestCase):
     front = "HttpApi"
+
+    def names(self, word: str) -> list[str]:
+        # Behind the function URL the emulator decodes these, which AWS does not.
+        return [*super().names(word), f"{word}%b", f"{word}%23b", f"{word}%2Fb", f"{word}%25b"]
 
 
 class BehindAFunctionUrl(Api, unittest.TestCase):

@@ -56,15 +56,16 @@ class Configurations(unittest.TestCase):
         known = check.parameters()
         for name, value, said in (
             ("PulseNamspace", "someone", "PulseNamspace is no parameter of the template"),
-            ("PulseSecretArn", "pulse", "PulseSecretArn is 'pulse': must be the whole ARN of one secret"),
-            ("Architecture", "arm", "Architecture is 'arm': that is not allowed"),
-            ("ForwardConcurrency", "1", "ForwardConcurrency is '1': "),
-            ("ForwardConcurrency", "many", "ForwardConcurrency is 'many': "),
+            ("PulseSecretArn", "pulse", "PulseSecretArn is wrong: must be the whole ARN of one secret"),
+            ("Architecture", "arm", "Architecture is wrong: that is not allowed"),
+            ("ForwardConcurrency", "1", "ForwardConcurrency is wrong: "),
+            ("ForwardConcurrency", "many", "ForwardConcurrency is wrong: "),
             ("ProtectTables", True, "ProtectTables is to be a text, in quotation marks"),
         ):
             with self.subTest(name, value=value):
                 [wrong] = check.of_parameters(FILLED | {name: value}, known)
                 self.assertTrue(wrong.startswith(said), wrong)
+                self.assertNotIn(repr(value), wrong)
         without = {name: value for name, value in FILLED.items() if name != "PulseSecretArn"}
         self.assertEqual(check.of_parameters(without, known), ["PulseSecretArn is missing"])
 

@@ -72,7 +72,7 @@ pub(crate) struct Ingest {
     #[command(flatten)]
     pub(crate) schedule: Scheduled,
     /// Keep the dump in this bucket, under the hash of its content
-    #[arg(long, value_name = "BUCKET", env = variables::ARCHIVE_BUCKET)]
+    #[arg(long, value_name = "BUCKET", env = variables::ARCHIVE_BUCKET, hide_env_values = true)]
     pub(crate) archive: Option<String>,
     /// Read, compare and report, but write nothing
     #[arg(long)]
@@ -84,12 +84,12 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "PROJECT")]
     pub(crate) only: Vec<String>,
     /// Refuse a dump of fewer builders
-    #[arg(long, value_name = "N", env = variables::MIN_BUILDERS, default_value_t = MIN_BUILDERS,
+    #[arg(long, value_name = "N", env = variables::MIN_BUILDERS, hide_env_values = true, default_value_t = MIN_BUILDERS,
           value_parser = whole_number)]
     pub(crate) min_builders: u64,
     /// Refuse a dump by which the catalog or a project would lose more of its jobs, or of its tests' builds
-    #[arg(long, value_name = "PERCENT", env = variables::MAX_DROP_PERCENT, default_value_t = MAX_DROP_PERCENT,
-          value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", env = variables::MAX_DROP_PERCENT, hide_env_values = true,
+          default_value_t = MAX_DROP_PERCENT, value_parser = percent)]
     pub(crate) max_drop_percent: u8,
     /// Print the report as JSON
     #[arg(long)]
@@ -101,7 +101,7 @@ pub(crate) struct Ingest {
 pub(crate) struct From {
     #[allow(clippy::doc_markdown)] // The help shows it as it is.
     /// The dump, plain or gzip: a file, `-`, http://, https:// or s3://BUCKET/KEY
-    #[arg(long, value_name = "SOURCE", env = variables::SOURCE)]
+    #[arg(long, value_name = "SOURCE", env = variables::SOURCE, hide_env_values = true)]
     source: Option<Source>,
     #[command(flatten)]
     pub(crate) bound: Bound,
@@ -118,15 +118,15 @@ impl From {
 #[derive(Debug, Args)]
 pub(crate) struct Bound {
     /// Refuse a dump that has more bytes, compressed or uncompressed
-    #[arg(long, value_name = "BYTES", env = variables::MAX_SOURCE_BYTES, default_value_t = MAX_SOURCE_BYTES,
-          value_parser = whole_number)]
+    #[arg(long, value_name = "BYTES", env = variables::MAX_SOURCE_BYTES, hide_env_values = true,
+          default_value_t = MAX_SOURCE_BYTES, value_parser = whole_number)]
     pub(crate) max_source_bytes: u64,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Table {
     /// The catalog table
-    #[arg(long, value_name = "NAME", env = variables::CATALOG_TABLE)]
+    #[arg(long, value_name = "NAME", env = variables::CATALOG_TABLE, hide_env_values = true)]
     table: Option<String>,
 }
 
@@ -141,7 +141,7 @@ impl Table {
 #[derive(Debug, Args)]
 pub(crate) struct Scheduled {
     /// When ingests are due, in `EventBridge`'s dialect and UTC, for example '0 6 * * ? *'
-    #[arg(long, value_name = "CRON", env = variables::SCHEDULE)]
+    #[arg(long, value_name = "CRON", env = variables::SCHEDULE, hide_env_values = true)]
     pub(crate) schedule: Option<Cron>,
 }
 

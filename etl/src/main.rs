@@ -8,13 +8,25 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
+/// What is wrong with a value, without the value: it may come from a variable, and be an address with a password.
+fn without_the_value(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::ValueValidation {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("...".to_owned()));
+    }
+    error
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => without_the_value(error).exit(),
+    };
     // Errors of the libraries come back as errors; their log lines are for those who ask.
     let (ours, theirs) = if arguments.verbose { (Level::INFO, Level::WARN) } else { (Level::WARN, Level::ERROR) };
     let targets = Targets::new().with_default(theirs).with_targets([("etl", ours), ("store", ours)]);

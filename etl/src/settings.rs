@@ -103,6 +103,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
+        const SECRET: &str = "c0rrect-Horse";
+        for variable in
+            [variables::SCHEDULE, variables::MIN_BUILDERS, variables::MAX_DROP_PERCENT, variables::MAX_SOURCE_BYTES]
+        {
+            for value in store::settings::wrong_values(SECRET) {
+                let error = read(&[REQUIRED[0], REQUIRED[1], (variable, &value)]).map(|_| ()).unwrap_err().to_string();
+                assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
+            }
+        }
+        // What has no scheme is a file.
+        for value in store::settings::wrong_values(SECRET).iter().filter(|value| value.contains("://")) {
+            let error = read(&[(variables::SOURCE, value), REQUIRED[1]]).map(|_| ()).unwrap_err().to_string();
+            assert!(error.starts_with(variables::SOURCE) && !error.contains(SECRET), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
         let said = |set: &[(&str, &str)]| read(set).map(|_| ()).unwrap_err().to_string();
         assert_eq!(
@@ -116,12 +134,12 @@ mod tests {
         let with = |name, value| said(&[REQUIRED[0], REQUIRED[1], (name, value)]);
         assert_eq!(
             with("RUNNABLE_JOBS_MAX_DROP_PERCENT", "101"),
-            "RUNNABLE_JOBS_MAX_DROP_PERCENT is '101': a whole number from 0 to 100 is expected"
+            "RUNNABLE_JOBS_MAX_DROP_PERCENT is wrong: a whole number from 0 to 100 is expected"
         );
         assert_eq!(
             with("RUNNABLE_JOBS_MIN_BUILDERS", "many"),
-            "RUNNABLE_JOBS_MIN_BUILDERS is 'many': a whole number of at least 0 is expected"
+            "RUNNABLE_JOBS_MIN_BUILDERS is wrong: a whole number of at least 0 is expected"
         );
-        assert!(with("RUNNABLE_JOBS_SCHEDULE", "daily").starts_with("RUNNABLE_JOBS_SCHEDULE is 'daily': "));
+        assert!(with("RUNNABLE_JOBS_SCHEDULE", "daily").starts_with("RUNNABLE_JOBS_SCHEDULE is wrong: "));
     }
 }

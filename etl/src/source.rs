@@ -57,7 +57,7 @@ impl FromStr for Source {
                 }
                 _ => Err("not the address of an object: s3://BUCKET/KEY is expected".to_owned()),
             },
-            Some((scheme, _)) => Err(format!("'{scheme}://' cannot be read: http, https, s3, a file or '-' can")),
+            Some(_) => Err("its scheme is unknown: http, https, s3, a file or '-' can be read".to_owned()),
         }
     }
 }
@@ -288,7 +288,7 @@ mod tests {
     fn a_wrong_address_is_refused_with_what_is_expected() {
         let said = |address: &str| address.parse::<Source>().unwrap_err();
         assert_eq!(said("s3://bucket"), "not the address of an object: s3://BUCKET/KEY is expected");
-        assert_eq!(said("ftp://host/a"), "'ftp://' cannot be read: http, https, s3, a file or '-' can");
+        assert_eq!(said("ftp://host/a"), "its scheme is unknown: http, https, s3, a file or '-' can be read");
         assert_eq!(said(""), "an address, a path or '-' is expected");
         assert!(said("http://[").starts_with("not a valid address: "));
         assert!(!said("https://user:secret@[").contains("secret"));

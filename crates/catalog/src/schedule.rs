@@ -47,12 +47,13 @@ impl FromStr for Cron {
                     || (words && byte.is_ascii_alphabetic())
             });
             if !plain {
-                return Err(format!("{name} is '{field}': numbers, '*', ',', '-' and '/' are supported there"));
+                return Err(format!("{name}: numbers, '*', ',', '-' and '/' are supported there"));
             }
         }
         let derived = format!("0 {}", fields.join(" ").replace('?', "*"));
+        // What the library says of it repeats it.
         let schedule = cron::Schedule::from_str(&derived)
-            .map_err(|error| format!("{} ({error})", "a field is out of its range or cannot be read"))?;
+            .map_err(|_| "a field is out of its range or cannot be read".to_owned())?;
         Ok(Self { schedule })
     }
 }
@@ -112,8 +113,8 @@ mod tests {
         assert!(said("0 6 * * *").ends_with("(for example '0 6 * * ? *'), not 5"), "{}", said("0 6 * * *"));
         assert!(said("").ends_with("not 0"));
         assert_eq!(said("0 6 * * * *"), "one of day-of-month and day-of-week, and only one, is to be '?'");
-        assert_eq!(said("0 6 L * ? *"), "day-of-month is 'L': numbers, '*', ',', '-' and '/' are supported there");
-        assert_eq!(said("0 6 ? * 2#1 *"), "day-of-week is '2#1': numbers, '*', ',', '-' and '/' are supported there");
+        assert_eq!(said("0 6 L * ? *"), "day-of-month: numbers, '*', ',', '-' and '/' are supported there");
+        assert_eq!(said("0 6 ? * 2#1 *"), "day-of-week: numbers, '*', ',', '-' and '/' are supported there");
         assert!(said("99 6 * * ? *").starts_with("a field is out of its range"), "{}", said("99 6 * * ? *"));
         assert!(said("0 24 * * ? *").starts_with("a field is out of its range"));
     }

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Ledger;
+use crate::gateway::lambda_request_id;
 use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, URI_TOO_LONG};
 
 /// The longest path and the longest query string that are read, in bytes. A path has room for the longest name of a job,
@@ -164,7 +165,8 @@ async fn pass(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -
     let origin = request.headers().get(ORIGIN).cloned();
     let is_preflight = method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
 
-    let mut response = match too_long(request.uri()) {
+    let refused = request.extensions_mut().remove::<Problem>();
+    let mut response = match refused.or_else(|| too_long(request.uri())) {
         Some(problem) => problem.into_response(),
         None => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
             let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
@@ -214,8 +216,10 @@ fn request_id(request: &Request) -> String {
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=/+".contains(&byte))
     };
     let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain);
-    let lambda = || request.extensions().get::<lambda_http::Context>().map(|context| context.request_id.clone());
-    given.map(ToOwned::to_owned).or_else(lambda).unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+    given
+        .map(ToOwned::to_owned)
+        .or_else(|| lambda_request_id(request))
+        .unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
 fn too_long(uri: &Uri) -> Option<Problem> {

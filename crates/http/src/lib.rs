@@ -5,6 +5,7 @@ mod answer;
 mod describe;
 mod edge;
 mod fetch;
+mod gateway;
 mod identity;
 mod ledger;
 mod origins;
@@ -14,7 +15,8 @@ mod serve;
 pub use answer::{Body, Caching, Validators, accepts_gzip, gzip};
 pub use describe::{describe, describe_header};
 pub use edge::{Edge, Path};
-pub use fetch::Fetcher;
+pub use fetch::{FetchError, Fetcher};
+pub use gateway::{GatewayAnswer, answer_event};
 pub use identity::{
     BAD_TOKEN, Caller, INSUFFICIENT_SCOPE, Identity, IdentitySettings, KEYS_UNAVAILABLE, KeySource, SIGN_IN,
 };

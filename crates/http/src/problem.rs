@@ -42,6 +42,14 @@ pub const BAD_PATH: Kind = Kind {
     title: "Unreadable path",
     meaning: "The path is not percent-encoded UTF-8, or a part of it is not what is expected; the detail tells which.",
 };
+/// What was sent cannot be understood as a request.
+pub(crate) const BAD_REQUEST: Kind = Kind {
+    status: StatusCode::BAD_REQUEST,
+    code: "bad_request",
+    title: "Unreadable request",
+    meaning: "A part of the request is not what HTTP allows: the method, the address, a header or the body; the detail \
+              says which.",
+};
 /// The path or the query is too long.
 pub const URI_TOO_LONG: Kind = Kind {
     status: StatusCode::URI_TOO_LONG,
@@ -66,8 +74,8 @@ pub(crate) const INTERNAL: Kind = Kind {
 };
 
 /// The kinds that any route may answer with.
-pub const EDGE_KINDS: [&Kind; 6] =
-    [&NOT_FOUND, &METHOD_NOT_ALLOWED, &BAD_PATH, &URI_TOO_LONG, &ANSWER_TOO_LARGE, &INTERNAL];
+pub const EDGE_KINDS: [&Kind; 7] =
+    [&NOT_FOUND, &METHOD_NOT_ALLOWED, &BAD_PATH, &BAD_REQUEST, &URI_TOO_LONG, &ANSWER_TOO_LARGE, &INTERNAL];
 
 /// An error on its way to the client. The edge gives it its request id and logs its cause.
 #[derive(Debug, Clone)]

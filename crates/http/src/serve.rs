@@ -1,14 +1,18 @@
 //! How a router is served: by Lambda, or on a port.
 
+use std::convert::Infallible;
 use std::io;
 
 use axum::Router;
+use lambda_runtime::service_fn;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
+
+use crate::gateway::answer_event;
 
 /// Sends what the program and its libraries have to say beside the requests to standard error, as JSON lines.
 pub fn init_logging() {
@@ -23,8 +27,12 @@ pub fn init_logging() {
 ///
 /// # Errors
 /// The runtime interface is not there or breaks.
-pub async fn run_lambda(app: Router) -> Result<(), lambda_http::Error> {
-    lambda_http::run(app).await
+pub async fn run_lambda(app: Router) -> Result<(), lambda_runtime::Error> {
+    let handler = service_fn(move |event| {
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(answer_event(app, event).await) }
+    });
+    lambda_runtime::run(handler).await
 }
 
 /// Serves a port until the process is asked to end.

@@ -92,7 +92,8 @@ impl Aws {
     /// # Errors
     /// It cannot be read, or is no text.
     pub async fn secret(&self, id: &str) -> Result<String, StoreError> {
-        let action = || format!("reading the secret {id}");
+        // Its name is not repeated: it is a setting, in whose place the secret itself may stand by mistake.
+        let action = || "reading a secret".to_owned();
         let client = aws_sdk_secretsmanager::Client::new(&self.config);
         let output = client.get_secret_value().secret_id(id).send().await;
         let output = output.map_err(|error| StoreError::service(action(), &error))?;

@@ -21,4 +21,4 @@ pub use catalog_table::{CatalogTable, Current, Provenance, Read, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, Taken, Ticket};
 pub use report::{FailureCode, Outcome, ProjectReport, Report, Schedule};
-pub use requests_table::{Cost, RequestsTable, Stored};
+pub use requests_table::{Cost, RequestsTable, Share, Stored};

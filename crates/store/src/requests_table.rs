@@ -5,7 +5,7 @@
 //! | `request#ID` | `head` | a request without its jobs: small, so that to ask for its state costs half a read unit |
 //! | `request#ID` | `jobs` | its jobs, as gzipped JSON |
 //! | `idempotency#HASH` | `claim` | the request that a key stands for |
-//! | `budget#REQUESTER#HOUR` | `budget` | jobs in that hour, and requests in each of its minutes |
+//! | `budget#REQUESTER#HOUR` | `budget` | jobs in that hour, and for each of its minutes which requests took how many |
 //!
 //! Indexes, of keys alone: `by_push` (`project#push`, id), `by_requester` (requester, id), and `open` (sparse: requests
 //! in which something is still to happen, by when somebody should look at them).
@@ -18,9 +18,9 @@
 //! An item that this program cannot read, such as one of a newer version, is logged and counted where others can be read
 //! without it.
 
+mod budget;
 mod reading;
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,14 +28,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use trigger::email::Email;
-use trigger::limits::{Limits, Spent, Window};
 use trigger::once::Claim;
 use trigger::request::{Job, Request, RequestId};
 
@@ -52,6 +49,8 @@ const THROTTLED_ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The one value of the index's key: it holds few requests, and is read in the order in which they are due.
 const OPEN: &str = "open";
+
+pub use self::budget::Share;
 
 /// The requests table.
 #[derive(Debug)]
@@ -289,65 +288,6 @@ impl RequestsTable {
         }
         Ok(())
     }
-
-    /// Takes a request of so many jobs out of a requester's budget. If there is not enough left, nothing is taken, and
-    /// what was spent is told.
-    ///
-    /// # Errors
-    /// The table cannot be written.
-    pub async fn spend(
-        &self,
-        requester: &Email,
-        jobs: u32,
-        window: Window,
-        limits: &Limits,
-    ) -> Result<Result<(), Spent>, StoreError> {
-        let nothing = Spent::default();
-        if limits.check(nothing, jobs, window).is_err() {
-            // More than anybody's whole budget, which the condition below, of an item that is not there, cannot tell.
-            return Ok(Err(nothing));
-        }
-        let minute = minute_name(window);
-        let update = self.client.update_item().table_name(&self.table).set_key(Some(budget_key(requester, window)));
-        let update = update.update_expression("SET expires_at = :end ADD jobs :jobs, #minute :one");
-        let update = update.condition_expression(
-            "(attribute_not_exists(jobs) OR jobs <= :room) AND (attribute_not_exists(#minute) OR #minute < :most)",
-        );
-        let update = update.expression_attribute_names("#minute", &minute);
-        let values = [
-            (":end", number(window.ends_at() + CLEANED_UP_AFTER.num_seconds())),
-            (":jobs", number(jobs)),
-            (":one", number(1)),
-            (":room", number(limits.jobs_per_hour.saturating_sub(jobs))),
-            (":most", number(limits.requests_per_minute)),
-        ];
-        let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let update = update.set_expression_attribute_values(Some(values));
-        let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match update.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-            Ok(output) => {
-                self.count_written(&output.consumed_capacity);
-                Ok(Ok(()))
-            }
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    self.count(0.0, 1.0);
-                    Ok(Err(spent_of(failed.item.as_ref(), &minute)))
-                }
-                _ => Err(table_error(&self.table, "counting a request", &error)),
-            },
-        }
-    }
-
-    /// What a requester spent so far.
-    ///
-    /// # Errors
-    /// The table cannot be read.
-    pub async fn spent(&self, requester: &Email, window: Window) -> Result<Spent, StoreError> {
-        let action = || "reading a budget".to_owned();
-        let item = self.item(action, budget_key(requester, window), Read::Eventual).await?;
-        Ok(spent_of(item.as_ref(), &minute_name(window)))
-    }
 }
 
 const HEAD: &str = "head";
@@ -363,14 +303,6 @@ fn push_key(project: &str, push_id: u64) -> String {
 
 fn claim_key(name: &str) -> Item {
     key(&format!("idempotency#{name}"), "claim")
-}
-
-fn budget_key(requester: &Email, window: Window) -> Item {
-    key(&format!("budget#{requester}#{}", window.hour), "budget")
-}
-
-fn minute_name(window: Window) -> String {
-    format!("minute_{}", window.minute)
 }
 
 /// Whether a transaction failed because its condition did not hold, or because another was at work at the same time.
@@ -417,12 +349,4 @@ fn claim_of(name: &str, item: Item) -> Result<Claim, StoreError> {
 /// Whose claim it is, unless it is our own: an attempt before was heard after all.
 fn if_other(holder: Claim, ours: &Claim) -> Option<Claim> {
     (holder.request != ours.request).then_some(holder)
-}
-
-fn spent_of(item: Option<&Item>, minute: &str) -> Spent {
-    let count = |name: &str| match item.and_then(|item| item.get(name)) {
-        Some(AttributeValue::N(count)) => count.parse().unwrap_or_default(),
-        _ => 0,
-    };
-    Spent { jobs: count("jobs"), requests: count(minute) }
 }

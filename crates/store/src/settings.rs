@@ -51,14 +51,13 @@ pub enum SettingsError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// A variable holds something else than it should.
-    #[error("{variable} is '{value}': {reason}")]
+    /// A variable holds something else than it should. What it holds is not repeated: it may be, or have in it, a
+    /// password, and errors are logged.
+    #[error("{variable} is wrong: {reason}")]
     Wrong {
         /// The variable.
         variable: &'static str,
-        /// What it holds.
-        value: String,
-        /// What is wrong with that.
+        /// What is wrong with what it holds, without repeating it.
         reason: String,
     },
 }
@@ -91,7 +90,7 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
     /// What `parse` makes of a variable's value.
     ///
     /// # Errors
-    /// `parse` says why it cannot.
+    /// `parse` says why it cannot, in words that repeat nothing of the value.
     pub fn parsed<T, E: ToString>(
         &self,
         variable: &'static str,
@@ -100,9 +99,30 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         let Some(value) = self.get(variable) else { return Ok(None) };
         match parse(&value) {
             Ok(parsed) => Ok(Some(parsed)),
-            Err(reason) => Err(SettingsError::Wrong { variable, value, reason: reason.to_string() }),
+            Err(reason) => Err(SettingsError::Wrong { variable, reason: reason.to_string() }),
         }
     }
+}
+
+/// Values with a secret in them, for tests: none of them is right where not any text is.
+#[doc(hidden)]
+pub fn wrong_values(secret: &str) -> Vec<String> {
+    vec![
+        secret.to_owned(),
+        format!("ftp://someone:{secret}@example.org/"),
+        format!("https://someone:{secret}@exa mple.org:x/?{secret}"),
+        format!("s3://{secret}"),
+        format!("{secret} * * * ? *"),
+        format!("0 0 {secret} * ? *"),
+        format!("[\"{secret}\"]"),
+        format!("{{\"{secret}\": 1}}"),
+        format!("{{{secret}"),
+        format!("{{\"domains\": [\"{secret}\"], \"allow\": []}}"),
+        format!("{{\"allow\": [\"{secret}\"]}}"),
+        format!("{{\"already_running\": \"{secret}\"}}"),
+        format!("{{\"jobs_per_hour\": \"{secret}\"}}"),
+        format!("{{\"keys\": \"{secret}\"}}"),
+    ]
 }
 
 #[cfg(test)]
@@ -127,10 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_parsed_or_refused_with_the_reason() {
+    fn a_value_is_parsed_or_refused_with_the_reason_alone() {
         assert_eq!(variables().required("WORD", "a word").as_deref(), Ok("many"));
         assert_eq!(variables().parsed("SIZE", whole_number), Ok(Some(12)));
         let wrong = variables().parsed("WORD", whole_number).unwrap_err();
-        assert_eq!(wrong.to_string(), "WORD is 'many': a whole number of at least 0 is expected");
+        assert_eq!(wrong.to_string(), "WORD is wrong: a whole number of at least 0 is expected");
     }
 }

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{Cost, Read, RequestsTable, StoreError, Stored};
+use store::{Cost, Read, RequestsTable, Share, StoreError, Stored};
 use support::proxy::{Plan, Proxy};
 use support::{at, client, endpoint, items, new_requests_table, number, set};
 use trigger::email::Email;
-use trigger::limits::{Limits, Spent, Window};
+use trigger::limits::{Exceeded, Limit, Limits, Spent, Window};
 use trigger::once::{Asked, Claim, Key};
 use trigger::plan::Planning;
 use trigger::request::{Asking, Code, Job, JobState, Push, Request, RequestId, State, count};
@@ -99,7 +99,7 @@ async fn every_item_of_a_request_ends_by_itself() {
     let (key, claim) = claim("k", morning(), 1);
     table.create(&request(7, 1, &jobs(1), morning()), &jobs(1), morning()).await.unwrap();
     table.claim(&key.name, &claim, None).await.unwrap();
-    table.spend(&someone(), 1, Window::at(morning()), &Limits::default()).await.unwrap().unwrap();
+    table.spend(share(&someone(), morning(), 1), 1, &Limits::default()).await.unwrap().unwrap();
 
     let items = items(&client, &name).await;
     assert_eq!(items.len(), 4);
@@ -252,24 +252,116 @@ async fn of_fifty_who_claim_a_key_at_once_one_has_it() {
     assert_eq!(holders.len(), 1);
 }
 
+/// A share of a budget, for the request of this number.
+fn share(requester: &Email, now: DateTime<Utc>, number: u128) -> Share<'_> {
+    Share { requester, window: Window::at(now), request: RequestId::new(now, number) }
+}
+
+fn limit(spent: Result<Spent, Exceeded>) -> Result<Spent, Limit> {
+    spent.map_err(|exceeded| exceeded.limit)
+}
+
+const FEW: Limits = Limits { jobs_per_request: 1000, body_bytes: 1000, requests_per_minute: 3, jobs_per_hour: 100 };
+
 #[tokio::test]
 async fn a_budget_is_spent_to_its_end_and_no_further() {
     let (table, ..) = table().await;
-    let limits = Limits { requests_per_minute: 3, jobs_per_hour: 100, ..Limits::default() };
-    let spend = async |jobs, now| table.spend(&someone(), jobs, Window::at(now), &limits).await.unwrap();
-    assert_eq!(spend(101, morning()).await, Err(Spent::default()));
-    assert_eq!(spend(90, morning()).await, Ok(()));
-    assert_eq!(spend(11, morning()).await, Err(Spent { jobs: 90, requests: 1 }));
-    assert_eq!(spend(1, morning()).await, Ok(()));
-    assert_eq!(spend(1, morning()).await, Ok(()));
-    assert_eq!(spend(1, later(59)).await, Err(Spent { jobs: 92, requests: 3 }));
-    assert_eq!(table.spent(&someone(), Window::at(later(59))).await.unwrap(), Spent { jobs: 92, requests: 3 });
+    let number = std::cell::Cell::new(0);
+    let spend = async |jobs, now| {
+        number.set(number.get() + 1);
+        limit(table.spend(share(&someone(), now, number.get()), jobs, &FEW).await.unwrap())
+    };
+    assert_eq!(spend(101, morning()).await, Err(Limit::Jobs));
+    assert_eq!(spend(90, morning()).await, Ok(Spent { jobs: 90, requests: 1 }));
+    assert_eq!(spend(11, morning()).await, Err(Limit::Jobs));
+    assert_eq!(spend(1, morning()).await, Ok(Spent { jobs: 91, requests: 2 }));
+    assert_eq!(spend(0, morning()).await, Ok(Spent { jobs: 91, requests: 3 }));
+    assert_eq!(spend(0, later(59)).await, Err(Limit::Requests));
     // The next minute, and the next hour.
-    assert_eq!(spend(8, later(60)).await, Ok(()));
-    assert_eq!(spend(1, later(120)).await, Err(Spent { jobs: 100, requests: 0 }));
-    assert_eq!(spend(1, later(3600)).await, Ok(()));
+    assert_eq!(spend(9, later(60)).await, Ok(Spent { jobs: 100, requests: 1 }));
+    assert_eq!(spend(1, later(120)).await, Err(Limit::Jobs));
+    assert_eq!(spend(1, later(3600)).await, Ok(Spent { jobs: 1, requests: 1 }));
     let other: Email = "other@mozilla.com".parse().unwrap();
-    assert_eq!(table.spend(&other, 100, Window::at(morning()), &limits).await.unwrap(), Ok(()));
+    let others = table.spend(share(&other, morning(), 1), 100, &FEW).await.unwrap();
+    assert_eq!(others, Ok(Spent { jobs: 100, requests: 1 }));
+}
+
+/// The store did what it was asked, and its answer was lost: the SDK asks again, and so may a caller.
+#[tokio::test]
+async fn a_share_is_taken_once_however_often_it_is_asked_for() {
+    let (table, _, name) = table().await;
+    let lossy = behind(&name, |write| if write == 0 { Plan::Lose("ThrottlingException") } else { Plan::Pass }).await;
+    let someone = someone();
+    let spent = lossy.spend(share(&someone, morning(), 1), 90, &FEW).await.unwrap();
+    assert_eq!(spent, Ok(Spent { jobs: 90, requests: 1 }));
+    for _ in 0..5 {
+        let spent = table.spend(share(&someone, later(59), 1), 90, &FEW).await.unwrap();
+        assert_eq!(spent, Ok(Spent { jobs: 90, requests: 1 }));
+    }
+    let [second, third] = [2, 3].map(|number| share(&someone, morning(), number));
+    assert_eq!(table.spend(second, 5, &FEW).await.unwrap(), Ok(Spent { jobs: 95, requests: 2 }));
+    // The last share of a minute too.
+    let lossy = behind(&name, |write| if write == 0 { Plan::Lose("ThrottlingException") } else { Plan::Pass }).await;
+    assert_eq!(lossy.spend(third, 5, &FEW).await.unwrap(), Ok(Spent { jobs: 100, requests: 3 }));
+}
+
+#[tokio::test]
+async fn what_is_given_back_is_there_again_and_given_back_once() {
+    let (table, _, name) = table().await;
+    let someone = someone();
+    let [first, second, third] = [1, 2, 3].map(|number| share(&someone, morning(), number));
+    for (share, jobs) in [(first, 60), (second, 40)] {
+        table.spend(share, jobs, &FEW).await.unwrap().unwrap();
+    }
+    let lossy = behind(&name, |write| if write == 0 { Plan::Lose("ThrottlingException") } else { Plan::Pass }).await;
+    lossy.give_back(first).await.unwrap();
+    table.give_back(first).await.unwrap();
+    // It took nothing.
+    table.give_back(third).await.unwrap();
+    assert_eq!(table.spend(third, 60, &FEW).await.unwrap(), Ok(Spent { jobs: 100, requests: 2 }));
+}
+
+/// The store says that its condition failed, and not on what.
+#[tokio::test]
+async fn a_failed_condition_without_its_item_lets_nothing_through() {
+    let (table, _, name) = table().await;
+    let someone = someone();
+    let numbers = [1, 2, 3, 4].map(|number| share(&someone, morning(), number));
+    for share in &numbers[..3] {
+        table.spend(*share, 1, &FEW).await.unwrap().unwrap();
+    }
+    let mute = behind(&name, |_| Plan::Refuse("ConditionalCheckFailedException")).await;
+    assert_eq!(limit(mute.spend(numbers[3], 1, &FEW).await.unwrap()), Err(Limit::Requests));
+    assert_eq!(mute.spend(numbers[2], 1, &FEW).await.unwrap(), Ok(Spent { jobs: 3, requests: 3 }));
+    // There is room, and yet the condition fails each time.
+    assert!(mute.spend(share(&someone, later(60), 4), 1, &FEW).await.is_err());
+}
+
+#[tokio::test]
+async fn of_fifty_who_spend_at_once_as_many_may_as_the_limit_says() {
+    let (table, ..) = table().await;
+    let someone = someone();
+    let shares = (0..50).map(|number| share(&someone, morning(), number));
+    let spent = futures_util::future::join_all(shares.map(|share| table.spend(share, 1, &FEW))).await;
+    assert_eq!(spent.into_iter().filter(|spent| matches!(spent, Ok(Ok(_)))).count(), 3);
+}
+
+/// An item of an earlier version counts its requests in numbers.
+#[tokio::test]
+async fn a_budget_that_was_begun_by_an_earlier_version_goes_on() {
+    let (table, client, name) = table().await;
+    let pk = format!("budget#someone@mozilla.com#{}", Window::at(morning()).hour);
+    let put = client.put_item().table_name(&name).item("pk", AttributeValue::S(pk)).item("jobs", n(98));
+    let put = put.item("sk", AttributeValue::S("budget".to_owned())).item("minute_0", n(2)).item("expires_at", n(1));
+    put.send().await.unwrap();
+    let someone = someone();
+    let spent = table.spend(share(&someone, morning(), 1), 2, &FEW).await.unwrap();
+    assert_eq!(spent, Ok(Spent { jobs: 100, requests: 1 }));
+    assert_eq!(limit(table.spend(share(&someone, morning(), 2), 1, &FEW).await.unwrap()), Err(Limit::Jobs));
+}
+
+fn n(value: u32) -> AttributeValue {
+    AttributeValue::N(value.to_string())
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{StatusCode, Uri};
-use http_edge::Fetcher;
+use http_edge::{FetchError, Fetcher};
 use serde::Deserialize;
 use trigger::request::Push;
 use trigger::runs::{Run, RunState, Runs};
@@ -20,6 +20,8 @@ pub const TREEHERDER: &str = "https://treeherder.mozilla.org";
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long all answers about its jobs may take together: they are large.
 const PATIENCE_FOR_JOBS: Duration = Duration::from_secs(10);
+/// How long one of them may take: less, as who does not answer at all is known by the first.
+const PATIENCE_FOR_A_PAGE: Duration = Duration::from_secs(8);
 /// The most of an answer that is read, in bytes: a push lists its revisions.
 const MOST_BYTES: usize = 1024 * 1024;
 /// The same for a page of jobs, of which each is some kilobytes.
@@ -28,7 +30,8 @@ const MOST_BYTES_OF_JOBS: usize = 16 * 1024 * 1024;
 const PAGE: usize = 2000;
 /// How many jobs are read of a push. The largest had some 20,000.
 const MOST_JOBS: usize = 100_000;
-/// How long it is left alone after it did not answer: each attempt makes somebody wait.
+/// How long it is left alone after it did not answer, as each attempt keeps a person waiting; and how long a push is of
+/// which its answer is of no use.
 const LEFT_ALONE: TimeDelta = TimeDelta::seconds(5);
 /// How many pushes are held. People trigger jobs on a few at a time.
 const MOST_HELD: usize = 1000;
@@ -48,8 +51,51 @@ pub struct Treeherder {
 
 #[derive(Default)]
 struct State {
-    pushes: HashMap<(String, u64), (DateTime<Utc>, Arc<Push>)>,
-    failed: Option<(DateTime<Utc>, String)>,
+    pushes: HashMap<Place, (DateTime<Utc>, Arc<Push>)>,
+    /// When it did not answer last, and why.
+    silent: Option<(DateTime<Utc>, String)>,
+    /// When its answer about a push was last of no use, and why.
+    broken: HashMap<(What, Place), (DateTime<Utc>, String)>,
+}
+
+/// A push: its project and its number.
+type Place = (String, u64);
+
+/// What is asked of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum What {
+    Push,
+    Jobs,
+}
+
+/// Why there is nothing to be had, in words for the log.
+enum Failure {
+    /// It does not answer whoever asks: it cannot be reached, is silent, or what stands before it says that it is down.
+    Silent(String),
+    /// What it answers of this push is of no use. Of others it may be.
+    Broken(String),
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::NoAnswer(reason) => Self::Silent(reason),
+            FetchError::Broken(reason) => Self::Broken(reason),
+        }
+    }
+}
+
+impl Failure {
+    /// An answer with a status that none should have.
+    fn of(status: StatusCode) -> Self {
+        let reason = format!("it answers with {status}");
+        match status {
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                Self::Silent(reason)
+            }
+            _ => Self::Broken(reason),
+        }
+    }
 }
 
 /// What Treeherder says of a push.
@@ -59,7 +105,7 @@ pub enum Told {
     Push(Arc<Push>),
     /// There is none.
     Unknown,
-    /// It does not answer, or not what it should; why is for the log.
+    /// It does not answer, or not what it should of this push; why is for the log.
     Silent(String),
 }
 
@@ -112,9 +158,16 @@ impl Treeherder {
             holds,
             clock,
             pushes: Fetcher::new(PATIENCE, MOST_BYTES),
-            jobs: Fetcher::new(PATIENCE_FOR_JOBS, MOST_BYTES_OF_JOBS),
+            jobs: Fetcher::new(PATIENCE_FOR_A_PAGE, MOST_BYTES_OF_JOBS),
             state: Mutex::default(),
         }
+    }
+
+    /// Whether what it said of a push is held, so that it need not be asked.
+    pub fn holds(&self, project: &str, push_id: u64) -> bool {
+        let place = (project.to_owned(), push_id);
+        let now = (self.clock)();
+        self.state().pushes.get(&place).is_some_and(|(at, _)| (now - *at).abs() < self.holds)
     }
 
     /// What it says of a push. A project's name has nothing in it that would have to be encoded.
@@ -126,7 +179,7 @@ impl Treeherder {
             if let Some((_, push)) = state.pushes.get(&place).filter(|(at, _)| (now - *at).abs() < self.holds) {
                 return Told::Push(push.clone());
             }
-            if let Some(reason) = state.silent(now) {
+            if let Some(reason) = state.failed(What::Push, &place, now) {
                 return Told::Silent(reason);
             }
         }
@@ -147,7 +200,7 @@ impl Treeherder {
             }
             // Not held: a push may come to be known at any moment.
             Ok(None) => Told::Unknown,
-            Err(reason) => Told::Silent(state.fail(now, &reason)),
+            Err(failure) => Told::Silent(state.fail(What::Push, place, now, failure)),
         }
     }
 
@@ -156,24 +209,25 @@ impl Treeherder {
     /// # Errors
     /// It does not answer, or not what it should; why is for the log.
     pub async fn runs(&self, project: &str, push_id: u64, wanted: &BTreeSet<String>) -> Result<Runs, String> {
-        if let Some(reason) = self.state().silent((self.clock)()) {
+        let place = (project.to_owned(), push_id);
+        if let Some(reason) = self.state().failed(What::Jobs, &place, (self.clock)()) {
             return Err(reason);
         }
         let asked = tokio::time::timeout(PATIENCE_FOR_JOBS, self.ask_for_runs(project, push_id, wanted)).await;
-        let asked = asked.unwrap_or_else(|_| Err("its answers take too long".to_owned()));
-        asked.map_err(|reason| self.state().fail((self.clock)(), &reason))
+        let asked = asked.unwrap_or_else(|_| Err(Failure::Broken("its answers take too long".to_owned())));
+        asked.map_err(|failure| self.state().fail(What::Jobs, place, (self.clock)(), failure))
     }
 
-    async fn ask_for_runs(&self, project: &str, push_id: u64, wanted: &BTreeSet<String>) -> Result<Runs, String> {
+    async fn ask_for_runs(&self, project: &str, push_id: u64, wanted: &BTreeSet<String>) -> Result<Runs, Failure> {
         let mut runs = Runs::default();
         for offset in (0..MOST_JOBS).step_by(PAGE) {
             let query = format!("push_id={push_id}&count={PAGE}&offset={offset}");
             let (status, body) = self.jobs.get(&format!("{}/api/project/{project}/jobs/?{query}", self.url)).await?;
             if status != StatusCode::OK {
-                return Err(format!("it answers with {status}"));
+                return Err(Failure::of(status));
             }
-            let Page { results } =
-                serde_json::from_slice(&body).map_err(|error| format!("its answer is no list of jobs: {error}"))?;
+            let Page { results } = serde_json::from_slice(&body)
+                .map_err(|error| Failure::Broken(format!("its answer is no list of jobs: {error}")))?;
             let is_last = results.len() < PAGE;
             for job in results {
                 let Some(name) = job.ref_data_name.filter(|name| wanted.contains(&**name)) else { continue };
@@ -186,21 +240,21 @@ impl Treeherder {
                 return Ok(runs);
             }
         }
-        Err(format!("the push has more than {MOST_JOBS} jobs"))
+        Err(Failure::Broken(format!("the push has more than {MOST_JOBS} jobs")))
     }
 
-    async fn ask(&self, project: &str, push_id: u64) -> Result<Option<Push>, String> {
+    async fn ask(&self, project: &str, push_id: u64) -> Result<Option<Push>, Failure> {
         let url = format!("{}/api/project/{project}/push/{push_id}/", self.url);
         let body = match self.pushes.get(&url).await? {
             (StatusCode::OK, body) => body,
             (StatusCode::NOT_FOUND, _) => return Ok(None),
-            (other, _) => return Err(format!("it answers with {other}")),
+            (other, _) => return Err(Failure::of(other)),
         };
-        let PushBody { revision, author } =
-            serde_json::from_slice(&body).map_err(|error| format!("its answer is no push: {error}"))?;
+        let PushBody { revision, author } = serde_json::from_slice(&body)
+            .map_err(|error| Failure::Broken(format!("its answer is no push: {error}")))?;
         let is_revision = (1..=64).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_revision {
-            return Err("its answer is no push: the revision is none".to_owned());
+            return Err(Failure::Broken("its answer is no push: the revision is none".to_owned()));
         }
         Ok(Some(Push { revision, author: author.parse().ok() }))
     }
@@ -211,15 +265,28 @@ impl Treeherder {
 }
 
 impl State {
-    /// Why it is left alone, if it is.
-    fn silent(&self, now: DateTime<Utc>) -> Option<String> {
-        self.failed.as_ref().filter(|(at, _)| (now - *at).abs() < LEFT_ALONE).map(|(_, reason)| reason.clone())
+    /// Why it is not asked about this push, if it is not.
+    fn failed(&self, what: What, place: &Place, now: DateTime<Utc>) -> Option<String> {
+        let broken = || self.broken.get(&(what, place.clone()));
+        let recent = |failure: &&(DateTime<Utc>, String)| (now - failure.0).abs() < LEFT_ALONE;
+        let silent = self.silent.as_ref().filter(recent);
+        silent.or_else(|| broken().filter(recent)).map(|(_, reason)| reason.clone())
     }
 
-    /// Notes that it did not answer; why, in words for the log.
-    fn fail(&mut self, now: DateTime<Utc>, reason: &str) -> String {
+    /// Notes a failure; why, in words for the log.
+    fn fail(&mut self, what: What, place: Place, now: DateTime<Utc>, failure: Failure) -> String {
+        let (Failure::Silent(reason) | Failure::Broken(reason)) = &failure;
         let reason = format!("Treeherder: {reason}");
-        self.failed = Some((now, reason.clone()));
+        let noted = (now, reason.clone());
+        match failure {
+            Failure::Silent(_) => self.silent = Some(noted),
+            Failure::Broken(_) => {
+                self.broken.retain(|_, (at, _)| (now - *at).abs() < LEFT_ALONE);
+                if self.broken.len() < MOST_HELD {
+                    self.broken.insert((what, place), noted);
+                }
+            }
+        }
         reason
     }
 }
@@ -305,6 +372,8 @@ mod tests {
         assert_eq!(asked.await.unwrap(), [path(0), path(2000)]);
     }
 
+    const A_PUSH: &str = r#"{"revision": "0123abcd", "author": "author@example.org"}"#;
+
     #[tokio::test]
     async fn a_run_that_another_pushs_stands_for_does_not_count() {
         let job = |guid: &str| {
@@ -324,23 +393,62 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_list_of_jobs_is_told_and_then_it_is_left_alone() {
+    async fn who_does_not_answer_is_left_alone_for_all_pushes() {
+        for status in [502, 503, 504] {
+            let (treeherder, asked) = answering(vec![(status, String::new())]).await;
+            let error = treeherder.runs("try", 7, &wanted()).await.unwrap_err();
+            assert!(error.starts_with(&format!("Treeherder: it answers with {status}")), "{error}");
+            asked.await.unwrap();
+            // It would be seen if it was asked: the connection is refused now, which has another reason.
+            assert_eq!(treeherder.runs("try", 8, &wanted()).await, Err(error.clone()));
+            assert_eq!(treeherder.push("autoland", 7).await, Told::Silent(error));
+        }
+        let (treeherder, asked) = answering(vec![]).await;
+        asked.await.unwrap();
+        let Told::Silent(refused) = treeherder.push("try", 7).await else { panic!("there is none to answer") };
+        assert_eq!(treeherder.push("try", 8).await, Told::Silent(refused.clone()));
+        assert_eq!(treeherder.runs("try", 9, &wanted()).await, Err(refused));
+    }
+
+    #[tokio::test]
+    async fn a_useless_answer_about_a_push_is_that_pushs_alone_and_not_asked_for_again_at_once() {
+        let long = " ".repeat(MOST_BYTES + 1);
         for (status, body, said) in [
-            (503, String::new(), "Treeherder: it answers with 503 Service Unavailable"),
-            (200, "{}".to_owned(), "Treeherder: its answer is no list of jobs: missing field `results`"),
-            (
-                200,
-                r#"{"results": [{"id": "1"}]}"#.to_owned(),
-                "Treeherder: its answer is no list of jobs: invalid type",
-            ),
+            (500, "", "Treeherder: it answers with 500"),
+            (429, "", "Treeherder: it answers with 429"),
+            (302, "", "Treeherder: it answers with 302"),
+            (200, "{}", "Treeherder: its answer is no push: missing field `revision`"),
+            (200, r#"{"revision": "../x"}"#, "Treeherder: its answer is no push: the revision is none"),
+            (200, long.as_str(), "Treeherder: the answer has more than 1048576 bytes"),
         ] {
-            let (treeherder, asked) = answering(vec![(status, body)]).await;
+            let good = (200, A_PUSH.to_owned());
+            let list = (200, page(&[]));
+            let (treeherder, asked) = answering(vec![(status, body.to_owned()), good.clone(), list, good]).await;
+            let Told::Silent(error) = treeherder.push("try", 7).await else { panic!("{said}") };
+            assert!(error.starts_with(said), "{error}");
+            assert_eq!(treeherder.push("try", 7).await, Told::Silent(error));
+            assert!(matches!(treeherder.push("try", 8).await, Told::Push(_)), "{said}");
+            assert_eq!(treeherder.runs("try", 7, &wanted()).await, Ok(Runs::default()), "{said}");
+            assert!(matches!(treeherder.push("autoland", 7).await, Told::Push(_)), "{said}");
+            assert_eq!(asked.await.unwrap().len(), 4);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_useless_list_of_jobs_is_that_pushs_alone() {
+        for (status, body, said) in [
+            (404, "", "Treeherder: it answers with 404 Not Found"),
+            (200, "{}", "Treeherder: its answer is no list of jobs: missing field `results`"),
+            (200, r#"{"results": [{"id": "1"}]}"#, "Treeherder: its answer is no list of jobs: invalid type"),
+        ] {
+            let answers = vec![(status, body.to_owned()), (200, page(&[])), (200, A_PUSH.to_owned())];
+            let (treeherder, asked) = answering(answers).await;
             let error = treeherder.runs("try", 7, &wanted()).await.unwrap_err();
             assert!(error.starts_with(said), "{error}");
+            assert_eq!(treeherder.runs("try", 7, &wanted()).await, Err(error));
+            assert_eq!(treeherder.runs("try", 8, &wanted()).await, Ok(Runs::default()));
+            assert!(matches!(treeherder.push("try", 7).await, Told::Push(_)));
             asked.await.unwrap();
-            // Nobody is there to answer any more.
-            assert_eq!(treeherder.runs("try", 7, &wanted()).await, Err(error.clone()));
-            assert_eq!(treeherder.push("try", 7).await, Told::Silent(error));
         }
     }
 

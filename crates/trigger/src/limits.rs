@@ -58,10 +58,21 @@ pub struct Spent {
 /// More than the limits allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Which limit, in a sentence.
+    /// Which limit.
+    pub limit: Limit,
+    /// The same, in a sentence.
     pub detail: String,
     /// In how many seconds it may be asked again.
     pub retry_after: u32,
+}
+
+/// A limit of what one person may ask for in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Requests in a minute.
+    Requests,
+    /// Jobs in an hour.
+    Jobs,
 }
 
 impl Window {
@@ -74,27 +85,62 @@ impl Window {
     pub fn ends_at(self) -> i64 {
         (self.hour + 1) * 3600
     }
+
+    /// Whether it is the same minute.
+    pub fn is_minute_of(self, other: Self) -> bool {
+        (self.hour, self.minute) == (other.hour, other.minute)
+    }
+
+    /// Seconds until the next minute.
+    fn rest_of_minute(self) -> u32 {
+        60 - self.second.min(59)
+    }
 }
 
 impl Limits {
-    /// Whether somebody who spent so much may have one more request, of so many jobs.
+    /// Whether a person who spent so much may have one more request, of so many jobs.
     ///
     /// # Errors
     /// They may not, now.
     pub fn check(&self, spent: Spent, jobs: u32, window: Window) -> Result<(), Exceeded> {
-        let to_next_minute = 60 - window.second.min(59);
         if spent.requests >= self.requests_per_minute {
-            let most = self.requests_per_minute;
-            let detail = format!("At most {most} requests a minute are taken from one person. Please wait a little.");
-            return Err(Exceeded { detail, retry_after: to_next_minute });
+            return Err(self.minute_is_full(window));
         }
+        self.check_jobs(spent, jobs, window)
+    }
+
+    /// What is said to a person whose requests of this minute are used up.
+    pub fn minute_is_full(&self, window: Window) -> Exceeded {
+        let most = self.requests_per_minute;
+        let detail = format!("At most {most} requests a minute are taken from one person. Please wait a little.");
+        Exceeded { limit: Limit::Requests, detail, retry_after: window.rest_of_minute() }
+    }
+
+    /// Whether a person who spent so much may have so many more jobs.
+    ///
+    /// # Errors
+    /// They may not, now.
+    pub fn check_jobs(&self, spent: Spent, jobs: u32, window: Window) -> Result<(), Exceeded> {
         if spent.jobs.saturating_add(jobs) > self.jobs_per_hour {
             let (most, left) = (self.jobs_per_hour, self.jobs_per_hour.saturating_sub(spent.jobs));
             let detail = format!(
                 "At most {most} jobs an hour can be requested by one person; {left} are left until the full hour, and \
                  this request has {jobs}."
             );
-            return Err(Exceeded { detail, retry_after: to_next_minute + (59 - window.minute.min(59)) * 60 });
+            let retry_after = window.rest_of_minute() + (59 - window.minute.min(59)) * 60;
+            return Err(Exceeded { limit: Limit::Jobs, detail, retry_after });
+        }
+        Ok(())
+    }
+
+    /// Whether a request of so many jobs could ever be taken, however long a person waits.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence.
+    pub fn check_size(&self, jobs: u32) -> Result<(), String> {
+        let most = self.jobs_per_hour;
+        if jobs > most {
+            return Err(format!("The request has {jobs} jobs, and one person can request at most {most} an hour."));
         }
         Ok(())
     }
@@ -115,7 +161,15 @@ mod tests {
         let hour = check(0, 2990, 11).unwrap_err();
         assert_eq!(hour.retry_after, 75);
         assert!(hour.detail.contains("3000 jobs an hour") && hour.detail.contains("10 are left"), "{}", hour.detail);
+        assert_eq!((minute.limit, hour.limit), (Limit::Requests, Limit::Jobs));
         assert!(check(0, u32::MAX, u32::MAX).is_err());
+    }
+
+    #[test]
+    fn what_is_more_than_an_hours_jobs_is_never_taken() {
+        assert_eq!(Limits::default().check_size(3000), Ok(()));
+        let said = Limits::default().check_size(3001).unwrap_err();
+        assert_eq!(said, "The request has 3001 jobs, and one person can request at most 3000 an hour.");
     }
 
     #[test]
@@ -129,6 +183,6 @@ mod tests {
     fn limits_are_read_one_by_one() {
         let limits = Limits::read(r#"{"jobs_per_hour": 10}"#).unwrap();
         assert_eq!(limits, Limits { jobs_per_hour: 10, ..Limits::default() });
-        assert!(Limits::read(r#"{"jobs": 1}"#).unwrap_err().starts_with("no limits: unknown field `jobs`"));
+        assert!(Limits::read(r#"{"jobs": 1}"#).unwrap_err().starts_with("no limits: a name or a value is not"));
     }
 }

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn without_a_key_the_same_jobs_of_the_same_push_are_the_same_request() {
         let first = key(None, "someone@mozilla.com", 1, &["a", "b"]);
-        assert_eq!(first, key(None, "someone@Mozilla.com", 1, &["b", "a", "b"]));
+        assert_eq!(first, key(None, "Someone@Mozilla.com", 1, &["b", "a", "b"]));
         for other in [
             key(None, "other@mozilla.com", 1, &["a", "b"]),
             key(None, "someone@mozilla.com", 2, &["a", "b"]),

@@ -562,8 +562,11 @@ mod tests {
             (r#"{"most_hours": 0}"#, "no planning: most_hours is 1 to 72"),
             (r#"{"most_hours": 73}"#, "no planning: most_hours is 1 to 72"),
             (r#"{"first_look_seconds": 0}"#, "no planning: first_look_seconds is 1 to 3600"),
-            (r#"{"already_running": "no"}"#, "no planning: unknown variant"),
-            (r#"{"hours": 1}"#, "no planning: unknown field"),
+            (
+                r#"{"already_running": "no"}"#,
+                "no planning: a name or a value is not one that is expected, at line 1, column 24",
+            ),
+            (r#"{"hours": 1}"#, "no planning: a name or a value is not one that is expected, at line 1, column 8"),
         ] {
             let error = Planning::read(wrong).unwrap_err();
             assert!(error.starts_with(said), "{error}");

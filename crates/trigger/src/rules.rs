@@ -84,7 +84,7 @@ impl Rules {
                 && domain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
         };
         match rules.domains.iter().chain(own).find(|domain| !is_domain(domain)) {
-            Some(wrong) => Err(format!("'{wrong}' is no domain in lower case, such as mozilla.com")),
+            Some(_) => Err("one of the domains is none in lower case, such as mozilla.com".to_owned()),
             None => Ok(rules),
         }
     }
@@ -146,7 +146,8 @@ mod tests {
         let author = email("author@example.org");
         for (person, project, refused_by) in [
             ("author@example.org", "try", None),
-            ("author@EXAMPLE.org", "try", None),
+            ("Author@EXAMPLE.org", "try", None),
+            ("DEV@example.org", "try", None),
             ("someone@mozilla.com", "try", None),
             ("someone@MOZILLA.com", "try", None),
             ("dev@example.org", "try", None),
@@ -187,11 +188,14 @@ mod tests {
         for (wrong, said) in [
             ("", "no rules: a JSON object is expected"),
             ("[]", "no rules: a JSON object is expected"),
-            ("{", "no rules: EOF"),
-            ("{\"domain\": []}", "no rules: unknown field `domain`"),
-            ("{\"allow\": [\"someone\"]}", "no rules: an e-mail address is expected"),
-            ("{\"domains\": [\"Mozilla.com\"]}", "'Mozilla.com' is no domain in lower case"),
-            ("{\"projects\": {\"try\": {\"domains\": [\"@mozilla.com\"]}}}", "'@mozilla.com' is no domain"),
+            ("{", "no rules: it is not JSON, at line 1, column 1"),
+            ("{\"domain\": []}", "no rules: a name or a value is not one that is expected, at line 1, column 9"),
+            (
+                "{\"allow\": [\"someone\"]}",
+                "no rules: a name or a value is not one that is expected, at line 1, column",
+            ),
+            ("{\"domains\": [\"Mozilla.com\"]}", "one of the domains is none in lower case"),
+            ("{\"projects\": {\"try\": {\"domains\": [\"@mozilla.com\"]}}}", "one of the domains is none"),
         ] {
             let error = Rules::read(wrong).unwrap_err();
             assert!(error.starts_with(said), "{error}");

@@ -20,7 +20,7 @@ use store::{Aws, Pace, Queue, Taken};
 #[command(version)]
 struct Arguments {
     /// The address of the queue of requests
-    #[arg(long, env = variables::QUEUE_URL, value_name = "URL")]
+    #[arg(long, env = variables::QUEUE_URL, hide_env_values = true, value_name = "URL")]
     queue_url: Option<String>,
     /// Stop when the queue is empty, instead of waiting for more
     #[arg(long)]

@@ -9,6 +9,7 @@ use store::Aws;
 use store::settings::{SettingsError, Variables, variables};
 use treeherder::{TREEHERDER, address};
 use trigger::plan::Planning;
+use trigger::read_object;
 
 /// The broker's address.
 pub const PULSE_URL: &str = "RUNNABLE_JOBS_PULSE_URL";
@@ -73,16 +74,13 @@ impl Settings {
         let namespace = read.required(PULSE_NAMESPACE, "the Pulse user whose exchange is written to")?;
         let file = |path: &str| std::fs::read_to_string(path);
         let certificates = read.parsed(PULSE_CERTIFICATES, file)?;
-        // The value may hold a password: it is not repeated.
-        let wrong = |reason| SettingsError::Wrong { variable: PULSE_URL, value: "...".to_owned(), reason };
+        let wrong = |reason| SettingsError::Wrong { variable: PULSE_URL, reason };
         let (pulse, given) = PulseSettings::read(&url, &namespace, certificates).map_err(wrong)?;
         let user = match given {
             Some(given) => User::Given(given),
             None => User::Secret(read.required(PULSE_SECRET, "the secret with username and password")?),
         };
-        let forms = read.parsed(PULSE_FORMS, |json| {
-            serde_json::from_str(json).map_err(|error| format!("no forms of projects: {error}"))
-        })?;
+        let forms = read.parsed(PULSE_FORMS, |json| read_object("forms of projects", json))?;
         let rate = |value: &str| value.parse().map_err(|_| "a whole number of at least 1 is expected");
         Ok(Self {
             requests_table,
@@ -108,8 +106,9 @@ impl User {
         };
         let text = aws.secret(id).await.map_err(|error| error.to_string())?;
         // What is wrong with it is not told: it would be told with what it holds.
-        let secret: Secret = serde_json::from_str(&text)
-            .map_err(|_| format!("the secret {id} is no JSON object with username and password"))?;
+        let secret: Secret = serde_json::from_str(&text).map_err(|_| {
+            format!("the secret that {PULSE_SECRET} names is no JSON object with username and password")
+        })?;
         Ok(Credentials { username: secret.username, password: secret.password })
     }
 }
@@ -152,21 +151,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
+        const SECRET: &str = "c0rrect-Horse";
+        for variable in
+            [PULSE_URL, PULSE_FORMS, PULSE_CERTIFICATES, PULSE_RATE, variables::TREEHERDER_URL, variables::PLANNING]
+        {
+            for value in store::settings::wrong_values(SECRET) {
+                let error = read(&[(variable, &value)]).map(|_| ()).unwrap_err();
+                assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
+            }
+        }
+        let error = read(&[(PULSE_NAMESPACE, "a/c0rrect-Horse")]).map(|_| ()).unwrap_err();
+        assert!(!error.contains(SECRET), "{error}");
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named_without_a_password() {
         for (set, said) in [
             (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
             ((PULSE_URL, ""), "RUNNABLE_JOBS_PULSE_URL is not set"),
             (
                 (PULSE_URL, "amqp://me:secret@pulse.mozilla.org/"),
-                "RUNNABLE_JOBS_PULSE_URL is '...': the broker's address",
+                "RUNNABLE_JOBS_PULSE_URL is wrong: the broker's address",
             ),
             ((PULSE_SECRET, ""), "RUNNABLE_JOBS_PULSE_SECRET is not set"),
-            ((PULSE_NAMESPACE, "a/b"), "RUNNABLE_JOBS_PULSE_URL is '...': the namespace"),
-            ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is '[]': no forms"),
-            ((PULSE_RATE, "0"), "RUNNABLE_JOBS_PULSE_RATE is '0': a whole number of at least 1"),
-            ((variables::TREEHERDER_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_URL is 'x': an address"),
-            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is '1': no planning"),
-            ((PULSE_CERTIFICATES, "/not/there"), "RUNNABLE_JOBS_PULSE_CERTIFICATES is '/not/there': No such file"),
+            ((PULSE_NAMESPACE, "a/b"), "RUNNABLE_JOBS_PULSE_URL is wrong: the namespace"),
+            ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is wrong: no forms"),
+            ((PULSE_RATE, "0"), "RUNNABLE_JOBS_PULSE_RATE is wrong: a whole number of at least 1"),
+            ((variables::TREEHERDER_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_URL is wrong: an address"),
+            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: no planning"),
+            ((PULSE_CERTIFICATES, "/not/there"), "RUNNABLE_JOBS_PULSE_CERTIFICATES is wrong: No such file"),
         ] {
             let error = read(&[set]).map(|_| ()).unwrap_err();
             assert!(error.starts_with(said) && !error.contains("secret@"), "{error}");

@@ -22,16 +22,16 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
     /// The catalog table.
-    #[arg(long, env = CATALOG_TABLE)]
+    #[arg(long, env = CATALOG_TABLE, hide_env_values = true)]
     table: Option<String>,
     /// When ingests are due: six fields of an EventBridge cron expression, in UTC.
-    #[arg(long, env = SCHEDULE)]
+    #[arg(long, env = SCHEDULE, hide_env_values = true)]
     schedule: Option<String>,
     /// For how many seconds a list is served from memory before the store is asked whether it is current.
-    #[arg(long, env = FRESH_SECONDS, value_name = "SECONDS")]
+    #[arg(long, env = FRESH_SECONDS, hide_env_values = true, value_name = "SECONDS")]
     fresh: Option<String>,
     /// The origins whose scripts may read the answers, with commas between them.
-    #[arg(long, env = ALLOWED_ORIGINS, value_name = "ORIGINS")]
+    #[arg(long, env = ALLOWED_ORIGINS, hide_env_values = true, value_name = "ORIGINS")]
     allowed_origins: Option<String>,
 }
 

@@ -69,12 +69,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
+        const SECRET: &str = "c0rrect-Horse";
+        for variable in [MEMORY_MB, variables::FRESH_SECONDS, variables::SCHEDULE, variables::ALLOWED_ORIGINS] {
+            for value in store::settings::wrong_values(SECRET) {
+                let error = read(&[TABLE, (variable, &value)]).map(|_| ()).unwrap_err();
+                assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
         let said = |set: &[(&str, &str)]| read(set).map(|_| ()).unwrap_err();
         assert_eq!(said(&[]), "RUNNABLE_JOBS_CATALOG_TABLE is not set: the name of the catalog table is expected");
         assert_eq!(
             said(&[TABLE, (variables::FRESH_SECONDS, "3601")]),
-            "RUNNABLE_JOBS_FRESH_SECONDS is '3601': a whole number of seconds from 0 to 3600 is expected"
+            "RUNNABLE_JOBS_FRESH_SECONDS is wrong: a whole number of seconds from 0 to 3600 is expected"
         );
     }
 }

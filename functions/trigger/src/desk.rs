@@ -9,10 +9,9 @@ use chrono::{DateTime, Utc};
 use http_edge::{Ledger, Problem};
 use store::kept::Clock;
 use store::{Queue, Read, RequestsTable, StoreError, Stored, Ticket};
-use treeherder::{Told, Treeherder};
+use treeherder::Treeherder;
 use trigger::email::Email;
 use trigger::judge::{Renames, judge};
-use trigger::limits::{Exceeded, Limits, Window};
 use trigger::once::{Asked, Claim, Key, Verdict};
 use trigger::plan::{Planning, Turn, needed_by, plan, wanted};
 use trigger::request::{Asking, Code, Job, JobState, Push, Request, RequestId, count};
@@ -20,15 +19,15 @@ use trigger::rules::{Author, Rules};
 use trigger::runs::Runs;
 
 use crate::api;
+use crate::budget::{Budget, give_back, share, too_many};
 use crate::catalog::Catalog;
 use crate::outcome::{How, Outcome};
 use crate::problems::{
-    BAD_KEY, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS, NOT_ALLOWED, NOTHING_TO_RETRY, STILL_OPEN,
-    STORE_UNAVAILABLE, TOO_MANY_REQUESTS, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH,
+    BAD_KEY, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS, NOTHING_TO_RETRY, STILL_OPEN, STORE_UNAVAILABLE,
 };
 
 /// When to ask again after the store did not answer, in seconds: by then it is known what came of a request.
-const RETRY_AFTER: u32 = 30;
+pub(crate) const RETRY_AFTER: u32 = 30;
 /// How long somebody who asks for the same at the same time waits for the first one's answer, and how often they look.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
@@ -59,7 +58,7 @@ pub struct Desk {
     /// What happens while nobody can tell who wrote a push.
     pub without_treeherder: WithoutTreeherder,
     /// How much one may ask for.
-    pub limits: Limits,
+    pub budget: Budget,
     /// How names changed.
     pub renames: Renames,
     /// How jobs are planned: when they are forwarded, and here to tell what would be done then.
@@ -106,7 +105,7 @@ impl Order {
 }
 
 /// The table, noting what it costs when it is done with.
-struct Metered<'l> {
+pub(crate) struct Metered<'l> {
     table: RequestsTable,
     ledger: &'l Ledger,
 }
@@ -137,7 +136,7 @@ pub(crate) fn unavailable(error: &StoreError) -> Problem {
 }
 
 impl Desk {
-    fn metered<'l>(&self, ledger: &'l Ledger) -> Metered<'l> {
+    pub(crate) fn metered<'l>(&self, ledger: &'l Ledger) -> Metered<'l> {
         Metered { table: self.requests.metered(), ledger }
     }
 
@@ -168,59 +167,23 @@ impl Desk {
         self.rules.check(&request.project, person, Author::of(request.pushed.as_ref())).is_ok()
     }
 
-    /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
-    async fn admit(
-        &self,
-        project: &str,
-        push_id: u64,
-        requester: &Email,
-        ledger: &Ledger,
-    ) -> Result<Option<Arc<Push>>, Problem> {
-        let push = match self.treeherder.push(project, push_id).await {
-            Told::Push(push) => Some(push),
-            Told::Unknown => {
-                let detail = format!("Treeherder knows no push {push_id} in {project}.");
-                return Err(Problem::new(&UNKNOWN_PUSH, detail));
-            }
-            Told::Silent(reason) => {
-                ledger.note("error", reason.clone());
-                if self.without_treeherder == WithoutTreeherder::Refuse {
-                    let detail = "Treeherder does not tell of the push at the moment, so nothing was requested. Please try \
-                                  again in half a minute.";
-                    let problem = Problem::new(&TREEHERDER_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
-                    return Err(problem.because(reason));
-                }
-                None
-            }
-        };
-        match self.rules.check(project, requester, Author::of(push.as_deref())) {
-            Ok(()) => Ok(push),
-            Err(refusal) => {
-                let mut detail =
-                    format!("You may not trigger jobs on this push of {project}. Who may: {}.", refusal.who_could);
-                if refusal.author_is_unknown {
-                    detail +=
-                        " Treeherder does not answer at the moment, so nobody can tell whether you are its author.";
-                }
-                Err(Problem::new(&NOT_ALLOWED, detail).with("rule", refusal.rule))
-            }
-        }
-    }
-
-    /// Judges an order as `submit` does and plans it as it would be when it is forwarded, and does nothing.
+    /// Judges an order as `submit` does and plans it as it would be when it is forwarded, and does nothing but to count
+    /// that as a request.
     ///
     /// # Errors
     /// It would be refused.
     pub async fn check(&self, order: &Order, ledger: &Ledger) -> Result<Outcome, Problem> {
         let names = self.catalog.names(&order.project, ledger).await?;
-        self.admit(&order.project, order.push_id, &order.requester, ledger).await?;
         order.key()?;
+        let now = (self.clock)();
+        self.budget.refuse_exhausted(&order.requester, now)?;
+        let share = share(&order.requester, RequestId::new(now, (self.chance)()), now);
+        let spent = self.budget.spend(&self.metered(ledger), share, 0, ledger).await?;
+        self.admit(&order.project, order.push_id, &order.requester, ledger).await?;
         let jobs = judge(&order.names, &names, &self.renames);
         let accepted = some_accepted(&order.project, &jobs)?;
-        let window = Window::at((self.clock)());
-        let table = self.metered(ledger);
-        let spent = table.spent(&order.requester, window).await.map_err(|error| unavailable(&error))?;
-        self.limits.check(spent, accepted, window).map_err(too_many)?;
+        self.budget.check_size(accepted)?;
+        self.budget.limits.check_jobs(spent, accepted, share.window).map_err(too_many)?;
         let jobs = self.planned(order, &jobs, ledger).await;
         Ok(Outcome { request: None, jobs, how: How::Checked })
     }
@@ -243,7 +206,7 @@ impl Desk {
     /// It was refused, and nothing came of it; or, where the detail says so, nobody knows what came of it.
     pub async fn submit(&self, order: &Order, ledger: &Ledger) -> Result<Outcome, Problem> {
         self.catalog.names(&order.project, ledger).await?;
-        let push = self.admit(&order.project, order.push_id, &order.requester, ledger).await?;
+        let push = self.admit_counted(&order.project, order.push_id, &order.requester, ledger).await?;
         self.take(order, push.map(|push| (*push).clone()), ledger).await
     }
 
@@ -259,21 +222,30 @@ impl Desk {
         let is_named = order.idempotency_key.is_some();
         let claim = key.claim(id, now);
         let table = self.metered(ledger);
-        if let Some((request, earlier)) = self.claim(&table, &key, &claim, is_named).await? {
-            ledger.note("request", request.id.to_string());
-            let found = table.with_jobs(request, Read::Consistent).await;
-            let (request, jobs) = found.map_err(|error| unavailable(&error))?;
-            let how =
-                if is_named { How::Replayed } else { How::Repeated((now - earlier.claimed_at).num_seconds().max(0)) };
-            return Ok(Outcome { request: Some(request), jobs, how });
+        match self.claim(&table, &key, &claim, is_named).await? {
+            Claimed::By(request, earlier) => {
+                ledger.note("request", request.id.to_string());
+                let found = table.with_jobs(*request, Read::Consistent).await;
+                let (request, jobs) = found.map_err(|error| unavailable(&error))?;
+                let seconds = (now - earlier.claimed_at).num_seconds().max(0);
+                let how = if is_named { How::Replayed } else { How::Repeated(seconds) };
+                return Ok(Outcome { request: Some(request), jobs, how });
+            }
+            Claimed::Ours { never_kept: Some(earlier) } => {
+                give_back(&table, share(&order.requester, earlier.request, earlier.claimed_at), ledger).await;
+            }
+            Claimed::Ours { never_kept: None } => {}
         }
 
         // From here on the key is ours, and is given back if nothing comes of it.
         let jobs = judge(&order.names, &names, &self.renames);
         let taken = async {
             let accepted = count(&jobs).get(&JobState::Accepted).copied().unwrap_or_default();
-            // To find out that none exists is work too: it counts as a request.
-            self.spend(&table, &order.requester, accepted, now).await?;
+            let fits = self.budget.check_size(accepted);
+            // To find out that none exists, or too many, is work too: it counts as a request.
+            let charged = if fits.is_ok() { accepted } else { 0 };
+            self.budget.spend(&table, share(&order.requester, id, now), charged, ledger).await?;
+            fits?;
             some_accepted(&order.project, &jobs)
         };
         if let Err(problem) = taken.await {
@@ -301,28 +273,25 @@ impl Desk {
         Ok(Outcome { request: Some(request), jobs, how: How::Made })
     }
 
-    /// Claims the key; if an earlier request has it, that one.
-    async fn claim(
-        &self,
-        table: &RequestsTable,
-        key: &Key,
-        claim: &Claim,
-        is_named: bool,
-    ) -> Result<Option<(Request, Claim)>, Problem> {
-        let mut instead_of = None;
+    /// Claims the key, or finds the earlier request that has it.
+    async fn claim(&self, table: &RequestsTable, key: &Key, claim: &Claim, is_named: bool) -> Result<Claimed, Problem> {
+        let (mut instead_of, mut never_kept) = (None, None);
         for _ in 0..LOOKS {
             let earlier =
                 table.claim(&key.name, claim, instead_of.as_ref()).await.map_err(|error| unavailable(&error))?;
-            let Some(earlier) = earlier else { return Ok(None) };
+            let Some(earlier) = earlier else { return Ok(Claimed::Ours { never_kept }) };
             let stored = table.request(earlier.request, Read::Consistent).await.map_err(|error| unavailable(&error))?;
             match (earlier.verdict(&key.fingerprint, claim.claimed_at, stored.is_some()), stored) {
-                (Verdict::Same, Some(request)) => return Ok(Some((request, earlier))),
+                (Verdict::Same, Some(request)) => return Ok(Claimed::By(Box::new(request), earlier)),
                 (Verdict::Other, _) => {
                     let detail =
                         "This Idempotency-Key stands for another request of yours: use a new key for a new request.";
                     return Err(Problem::new(&KEY_REUSED, detail));
                 }
-                (Verdict::Void | Verdict::Same, _) => instead_of = Some(earlier),
+                (Verdict::Void | Verdict::Same, stored) => {
+                    never_kept = stored.is_none().then(|| earlier.clone());
+                    instead_of = Some(earlier);
+                }
                 (Verdict::InProgress, _) if is_named => break,
                 // Somebody clicked twice: the first click's answer is theirs too.
                 (Verdict::InProgress, _) => {
@@ -340,20 +309,6 @@ impl Desk {
             // It ends by itself in half a minute.
             ledger.note("error", error.to_string());
         }
-    }
-
-    async fn spend(
-        &self,
-        table: &RequestsTable,
-        requester: &Email,
-        jobs: u32,
-        now: DateTime<Utc>,
-    ) -> Result<(), Problem> {
-        let window = Window::at(now);
-        let spent = table.spend(requester, jobs, window, &self.limits).await.map_err(|error| unavailable(&error))?;
-        let Err(spent) = spent else { return Ok(()) };
-        let problem = |exceeded| Err(too_many(exceeded));
-        self.limits.check(spent, jobs, window).or_else(problem)
     }
 
     /// Queues a request that is kept. If the queue or the store does not answer, it stays as it is: the sweeper does it.
@@ -377,7 +332,7 @@ impl Desk {
         ledger.note("request", request.id.to_string());
         let names = self.catalog.names(&request.project, ledger).await?;
         if let Some(person) = by {
-            self.admit(&request.project, request.push_id, person, ledger).await?;
+            self.admit_counted(&request.project, request.push_id, person, ledger).await?;
         }
         if request.state.is_open() {
             let detail = format!("The request is {}: jobs of it are on their way still.", request.state.as_str());
@@ -411,14 +366,20 @@ impl Desk {
             let rejected: Vec<Job> = jobs.into_iter().filter(|job| sought.contains(&job.name)).collect();
             return Err(no_known_jobs(&request.project, &rejected));
         };
-        if let Some(person) = by {
+        // Under an id of its own: of two who retry at once, each pays, and one gets it back.
+        let share = by.map(|person| share(person, RequestId::new(now, (self.chance)()), now));
+        if let Some(share) = share {
             let is_spent = |job: &&Job| job.state == JobState::Accepted && job.is_asked_for();
-            let spent = jobs.iter().filter(is_spent).count();
-            self.spend(&table, person, u32::try_from(spent).unwrap_or(u32::MAX), now).await?;
+            let jobs = u32::try_from(jobs.iter().filter(is_spent).count()).unwrap_or(u32::MAX);
+            self.budget.check_size(jobs)?;
+            self.budget.spend(&table, share, jobs, ledger).await?;
         }
         match table.update(&next, Some(&jobs), now).await.map_err(|error| unavailable(&error))? {
             Stored::Yes => {}
             Stored::ChangedMeanwhile => {
+                if let Some(share) = share {
+                    give_back(&table, share, ledger).await;
+                }
                 let detail = "Somebody else changed this request at the same time. Read it again before retrying.";
                 return Err(Problem::new(&CHANGED_MEANWHILE, detail));
             }
@@ -426,6 +387,14 @@ impl Desk {
         let request = self.send(&table, next, ledger).await;
         Ok(Outcome { request: Some(request), jobs, how: How::Made })
     }
+}
+
+/// Whose a key is.
+enum Claimed {
+    /// Ours now. An earlier claim of it meant nothing any more, if its request never came to be.
+    Ours { never_kept: Option<Claim> },
+    /// An earlier request's.
+    By(Box<Request>, Claim),
 }
 
 /// Puts a request into the queue and then notes that it is there. None if somebody else changed it meanwhile, which is
@@ -466,8 +435,4 @@ fn no_known_jobs(project: &str, jobs: &[Job]) -> Problem {
 
 fn meant(job: &Job) -> String {
     job.closest.as_ref().map(|closest| format!(" Did you mean '{closest}'?")).unwrap_or_default()
-}
-
-fn too_many(exceeded: Exceeded) -> Problem {
-    Problem::new(&TOO_MANY_REQUESTS, exceeded.detail).retry_after(exceeded.retry_after)
 }

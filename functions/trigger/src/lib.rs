@@ -1,8 +1,10 @@
 //! Takes requests to run jobs: who asks and may they, which of the jobs exist, keep it, queue it, and let people follow
 //! what happens.
 
+mod admission;
 pub mod api;
 mod body;
+pub mod budget;
 pub mod catalog;
 pub mod desk;
 pub mod outcome;
@@ -21,6 +23,7 @@ use store::kept::Clock;
 use store::{Aws, CatalogTable, Queue, RequestsTable};
 use treeherder::Treeherder;
 
+use crate::budget::Budget;
 use crate::catalog::Catalog;
 use crate::desk::Desk;
 pub use crate::reference::openapi;
@@ -66,7 +69,7 @@ impl Desk {
             treeherder_public_url: settings.treeherder_public_url.clone(),
             rules: settings.rules.clone(),
             without_treeherder: settings.without_treeherder,
-            limits: settings.limits,
+            budget: Budget::new(settings.limits),
             renames: settings.renames.clone(),
             planning: settings.planning,
             clock,
@@ -78,6 +81,9 @@ impl Desk {
 /// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
 pub fn app(mut settings: Settings, means: Means, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
     let clock = means.clock.clone();
+    if settings.identity.as_ref().is_some_and(|identity| identity.takes_no_service_by_mistake()) {
+        tracing::warn!("no service can sign in: RUNNABLE_JOBS_OIDC_SERVICE_CLIENTS names none");
+    }
     let identity = settings.identity.take().map(|settings| Identity::new(settings, clock.clone()));
     let counter = Arc::new(Counter { desk: Desk::new(&settings, means), identity });
     let routes = Router::new();

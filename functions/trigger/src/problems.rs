@@ -64,7 +64,8 @@ pub(crate) const TOO_MANY_JOBS: Kind = Kind {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     code: "too_many_jobs",
     title: "Too many jobs",
-    meaning: "One request may name only so many jobs; the detail tells how many.",
+    meaning: "One request may name only so many jobs, and no more than one person can request in an hour; the detail tells \
+              how many. Nothing was requested.",
 };
 /// None of the jobs exists.
 pub(crate) const NO_KNOWN_JOBS: Kind = Kind {
@@ -101,7 +102,9 @@ pub(crate) const TOO_MANY_REQUESTS: Kind = Kind {
     status: StatusCode::TOO_MANY_REQUESTS,
     code: "too_many_requests",
     title: "Too many requests",
-    meaning: "The requester has asked for too much lately. Retry-After tells when to ask again. Nothing was requested.",
+    meaning: "The requester has asked for too much lately: requests in a minute, or jobs in an hour. Dry runs, retries and \
+              refused requests for which Treeherder was asked count as requests too. Retry-After tells when to ask again. \
+              Nothing was requested.",
 };
 /// Treeherder does not answer, and is needed.
 pub(crate) const TREEHERDER_UNAVAILABLE: Kind = Kind {

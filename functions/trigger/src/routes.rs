@@ -93,7 +93,7 @@ pub(crate) async fn trigger(
     ledger.note("project", project.as_str());
     let push_id = body::push_id(&push_id)?;
     let parameters = Parameters::read(query.as_deref(), &["dry_run"])?;
-    let wanted = body::read(&headers, body, &counter.desk.limits).await?;
+    let wanted = body::read(&headers, body, &counter.desk.budget.limits).await?;
     ledger.note("jobs", wanted.names.len());
     let (requester, on_behalf_by) = requester(caller, wanted.requester)?;
     let idempotency_key = idempotency_key(&headers)?;

@@ -25,6 +25,7 @@ const WITHOUT_TREEHERDER: &str = "RUNNABLE_JOBS_WITHOUT_TREEHERDER";
 const OIDC_ISSUER: &str = "RUNNABLE_JOBS_OIDC_ISSUER";
 const OIDC_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_AUDIENCE";
 const OIDC_SERVICE_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE";
+const OIDC_SERVICE_CLIENTS: &str = "RUNNABLE_JOBS_OIDC_SERVICE_CLIENTS";
 const OIDC_KEYS: &str = "RUNNABLE_JOBS_OIDC_KEYS";
 const TRIGGER_RULES: &str = "RUNNABLE_JOBS_TRIGGER_RULES";
 const TRIGGER_LIMITS: &str = "RUNNABLE_JOBS_TRIGGER_LIMITS";
@@ -117,10 +118,13 @@ fn identity<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<Option
         if value == audience { Err("another than the people's is expected") } else { Ok(value.to_owned()) }
     };
     let service_audience = read.parsed(OIDC_SERVICE_AUDIENCE, other)?;
+    let clients = read.get(OIDC_SERVICE_CLIENTS).unwrap_or_default();
+    let clients = clients.split([',', ' ']).filter(|client| !client.is_empty());
     Ok(Some(IdentitySettings {
         issuer: read.required(OIDC_ISSUER, "who issues the sign-ins")?,
         audience,
         service_audience,
+        service_clients: clients.map(ToOwned::to_owned).collect(),
         service_scope: SCOPE.to_owned(),
         keys: needed(read, OIDC_KEYS, "the issuer's JWKS, or the address of it,", KeySource::read)?,
     }))
@@ -146,6 +150,8 @@ fn without(value: &str) -> Result<WithoutTreeherder, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const NEEDED: [(&str, &str); 4] = [
@@ -189,18 +195,72 @@ mod tests {
             (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
             (("RUNNABLE_JOBS_QUEUE_URL", ""), "RUNNABLE_JOBS_QUEUE_URL is not set"),
             ((TRIGGER_RULES, ""), "RUNNABLE_JOBS_TRIGGER_RULES is not set"),
-            ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is '[]': no rules"),
-            ((variables::TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is 'treeherder': an address"),
-            ((TREEHERDER_PUBLIC_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL is 'x': an address"),
-            ((WITHOUT_TREEHERDER, "no"), "RUNNABLE_JOBS_WITHOUT_TREEHERDER is 'no': 'rules' or 'refuse'"),
+            ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is wrong: no rules"),
+            ((variables::TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is wrong: an address"),
+            ((TREEHERDER_PUBLIC_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL is wrong: an address"),
+            ((WITHOUT_TREEHERDER, "no"), "RUNNABLE_JOBS_WITHOUT_TREEHERDER is wrong: 'rules' or 'refuse'"),
             ((OIDC_AUDIENCE, "a"), "RUNNABLE_JOBS_OIDC_ISSUER is not set"),
-            ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is '1': no limits"),
-            ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is '1': no renames"),
-            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is '1': no planning"),
+            ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is wrong: no limits"),
+            ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is wrong: no renames"),
+            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: no planning"),
         ] {
             let error = read(&[set]).map(|_| ()).unwrap_err();
             assert!(error.starts_with(said), "{error}");
         }
+    }
+
+    #[test]
+    fn services_are_listed_with_commas_or_spaces() {
+        let issuer = [(OIDC_ISSUER, "a"), (OIDC_AUDIENCE, "us"), (OIDC_KEYS, "https://issuer.example.org/keys")];
+        let clients = |value: &str| {
+            let set = [&issuer[..], &[(OIDC_SERVICE_AUDIENCE, "api"), (OIDC_SERVICE_CLIENTS, value)]].concat();
+            read(&set).unwrap().identity.unwrap().service_clients
+        };
+        assert_eq!(clients("treeherder, sheriff,"), ["treeherder", "sheriff"].map(str::to_owned).into());
+        assert!(clients("").is_empty() && clients(" ,").is_empty());
+    }
+
+    /// A wrong value may be a password in the wrong place, and what is said of it is logged.
+    #[test]
+    fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
+        const SECRET: &str = "c0rrect-Horse";
+        let sign_in = [(OIDC_ISSUER, "a"), (OIDC_AUDIENCE, SECRET), (OIDC_KEYS, "https://issuer.example.org/keys")];
+        let mut refused = BTreeSet::new();
+        for variable in [
+            variables::CATALOG_TABLE,
+            variables::REQUESTS_TABLE,
+            variables::QUEUE_URL,
+            variables::FRESH_SECONDS,
+            variables::ALLOWED_ORIGINS,
+            variables::TREEHERDER_URL,
+            variables::PLANNING,
+            TREEHERDER_CACHE_SECONDS,
+            WITHOUT_TREEHERDER,
+            OIDC_ISSUER,
+            OIDC_AUDIENCE,
+            OIDC_SERVICE_AUDIENCE,
+            OIDC_SERVICE_CLIENTS,
+            OIDC_KEYS,
+            TRIGGER_RULES,
+            TRIGGER_LIMITS,
+            RENAMES,
+        ] {
+            for value in store::settings::wrong_values(SECRET) {
+                let set = [&[(variable, value.as_str())][..], &sign_in].concat();
+                let Err(error) = read(&set) else { continue };
+                assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
+                refused.insert(variable);
+            }
+        }
+        let any_text_will_do = [
+            variables::CATALOG_TABLE,
+            variables::REQUESTS_TABLE,
+            variables::QUEUE_URL,
+            OIDC_ISSUER,
+            OIDC_AUDIENCE,
+            OIDC_SERVICE_CLIENTS,
+        ];
+        assert_eq!(refused.len(), 17 - any_text_will_do.len(), "{refused:?}");
     }
 
     #[test]
@@ -209,8 +269,11 @@ mod tests {
         let with = |more: &[(&str, &str)]| read(&[&issuer[..], more].concat()).map(|_| ());
         for (more, said) in [
             (&[][..], "RUNNABLE_JOBS_OIDC_KEYS is not set"),
-            (&[(OIDC_KEYS, "http://issuer.example.org/keys")], "RUNNABLE_JOBS_OIDC_KEYS is 'http://issuer"),
-            (&[(OIDC_SERVICE_AUDIENCE, "us")], "RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE is 'us': another"),
+            (
+                &[(OIDC_KEYS, "http://issuer.example.org/keys")],
+                "RUNNABLE_JOBS_OIDC_KEYS is wrong: the address of a JWKS",
+            ),
+            (&[(OIDC_SERVICE_AUDIENCE, "us")], "RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE is wrong: another"),
         ] {
             let error = with(more).unwrap_err();
             assert!(error.starts_with(said), "{error}");

@@ -89,7 +89,13 @@ impl KeySet {
         struct Body {
             keys: Vec<Value>,
         }
-        let Body { keys } = serde_json::from_slice(json).map_err(|error| format!("no JWKS: {error}"))?;
+        let Body { keys } = serde_json::from_slice(json).map_err(|error| {
+            format!(
+                "no JWKS: it is no JSON, or has no list of keys, at line {}, column {}",
+                error.line(),
+                error.column()
+            )
+        })?;
         let keys = keys.into_iter().filter_map(|key| Key::read(&serde_json::from_value(key).ok()?));
         let keys: Arc<[Key]> = keys.collect();
         if keys.is_empty() {

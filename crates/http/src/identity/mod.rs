@@ -3,6 +3,7 @@
 mod keys;
 mod token;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -59,10 +60,19 @@ pub struct IdentitySettings {
     pub audience: String,
     /// What services' tokens are meant for: another one than people's. None: no service is taken.
     pub service_audience: Option<String>,
+    /// The services that are taken, by what the issuer calls them (their client ids). Empty: none.
+    pub service_clients: BTreeSet<String>,
     /// The scope that a service's token must have.
     pub service_scope: String,
     /// What the tokens are signed with.
     pub keys: KeySource,
+}
+
+impl IdentitySettings {
+    /// Whether services have an audience, but none of them is listed.
+    pub fn takes_no_service_by_mistake(&self) -> bool {
+        self.service_audience.is_some() && self.service_clients.is_empty()
+    }
 }
 
 /// Who asks.

@@ -14,6 +14,8 @@ use crate::problem::Problem;
 const LONGEST_TOKEN: usize = 8 * 1024;
 /// How far the issuer's clock and ours may be apart, in seconds.
 const LEEWAY: i64 = 60;
+/// What Auth0 calls the way to a token on which no person is (`gty`).
+const CLIENT_CREDENTIALS: &str = "client-credentials";
 /// The longest e-mail address (RFC 3696, erratum 1690), in bytes.
 const LONGEST_EMAIL: usize = 254;
 /// The longest name of a person or a program (`sub`, OIDC Core 1.0, 2), in bytes.
@@ -45,6 +47,8 @@ pub(super) struct Claims {
     iss: Option<Value>,
     aud: Option<Value>,
     azp: Option<Value>,
+    client_id: Option<Value>,
+    gty: Option<Value>,
     sub: Option<Value>,
     exp: Option<Value>,
     iat: Option<Value>,
@@ -115,7 +119,7 @@ impl Claims {
         match (has(&settings.audience), settings.service_audience.as_deref().is_some_and(has)) {
             (true, true) => Err(bad_token("it is meant for people and for services at once")),
             (false, false) => Err(bad_token("it is meant for another audience")),
-            (false, true) => Ok(Caller::Service { client: azp.unwrap_or(sub).to_owned() }),
+            (false, true) => self.service(sub, azp, settings),
             // OIDC Core 1.0, 3.1.3.7: whoever else it is meant for, we asked for it.
             (true, false) if audiences.len() > 1 && azp.is_none() => Err(bad_token("it has many audiences and no azp")),
             (true, false) if azp.is_some_and(|azp| azp != settings.audience) => {
@@ -148,6 +152,30 @@ impl Claims {
             Some(early) => Err(bad_token(format!("valid in {early} s"))),
             None => Ok(()),
         }
+    }
+
+    /// The service that got the token for itself, by its own credentials. An access token that a person got through an
+    /// application can have the same audience and the same scope: it names the person as its subject.
+    fn service(&self, sub: &str, azp: Option<&str>, settings: &IdentitySettings) -> Result<Caller, Problem> {
+        let client_id = self.client_id.as_ref().map(|id| name("client_id", Some(id))).transpose()?;
+        let client = match (azp, client_id) {
+            (Some(azp), Some(client_id)) if azp != client_id => return Err(bad_token("it names two clients")),
+            (azp, client_id) => azp.or(client_id).ok_or_else(|| bad_token("it names no client"))?,
+        };
+        // Auth0 says so in gty, and puts '@clients' behind the client's id. RFC 9068, 2.2 has the client's id in
+        // client_id, and as the subject too where no person is involved.
+        let is_for_itself = match &self.gty {
+            Some(gty) => gty == CLIENT_CREDENTIALS,
+            None => client_id.is_some(),
+        };
+        let is_subject = sub.strip_suffix("@clients").unwrap_or(sub) == client;
+        if !is_for_itself || !is_subject {
+            return Err(bad_token("no service got it for itself"));
+        }
+        if !settings.service_clients.contains(client) {
+            return Err(bad_token("its service is not one that may ask"));
+        }
+        Ok(Caller::Service { client: client.to_owned() })
     }
 
     fn person(&self) -> Result<Caller, Problem> {

@@ -175,6 +175,7 @@ impl App {
             issuer: ISSUER.to_owned(),
             audience: AUDIENCE.to_owned(),
             service_audience: service_audience.map(ToOwned::to_owned),
+            service_clients: ["treeherder", "sheriff"].map(ToOwned::to_owned).into(),
             service_scope: SCOPE.to_owned(),
             keys: KeySource::read(keys).unwrap(),
         };

@@ -9,12 +9,25 @@ fn but(name: &str, value: impl Into<Value>) -> Value {
     with(service(), name, value.into())
 }
 
+/// What the issuer says of another service.
+fn of(client: &str) -> Value {
+    with(but("azp", client), "sub", format!("{client}@clients").into())
+}
+
+fn rfc_9068() -> Value {
+    with(but("client_id", "treeherder"), "sub", "treeherder".into())
+}
+
 #[tokio::test]
 async fn a_service_is_known_by_what_the_issuer_calls_it() {
     let app = App::new(&jwks(&[&RSA, &EC]));
     for (claims, client) in [
         (service(), "treeherder"),
-        (but("azp", Value::Null), "treeherder@clients"),
+        (of("sheriff"), "sheriff"),
+        (with(but("azp", Value::Null), "client_id", "treeherder".into()), "treeherder"),
+        (with(but("client_id", "treeherder"), "sub", "treeherder".into()), "treeherder"),
+        // As RFC 9068 has it.
+        (with(with(rfc_9068(), "azp", Value::Null), "gty", Value::Null), "treeherder"),
         (but("aud", json!(["https://issuer.example.org/userinfo", SERVICES])), "treeherder"),
         (but("scope", SCOPE), "treeherder"),
         (but("scope", json!(["read:all", SCOPE])), "treeherder"),
@@ -38,6 +51,41 @@ async fn a_service_without_the_scope_is_told_which() {
         assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"insufficient_scope\""));
         assert_eq!((answer.reason(), &answer.line["caller"]), ("token: the scope is missing", &Value::Null));
         answer.assert_tells_nothing_of(&token);
+    }
+}
+
+/// What a person gets who signs in to the service's application and asks it for a token for this API.
+fn persons_access_token() -> Value {
+    let claims = with(but("sub", "ad|Mozilla-LDAP|someone"), "gty", Value::Null);
+    with(claims, "scope", format!("openid profile email {SCOPE}").into())
+}
+
+#[tokio::test]
+async fn only_a_service_that_is_listed_and_got_its_token_for_itself_is_one() {
+    let app = App::new(&jwks(&[&RSA]));
+    let for_itself = "no service got it for itself";
+    for (reason, claims) in [
+        (for_itself, persons_access_token()),
+        (for_itself, with(persons_access_token(), "client_id", "treeherder".into())),
+        (for_itself, with(persons_access_token(), "gty", "client-credentials".into())),
+        (for_itself, with(persons_access_token(), "sub", "ad|treeherder@clients".into())),
+        (for_itself, but("gty", "password")),
+        (for_itself, but("gty", "authorization_code")),
+        (for_itself, but("gty", json!(["client-credentials"]))),
+        (for_itself, but("gty", Value::Null)),
+        (for_itself, with(rfc_9068(), "gty", "refresh_token".into())),
+        (for_itself, with(with(rfc_9068(), "sub", "ad|Mozilla-LDAP|someone".into()), "gty", Value::Null)),
+        (for_itself, but("sub", "sheriff@clients")),
+        ("it names two clients", but("client_id", "sheriff")),
+        ("it names no client", but("azp", Value::Null)),
+        ("client_id is no name", but("client_id", "")),
+        ("client_id is no text", but("client_id", 7)),
+        ("its service is not one that may ask", of("other")),
+        ("its service is not one that may ask", of("TREEHERDER")),
+        ("its service is not one that may ask", of("treeherder@clients")),
+    ] {
+        let token = RSA.token(&claims);
+        app.ask(&token).await.assert_refused(&token, reason);
     }
 }
 

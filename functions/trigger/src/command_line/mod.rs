@@ -46,13 +46,13 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// The requests table
-    #[arg(long, global = true, env = variables::REQUESTS_TABLE, value_name = "TABLE")]
+    #[arg(long, global = true, env = variables::REQUESTS_TABLE, hide_env_values = true, value_name = "TABLE")]
     requests_table: Option<String>,
     /// The catalog table
-    #[arg(long, global = true, env = variables::CATALOG_TABLE, value_name = "TABLE")]
+    #[arg(long, global = true, env = variables::CATALOG_TABLE, hide_env_values = true, value_name = "TABLE")]
     catalog_table: Option<String>,
     /// The address of the queue of requests
-    #[arg(long, global = true, env = variables::QUEUE_URL, value_name = "URL")]
+    #[arg(long, global = true, env = variables::QUEUE_URL, hide_env_values = true, value_name = "URL")]
     queue_url: Option<String>,
 }
 

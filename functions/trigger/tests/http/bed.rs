@@ -176,6 +176,7 @@ impl Bed {
             ("RUNNABLE_JOBS_OIDC_ISSUER", issuer::ISSUER),
             ("RUNNABLE_JOBS_OIDC_AUDIENCE", issuer::AUDIENCE),
             ("RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE", issuer::SERVICES),
+            ("RUNNABLE_JOBS_OIDC_SERVICE_CLIENTS", "treeherder"),
             ("RUNNABLE_JOBS_OIDC_KEYS", &keys),
             ("RUNNABLE_JOBS_TRIGGER_RULES", RULES),
             ("RUNNABLE_JOBS_ALLOWED_ORIGINS", "https://treeherder.mozilla.org"),

@@ -1,8 +1,13 @@
 //! How much one may ask for.
 
+use std::sync::atomic::Ordering;
+
 use http::StatusCode;
 
-use crate::bed::{BUILD, Bed, SOMEONE, TEST};
+use serde_json::json;
+
+use crate::bed::{BUILD, Bed, SOMEONE, STRANGER, TEST, path, service_token, token};
+use crate::store_support::proxy::Plan;
 
 #[tokio::test]
 async fn thirty_requests_a_minute_are_taken_and_no_more() {
@@ -39,6 +44,109 @@ async fn the_budget_of_jobs_is_kept_in_the_store_and_told() {
     let body = serde_json::json!({"requested_jobs": [BUILD]});
     let answer = bed.post(&dry, &crate::bed::token(SOMEONE), &[], &body).await;
     answer.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+}
+
+fn few(limits: &str) -> [(&str, &str); 1] {
+    [("RUNNABLE_JOBS_TRIGGER_LIMITS", limits)]
+}
+
+async fn dry_run(bed: &Bed, push: &str, names: &[&str]) -> crate::bed::Answer {
+    let path = format!("{}?dry_run=true", path("try", push));
+    bed.post(&path, &token(SOMEONE), &[], &json!({"requested_jobs": names})).await
+}
+
+#[tokio::test]
+async fn more_jobs_than_an_hour_allows_are_never_taken() {
+    let bed = Bed::with(&few(r#"{"jobs_per_hour": 2, "requests_per_minute": 9}"#)).await;
+    let three = [BUILD, TEST, "Windows 7 32-bit try pgo talos svgr"];
+    let answer = bed.trigger(SOMEONE, &three).await;
+    let problem = answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "too_many_jobs");
+    assert!(problem["detail"].as_str().unwrap().contains("at most 2 an hour"), "{problem}");
+    assert_eq!(answer.header("retry-after"), None);
+    dry_run(&bed, "1001", &three).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "too_many_jobs");
+    assert_eq!(bed.items().await.into_keys().collect::<Vec<_>>(), ["budget budget"]);
+    bed.trigger(SOMEONE, &three[..2]).await.taken();
+}
+
+#[tokio::test]
+async fn an_address_in_another_case_has_the_same_budget() {
+    let bed = Bed::with(&few(r#"{"requests_per_minute": 1}"#)).await;
+    let ask = async |requester: &str, name: &str| {
+        let body = json!({"requested_jobs": [name], "requester": requester});
+        bed.post(&path("try", "1001"), &service_token(), &[], &body).await
+    };
+    ask("someone@mozilla.com", BUILD).await.taken();
+    let other = ask("SomeOne@Mozilla.com", TEST).await;
+    other.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+}
+
+#[tokio::test]
+async fn a_request_that_was_never_kept_is_not_paid_for() {
+    let bed = Bed::with(&few(r#"{"jobs_per_hour": 2}"#)).await;
+    let two = [BUILD, TEST];
+    // The head of the request is never kept: its jobs are given back when its key is taken over.
+    let mut writes = 0;
+    bed.plan(move |operation| {
+        writes += usize::from(operation == "PutItem");
+        if operation == "PutItem" && writes > 1 { Plan::Refuse("ValidationException") } else { Plan::Pass }
+    });
+    bed.trigger_as("k", &two).await.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
+    bed.plan(|_| Plan::Pass);
+    bed.wait(31);
+    bed.trigger_as("k", &two).await.taken();
+}
+
+#[tokio::test]
+async fn what_is_counted_and_not_confirmed_is_given_back() {
+    let bed = Bed::with(&few(r#"{"jobs_per_hour": 2}"#)).await;
+    let two = [BUILD, TEST];
+    let mut updates = 0;
+    bed.plan(move |operation| {
+        updates += usize::from(operation == "UpdateItem");
+        if operation == "UpdateItem" && updates == 1 { Plan::Lose("ValidationException") } else { Plan::Pass }
+    });
+    bed.trigger_as("k", &two).await.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
+    bed.trigger_as("k", &two).await.taken();
+}
+
+#[tokio::test]
+async fn dry_runs_count_as_requests_without_jobs() {
+    let bed = Bed::with(&few(r#"{"requests_per_minute": 3, "jobs_per_hour": 2}"#)).await;
+    for _ in 0..2 {
+        assert_eq!(dry_run(&bed, "1001", &[BUILD, TEST]).await.status, StatusCode::OK);
+    }
+    bed.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
+    let asked = bed.asked_treeherder.load(Ordering::SeqCst);
+    let seen = bed.watch();
+    for push in ["1002", "1003"] {
+        let answer = dry_run(&bed, push, &[BUILD]).await;
+        answer.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+        assert_eq!(answer.header("retry-after"), Some("60"));
+    }
+    // The second refusal does not even cost the store anything.
+    assert_eq!(*seen.lock().unwrap(), ["UpdateItem"]);
+    assert_eq!(bed.asked_treeherder.load(Ordering::SeqCst), asked);
+}
+
+#[tokio::test]
+async fn a_person_cannot_have_treeherder_asked_without_end() {
+    let bed = Bed::with(&few(r#"{"requests_per_minute": 3}"#)).await;
+    let ask = async |email: &str, push: &str| {
+        bed.post(&path("try", push), &token(email), &[], &json!({"requested_jobs": [BUILD]})).await
+    };
+    for push in ["2001", "2002", "2003"] {
+        ask(SOMEONE, push).await.problem(StatusCode::NOT_FOUND, "unknown_push");
+    }
+    for push in ["2004", "2005", "2006"] {
+        ask(SOMEONE, push).await.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+    }
+    assert_eq!(bed.asked_treeherder.load(Ordering::SeqCst), 4);
+    // A person who may not is counted in the same way; what is held of a push costs nothing, and is not counted.
+    for _ in 0..5 {
+        ask(STRANGER, "1001").await.problem(StatusCode::FORBIDDEN, "not_allowed");
+    }
+    bed.wait(60);
+    ask(SOMEONE, "2007").await.problem(StatusCode::NOT_FOUND, "unknown_push");
 }
 
 #[tokio::test]

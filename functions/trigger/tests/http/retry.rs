@@ -86,6 +86,22 @@ async fn a_job_that_is_no_more_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn of_two_who_retry_at_once_one_pays() {
+    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 3}"#)]).await;
+    let taken = ended(&bed).await;
+    let people = [SOMEONE, "dev@example.org"];
+    let both = futures_util::future::join_all(people.map(|person| retry(&bed, &taken, person))).await;
+    let three = [BUILD, TEST, "Windows 7 32-bit try pgo talos svgr"];
+    for (person, retried) in people.into_iter().zip(both) {
+        let more = bed.trigger(person, &three).await;
+        match retried.status {
+            StatusCode::ACCEPTED => drop(more.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests")),
+            other => assert_eq!((other, more.status), (StatusCode::CONFLICT, StatusCode::ACCEPTED)),
+        }
+    }
+}
+
+#[tokio::test]
 async fn of_two_who_retry_at_once_one_does() {
     let bed = Bed::new().await;
     let taken = ended(&bed).await;

@@ -1,0 +1,178 @@
+//! The budget of a requester: an item an hour. A request takes its share under its own id, so that the share is taken
+//! once however often the store is asked for it, and can be given back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
+use trigger::email::Email;
+use trigger::limits::{Exceeded, Limits, Spent, Window};
+use trigger::request::RequestId;
+
+use super::{CLEANED_UP_AFTER, RequestsTable};
+use crate::items::{Item, is_condition, key, number, table_error};
+use crate::{Read, StoreError};
+
+/// How often a share is asked for while others change the budget at the same time.
+const ATTEMPTS: u32 = 5;
+/// How many letters of a request's id tell it from the others of the same minute: fifty random bits.
+const TOLD_APART: usize = 10;
+
+/// Whose budget of which hour and minute, and the request that takes a share of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Share<'r> {
+    /// Whose budget it is.
+    pub requester: &'r Email,
+    /// The hour and minute that it is counted in.
+    pub window: Window,
+    /// The request.
+    pub request: RequestId,
+}
+
+impl Share<'_> {
+    fn key(&self) -> Item {
+        key(&format!("budget#{}#{}", self.requester, self.window.hour), "budget")
+    }
+
+    /// The attribute that has the requests of the minute.
+    fn minute(&self) -> String {
+        format!("requests_{}", self.window.minute)
+    }
+
+    /// What the requests of the minute are told apart by.
+    fn name(&self) -> String {
+        let mut id = self.request.to_string();
+        id.split_off(id.len().saturating_sub(TOLD_APART))
+    }
+
+    /// How it is noted, with the jobs that it has.
+    fn note(&self, jobs: u32) -> String {
+        format!("{}={jobs}", self.name())
+    }
+
+    fn spent(&self, item: Option<&Item>) -> Spent {
+        let jobs = match item.and_then(|item| item.get("jobs")) {
+            Some(AttributeValue::N(jobs)) => jobs.parse().unwrap_or_default(),
+            _ => 0,
+        };
+        Spent { jobs, requests: u32::try_from(self.noted(item).len()).unwrap_or(u32::MAX) }
+    }
+
+    /// What is noted of the minute.
+    fn noted<'i>(&self, item: Option<&'i Item>) -> &'i [String] {
+        match item.and_then(|item| item.get(&self.minute())) {
+            Some(AttributeValue::Ss(notes)) => notes,
+            _ => &[],
+        }
+    }
+}
+
+impl RequestsTable {
+    /// Takes a request of so many jobs out of a budget, once: who asks for the same share again gets no second one. What
+    /// is spent then is the answer; or, if there is not enough left and nothing was taken, what is exceeded.
+    ///
+    /// # Errors
+    /// The table cannot be written, or it is not known whether it was.
+    pub async fn spend(
+        &self,
+        share: Share<'_>,
+        jobs: u32,
+        limits: &Limits,
+    ) -> Result<Result<Spent, Exceeded>, StoreError> {
+        // What is more than a whole budget, the condition below, of an item that is not there, does not see.
+        if let Err(exceeded) = limits.check(Spent::default(), jobs, share.window) {
+            return Ok(Err(exceeded));
+        }
+        for _ in 0..ATTEMPTS {
+            let found = match self.try_to_spend(share, jobs, limits).await? {
+                Ok(spent) => return Ok(Ok(spent)),
+                Err(Some(item)) => Some(item),
+                // The condition failed, and the store does not say on what.
+                Err(None) => self.item(|| "reading a budget".to_owned(), share.key(), Read::Consistent).await?,
+            };
+            let spent = share.spent(found.as_ref());
+            if share.noted(found.as_ref()).contains(&share.note(jobs)) {
+                // An attempt before was heard after all.
+                return Ok(Ok(spent));
+            }
+            if let Err(exceeded) = limits.check(spent, jobs, share.window) {
+                return Ok(Err(exceeded));
+            }
+        }
+        let reason = format!("the budget was another at each of {ATTEMPTS} attempts");
+        Err(StoreError::Service { action: "counting a request".to_owned(), reason })
+    }
+
+    /// What is spent now; or, if the condition failed, the item that it failed on, if the store has it.
+    async fn try_to_spend(
+        &self,
+        share: Share<'_>,
+        jobs: u32,
+        limits: &Limits,
+    ) -> Result<Result<Spent, Option<Item>>, StoreError> {
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(share.key()));
+        let update = update.update_expression("SET expires_at = :end ADD jobs :jobs, #minute :notes");
+        let update = update.condition_expression(
+            "(attribute_not_exists(jobs) OR jobs <= :room) AND (attribute_not_exists(#minute) OR (size(#minute) < :most \
+             AND NOT contains(#minute, :note)))",
+        );
+        let update = update.expression_attribute_names("#minute", share.minute());
+        let note = share.note(jobs);
+        let values = [
+            (":end", number(share.window.ends_at() + CLEANED_UP_AFTER.num_seconds())),
+            (":jobs", number(jobs)),
+            (":notes", AttributeValue::Ss(vec![note.clone()])),
+            (":note", AttributeValue::S(note)),
+            (":room", number(limits.jobs_per_hour.saturating_sub(jobs))),
+            (":most", number(limits.requests_per_minute)),
+        ];
+        let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let update = update.set_expression_attribute_values(Some(values)).return_values(ReturnValue::AllNew);
+        let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match update.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+            Ok(output) => {
+                self.count_written(&output.consumed_capacity);
+                Ok(Ok(share.spent(output.attributes.as_ref())))
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    self.count(0.0, 1.0);
+                    Ok(Err(failed.item.clone()))
+                }
+                _ => Err(table_error(&self.table, "counting a request", &error)),
+            },
+        }
+    }
+
+    /// Gives back what a request took, if it took anything: nothing came of it.
+    ///
+    /// # Errors
+    /// The table cannot be read or written; what was taken then ends with its hour.
+    pub async fn give_back(&self, share: Share<'_>) -> Result<(), StoreError> {
+        let action = "giving back a share of a budget";
+        let item = self.item(|| action.to_owned(), share.key(), Read::Consistent).await?;
+        let name = share.name();
+        let taken = share.noted(item.as_ref()).iter().find_map(|note| {
+            let (taken_by, jobs) = note.split_once('=')?;
+            (taken_by == name).then(|| jobs.parse::<u32>().ok()).flatten()
+        });
+        let Some(jobs) = taken else { return Ok(()) };
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(share.key()));
+        let update = update.update_expression("ADD jobs :back DELETE #minute :notes");
+        let update = update.condition_expression("contains(#minute, :note)");
+        let update = update.expression_attribute_names("#minute", share.minute());
+        let note = share.note(jobs);
+        let update = update.expression_attribute_values(":back", number(-i64::from(jobs)));
+        let update = update.expression_attribute_values(":notes", AttributeValue::Ss(vec![note.clone()]));
+        let update = update.expression_attribute_values(":note", AttributeValue::S(note));
+        match update.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+            Ok(output) => self.count_written(&output.consumed_capacity),
+            // An attempt before was heard after all.
+            Err(error) if is_condition(&error) => self.count(0.0, 1.0),
+            Err(error) => return Err(table_error(&self.table, action, &error)),
+        }
+        Ok(())
+    }
+}

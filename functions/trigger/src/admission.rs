@@ -1,0 +1,78 @@
+//! Whether a person may trigger jobs on a push, and that Treeherder is not asked for that without end.
+
+use std::sync::Arc;
+
+use http_edge::{Ledger, Problem};
+use treeherder::Told;
+use trigger::email::Email;
+use trigger::request::{Push, RequestId};
+use trigger::rules::Author;
+
+use crate::budget::share;
+use crate::desk::{Desk, RETRY_AFTER, WithoutTreeherder};
+use crate::problems::{NOT_ALLOWED, TOO_MANY_REQUESTS, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH};
+
+impl Desk {
+    /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
+    pub(crate) async fn admit(
+        &self,
+        project: &str,
+        push_id: u64,
+        requester: &Email,
+        ledger: &Ledger,
+    ) -> Result<Option<Arc<Push>>, Problem> {
+        let push = match self.treeherder.push(project, push_id).await {
+            Told::Push(push) => Some(push),
+            Told::Unknown => {
+                let detail = format!("Treeherder knows no push {push_id} in {project}.");
+                return Err(Problem::new(&UNKNOWN_PUSH, detail));
+            }
+            Told::Silent(reason) => {
+                ledger.note("error", reason.clone());
+                if self.without_treeherder == WithoutTreeherder::Refuse {
+                    let detail = "Treeherder does not tell of the push at the moment, so nothing was requested. Please try \
+                                  again in half a minute.";
+                    let problem = Problem::new(&TREEHERDER_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
+                    return Err(problem.because(reason));
+                }
+                None
+            }
+        };
+        match self.rules.check(project, requester, Author::of(push.as_deref())) {
+            Ok(()) => Ok(push),
+            Err(refusal) => {
+                let mut detail =
+                    format!("You may not trigger jobs on this push of {project}. Who may: {}.", refusal.who_could);
+                if refusal.author_is_unknown {
+                    detail +=
+                        " Treeherder does not answer at the moment, so nobody can tell whether you are its author.";
+                }
+                Err(Problem::new(&NOT_ALLOWED, detail).with("rule", refusal.rule))
+            }
+        }
+    }
+
+    /// The same. A refusal for which Treeherder was asked counts as a request, so that nobody has it asked without end.
+    pub(crate) async fn admit_counted(
+        &self,
+        project: &str,
+        push_id: u64,
+        requester: &Email,
+        ledger: &Ledger,
+    ) -> Result<Option<Arc<Push>>, Problem> {
+        let now = (self.clock)();
+        if self.treeherder.holds(project, push_id) {
+            return self.admit(project, push_id, requester, ledger).await;
+        }
+        self.budget.refuse_exhausted(requester, now)?;
+        let refusal = match self.admit(project, push_id, requester, ledger).await {
+            Err(problem) if problem.kind().status.is_client_error() => problem,
+            admitted => return admitted,
+        };
+        let share = share(requester, RequestId::new(now, (self.chance)()), now);
+        match self.budget.spend(&self.metered(ledger), share, 0, ledger).await {
+            Err(problem) if *problem.kind() == TOO_MANY_REQUESTS => Err(problem),
+            _ => Err(refusal),
+        }
+    }
+}
