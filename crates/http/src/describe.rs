@@ -7,7 +7,10 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
-use crate::problem::{Kind, URI_TOO_LONG};
+use crate::problem::{BAD_REQUEST, Kind, URI_TOO_LONG};
+
+/// The errors of any operation that are said of each.
+const ANYWHERE: [&Kind; 2] = [&BAD_REQUEST, &URI_TOO_LONG];
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
@@ -22,9 +25,9 @@ pub fn describe(operation: &mut Operation, errors: &[&'static Kind], is_cached: 
             describe_header(responses, status, "Cache-Control", "For how long not to ask again");
         }
     }
-    for kind in errors.iter().chain(&[&URI_TOO_LONG]) {
+    for kind in errors.iter().chain(&ANYWHERE) {
         let status = kind.status.as_str();
-        let codes = errors.iter().chain(&[&URI_TOO_LONG]).filter(|other| other.status == kind.status);
+        let codes = errors.iter().chain(&ANYWHERE).filter(|other| other.status == kind.status);
         let codes: Vec<String> = codes.map(|kind| format!("`{}`", kind.code)).collect();
         let content = Content::new(Some(Ref::from_schema_name("ProblemBody")));
         let response = ResponseBuilder::new().description(codes.join(", "));

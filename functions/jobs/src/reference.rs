@@ -48,8 +48,8 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
             runnable-jobs API of 2015-2019; and running them. Lists are for everybody; to trigger jobs, and to see who \
             did, one signs in.\n\nEvery answer has an `X-Request-Id`, the one that the request had or a \
             new one. Errors are `application/problem+json` (RFC 9457) with a stable `code`. Any request can also be \
-            answered with `method_not_allowed` (405), `uri_too_long` (414) or `internal_error` (500). Paths work with \
-            and without their last slash. An answer from a copy that could not be checked against the store has \
+            answered with `bad_request` (400), `method_not_allowed` (405), `uri_too_long` (414) or `internal_error` (500). \
+            Paths work with and without their last slash. An answer from a copy that could not be checked against the store has \
             `Warning: 110` and an `Age`.",
         license(name = "MPL-2.0", identifier = "MPL-2.0"),
     ),
