@@ -1,23 +1,22 @@
-//! What a gateway hands to Lambda (payload format 2.0: HTTP APIs and function URLs), read into a request, and the answer
-//! to it.
+//! What a gateway hands to Lambda (payload format 2.0: HTTP APIs and function URLs), made readable for `lambda_http`.
 //!
-//! A client decides over most of an event, so whatever it holds becomes a request: a field that is odd is mended where
-//! its meaning is plain, and else the edge refuses the request, as one that it logs and counts.
+//! A client decides over most of an event, and `lambda_http` panics or fails over what is odd in it. So an event is read here
+//! first: a field that is odd is mended where its meaning is plain, and else the edge refuses the request, as one that it
+//! logs and counts. The address and the headers are set as they were sent: `lambda_http` would resolve `..` in a path and
+//! refuse headers that are not ASCII.
 
 use axum::Router;
-use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::BodyExt as _;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Service as _};
 use lambda_runtime::{Context, LambdaEvent};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
 
 use crate::problem::{BAD_REQUEST, Problem};
@@ -40,78 +39,68 @@ const IN_PATH: &AsciiSet = &IN_QUERY.add(b'?').add(b'[').add(b']');
 /// What Lambda puts behind the id of a function URL.
 const FUNCTION_URL: &str = "lambda-url";
 
-/// An answer as a gateway takes it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GatewayAnswer {
-    /// The HTTP status.
-    pub status_code: u16,
-    /// The headers, each name once.
-    pub headers: Map<String, Value>,
-    /// The body: text, or any bytes in base64.
-    pub body: String,
-    /// Whether the body is in base64.
-    pub is_base64_encoded: bool,
+/// An event that can be read.
+#[derive(Debug, Default)]
+struct Readable {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    /// As the event has it: text, or base64 that can be decoded.
+    body: Option<String>,
+    is_base64: bool,
+    /// Why the request is refused, in a sentence for the client.
+    refused: Option<&'static str>,
 }
 
-/// Answers a gateway's event, whatever it holds.
-pub async fn answer_event(app: Router, event: LambdaEvent<Box<RawValue>>) -> GatewayAnswer {
+/// Answers a gateway's event, whatever it holds. The answer is what `lambda_http` writes for this payload format.
+///
+/// # Errors
+/// The event cannot be handed to `lambda_http`, which the tests show of none: a request that is wrong has an answer.
+pub async fn answer_event(
+    app: Router,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<impl Serialize + Send, lambda_http::Error> {
     let LambdaEvent { payload, context } = event;
-    let mut request = request(payload.get());
-    request.extensions_mut().insert(context);
-    let Ok(response) = app.oneshot(request).await;
-    let (parts, body) = response.into_parts();
-    // The bodies of this service are in memory.
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let (body, is_base64_encoded) = written(body, &parts.headers);
-    GatewayAnswer { status_code: parts.status.as_u16(), headers: joined(&parts.headers), body, is_base64_encoded }
-}
-
-fn written(body: Bytes, headers: &HeaderMap) -> (String, bool) {
-    let text = if headers.contains_key(CONTENT_ENCODING) { Err(body) } else { as_text(body) };
-    text.map_or_else(|bytes| (STANDARD.encode(bytes), true), |text| (text, false))
-}
-
-fn as_text(body: Bytes) -> Result<String, Bytes> {
-    String::from_utf8(body.into()).map_err(|error| error.into_bytes().into())
-}
-
-/// A header that repeats is one with commas (RFC 9110, 5.3).
-fn joined(headers: &HeaderMap) -> Map<String, Value> {
-    let value = |name| {
-        let values: Vec<_> =
-            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        values.join(", ")
+    let Readable { method, uri, headers, body, is_base64, refused } = readable(payload.get());
+    let plain = json!({
+        "version": "2.0",
+        "requestContext": {"http": {"method": method.as_str()}},
+        "body": body,
+        "isBase64Encoded": is_base64,
+    });
+    let as_sent = move |mut request: lambda_http::Request| {
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers.clone();
+        if let Some(detail) = refused {
+            request.extensions_mut().insert(Problem::new(&BAD_REQUEST, detail));
+        }
+        request
     };
-    headers.keys().map(|name| (name.as_str().to_owned(), value(name).into())).collect()
+    let event: LambdaRequest = serde_json::from_value(plain)?;
+    Ok(Adapter::from(app.map_request(as_sent)).call(LambdaEvent::new(event, context)).await?)
 }
 
-/// The request that an event stands for. What cannot be understood has the answer with it, for the edge.
-fn request(event: &str) -> Request<Body> {
+/// Reads an event. What cannot be understood is left as it is by default, with the reason to refuse it.
+fn readable(event: &str) -> Readable {
     let read = serde_json::from_str(event).ok();
-    let Some(Value::Object(mut event)) = read else {
-        return refused(Request::default(), "The request cannot be read: its text is not Unicode.");
+    let Some(Value::Object(event)) = read else {
+        return Readable {
+            refused: Some("The request cannot be read: its text is not Unicode."),
+            ..Readable::default()
+        };
     };
-    let mut request = Request::default();
-    let headers = headers(event.get("headers"));
-    let body = body(&mut event);
-    let method = method(&event);
-    let uri = uri(&event);
+    let (headers, body, method, uri) = (headers(event.get("headers")), body(&event), method(&event), uri(&event));
     let wrong = [headers.as_ref().err(), body.as_ref().err(), method.as_ref().err(), uri.as_ref().err()];
-    let wrong = wrong.into_iter().flatten().next().copied();
-    *request.headers_mut() = headers.unwrap_or_default();
-    *request.body_mut() = body.unwrap_or_default();
-    *request.method_mut() = method.unwrap_or_default();
-    *request.uri_mut() = uri.unwrap_or_default();
-    match wrong {
-        Some(wrong) => refused(request, wrong),
-        None => request,
+    let refused = wrong.into_iter().flatten().next().copied();
+    let (body, is_base64) = body.unwrap_or_default();
+    Readable {
+        method: method.unwrap_or_default(),
+        uri: uri.unwrap_or_default(),
+        headers: headers.unwrap_or_default(),
+        body,
+        is_base64,
+        refused,
     }
-}
-
-fn refused(mut request: Request<Body>, detail: &'static str) -> Request<Body> {
-    request.extensions_mut().insert(Problem::new(&BAD_REQUEST, detail));
-    request
 }
 
 fn method(event: &Map<String, Value>) -> Result<Method, &'static str> {
@@ -133,16 +122,15 @@ fn headers(given: Option<&Value>) -> Result<HeaderMap, &'static str> {
     Ok(headers)
 }
 
-fn body(event: &mut Map<String, Value>) -> Result<Body, &'static str> {
-    let is_encoded = event.get("isBase64Encoded").and_then(Value::as_bool).unwrap_or_default();
-    match event.remove("body") {
-        None | Some(Value::Null) => Ok(Body::empty()),
-        Some(Value::String(text)) if is_encoded => {
-            let bytes =
-                STANDARD.decode(text).map_err(|_| "The request cannot be read: its body is not as it claims.")?;
-            Ok(bytes.into())
+/// The body as the event has it, and whether that is base64.
+fn body(event: &Map<String, Value>) -> Result<(Option<String>, bool), &'static str> {
+    let is_base64 = event.get("isBase64Encoded").and_then(Value::as_bool).unwrap_or_default();
+    match event.get("body") {
+        None | Some(Value::Null) => Ok((None, false)),
+        Some(Value::String(text)) if is_base64 && STANDARD.decode(text).is_err() => {
+            Err("The request cannot be read: its body is not as it claims.")
         }
-        Some(Value::String(text)) => Ok(text.into()),
+        Some(Value::String(text)) => Ok((Some(text.clone()), is_base64)),
         Some(_) => Err("The request cannot be read: its body is no text."),
     }
 }

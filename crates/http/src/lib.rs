@@ -16,7 +16,7 @@ pub use answer::{Body, Caching, Validators, accepts_gzip, gzip};
 pub use describe::{describe, describe_header};
 pub use edge::{Edge, Path};
 pub use fetch::{FetchError, Fetcher};
-pub use gateway::{GatewayAnswer, answer_event};
+pub use gateway::answer_event;
 pub use identity::{
     BAD_TOKEN, Caller, INSUFFICIENT_SCOPE, Identity, IdentitySettings, KEYS_UNAVAILABLE, KeySource, SIGN_IN,
 };

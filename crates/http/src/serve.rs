@@ -1,6 +1,5 @@
 //! How a router is served: by Lambda, or on a port.
 
-use std::convert::Infallible;
 use std::io;
 
 use axum::Router;
@@ -27,12 +26,8 @@ pub fn init_logging() {
 ///
 /// # Errors
 /// The runtime interface is not there or breaks.
-pub async fn run_lambda(app: Router) -> Result<(), lambda_runtime::Error> {
-    let handler = service_fn(move |event| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(answer_event(app, event).await) }
-    });
-    lambda_runtime::run(handler).await
+pub async fn run_lambda(app: Router) -> Result<(), lambda_http::Error> {
+    lambda_runtime::run(service_fn(move |event| answer_event(app.clone(), event))).await
 }
 
 /// Serves a port until the process is asked to end.

@@ -200,7 +200,7 @@ impl Treeherder {
             }
             // Not held: a push may come to be known at any moment.
             Ok(None) => Told::Unknown,
-            Err(failure) => Told::Silent(state.fail(What::Push, place, now, failure)),
+            Err(failure) => Told::Silent(state.fail(What::Push, place, now, &failure)),
         }
     }
 
@@ -215,7 +215,7 @@ impl Treeherder {
         }
         let asked = tokio::time::timeout(PATIENCE_FOR_JOBS, self.ask_for_runs(project, push_id, wanted)).await;
         let asked = asked.unwrap_or_else(|_| Err(Failure::Broken("its answers take too long".to_owned())));
-        asked.map_err(|failure| self.state().fail(What::Jobs, place, (self.clock)(), failure))
+        asked.map_err(|failure| self.state().fail(What::Jobs, place, (self.clock)(), &failure))
     }
 
     async fn ask_for_runs(&self, project: &str, push_id: u64, wanted: &BTreeSet<String>) -> Result<Runs, Failure> {
@@ -274,8 +274,8 @@ impl State {
     }
 
     /// Notes a failure; why, in words for the log.
-    fn fail(&mut self, what: What, place: Place, now: DateTime<Utc>, failure: Failure) -> String {
-        let (Failure::Silent(reason) | Failure::Broken(reason)) = &failure;
+    fn fail(&mut self, what: What, place: Place, now: DateTime<Utc>, failure: &Failure) -> String {
+        let (Failure::Silent(reason) | Failure::Broken(reason)) = failure;
         let reason = format!("Treeherder: {reason}");
         let noted = (now, reason.clone());
         match failure {

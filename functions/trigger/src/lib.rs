@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
-use http_edge::{Edge, Identity};
+use http_edge::{Edge, Identity, IdentitySettings};
 use store::kept::Clock;
 use store::{Aws, CatalogTable, Queue, RequestsTable};
 use treeherder::Treeherder;
@@ -81,7 +81,7 @@ impl Desk {
 /// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
 pub fn app(mut settings: Settings, means: Means, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
     let clock = means.clock.clone();
-    if settings.identity.as_ref().is_some_and(|identity| identity.takes_no_service_by_mistake()) {
+    if settings.identity.as_ref().is_some_and(IdentitySettings::takes_no_service_by_mistake) {
         tracing::warn!("no service can sign in: RUNNABLE_JOBS_OIDC_SERVICE_CLIENTS names none");
     }
     let identity = settings.identity.take().map(|settings| Identity::new(settings, clock.clone()));
