@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use catalog::jobs::{Job as CatalogJob, PackedList, write_body};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use store::{CatalogTable, Provenance, RequestsTable, Stored};
 use store_support::{at, client, config, endpoint, new_requests_table, new_table};
@@ -47,8 +47,19 @@ impl Shell {
         Self { catalog, requests_name, requests, queue, queue_url: made.queue_url.unwrap() }
     }
 
-    /// A request that was taken this morning, whose jobs are in these states.
+    /// A request that was made that morning, whose jobs are in these states.
     async fn request(&self, push_id: u64, chance: u128, states: &[JobState], state: State) -> Request {
+        self.request_at(morning(), push_id, chance, states, state).await
+    }
+
+    async fn request_at(
+        &self,
+        made_at: DateTime<Utc>,
+        push_id: u64,
+        chance: u128,
+        states: &[JobState],
+        state: State,
+    ) -> Request {
         let names = [BUILD, TEST];
         let jobs: Vec<Job> =
             names.iter().zip(states).map(|(name, state)| Job { state: *state, ..Job::accepted(name) }).collect();
@@ -60,10 +71,10 @@ impl Shell {
             on_behalf_by: None,
             decision_task_id: None,
         };
-        let request = Request::new(RequestId::new(morning(), chance), asking, &jobs, morning());
-        self.requests.create(&request, &jobs, morning()).await.unwrap();
+        let request = Request::new(RequestId::new(made_at, chance), asking, &jobs, made_at);
+        self.requests.create(&request, &jobs, made_at).await.unwrap();
         let next = Request { version: 2, state, jobs: count(&jobs), ..request };
-        assert_eq!(self.requests.update(&next, Some(&jobs), morning()).await.unwrap(), Stored::Yes);
+        assert_eq!(self.requests.update(&next, Some(&jobs), made_at).await.unwrap(), Stored::Yes);
         next
     }
 
@@ -264,10 +275,26 @@ async fn all_dead_letters_are_tried_again() {
 #[tokio::test]
 async fn a_sweep_by_hand_queues_what_is_due() {
     let shell = Shell::new().await;
-    shell.request(7, 1, &[JobState::Accepted], State::Accepted).await;
+    // The program has the clock of the machine. A request of long ago would be given up.
+    #[expect(clippy::disallowed_methods, reason = "the program that is tested reads the same clock")]
+    let minutes_ago = Utc::now() - TimeDelta::minutes(5);
+    shell.request_at(minutes_ago, 7, 1, &[JobState::Accepted], State::Accepted).await;
     assert_eq!(shell.ok(&["sweep"]), "1 queued, 0 that wait looked at again, 0 failed\n");
     assert_eq!(shell.ok(&["sweep"]), "0 queued, 0 that wait looked at again, 0 failed\n");
     assert_eq!(shell.queued().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_sweep_by_hand_gives_up_what_nothing_happened_to_for_a_day() {
+    let shell = Shell::new().await;
+    let request = shell.request(7, 1, &[JobState::Accepted], State::Accepted).await;
+    let said = String::from_utf8(shell.run(&["sweep"]).stdout).unwrap();
+    let id = request.id;
+    let expected =
+        format!("0 queued, 0 that wait looked at again, 1 failed: request {id} stayed accepted, and was given up\n");
+    assert_eq!(said, expected);
+    let shown: Value = serde_json::from_str(&shell.ok(&["show", "--json", &request.id.to_string()])).unwrap();
+    assert_eq!((&shown["state"], &shown["jobs"][0]["state"]), (&json!("failed"), &json!("failed")), "{shown}");
 }
 
 #[tokio::test]
