@@ -40,11 +40,6 @@ REQUESTS = RUN / "contract-requests.txt"
 REPORTS = RUN / "schemathesis"
 # Jobs as Treeherder itself showed them. They are added to the sample.
 KNOWN_JOBS = TESTS / "known_jobs.json"
-# Schedulers name a build by its short name and what they do with it.
-TRIGGERS = {
-    "Linux x86-64 try build": "linux-x86-64-try-build-opt-unittest",
-    "Linux x86-64 try asan build": "linux-x86-64-try-asan-build-opt-unittest",
-}
 
 # A job of Buildbot as Treeherder listed it: the type of each field or, where it is always the same, the value.
 TREEHERDER = {
@@ -117,8 +112,9 @@ def source(folder: Path) -> Path:
         dump["builders"].setdefault(name, {
             "properties": properties, "shortname": short, "slavebuilddir": directory, "slavepool": "known"})
         if job["upstream"]:
+            builddir = dump["builders"][job["upstream"]]["shortname"]
             dump["schedulers"][f"tests-known-{short}"] = {
-                "downstream": [name], "triggered_by": [TRIGGERS[job["upstream"]]]}
+                "downstream": [name], "triggered_by": [f"{builddir}-opt-unittest"]}
     path.write_text(json.dumps(dump))
     return path
 

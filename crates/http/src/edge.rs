@@ -27,9 +27,9 @@ use crate::gateway::lambda_request_id;
 use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, URI_TOO_LONG};
 
 /// The longest path and the longest query string that are read, in bytes. A path has room for the longest name of a job,
-/// 1,000 bytes, all of them percent-encoded.
+/// 1,000 bytes, all of them percent-encoded. Together they are the 10 KiB that API Gateway takes.
 const MAX_PATH: usize = 4096;
-const MAX_QUERY: usize = 4096;
+const MAX_QUERY: usize = 6144;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a script of another origin may send beside what every script may.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
