@@ -70,7 +70,7 @@ LINES = (f"START RequestId: {ID} Version: $LATEST\n", f"END RequestId: {ID}\n",
          f"REPORT RequestId: {ID}\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\t"
          "Max Memory Used: 38 MB\t\n")
 # What API Gateway writes into the API's log for each request, in the template's format.
-API_LINE = (f'{{"request_id":"{ID}","method":"POST","route":"ANY /api/project/{{project}}/trigger_requests/{{rest+}}",'
+API_LINE = (f'{{"api_request_id":"{ID[:16]}","request_id":"{ID}","method":"POST","route":"ANY /api/project/{{project}}/trigger_requests/{{rest+}}",'
             ' "status":"200","lambda_status":"200", "error":"-","duration_ms":"123", "bytes":"12345"}\n')
 # DynamoDB deletes what has expired within a few days.
 LATE_DAYS = 2

@@ -238,7 +238,7 @@ class Settings(unittest.TestCase):
 
         # Neither address nor agent, neither query nor path: who reviews another one says what it is needed for.
         self.assertEqual(variables, {f"$context.{name}" for name in (
-            "integration.requestId", "httpMethod", "routeKey", "status", "integration.integrationStatus",
+            "requestId", "integration.requestId", "httpMethod", "routeKey", "status", "integration.integrationStatus",
             "integration.error", "responseLatency", "responseLength")})
 
     def test_the_bill_counts_the_line_that_the_api_logs(self) -> None:

@@ -240,7 +240,7 @@ pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
     let table = aws.catalog_table(name);
     let last = arguments.last.max(1);
-    let mut reports = table.reports(last.max(past::REPORTS_LOOKED_AT)).await?;
+    let mut reports = past::readable(table.each_report(last.max(past::REPORTS_LOOKED_AT)).await?);
     let schedule =
         arguments.schedule.schedule.as_ref().and_then(|cron| {
             Some(Schedule { next_due: cron.next(now())?, missed: past::missed(cron, &reports, now()) })

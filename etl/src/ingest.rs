@@ -176,7 +176,8 @@ impl Ingest<'_> {
             report.schedule = Some(Schedule { next_due, missed });
         }
         // The masters of the catalog that is served, until this ingest replaces it.
-        report.masters = past.first().map(|last| last.masters.clone()).unwrap_or_default();
+        let known = past.iter().map(|report| &report.masters).find(|masters| !masters.is_empty());
+        report.masters = known.cloned().unwrap_or_default();
         // The pointers are read before the source is opened. Of two ingests at the same time the one whose pointers the
         // other moved ends, so the older state of a source never replaces the newer.
         let mut names = self.table.projects(Read::Consistent).await?;
@@ -268,7 +269,10 @@ impl Ingest<'_> {
         report.outcome = if nothing { Outcome::Unchanged } else { Outcome::Published };
         if self.only.is_empty() {
             report.served = Some(past::fingerprint(&published.keys().cloned().collect(), &published));
-            report.masters = findings.masters;
+            // A dump without masters does not make us forget which there were.
+            if !findings.masters.is_empty() {
+                report.masters = findings.masters;
+            }
         }
         Ok(())
     }
@@ -302,15 +306,9 @@ impl Ingest<'_> {
         }
     }
 
-    /// The reports of past ingests. They only tell what the source was like: damaged ones are as good as none.
+    /// The reports of past ingests that can be read.
     async fn past(&self) -> Result<Vec<Report>, StoreError> {
-        match self.table.reports(REPORTS_LOOKED_AT).await {
-            Err(error @ StoreError::Damaged { .. }) => {
-                tracing::warn!(%error, "the reports of past ingests are not used");
-                Ok(Vec::new())
-            }
-            past => past,
-        }
+        Ok(past::readable(self.table.each_report(REPORTS_LOOKED_AT).await?))
     }
 
     /// The pointers of these projects, and what is wrong with those that are damaged.

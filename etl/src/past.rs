@@ -7,12 +7,18 @@ use catalog::dump::Findings;
 use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use store::{Current, Report};
+use store::{Current, Report, StoreError};
 
 use crate::intake::hexadecimal;
 
 /// How many reports are looked at to find what the source was like. Refused and failed ones lie between.
 pub const REPORTS_LOOKED_AT: usize = 10;
+
+/// The reports that can be read: a damaged one is left out, and the others still count.
+pub fn readable(reports: Vec<Result<Report, StoreError>>) -> Vec<Report> {
+    let logged = |error: &StoreError| tracing::error!(%error, "a report of a past ingest is left out");
+    reports.into_iter().filter_map(|report| report.inspect_err(logged).ok()).collect()
+}
 
 /// How many ingests were due since the last of the past ones that succeeded, and did not come. Where none of them did,
 /// they are counted from the first of them: there are at least so many.

@@ -135,16 +135,20 @@ impl Dump {
         let mut projects: Projects<'_> = BTreeMap::new();
         for (symbol, builder) in self.builders() {
             let name = self.text(symbol);
-            let project = builder.branch.map(|branch| self.text(branch));
-            let Some(project) = project.filter(|project| self.is_runnable(name, project)) else {
+            let Some(project) = self.runnable_in(name, builder) else {
                 findings.not_runnable += 1;
                 continue;
             };
-            if builder.has_no_machines || builder.pool.is_some_and(|pool| self.empty_pools.contains(&pool)) {
+            if self.has_no_machines(builder) {
                 findings.empty_slavepool += 1;
                 continue;
             }
-            let upstream = upstream[symbol.to_usize()].map(|build| self.text(build));
+            // A build that can never run is none: the test would be forwarded ahead of it.
+            let upstream = upstream[symbol.to_usize()].map(|build| (self.text(build), self.builder(build)));
+            let can_run = |(name, build): &(&str, Option<&Builder>)| {
+                build.is_some_and(|build| self.runnable_in(name, build).is_some() && !self.has_no_machines(build))
+            };
+            let upstream = upstream.filter(can_run).map(|(name, _)| name);
             findings.tests += u64::from(builder.is_test);
             findings.tests_without_build += u64::from(builder.is_test && upstream.is_none());
             projects.entry(project).or_default().push(Job { name, upstream });
@@ -153,6 +157,16 @@ impl Dump {
             jobs.sort_unstable();
         }
         (projects, findings)
+    }
+
+    /// The project whose pushes can have the builder, if any can.
+    fn runnable_in(&self, name: &str, builder: &Builder) -> Option<&str> {
+        let project = builder.branch.map(|branch| self.text(branch));
+        project.filter(|project| self.is_runnable(name, project))
+    }
+
+    fn has_no_machines(&self, builder: &Builder) -> bool {
+        builder.has_no_machines || builder.pool.is_some_and(|pool| self.empty_pools.contains(&pool))
     }
 
     /// Whether a push can have the builder at all. Releases and bundles are not made for a push; aurora and beta

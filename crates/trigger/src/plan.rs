@@ -166,7 +166,7 @@ impl Need {
                 let is_added = job.code == Some(Code::NeededBuild);
                 *job = Job {
                     asked_as: job.asked_as.clone(),
-                    code: if is_added { job.code } else { job.asked_as.is_some().then_some(Code::Renamed) },
+                    code: if is_added { job.code } else { job.named_otherwise() },
                     reason: Some(if is_added {
                         needed_by(test)
                     } else {

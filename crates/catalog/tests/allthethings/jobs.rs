@@ -116,6 +116,20 @@ fn of_several_triggers_the_first_counts() {
 }
 
 #[test]
+fn a_build_that_can_never_run_is_the_build_of_no_test() {
+    for (pool, test) in [(r#"["b-1"]"#, "try: t <- build"), ("[]", "try: t")] {
+        let document = format!(
+            r#"{{"builders":{{"build":{{"properties":{{"branch":"try"}},"shortname":"try-linux64","slavepool":{pool}}},
+            "t":{{"properties":{{"branch":"try","slavebuilddir":"test"}}}}}},
+            "schedulers":{{"tests-try":{{"triggered_by":["try-linux64-opt-unittest"],"downstream":["t"]}}}}}}"#
+        );
+        let (jobs, findings) = jobs(&read(document).unwrap());
+        assert_eq!(jobs.last().map(String::as_str), Some(test));
+        assert_eq!(findings.tests_without_build, u64::from(pool == "[]"));
+    }
+}
+
+#[test]
 fn a_builder_whose_slave_pool_is_empty_is_left_out_and_counted_wherever_the_pools_stand() {
     let builders = r#""builders":{
         "a":{"properties":{"branch":"try"},"slavepool":"full"},
