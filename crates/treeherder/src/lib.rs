@@ -70,7 +70,7 @@ enum What {
 
 /// Why there is nothing to be had, in words for the log.
 enum Failure {
-    /// It does not answer whoever asks: it cannot be reached, is silent, or what stands before it says that it is down.
+    /// It answers no request: it cannot be reached, is silent, or the proxy before it says that it is down.
     Silent(String),
     /// What it answers of this push is of no use. Of others it may be.
     Broken(String),

@@ -17,7 +17,7 @@ use crate::{Read, StoreError};
 
 /// How often a share is asked for while others change the budget at the same time.
 const ATTEMPTS: u32 = 5;
-/// How many letters of a request's id tell it from the others of the same minute: fifty random bits.
+/// How many letters of a request's id distinguish it from the others of the same minute: fifty random bits.
 const TOLD_APART: usize = 10;
 
 /// Whose budget of which hour and minute, and the request that takes a share of it.
@@ -41,7 +41,7 @@ impl Share<'_> {
         format!("requests_{}", self.window.minute)
     }
 
-    /// What the requests of the minute are told apart by.
+    /// What distinguishes the requests of the minute.
     fn name(&self) -> String {
         let mut id = self.request.to_string();
         id.split_off(id.len().saturating_sub(TOLD_APART))
