@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Looks at what would go wrong, before anything is changed.
+"""Checks before a deployment changes anything.
 
     check.py build ARCHITECTURE   the functions in target/deploy start on that processor in Lambda
-    check.py deploy FILE          FILE is filled in, as the template wants it, and the functions are built for it
-    check.py destroy FILE         the stack that FILE names can be deleted; says what stays when it is
+    check.py deploy FILE          FILE is filled in, the template accepts it, and the functions are built for it
+    check.py destroy FILE         the stack that FILE names can be deleted; prints which resources stay
 
-Says what is wrong and ends with code 1; with code 0, nothing is. `deploy` needs cfn-lint.
+It prints what is wrong and ends with code 1; code 0 means that nothing is. `deploy` needs cfn-lint.
 """
 
 import argparse
@@ -20,8 +20,8 @@ import elf
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infra" / "template.yaml"
 BUILT = ROOT / "target" / "deploy"
-FUNCTIONS = ("etl", "jobs", "trigger", "sweep", "forward")
-# What provided.al2023 has.
+FUNCTIONS = ROOT / "infra" / "functions.toml"
+# The version of glibc in provided.al2023.
 GLIBC = (2, 34)
 
 
@@ -45,15 +45,20 @@ def main() -> int:
     return 1 if wrong else 0
 
 
+def functions() -> list[str]:
+    """The names of the functions."""
+    return [function["name"] for function in tomllib.loads(FUNCTIONS.read_text())["functions"]]
+
+
 def of_functions(architecture: str, built: Path = BUILT) -> list[str]:
-    """What keeps the functions that were built from starting on that processor."""
+    """The reasons why the built functions would not start on that processor."""
     wrong = []
-    for path in (built / name / "bootstrap" for name in FUNCTIONS):
+    for path in (built / name / "bootstrap" for name in functions()):
         try:
             machine, glibc = elf.read(path)
         except FileNotFoundError:
             wrong.append(f"{path} is not there: run `make build ARCH={architecture}`")
-        except elf.NoProgram as error:
+        except elf.NotAProgram as error:
             wrong.append(f"{path}: {error}; run `make build ARCH={architecture}`")
         else:
             if machine != architecture:
@@ -67,24 +72,24 @@ def of_functions(architecture: str, built: Path = BUILT) -> list[str]:
 
 
 def of_deployment(file: Path) -> list[str]:
-    """What is wrong with a configuration, and with the functions that were built for it."""
+    """The errors in a configuration, or in the functions that were built for it."""
     name, region, given = read(file)
     wrong = of_parameters(given, parameters())
     if not wrong and f":{region}:" not in given["PulseSecretArn"]:
-        wrong.append(f"PulseSecretArn is of another region than the stack, {region}")
+        wrong.append(f"PulseSecretArn is in another region than the stack, {region}")
     wrong = [f"{file}: {line}" for line in wrong]
-    # One thing after the other: what to build is said by the file.
+    # The functions only after the configuration: that says what to build for.
     return wrong or of_functions(given.get("Architecture", parameters()["Architecture"]["Default"]))
 
 
 def of_removal(file: Path) -> list[str]:
-    """What keeps a stack from being deleted. Says what stays of it."""
+    """The reasons why a stack cannot be deleted. Prints which of its resources stay."""
     name, region, given = read(file)
     if given.get("ProtectTables", "true") == "true":
         return [f"{file} protects the tables of {name}: set ProtectTables to \"false\", `make deploy`, and then this"]
-    print(f"The stack {name} in {region} will be deleted, with its catalog, its queues with what is in them, its logs, "
-          "alarms\nand addresses. The archive bucket and the requests table stay, because what they hold cannot be had "
-          "again, and so\ndo the secret and the bucket of the code: delete them by hand.")
+    print(f"The stack {name} in {region} will be deleted, with its catalog, its queues and their messages, its logs, "
+          "alarms\nand addresses. The archive bucket and the requests table stay, because their contents cannot be made "
+          "again; the\nsecret and the bucket of the code stay too. Delete them by hand.")
     return []
 
 
@@ -95,7 +100,7 @@ def read(file: Path) -> tuple[str, str, dict[str, str]]:
         everywhere = content["global"]["parameters"]
         return everywhere["stack_name"], everywhere["region"], content["deploy"]["parameters"]["parameter_overrides"]
     except FileNotFoundError:
-        there = ", ".join(sorted(path.stem for path in TEMPLATE.parent.glob("*.toml")))
+        there = ", ".join(sorted(path.stem for path in TEMPLATE.parent.glob("*.toml") if path != FUNCTIONS))
         sys.exit(f"error: there is no {file}; ENV is one of: {there}")
     except (tomllib.TOMLDecodeError, KeyError) as error:
         sys.exit(f"error: {file}: {error!r}")
@@ -112,8 +117,8 @@ def parameters() -> dict[str, dict[str, Any]]:
 
 
 def of_parameters(given: dict[str, Any], known: dict[str, dict[str, Any]]) -> list[str]:
-    """What is wrong with values of a template's parameters. (SAM passes over names that the template does not know.)"""
-    wrong = [f"{name} is no parameter of the template" for name in given if name not in known]
+    """The errors in the values of a template's parameters. (SAM ignores names that the template does not have.)"""
+    wrong = [f"{name} is not a parameter of the template" for name in given if name not in known]
     for name, parameter in known.items():
         value = given.get(name, parameter.get("Default"))
         if value is None:
@@ -121,16 +126,16 @@ def of_parameters(given: dict[str, Any], known: dict[str, dict[str, Any]]) -> li
         elif value == "FILL IN":
             wrong.append(f"{name} is not filled in: {parameter['Description']}")
         elif name in given and not isinstance(value, str):
-            wrong.append(f"{name} is to be a text, in quotation marks")
+            wrong.append(f"{name} must be a text in quotation marks")
         elif not is_allowed(str(value), parameter):
-            said = parameter.get("ConstraintDescription") or "that is not allowed; the template tells what is"
-            # Not the value: it may be an address with a password, and this is in the log of a deployment.
+            said = parameter.get("ConstraintDescription") or "that is not allowed; the template lists what is"
+            # Not the value: it may contain a password, and this is in the log of a deployment.
             wrong.append(f"{name} is wrong: {said}")
     return wrong
 
 
 def is_allowed(value: str, parameter: dict[str, Any]) -> bool:
-    """Whether CloudFormation would take a value."""
+    """Whether CloudFormation would accept a value."""
     if "AllowedValues" in parameter and value not in map(str, parameter["AllowedValues"]):
         return False
     if "AllowedPattern" in parameter and not re.fullmatch(parameter["AllowedPattern"], value):

@@ -1,23 +1,23 @@
-"""Reads from a Linux program which processor it is for and which versions of glibc it cannot start without."""
+"""Reads from a Linux program for which processor it is built and which version of glibc it needs to start."""
 
 import struct
 from pathlib import Path
 
-# By ELF's number of the machine, as AWS calls it.
+# The machine's number in ELF, and its name at AWS.
 MACHINES = {62: "x86_64", 183: "arm64"}
 VERSIONS_NEEDED = 0x6FFFFFFE
-# A version that only weak symbols need does not keep a program from starting.
+# A program starts without a version that only weak symbols need.
 WEAK = 2
 
 
-class NoProgram(Exception):
-    """The file is no program for 64-bit Linux."""
+class NotAProgram(Exception):
+    """The file is not a program for 64-bit Linux."""
 
 
 def machine(program: bytes) -> str:
     """The processor that a program is for."""
     if len(program) < 64 or program[:6] != b"\x7fELF\x02\x01":
-        raise NoProgram("it is no 64-bit ELF file: it was not built for Linux")
+        raise NotAProgram("it is not a 64-bit ELF file: it was not built for Linux")
     [number] = struct.unpack_from("<H", program, 18)
     return MACHINES.get(number, f"ELF machine {number}")
 
@@ -31,7 +31,7 @@ def glibc(program: bytes) -> tuple[int, ...]:
         (kind, offset, link, info)
         for _, kind, _, _, offset, _, link, info, _, _ in (
             struct.unpack_from("<IIQQQQIIQQ", program, table + size * index) for index in range(count))]
-    newest = (0,)
+    newest: tuple[int, ...] = (0,)
     for kind, offset, link, files in sections:
         if kind != VERSIONS_NEEDED:
             continue

@@ -1,10 +1,9 @@
-"""Pulse's stand-in: RabbitMQ as a child process, with its users' rights as on Pulse; its start, its stop, and its end.
+"""RabbitMQ in place of Pulse, as a child process: its users have the rights that they have on Pulse.
 
-It listens on a port as it is, and on another with TLS, as Pulse does; the certificates are made for it.
+It listens on one port without TLS and on another with TLS, as Pulse does; the certificates are made for it.
 
-Run as a program, this file is that child: it keeps the broker and its port mapper (epmd), tied to the life of the
-process that started it. SIGUSR1 stops the broker, SIGUSR2 starts it again with what it had: for tests of what happens
-while Pulse is away.
+`python3 -m localstack.broker` is that child: it runs the broker and its port mapper (epmd), and ends when the process
+that started it ends. SIGUSR1 stops the broker and SIGUSR2 starts it again on its data, for tests of an outage.
 """
 
 import base64
@@ -24,16 +23,17 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from checkout import RUN, PartFailed, say, tail
-from child import end, ended, free_ports
+from localstack.paths import RUN, PartFailed, say, tail
+from localstack.process import end, ended, free_ports, module_environment
 
-# Debian's program itself. What is in its PATH would become another user, and drop our variables.
+# Debian's program itself. The script in its PATH would change the user and drop our variables.
 DEBIANS = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 INSTALL_LOG = RUN / "apt.log"
-# Asked whether a package may start the service that it installs; 101 means that it may not.
+# Debian runs this to decide whether a package may start its service; exit code 101 forbids it.
 SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 VHOST = "/"
-# Who publishes, as Treeherder did, and who listens. The first one's name is also the namespace of its exchanges.
+# The user that publishes, as Treeherder did, and the user that listens. The name of the first is also the namespace of
+# its exchanges.
 PUBLISHER, LISTENER = "treeherder", "listener"
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -41,14 +41,14 @@ END_SECONDS = 5
 EPMD_SECONDS = 10
 STOP, START = signal.SIGUSR1, signal.SIGUSR2
 INHERITED = ("PATH", "LANG", "LC_ALL")
-# How often a client has to give a sign of life; the broker gives up who misses two or three. Where nothing is
-# configured that is a minute, and a test of it would have to wait for minutes.
+# The interval of heartbeats; the broker drops a client that misses two or three. Its default is a minute, for which a
+# test would have to wait.
 HEARTBEAT_SECONDS = 5
 
 
 class Broker:
-    """A private broker on a free loopback port, which it has until it is ended. Its data is in `folder`, and stays;
-    passwords are made anew.
+    """A private broker on a free loopback port, which it keeps until its end. Its data stays in `folder`; its passwords
+    are new each time.
     """
 
     def __init__(self, folder: Path, log: Path) -> None:
@@ -61,15 +61,15 @@ class Broker:
         self._configure()
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, program], env=self._environment(distribution, mapper), cwd=folder,
-                # Closes when we end, even by SIGKILL, and with it ends the broker.
+                [sys.executable, "-m", "localstack.broker", program], env=self._environment(distribution, mapper), cwd=folder,
+                # Closes when this process ends, even by SIGKILL, and with it the broker ends.
                 stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
-                # Its own process group: the broker is in it too, and ends with it.
+                # A process group of its own: the broker belongs to it, and ends with it.
                 start_new_session=True,
             )
 
     def url(self, user: str) -> str:
-        """Where the broker is, with a user and their password."""
+        """The broker's URL, with a user and the password."""
         return f"amqp://{user}:{self.passwords[user]}@{self.address}"
 
     def tls_url(self, user: str) -> str:
@@ -78,20 +78,20 @@ class Broker:
 
     @property
     def address(self) -> str:
-        """Host, port and virtual host, as they stand in a URL."""
+        """Host, port and virtual host, as in a URL."""
         return f"127.0.0.1:{self.port}/%2f"
 
     @property
     def tls_address(self) -> str:
-        """The same by TLS, where the server shows a certificate that `certificates` vouch for."""
+        """The same by TLS; the authority in `certificates` signed the server's certificate."""
         return f"127.0.0.1:{self.tls_port}/%2f"
 
     def _configure(self) -> None:
         definitions = self.folder / "definitions.json"
         definitions.write_text(definitions_of(self.passwords))
         certificate, key = self.folder / "server.pem", self.folder / "server.key"
-        # Only here: what it needs lives in `.venv`, and this file as a program does not.
-        from certificates import make as make_certificates
+        # Only here: it imports packages of `.venv`, which the child process does not need.
+        from localstack.certificates import make as make_certificates
 
         make_certificates(self.certificates, certificate, key, "127.0.0.1")
         (self.folder / "rabbitmq.conf").write_text(
@@ -105,19 +105,20 @@ class Broker:
             "log.console.use_colors = off\n"
             "log.file = false\n")
         (self.folder / "enabled_plugins").write_text("[].\n")
-        # What lets others in who speak Erlang; the one that Erlang makes itself can be guessed.
+        # It admits other Erlang nodes; the one that Erlang makes itself can be guessed.
         cookie = self.folder / ".erlang.cookie"
         cookie.unlink(missing_ok=True)
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)
 
     def _environment(self, distribution: int, mapper: int) -> dict[str, str]:
-        return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return inherited | module_environment() | {
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder),
             "RABBITMQ_NODENAME": "runnable-jobs@localhost",
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
-            # Neither of these is there: without them the system's would be read.
+            # Neither file exists: without these variables RabbitMQ would read the system's.
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
@@ -132,7 +133,7 @@ class Broker:
 
     def wait_until_ready(self) -> None:
         """Return when the listener can sign in; it takes some seconds."""
-        import amqp  # only here: who runs this file as a program need not wait for it
+        import amqp  # only here: the child process does not need it
 
         user, deadline = LISTENER, time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -142,7 +143,7 @@ class Broker:
                                 connect_timeout=5, read_timeout=5, write_timeout=5).connect()
                 return
             time.sleep(0.2)
-        raise PartFailed("broker", f"nobody can sign in to {self.address} in {START_SECONDS} s", self.log)
+        raise PartFailed("broker", f"does not accept sign-ins at {self.address} within {START_SECONDS} s", self.log)
 
     def check(self) -> None:
         """Fail if the broker has ended by itself."""
@@ -150,7 +151,7 @@ class Broker:
             raise PartFailed("broker", ended(code, self.log), self.log)
 
     def stop(self) -> None:
-        """Stop the broker as for a while; what it keeps on disk stays."""
+        """Stop the broker for a while; its data on disk stays."""
         self.process.send_signal(STOP)
         deadline = time.monotonic() + STOP_SECONDS
         while is_open(self.port):
@@ -164,7 +165,7 @@ class Broker:
         self.wait_until_ready()
 
     def end(self) -> None:
-        """End the broker and all that it started; what it has in its folder is whole."""
+        """End the broker and all that it started; the data in its folder is complete."""
         if self.process.poll() is None and is_open(self.port):
             with contextlib.suppress(PartFailed):
                 self.stop()
@@ -190,31 +191,31 @@ def definitions_of(passwords: dict[str, str]) -> str:
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody listens on a loopback port."""
+    """Whether a server listens on a loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _rights(user: str, *readable: str) -> dict[str, str]:
-    """What Pulse lets a user do: make and write what has their name, and read that and `readable`."""
+    """The rights that Pulse gives a user: to make and write objects under their name, and to read these and `readable`."""
     own = (f"exchange/{user}/.*", f"queue/{user}/.*")
     mine, theirs = (f"^({'|'.join(names)})$" for names in (own, own + readable))
     return {"user": user, "vhost": VHOST, "configure": mine, "write": mine, "read": theirs}
 
 
 def _hashed(password: str) -> str:
-    """A password as RabbitMQ keeps it (https://www.rabbitmq.com/docs/passwords)."""
+    """A password as RabbitMQ stores it (https://www.rabbitmq.com/docs/passwords)."""
     salt = secrets.token_bytes(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def _program() -> str:
-    """RabbitMQ's server, which is installed if it is not there and we may do that."""
+    """The path of RabbitMQ's server, which is installed if it is missing and this process may do that."""
     if not (found := _find()):
         _install()
         found = _find()
     if not found:
-        raise PartFailed("broker", f"installed, but not to be found:{tail(INSTALL_LOG)}", INSTALL_LOG)
+        raise PartFailed("broker", f"installed, but not found:{tail(INSTALL_LOG)}", INSTALL_LOG)
     return found
 
 
@@ -238,18 +239,18 @@ def _install() -> None:
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False,
             ).returncode
         if run(*install) != 0:
-            # The list of packages is missing, or so old that what it names is gone.
+            # The list of packages is missing or out of date.
             say("Fetching the list of packages (apt-get update)")
             if run("apt-get", "update") != 0 or run(*install) != 0:
                 raise PartFailed("broker", f"`{' '.join(install)}` failed:{tail(INSTALL_LOG)}", INSTALL_LOG)
         if shutil.which("systemctl"):
-            # Nor when the machine starts the next time.
+            # Not at the next start of the machine either.
             run("systemctl", "disable", "rabbitmq-server")
 
 
 @contextlib.contextmanager
 def _no_services() -> Iterator[None]:
-    """Let no package start a service of its own meanwhile. Where the machine has a policy for that, it stays."""
+    """Keep packages from starting their services meanwhile. A policy that the machine already has stays in place."""
     try:
         with open(os.open(SERVICE_POLICY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755), "w") as file:
             file.write("#!/bin/sh\nexit 101\n")
@@ -263,7 +264,7 @@ def _no_services() -> Iterator[None]:
 
 
 def _serve(program: str) -> int:
-    """Keep the broker until it ends by itself, or somebody ends us, or the parent is gone; returns the exit code."""
+    """Run the broker until it ends by itself, a signal comes, or the parent ends; returns the exit code."""
     signalled, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -277,7 +278,7 @@ def _serve(program: str) -> int:
             return 1
         for number in os.read(signalled, 64) if signalled in ready else b"":
             if number == signal.SIGTERM:
-                # At once: nothing that it would save now is kept.
+                # At once: there is nothing left to save.
                 _end(broker, signal.SIGKILL)
                 mapper.kill()
                 mapper.wait()
@@ -298,13 +299,13 @@ def _start(program: str) -> subprocess.Popen:
 def _end(broker: subprocess.Popen | None, number: int) -> None:
     """Send a signal that ends it to the broker, if it runs, and wait until it has ended."""
     if broker:
-        # Not to the script that started it: that would start another program to tell it.
+        # Not to the script that started it: that would start another program to pass it on.
         os.kill(int(Path(os.environ["RABBITMQ_PID_FILE"]).read_text()), number)
         broker.wait()
 
 
 def _start_port_mapper() -> subprocess.Popen:
-    """Start epmd, and return when it answers. If Erlang started it, it would leave our process group and stay."""
+    """Start epmd, and return when it answers. If Erlang started it, it would leave the process group and outlive it."""
     if not (found := shutil.which("epmd")):
         sys.exit("there is no epmd, Erlang's port mapper, in the PATH")
     if is_open(int(os.environ["ERL_EPMD_PORT"])):
@@ -322,14 +323,14 @@ def _main() -> None:
     code = 1
     try:
         code = _serve(sys.argv[1])
-    # Told now: nobody is left to tell it afterwards.
+    # Reported now: nothing else will do it after the kill below.
     except SystemExit as stopped:
         print(stopped.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
         if code != 0:
-            # Whoever of them is left, and with them ourselves.
+            # All processes of the group that are left, this one included.
             os.killpg(0, signal.SIGKILL)
 
 

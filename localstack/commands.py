@@ -1,5 +1,5 @@
-"""What `stack.py` does: `run` the whole stack, print a `token`, or `execute` a command beside an empty emulator (and a
-broker).
+"""The commands of the local stack: `run` everything, print a `token`, or `execute` a command beside an empty emulator
+(and a broker).
 """
 
 import argparse
@@ -13,89 +13,90 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-import containers
-import environment
-import guide
-import parts
-import signing
-from broker import LISTENER, PUBLISHER, Broker
-from checkout import RUN, STACK_ENV, PartFailed, Stopped, ignore_signals, lock, say, shown
-from deployment import Deployment
-from guide import PULSE_LOG
-from kept import Data
-from parts import Part, Parts, record_process
-from watch import Watch
+from localstack import containers, environment, messages, services, signing
+from localstack.broker import LISTENER, PUBLISHER, Broker
+from localstack.deployment import Deployment
+from localstack.listener_process import PulseListener
+from localstack.messages import PULSE_LOG
+from localstack.paths import RUN, STACK_ENV, PartFailed, Stopped, ignore_signals, lock, say, shown
+from localstack.programs import FUNCTIONS, Programs
+from localstack.services import Service, Services, record_process
+from localstack.state import Data
 
 EXECUTE_LOG, EXECUTE_BROKER_LOG = RUN / "exec.log", RUN / "exec-broker.log"
-# The secret that the operator makes on AWS.
+# The name of the secret that an operator makes by hand on AWS.
 PULSE_SECRET = "runnable-jobs/pulse"
 SAMPLE = RUN / "sample.json"
 SAMPLE_BUILDERS = 20_000
-# What the template's `Source` is until the source is uploaded: the bucket has no name before the stack exists.
+# The template's `Source` until the source is uploaded: the bucket has no name before the stack exists.
 NOT_UPLOADED = "s3://not-uploaded-yet/sources"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start everything, ingest, say what to try, wait for a signal, and leave nothing behind but the data."""
-    with lock("lock", wait=False) as locked:
+    """Start everything, ingest, print what to try, wait for a signal, and leave nothing behind but the data."""
+    programs = Programs(options.target, options.functions)
+    if missing := programs.missing():
+        raise PartFailed("programs", f"there is no {', '.join(map(shown, missing))}: `make run` builds them")
+    with lock(RUN / "lock", wait=False) as locked:
         if not locked:
             raise PartFailed("local stack", "one runs in this checkout already; end that one first (Ctrl-C)")
-        # What a killed run could not remove.
+        # Files that a killed run could not remove.
         for stale in (STACK_ENV, signing.KEY, *RUN.glob("*.pid")):
             stale.unlink(missing_ok=True)
         if options.docker:
             with _cleanup() as ends:
-                _run(ends, options, containers.started(ends, RUN / "docker"))
+                _run(ends, options, programs, containers.start(ends, RUN / "docker"))
             return 0
         data = Data(options.data, options.fresh)
         try:
             with _cleanup() as ends:
-                here, emulator = parts.started(ends, data.running)
-                _run(ends, options, here)
+                running, emulator = services.start(ends, data.running)
+                _run(ends, options, programs, running)
             emulator.check_saved()
             data.keep()
         except PartFailed as failure:
             if not data.is_reused:
                 raise
-            hint = "It ran on the data of an earlier run, which is as it was; FRESH=1 begins anew."
+            hint = "It ran on the data of an earlier run, which is unchanged; FRESH=1 starts anew."
             raise PartFailed(failure.part, f"{failure.reason}\n  {hint}", failure.log) from None
         finally:
             data.drop()
     return 0
 
 
-def _run(ends: contextlib.ExitStack, options: argparse.Namespace, here: Parts) -> None:
-    """Deploy to the parts that run, and say what to try; return when a signal comes."""
+def _run(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Programs, here: Services) -> None:
+    """Deploy to the running services, and print what to try; return when a signal comes."""
     record_process(ends, "stack", os.getpid())
-    for part in here.running:
-        part.check()
-    deployment = _deploy(ends, options, here)
-    variables = guide.variables(here, deployment)
+    for service in here.running:
+        service.check()
+    deployment = _deploy(ends, options, programs, here)
+    variables = messages.variables(here, deployment)
     environment.use(variables)
     say("Invoking the deployed ETL function")
     deployment.fire("etl")
-    _etl(options.etl, "runs", "--last", "1")
-    say("Asking the deployed API whether it is well")
+    _command(programs.runs("--last", "1"))
+    say("Asking the deployed API for its heartbeat")
     deployment.ask("jobs", f"{variables['BASE_URL']}/__heartbeat__")
-    # Nobody is told about requests without signing in: this very answer shows that the function works.
+    # Without a sign-in the function refuses to list requests: this answer shows that it works.
     deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
     deployment.fire("sweep")
     here.wait_for_broker()
-    # Nothing to forward: this shows that it is configured and that the broker takes it, and makes the exchange, to
-    # which the listener cannot bind before.
+    # With nothing to forward: this shows that the function is configured and that the broker accepts it, and it declares
+    # the exchange, to which the listener cannot bind before.
     deployment.invoke("forward", {"Records": []})
     running = list(here.running)
     if options.listener:
-        watch = Watch(PULSE_LOG)
-        ends.callback(watch.stop)
-        record_process(ends, "listener", watch.process.pid)
-        watch.wait_until_bound()
-        running.append(watch)
+        listener = PulseListener(PULSE_LOG)
+        ends.callback(listener.stop)
+        record_process(ends, "listener", listener.process.pid)
+        listener.wait_until_bound()
+        running.append(listener)
 
-    # Last, so that whoever waits for it finds everything in place.
-    guide.write_stack_env(ends, variables, options.etl.parent)
-    guide.say_what_to_try(variables, here.logs)
+    # Last: a program that waits for this file finds everything in place.
+    messages.write_stack_env(ends, variables, programs)
+    messages.say_what_to_try(variables, programs, here.logs)
     if not options.once:
         _wait_for_signal(running, is_kept=not options.docker)
 
@@ -118,7 +119,7 @@ def execute(words: list[str], with_broker: bool) -> int:
             logs[folder / "broker.log"] = EXECUTE_BROKER_LOG
             broker = Broker(folder / "broker", folder / "broker.log")
             ends.callback(broker.end)
-        parts.started_emulator(ends, folder / "data", folder / "emulator.log")
+        services.start_emulator(ends, folder / "data", folder / "emulator.log")
         if with_broker:
             broker.wait_until_ready()
             os.environ.update({
@@ -145,7 +146,7 @@ def execute(words: list[str], with_broker: bool) -> int:
 
 @contextlib.contextmanager
 def _cleanup() -> Iterator[contextlib.ExitStack]:
-    """An exit stack whose work a second Ctrl-C does not cut short."""
+    """An exit stack that a second Ctrl-C does not cut short."""
     with contextlib.ExitStack() as ends:
         try:
             yield ends
@@ -165,16 +166,15 @@ def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
     }
 
 
-def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, here: Parts) -> Deployment:
-    """Deploy the template with what the options say, and with the source where that is."""
-    source = options.source or _make_sample(options.etl)
+def _deploy(
+    ends: contextlib.ExitStack, options: argparse.Namespace, programs: Programs, here: Services
+) -> Deployment:
+    """Deploy the template with the parameters that the options give, and with the address of the source."""
+    source = options.source or _make_sample(programs)
     is_file = isinstance(source, Path)
     say(f"Deploying infra/template.yaml to {here.endpoint}")
     deployment = Deployment(here.scratch / "package", here.logs[0], here.has_fronts_in_path)
-    deployment.package({
-        "etl": options.etl_function, "jobs": options.jobs_function,
-        "trigger": options.trigger_function, "sweep": options.sweep_function, "forward": options.forward_function,
-    })
+    deployment.package({name: programs.function(name) for name in FUNCTIONS} | dict(options.function))
     account = {"username": PUBLISHER, "password": here.passwords[PUBLISHER]}
     parameters = here.parameters | _sign_in(ends) | {
         # The edition of LocalStack that needs no account has no API Gateway of this version.
@@ -194,28 +194,31 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, here: Parts
     return deployment
 
 
-def _make_sample(etl: Path) -> Path:
+def _make_sample(programs: Programs) -> Path:
     say(f"Making a sample of {SAMPLE_BUILDERS} builders")
     with open(SAMPLE, "wb") as output:
-        _etl(etl, "sample", "--builders", str(SAMPLE_BUILDERS), "--seed", "1", stdout=output)
+        _command(programs.sample("--builders", str(SAMPLE_BUILDERS), "--seed", "1"), stdout=output)
     return SAMPLE
 
 
-def _etl(etl: Path, *words: str, stdout=None) -> None:
+def _command(words: list[str], stdout: IO[bytes] | None = None) -> None:
+    """Run one of our own commands, and fail if it fails."""
+    name = " ".join([Path(words[0]).name, words[1]])
     try:
-        done = subprocess.run([etl, *words], stdout=stdout, check=False)
+        done = subprocess.run(words, stdout=stdout, check=False)
     except OSError as error:
-        raise PartFailed(f"etl {words[0]}", f"{shown(etl)} does not start: {error.strerror}") from None
+        raise PartFailed(name, f"{shown(Path(words[0]))} does not start: {error.strerror}") from None
     if done.returncode != 0:
-        raise PartFailed(f"etl {words[0]}", f"`{shlex.join([shown(etl), *words])}` ended with code {done.returncode}")
+        command = shlex.join([shown(Path(words[0])), *words[1:]])
+        raise PartFailed(name, f"`{command}` ended with code {done.returncode}")
 
 
-def _wait_for_signal(running: list[Part], is_kept: bool) -> None:
-    say("Ctrl-C stops it; its data is " + ("kept for the next run." if is_kept else "gone then."))
+def _wait_for_signal(running: list[Service], is_kept: bool) -> None:
+    say("Ctrl-C stops it; its data is " + ("kept for the next run." if is_kept else "lost then."))
     try:
         while True:
-            for part in running:
-                part.check()
+            for service in running:
+                service.check()
             time.sleep(0.5)
     except Stopped:
         say("\nStopping")

@@ -1,6 +1,6 @@
-"""The same parts in containers, by Docker Compose: LocalStack, RabbitMQ, Treeherder's stand-in (`compose.yaml`).
+"""The same services in containers, by Docker Compose: LocalStack, RabbitMQ, the fake Treeherder (`compose.yaml`).
 
-Needs only the standard library until it starts them: who has no Docker is told so before anything is installed.
+It needs only the standard library until it starts them: a missing Docker is reported before anything is installed.
 """
 
 import contextlib
@@ -9,19 +9,20 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
-import environment
-from broker import definitions_of, is_open, make_passwords
-from checkout import ROOT, RUN, PartFailed, say, shown
-from child import free_ports
-from parts import Parts
+from localstack import environment
+from localstack.broker import definitions_of, is_open, make_passwords
+from localstack.paths import ROOT, RUN, PartFailed, say, shown
+from localstack.process import free_ports
+from localstack.services import Services
 
 COMPOSE = ROOT / "localstack" / "compose.yaml"
-TESTS = ROOT / "tests"
+FAKES = ROOT / "localstack" / "fakes"
 LOG = RUN / "docker.log"
-# Another for each checkout.
+# Different for each checkout.
 PROJECT = f"runnable-jobs-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
-# What LocalStack runs a function of the template's runtime in.
+# LocalStack runs functions of the template's runtime in this image.
 FUNCTION_IMAGE = "public.ecr.aws/lambda/provided:al2023"
 ANSWER_SECONDS = 30
 START_SECONDS = 180
@@ -32,18 +33,18 @@ ssl_options.certfile = /pulse/server.pem
 ssl_options.keyfile = /pulse/server.key
 load_definitions = /pulse/definitions.json
 """
-# The template's parameters: services as compose.yaml names them, and their ports inside.
+# Parameters of the template: the names of the services in compose.yaml, and their ports inside.
 FUNCTIONS_REACH = {
     "EndpointUrl": "http://localstack:4566",
     "PulseUrl": "amqps://broker:5671/%2f",
     "TreeherderUrl": "http://treeherder:8000",
 }
-# The pages that may use the API: a parameter of the template, and a setting of LocalStack's.
+# The pages that may use the API: a parameter of the template, and a setting of LocalStack.
 ALLOWED_ORIGINS = "https://treeherder.mozilla.org"
 
 
 def check() -> None:
-    """Fail if Docker is not there."""
+    """Fail if Docker does not work."""
     for words in (["version", "--format", "{{.Server.Version}}"], ["compose", "version"]):
         try:
             done = subprocess.run(
@@ -63,12 +64,12 @@ def pull() -> None:
             raise PartFailed("Docker", f"`docker {' '.join(words)}` failed")
 
 
-def started(ends: contextlib.ExitStack, folder: Path) -> Parts:
-    """Start all; `folder` holds what they are configured with. They end with `ends`; nothing of theirs is kept."""
-    from certificates import make as make_certificates
+def start(ends: contextlib.ExitStack, folder: Path) -> Services:
+    """Start all, with their configuration in `folder`. `ends` stops them; none of their data is kept."""
+    from localstack.certificates import make as make_certificates
 
     shutil.rmtree(folder, ignore_errors=True)
-    # What is mounted has to be readable by whoever the containers run as; nobody else of this machine gets here.
+    # The users of the containers have to read the mounted files; other users of this machine cannot enter the folder.
     folder.mkdir(mode=0o700, parents=True)
     ends.callback(shutil.rmtree, folder, ignore_errors=True)
     passwords = make_passwords()
@@ -80,23 +81,23 @@ def started(ends: contextlib.ExitStack, folder: Path) -> Parts:
 
     ports = tuple(free_ports(3))
     containers = _Containers(_environment(folder, ports), ports)
-    # What a killed run could not remove.
+    # Containers that a killed run could not remove.
     containers.remove()
     ends.callback(containers.remove)
-    say("Starting LocalStack, RabbitMQ and Treeherder's stand-in in containers")
+    say("Starting LocalStack, RabbitMQ and the fake Treeherder in containers")
     containers.start()
     emulator, broker, treeherder = (f"127.0.0.1:{port}" for port in ports)
     environment.use(environment.settings(f"http://{emulator}"))
-    return Parts(
+    return Services(
         endpoint=f"http://{emulator}", pulse=f"{broker}/%2f", treeherder=f"http://{treeherder}",
-        push_id=containers.said("treeherder").split()[1], passwords=passwords,
+        push_id=containers.printed_by("treeherder").split()[1], passwords=passwords,
         parameters=FUNCTIONS_REACH | {
             "AllowedOrigins": ALLOWED_ORIGINS,
             # Links in answers are for this machine.
             "TreeherderPublicUrl": f"http://{treeherder}",
         },
         has_fronts_in_path=False, scratch=folder, logs=(LOG, LOG, LOG), running=[containers],
-        # They were started until they were well.
+        # `start` returned when all were healthy.
         wait_for_broker=containers.check,
     )
 
@@ -104,8 +105,8 @@ def started(ends: contextlib.ExitStack, folder: Path) -> Parts:
 def _environment(folder: Path, ports: tuple[int, ...]) -> dict[str, str]:
     emulator, broker, treeherder = map(str, ports)
     return os.environ | {
-        "COMPOSE_PROJECT_NAME": PROJECT, "FOLDER": str(folder), "TESTS": str(TESTS),
-        # LocalStack wants commas between them, the template also takes blanks.
+        "COMPOSE_PROJECT_NAME": PROJECT, "FOLDER": str(folder), "FAKES": str(FAKES),
+        # LocalStack wants commas between them, the template also accepts spaces.
         "ALLOWED_ORIGINS": ",".join(ALLOWED_ORIGINS.replace(",", " ").split()),
         "EMULATOR_PORT": emulator, "BROKER_PORT": broker, "TREEHERDER_PORT": treeherder,
     }
@@ -118,24 +119,24 @@ class _Containers:
         self.variables, self.ports = variables, ports
 
     def start(self) -> None:
-        """Start them, and wait until their health checks say that they are well."""
+        """Start them, and wait until their health checks succeed."""
         with open(LOG, "w") as log:
             done = self._compose("up", "--detach", "--wait", "--wait-timeout", str(START_SECONDS), stderr=log)
         if done.returncode != 0:
             raise PartFailed("containers", f"do not all start in {START_SECONDS} s", LOG)
 
     def check(self) -> None:
-        """Fail if one has ended by itself: nobody has its port open then."""
+        """Fail if one has ended by itself: its port is closed then."""
         for name, port in zip(("localstack", "broker", "treeherder"), self.ports, strict=True):
             if not is_open(port):
-                raise PartFailed(f"container {name}", f"is not there any more; all of them: {shown(LOG)}", LOG)
+                raise PartFailed(f"container {name}", f"has ended; all of them: {shown(LOG)}", LOG)
 
-    def said(self, service: str) -> str:
-        """What a container has printed."""
+    def printed_by(self, service: str) -> str:
+        """The output of a container."""
         return self._compose("logs", "--no-log-prefix", service, stdout=subprocess.PIPE).stdout
 
     def remove(self) -> None:
-        """End and remove them, and those that functions run in; what they printed stays in the log."""
+        """End and remove them, and the containers of functions; the log keeps their output."""
         with open(LOG, "a") as log:
             self._compose("logs", "--no-color", stdout=log, stderr=log)
             mine = ["docker", "ps", "--all", "--quiet", "--filter", f"label=runnable-jobs={PROJECT}"]
@@ -144,6 +145,6 @@ class _Containers:
                 subprocess.run(["docker", "rm", "--force", *found], stdout=log, stderr=log, check=False)
             self._compose("down", "--volumes", "--timeout", "10", stdout=log, stderr=log)
 
-    def _compose(self, *words: str, **streams: object) -> subprocess.CompletedProcess:
+    def _compose(self, *words: str, **streams: Any) -> subprocess.CompletedProcess:
         command = ["docker", "compose", "--file", str(COMPOSE), *words]
         return subprocess.run(command, env=self.variables, text=True, check=False, **streams)

@@ -1,9 +1,10 @@
-"""Deploys the template to the emulator, as it would be deployed to AWS, and uses what came of it."""
+"""Deploys the template to the emulator, as it would be deployed to AWS, and calls the deployed functions."""
 
 import base64
 import contextlib
 import hashlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,28 +23,45 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from checkout import ROOT, RUN, TEMPLATE, VENV, PartFailed, indented, shown
+from localstack.paths import CHECKOUT_RUN, ROOT, RUN, TEMPLATE, VENV, PartFailed, indented, shown
+from localstack.programs import FUNCTIONS
 
 STACK = "runnable-jobs"
-# Where code is uploaded to for CloudFormation to fetch; on AWS too this bucket is none of the stack's own.
+# The archives of functions that were deployed last.
+ARCHIVES, MAX_ARCHIVES = CHECKOUT_RUN / "archives", 20
+# CloudFormation fetches the code from this bucket; on AWS too it does not belong to the stack.
 CODE_BUCKET = "runnable-jobs-code"
-# The template's output that names a function, by the folder under target/deploy that its code is taken from.
-FUNCTIONS = {
-    "etl": "EtlFunction", "jobs": "JobsFunction", "trigger": "TriggerFunction", "sweep": "SweepFunction",
-    "forward": "ForwardFunction",
-}
-# What a front is called in the address that AWS would give it, as in https://ID.execute-api.REGION.amazonaws.com.
+# The id and the kind of an API in the address that AWS gives it, as in https://ID.execute-api.REGION.amazonaws.com.
 FRONT = re.compile(r"https?://(?P<id>[a-z0-9]+)\.(?P<kind>execute-api|lambda-url)\.")
-# More than the template lets a function before which there is a front take.
+# More than the template allows a function that answers HTTP.
 ANSWER_SECONDS = 20
 AWS_ERRORS = (Boto3Error, BotoCoreError, ClientError)
-# The ETL function may take as long as the template lets it. Nothing is tried twice: the emulator is next door.
+# The read timeout is above the template's timeout for the ETL function. No retries: the emulator is on this machine.
 CLIENT = Config(read_timeout=330, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
 
 
 def function_log(name: str) -> Path:
-    """The file that a function's log is saved to when the stack ends."""
+    """The file that holds a function's log after the end of the stack."""
     return RUN / f"{name}-function.log"
+
+
+def archive_of(binary: Path) -> Path:
+    """The archive of a function's binary for Lambda. Archives are kept: to make one takes longer than all the rest."""
+    digest = hashlib.sha256(binary.read_bytes()).hexdigest()
+    kept = ARCHIVES / f"{digest}.zip"
+    if not kept.exists():
+        ARCHIVES.mkdir(parents=True, exist_ok=True)
+        # Without the time of the file: an unchanged binary gives the same archive, and is not deployed again.
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        draft = kept.with_suffix(f".{os.getpid()}")
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr(entry, binary.read_bytes(), zipfile.ZIP_DEFLATED, 1)
+        draft.replace(kept)
+    kept.touch()
+    for old in sorted(ARCHIVES.glob("*.zip"), key=lambda file: file.stat().st_mtime)[:-MAX_ARCHIVES]:
+        old.unlink(missing_ok=True)
+    return kept
 
 
 class Deployment:
@@ -55,15 +74,15 @@ class Deployment:
         self.logs = boto3.client("logs", config=CLIENT)
         self.s3 = boto3.client("s3", config=CLIENT)
         self.secrets = boto3.client("secretsmanager", config=CLIENT)
-        # What the template puts out, of the stack that is there already, if one is.
+        # The template's outputs, where the stack exists already.
         with self._part("deployment"):
             self.outputs = self._outputs()
-        # Where the template is that points to the uploaded code.
+        # The address of the template that points to the uploaded code.
         self.packaged = ""
 
     def package(self, binaries: dict[str, Path]) -> None:
         """Upload `binaries` as the code of their `FUNCTIONS`, and the template that points to it, unless the last run
-        left the very same.
+        uploaded the same.
         """
         digest = hashlib.sha256(TEMPLATE.read_bytes())
         for binary in binaries.values():
@@ -75,19 +94,18 @@ class Deployment:
             there = [found["Key"] for found in self.s3.list_objects_v2(Bucket=CODE_BUCKET).get("Contents", [])]
             if key in there:
                 return
-            # Lambda has what it needs of these.
+            # Lambda has copied what it needs of these.
             for old in there:
                 self.s3.delete_object(Bucket=CODE_BUCKET, Key=old)
-        # The template finds the code by a path relative to itself: a copy of the tree keeps both as they are.
+        # The template names the code of a function by a path relative to itself. An archive at that place is uploaded
+        # as it is.
         template = self.scratch / TEMPLATE.relative_to(ROOT)
         template.parent.mkdir(parents=True)
         shutil.copy(TEMPLATE, template)
+        deployed = self.scratch / "target" / "deploy"
+        deployed.mkdir(parents=True)
         for name, binary in binaries.items():
-            bootstrap = self.scratch / "target" / "deploy" / name / "bootstrap"
-            bootstrap.parent.mkdir(parents=True)
-            # With its time, too: what has not changed makes the same archive, and is not deployed again.
-            shutil.copy2(binary, bootstrap)
-            bootstrap.chmod(0o755)
+            (deployed / name).symlink_to(archive_of(binary))
         command = [
             str(VENV / "bin" / "aws"), "cloudformation", "package",
             "--template-file", str(template), "--s3-bucket", CODE_BUCKET, "--use-json",
@@ -96,12 +114,12 @@ class Deployment:
         if done.returncode != 0:
             reason = f"{shown(TEMPLATE)}: {done.stderr.strip()}"
             raise PartFailed("packaging the template", reason, self.emulator_log)
-        # A request holds no template of more than 51,200 bytes; a bucket does.
+        # A request may contain a template of at most 51,200 bytes; an object in a bucket may be larger.
         with self._part("packaging the template"):
             self.s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=done.stdout.encode())
 
     def deploy(self, parameters: dict[str, str]) -> None:
-        """Create or update the stack with `parameters` (the rest is the template's), and read its outputs."""
+        """Create or update the stack with `parameters` (others have the template's defaults), and read its outputs."""
         parameters = parameters | {
             "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
         }
@@ -133,15 +151,15 @@ class Deployment:
             for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED"))
 
     def upload(self, source: Path) -> str:
-        """Put a source into the archive bucket, in parts where it is large; returns its `s3://` address."""
+        """Put a source into the archive bucket, in parts if it is large; returns its `s3://` address."""
         bucket, key = self.outputs["ArchiveBucket"], f"sources/{source.name}"
         with self._part("uploading the source"):
             self.s3.upload_file(str(source), bucket, key)
         return f"s3://{bucket}/{key}"
 
     def keep_secret(self, name: str, value: str) -> str:
-        """Keep a secret that the stack only refers to; returns its ARN."""
-        with self._part("keeping a secret"):
+        """Store a secret that the stack only refers to; returns its ARN."""
+        with self._part("storing a secret"):
             try:
                 return self.secrets.create_secret(Name=name, SecretString=value)["ARN"]
             except self.secrets.exceptions.ResourceExistsException:
@@ -161,7 +179,7 @@ class Deployment:
         part = f"{'ETL' if name == 'etl' else name} function"
         with self._part(part):
             answer = self.lambda_.invoke(
-                FunctionName=self.outputs[FUNCTIONS[name]], LogType="Tail", Payload=json.dumps(event))
+                FunctionName=self.outputs[FUNCTIONS[name].output], LogType="Tail", Payload=json.dumps(event))
             payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
@@ -170,7 +188,7 @@ class Deployment:
             raise PartFailed(part, reason, function_log(name))
 
     def settings(self) -> dict[str, str]:
-        """What the deployed functions are configured with."""
+        """The settings of the deployed functions."""
         variables = {}
         with self._part("deployment"):
             for name in FUNCTIONS:
@@ -178,23 +196,23 @@ class Deployment:
         return {name: value for name, value in variables.items() if name.startswith("RUNNABLE_JOBS_")}
 
     def url(self, output: str) -> str:
-        """Where this machine reaches what an output of the template names as a base URL, without a slash at the end.
+        """The base URL in an output of the template, as this machine reaches it, without a slash at the end.
 
-        An emulator knows an API and a function URL by their host names, as AWS does, but those are not resolved
-        everywhere. One takes the same names in the path, too.
+        Emulators identify an API or a function URL by its host name, as AWS does, but not every machine resolves those
+        names. One emulator also accepts them in the path.
         """
         if not (front := FRONT.match(self.outputs[output])):
             raise PartFailed("HTTP API", f"the stack's {output} is {self.outputs[output]}", self.emulator_log)
         endpoint = urllib.parse.urlsplit(self.lambda_.meta.endpoint_url)
         if self.has_fronts_in_path:
             return f"{endpoint.geturl()}/_aws/{front['kind']}/{front['id']}"
-        # The port is another than inside.
+        # The port differs from that inside the container.
         return f"http://{urllib.parse.urlsplit(self.outputs[output]).hostname}:{endpoint.port}"
 
     def ask(self, name: str, url: str, expected: int = 200) -> None:
-        """Send a GET through the front to the function of that name, and fail if it answers with another status."""
+        """Send a GET to the function of that name over HTTP, and fail if it answers with another status."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        # To the emulator, whatever the host's name resolves to.
+        # To the emulator, whatever the host name resolves to.
         wanted, endpoint = urllib.parse.urlsplit(url), urllib.parse.urlsplit(self.lambda_.meta.endpoint_url)
         request = urllib.request.Request(
             wanted._replace(netloc=endpoint.netloc).geturl(), headers={"Host": wanted.netloc})
@@ -210,30 +228,30 @@ class Deployment:
             raise PartFailed(f"{name} function", f"answers GET {url} with {status}:{lines}", function_log(name))
 
     def save_function_logs(self) -> None:
-        """Write what the functions logged to files, which outlive the emulator (as far as that still answers)."""
+        """Save the logs of the functions to files, as far as the emulator still answers."""
         for name in FUNCTIONS:
             with open(function_log(name), "w") as log:
                 for group in self._log_groups(name):
-                    # One of the two may not be there.
+                    # One of the two may not exist.
                     with contextlib.suppress(*AWS_ERRORS):
                         for page in self.logs.get_paginator("filter_log_events").paginate(logGroupName=group):
                             log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
 
     def _log_groups(self, name: str) -> list[str]:
-        """Where the function of that name may log to: the template's group, and LocalStack's, which goes by the name of
-        the function whatever the template says.
+        """The log groups that the function of that name may write to: the template's, and the one that LocalStack uses in
+        any case, which has the name of the function.
         """
-        groups = [f"/aws/lambda/{self.outputs[FUNCTIONS[name]]}"]
+        groups = [f"/aws/lambda/{self.outputs[FUNCTIONS[name].output]}"]
         with contextlib.suppress(*AWS_ERRORS):
             groups.insert(0, self._function(name)["LoggingConfig"]["LogGroup"])
         return list(dict.fromkeys(groups))
 
     def _function(self, name: str) -> dict:
-        return self.lambda_.get_function_configuration(FunctionName=self.outputs[FUNCTIONS[name]])
+        return self.lambda_.get_function_configuration(FunctionName=self.outputs[FUNCTIONS[name].output])
 
     @contextlib.contextmanager
     def _part(self, name: str) -> Iterator[None]:
-        """Say which part failed where an AWS client reports an error."""
+        """Turn an error of an AWS client into a `PartFailed` that names the part."""
         try:
             yield
         except AWS_ERRORS as error:

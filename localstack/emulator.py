@@ -1,6 +1,6 @@
 """The AWS emulator (ministack) as a child process: its settings, its start, and its end.
 
-Run as a program, this file is that child: the emulator, tied to the life of the process that started it.
+`python3 -m localstack.emulator` is that child: the emulator, which ends when the process that started it ends.
 """
 
 import contextlib
@@ -16,25 +16,25 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from checkout import PartFailed, indented, tail
-from child import end, ended, free_ports, is_free
-from environment import no_proxy
+from localstack.environment import no_proxy
+from localstack.paths import PartFailed, indented, tail
+from localstack.process import end, ended, free_ports, is_free, module_environment
 
 START_SECONDS = 60
-# It may have data to save.
+# It saves its data when it ends.
 STOP_SECONDS = 30
 # The services whose state makes up a stack, as the emulator names their files.
 STATES = ("apigateway", "cloudformation", "dynamodb", "eventbridge", "iam", "lambda", "s3", "secretsmanager", "sqs")
-# How it says that it did not understand a file. It starts all the same, without what is in it.
+# It logs one of these when it cannot read a file, and starts without the contents of that file.
 UNREAD = re.compile(r"Persistence: failed to load|refusing to load|Failed to (load|restore) persisted")
-# Passed on to the emulator, and by it to the functions. All else stays out: on AWS they would not have it either.
+# Passed on to the emulator, and by it to the functions. On AWS the functions have none of the other variables either.
 INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
              "https_proxy")
 
 
 class Emulator:
-    """A private emulator on a free loopback port. It works in memory, reads what is in `folder` when it starts, and
-    saves to it when it ends; `scratch` in it is gone then.
+    """A private emulator on a free loopback port. It works in memory, reads `folder` when it starts, and saves to it
+    when it ends; `scratch`, a folder in it, is removed then.
     """
 
     def __init__(self, folder: Path, log: Path) -> None:
@@ -45,15 +45,15 @@ class Emulator:
         self.endpoint = f"http://127.0.0.1:{self.port}"
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, __file__], env=self._environment(), cwd=self.scratch,
-                # Closes when we end, even by SIGKILL, and with it ends the emulator.
+                [sys.executable, "-m", "localstack.emulator"], env=self._environment(), cwd=self.scratch,
+                # Closes when this process ends, even by SIGKILL, and with it the emulator ends.
                 stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
-                # Its own process group: the functions that it starts are in it too, and end with it.
+                # A process group of its own: the functions that it starts belong to it, and end with it.
                 start_new_session=True,
             )
 
     def _port(self) -> int:
-        """The port that it had when it saved, so that addresses stay, or else one that nobody has."""
+        """The port of the saved data, so that addresses stay valid; another free one where that is taken."""
         kept = self.folder / "port"
         port = int(kept.read_text()) if kept.exists() else 0
         if not port or not is_free(port):
@@ -62,10 +62,11 @@ class Emulator:
         return port
 
     def _environment(self) -> dict[str, str]:
-        return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return inherited | module_environment() | {
             "HOME": str(self.scratch),
             "TMPDIR": str(self.scratch),
-            # The functions ask what else runs here.
+            # The functions call the other services of this machine.
             "NO_PROXY": no_proxy(),
             "no_proxy": no_proxy(),
             "GATEWAY_PORT": str(self.port),
@@ -77,7 +78,7 @@ class Emulator:
             "STATE_DIR": str(self.state),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(self.folder / "s3"),
-            # A function may do what its role allows, and no more: as on AWS.
+            # Enforce the roles of the functions, as AWS does.
             "AUTH": "true",
         }
 
@@ -97,7 +98,7 @@ class Emulator:
         log = self.log.read_text(errors="replace")
         if unread := [line for line in log.splitlines() if UNREAD.search(line)]:
             raise PartFailed("emulator", f"cannot read what it saved:{indented(unread)}", self.log)
-        # It has read them. What is there when it has ended, it saved.
+        # It has read them. A file that is there when it has ended was saved by it.
         for file in self.state.glob("*.json"):
             file.unlink()
 
@@ -118,7 +119,7 @@ class Emulator:
 
 
 def _serve() -> None:
-    """Be the emulator, until a signal ends it or the parent is gone, and take the functions along."""
+    """Run the emulator until a signal or the end of the parent ends it, and end the functions with it."""
     from ministack.app import main
 
     threading.Thread(target=_end_with_parent, daemon=True).start()

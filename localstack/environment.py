@@ -6,29 +6,29 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkout import ROOT, RUN, VENV, PartFailed, lock, say, shown, tail
+from localstack.paths import CHECKOUT_RUN, ROOT, VENV, PartFailed, lock, say, shown, tail
 
 PYTHON = VENV / "bin" / "python"
-REQUIREMENTS = VENV.parent / "localstack" / "requirements.txt"
+REQUIREMENTS = ROOT / "localstack" / "requirements.txt"
 OLDEST_PYTHON = (3, 11)
 REGION = "us-east-1"
 
 # Variables of a person's own AWS set-up that would lead a client past the emulator, or make it fail.
 MISLEADING = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-# What the Makefile tells the compiler; the rest of this prefix is what the programs are configured with.
+# The Makefile sets this one for the compiler; all others with its prefix are settings of the programs.
 COMMIT = "RUNNABLE_JOBS_COMMIT"
 
 
 def enter() -> None:
-    """Make `.venv` if it is absent or out of date, and go on inside it: does not return until we are."""
+    """Make `.venv` if it is absent or out of date, and continue inside it: returns only there."""
     _make(VENV, REQUIREMENTS)
     if sys.prefix != str(VENV):
-        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+        os.execv(PYTHON, [str(PYTHON), "-m", "localstack", *sys.argv[1:]])
 
 
 def install(requirements: Path) -> None:
-    """Make `.venv-NAME` of NAME.txt if it is absent or out of date: tools whose own dependencies would not go with the
-    rest of `.venv`.
+    """Make `.venv-NAME` from NAME.txt if it is absent or out of date: tools whose dependencies conflict with those
+    of `.venv`.
     """
     _make(ROOT / f".venv-{requirements.stem}", requirements)
 
@@ -40,23 +40,23 @@ def _make(venv: Path, requirements: Path) -> None:
     name = venv.name.lstrip(".")
     # Written last: an environment without it was interrupted, and is made again.
     stamp = venv / "made-from"
-    with lock(f"{name}.lock", wait=True):
-        # The scripts in it hold its path: a checkout that was moved needs a new one.
+    with lock(CHECKOUT_RUN / f"{name}.lock", wait=True):
+        # The scripts in it contain its path: a checkout that was moved needs a new one.
         wanted = f"{venv} {hashlib.sha256(requirements.read_bytes()).hexdigest()}"
         if not stamp.exists() or stamp.read_text() != wanted:
-            _install(venv, requirements, RUN / f"{name}.log")
+            _install(venv, requirements, CHECKOUT_RUN / f"{name}.log")
             stamp.write_text(wanted)
 
 
 def _install(venv: Path, requirements: Path, log: Path) -> None:
     say(f"Installing {shown(requirements)} into {shown(venv)} (once, about a minute)")
     base = getattr(sys, "_base_executable", sys.executable)
+    # pip refuses a package whose file has changed since it was pinned. The file lists all that is needed; older
+    # versions of pip would choose another version of what is required with extras.
+    pip = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
     steps = (
         [base, "-m", "venv", "--clear", str(venv)],
-        [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check",
-         # A package whose file has changed since it was pinned is refused. All that is needed is listed, and
-         # older versions of pip choose another version of what is required with extras.
-         "--require-hashes", "--no-deps", "--requirement", str(requirements)],
+        [str(venv / "bin" / "python"), *pip, "--requirement", str(requirements)],
     )
     with open(log, "w") as output:
         for step in steps:
@@ -80,7 +80,7 @@ def settings(endpoint: str) -> dict[str, str]:
 
 
 def no_proxy() -> str:
-    """The hosts that a person's own set-up reaches without its proxy, and with them this machine."""
+    """The hosts that a person's own set-up reaches without its proxy, and this machine."""
     hosts = [host for host in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if host]
     return ",".join([*hosts, *sorted({"127.0.0.1", "localhost"} - set(hosts))])
 

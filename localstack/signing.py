@@ -1,6 +1,6 @@
-"""Sign-in for one machine: the key that a running stack makes for itself, and the tokens that are signed with it.
+"""Sign-in for one machine: a key that the running stack makes, and the tokens that it signs.
 
-On AWS an issuer such as Auth0 has the key and signs. What the functions check is the same.
+On AWS an issuer such as Auth0 has the key and signs the tokens. The functions check the same in both cases.
 """
 
 import base64
@@ -16,20 +16,20 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from checkout import RUN, PartFailed
+from localstack.paths import RUN, PartFailed
 
 ISSUER = "http://localhost/runnable-jobs-local"
 AUDIENCE = "runnable-jobs-local"
 SERVICE_AUDIENCE = "runnable-jobs-local-service"
 SERVICE_SCOPE = "trigger:on-behalf"
-# The client ids of the services that may ask for people.
+# The client ids of the services that may make requests for people.
 SERVICES = ("treeherder",)
 KEY = RUN / "signing-key.pem"
 TOKEN_SECONDS = 8 * 60 * 60
 
 
 def make_key() -> str:
-    """Make a new private key, for its owner alone; returns what verifies with it, as a JSON Web Key Set."""
+    """Make a new private key that only its owner can read; returns its public half as a JSON Web Key Set."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -40,27 +40,27 @@ def make_key() -> str:
 
 
 def remove_key() -> None:
-    """Forget the key: who has a token of it can still sign in where its public half is known, nobody gets another."""
+    """Delete the key: no new tokens can be made. Existing ones stay valid where the public half is known."""
     with contextlib.suppress(FileNotFoundError):
         KEY.unlink()
 
 
 def id_token(email: str) -> str:
-    """What the issuer would give a person who signs in."""
-    return _signed({
+    """The ID token that the issuer would give a person who signs in."""
+    return _sign({
         "aud": AUDIENCE, "sub": f"local|{email}", "email": email, "email_verified": True,
     })
 
 
 def service_token(service: str) -> str:
-    """What the issuer would give a service with this client id. The functions take those of `SERVICES`."""
-    return _signed({
+    """The access token that the issuer would give a service with this client id. The functions accept `SERVICES`."""
+    return _sign({
         "aud": SERVICE_AUDIENCE, "sub": f"{service}@clients", "azp": service, "scope": SERVICE_SCOPE,
         "gty": "client-credentials",
     })
 
 
-def _signed(claims: dict[str, Any]) -> str:
+def _sign(claims: dict[str, Any]) -> str:
     try:
         key = serialization.load_pem_private_key(KEY.read_bytes(), password=None)
     except FileNotFoundError:

@@ -1,0 +1,103 @@
+"""What a running stack publishes about itself: `stack.env` for programs, and what to try for people."""
+
+import contextlib
+import shlex
+from pathlib import Path
+
+from localstack import environment
+from localstack.broker import LISTENER, PUBLISHER
+from localstack.deployment import Deployment
+from localstack.listener_process import PROGRAM as LISTENER_PROGRAM
+from localstack.paths import RUN, STACK_ENV, VENV, say, shown
+from localstack.programs import FUNCTIONS, Programs, by_name
+from localstack.services import Services
+
+# The messages that the Pulse listener receives.
+PULSE_LOG = RUN / "pulse.log"
+
+
+def variables(here: Services, deployment: Deployment) -> dict[str, str]:
+    """What people, tests and the command line need to use the stack: the contents of `stack.env`."""
+    outputs = deployment.outputs
+    # The command line works with the very settings of the functions, but with addresses of this machine.
+    return (
+        environment.settings(here.endpoint)
+        | deployment.settings()
+        | {
+            "RUNNABLE_JOBS_PULSE_URL": f"amqp://{here.pulse}",
+            "RUNNABLE_JOBS_TREEHERDER_URL": here.treeherder,
+            "BASE_URL": deployment.url("BaseUrl"),
+            "TRIGGER_BASE_URL": deployment.url("TriggerBaseUrl"),
+            "CATALOG_TABLE": outputs["CatalogTable"],
+            "REQUESTS_TABLE": outputs["RequestsTable"],
+            "QUEUE_URL": outputs["QueueUrl"],
+            "DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
+            "ARCHIVE_BUCKET": outputs["ArchiveBucket"],
+        }
+        | {function.variable: outputs[function.output] for function in FUNCTIONS.values()}
+        | {
+            "AMQP_URL": f"amqp://{LISTENER}:{here.passwords[LISTENER]}@{here.pulse}",
+            "PULSE_NAMESPACE": PUBLISHER,
+            "TREEHERDER_URL": here.treeherder,
+            "PUSH_ID": here.push_id,
+        }
+        | here.tls
+    )
+
+
+def write_stack_env(ends: contextlib.ExitStack, found: dict[str, str], programs: Programs) -> None:
+    """Write `stack.env`, with the folder of our own programs in its PATH; `ends` removes it."""
+    lines = [f"unset {' '.join(environment.MISLEADING)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in found.items()]
+    lines += [f'export PATH={shlex.quote(str(programs.target))}:"$PATH"']
+    # Renamed into place: a program that waits for it never reads half of it.
+    draft = STACK_ENV.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)  # It contains a password.
+    draft.write_text("\n".join(lines) + "\n")
+    ends.callback(STACK_ENV.unlink, missing_ok=True)
+    draft.replace(STACK_ENV)
+
+
+def say_what_to_try(found: dict[str, str], programs: Programs, logs: tuple[Path, Path, Path]) -> None:
+    """Print what runs where, where the logs of emulator, broker and Treeherder are, and commands to try."""
+    emulator_log, broker_log, treeherder_log = map(shown, logs)
+    show, runs, requests = (
+        " ".join(by_name(command)) for command in (programs.show("try"), programs.runs(), programs.requests("list"))
+    )
+    say(f"""
+The local stack is running.
+  lists            {found["BASE_URL"]}
+  requests         {found["TRIGGER_BASE_URL"]}
+  AWS endpoint     {found["AWS_ENDPOINT_URL"]}
+  catalog table    {found["CATALOG_TABLE"]}
+  requests table   {found["REQUESTS_TABLE"]}
+  queue            {found["QUEUE_URL"]}
+  archive bucket   {found["ARCHIVE_BUCKET"]}
+  ETL function     {found["ETL_FUNCTION"]}, at cron({found["RUNNABLE_JOBS_SCHEDULE"]}) UTC
+  jobs function    {found["JOBS_FUNCTION"]}
+  trigger function {found["TRIGGER_FUNCTION"]}
+  sweep function   {found["SWEEP_FUNCTION"]}
+  forward function {found["FORWARD_FUNCTION"]}
+  Pulse            {found["RUNNABLE_JOBS_PULSE_URL"]}, RabbitMQ; its log: {broker_log}
+  Treeherder       {found["TREEHERDER_URL"]}, a fake; its log: {treeherder_log}
+  emulator's log   {emulator_log}
+
+To try in another terminal, after `. {shown(STACK_ENV)}`:
+  curl --compressed "$BASE_URL/api/project/try/runnable_jobs/"
+  curl "$BASE_URL/api/projects/"
+  curl "$BASE_URL/__heartbeat__"
+  {show}
+  {runs}
+  {shown(VENV / "bin" / "aws")} lambda invoke --function-name "$ETL_FUNCTION" /dev/stdout
+In a browser: {found["BASE_URL"]}/api/docs/
+
+To run jobs on push {found["PUSH_ID"]}, as anyone at mozilla.com:
+  TOKEN=$(make --no-print-directory token EMAIL=someone@mozilla.com)
+  curl -H "Authorization: Bearer $TOKEN" --json '{{"requested_jobs": ["Linux x86-64 try build"]}}' \\
+    "$TRIGGER_BASE_URL/api/project/try/push/$PUSH_ID/trigger_runnable_jobs/"
+  curl -H "Authorization: Bearer $TOKEN" "$TRIGGER_BASE_URL/api/trigger_requests/?requester=me"
+  {requests} --push try/$PUSH_ID
+Messages that reach the Pulse listener are shown here as `pulse: ...`, and in {shown(PULSE_LOG)}. For another listener:
+  {shown(VENV / "bin" / "python")} {shown(LISTENER_PROGRAM)}
+""")

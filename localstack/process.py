@@ -1,0 +1,63 @@
+"""What the child processes of a stack have in common: a free port of this machine, and an end with their parent."""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from localstack.paths import ROOT, tail
+
+# How servers report that another program has their port.
+TAKEN = re.compile(r"already in use|eaddrinuse|dist_port_already_used", re.IGNORECASE)
+# Below the ports that systems give to outgoing connections: none of those can take a port before its server binds it.
+PORTS = range(20_000, 32_000)
+
+
+def module_environment() -> dict[str, str]:
+    """What lets a child process in another folder import this package."""
+    return {"PYTHONPATH": str(ROOT)}
+
+
+def free_ports(count: int) -> list[int]:
+    """Different loopback ports that no program has."""
+    found: list[int] = []
+    while len(found) < count:
+        if (port := random.choice(PORTS)) not in found and is_free(port):
+            found.append(port)
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could bind a loopback port."""
+    with socket.socket() as probe:
+        # As servers do: connections that ended a moment ago do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def ended(code: int, log: Path) -> str:
+    """Why a child that should still run does not: its exit code, and the end of its log."""
+    text = log.read_text(errors="replace")
+    taken = " (another program took its port a moment before: start again)" if TAKEN.search(text) else ""
+    return f"ended by itself with code {code}{taken}:{tail(log)}"
+
+
+def end(process: subprocess.Popen, seconds: float) -> None:
+    """Ask a child that leads a process group to end, and kill the whole group if it has not after `seconds`."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    # Processes of the group that ignored the signal. (Without any: "no such process", on macOS "not permitted".)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()

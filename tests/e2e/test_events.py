@@ -1,0 +1,98 @@
+"""Raw bytes to the port of the jobs function, and raw events to the function in place of Lambda's: input that client
+libraries do not send.
+"""
+
+import contextlib
+import json
+import socket
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.support.runtime_api import Function, event
+from tests.support.served import Served
+from tests.support.stack import PROGRAMS
+
+# These requests do not need the store.
+ENVIRONMENT = {
+    "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "RUNNABLE_JOBS_CATALOG_TABLE": "catalog",
+}
+LAMBDA = {
+    "AWS_LAMBDA_FUNCTION_NAME": "jobs", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_FUNCTION_VERSION": "1",
+}
+
+
+def changed(**members: object) -> bytes:
+    """An event of the gateway with some members replaced."""
+    return json.dumps(json.loads(event("/__lbheartbeat__")) | members).encode()
+
+
+class AsAFunction(unittest.TestCase):
+    def test_every_event_has_an_answer_and_a_line(self) -> None:
+        odd = json.loads(event("/__lbheartbeat__"))
+        odd["headers"]["x-b"] = "a\nb"
+        with Function(PROGRAMS.function("jobs"), ENVIRONMENT | LAMBDA) as function:
+            for sent, status in (
+                (event("/__lbheartbeat__", "a=<b>"), 200),
+                (event("/__lbheartbeat__", 'a="{|}^` \u00e9'), 200),
+                (event("/a<b>#c?d"), 404),
+                (event("/__lbheartbeat__", host="a b"), 200),
+                (changed(isBase64Encoded=True, body="?"), 400),
+                (changed(rawPath=None), 400),
+                (changed(requestContext={}), 400),
+                (json.dumps(odd).encode(), 400),
+                (b'{"rawPath": "\\ud800"}', 400),
+                (b"[]", 400),
+                (event("/__lbheartbeat__"), 200),
+            ):
+                with self.subTest(sent):
+                    reply = function.ask(sent, status)
+
+                    self.assertEqual(reply.line["status"], status)
+                    self.assertEqual(reply.line["request_id"], reply.answer["headers"]["x-request-id"])
+                    self.assertEqual(reply.line["JobsErrors"], 0)
+                    if status == 400:
+                        self.assertEqual(reply.answer["headers"]["content-type"], "application/problem+json")
+
+
+class OnAPort(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        served = Served(PROGRAMS.serve_lists(), ENVIRONMENT, folder / "jobs.log")
+        self.addCleanup(served.stop)
+        # It would wait for the clients that sent no whole request.
+        self.addCleanup(served.process.kill)
+        self.port = served.port
+
+    def status(self, request: bytes) -> int | None:
+        """The status of the answer, or None if the connection is closed without one."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            # The server may close the connection at any of these steps.
+            with contextlib.suppress(OSError), connection.makefile("rb") as answer:
+                connection.sendall(request)
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
+                words = answer.readline().split()
+                return int(words[1]) if words else None
+        return None
+
+    def get(self, target: bytes) -> int | None:
+        return self.status(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+    def test_raw_bytes_are_answered_and_the_next_request_is_too(self) -> None:
+        for request, statuses in (
+            (b"GET /__lbheartbeat__?a=<b> HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (200, 400)),
+            (b"GET /__lbheartbeat__?a=\xff HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (200, 400)),
+            (b"GET /\x00 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (400, None)),
+            (b"G<T / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (400, None)),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nx b: c\r\nConnection: close\r\n\r\n", (400, None)),
+            (b"GET http://[ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (400, None)),
+            (b"\xff\xfe\r\n\r\n", (400, None)),
+        ):
+            with self.subTest(request):
+                self.assertIn(self.status(request), statuses)
+                self.assertEqual(self.get(b"/__lbheartbeat__"), 200)
+        for target in (b"/a#b", b"/%", b"/%ff", b"//"):
+            with self.subTest(target):
+                self.assertIn(self.get(target), (400, 404))

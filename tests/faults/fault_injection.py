@@ -1,0 +1,505 @@
+#!/usr/bin/env python3
+"""Shows that no request is lost: requests go to a listener while everything between them fails, again and again.
+
+    .venv/bin/python -m tests.faults.fault_injection [--requests N] [--kills N] [--stops N] [--seed N]
+
+It starts a local stack. People trigger jobs through the trigger function's API, served on a port. Several `forward`
+take the requests from the queue, as several Lambda environments do. They are killed and started again, some of them
+between publishing and recording the outcome; their connections to the broker are cut, the broker is stopped and
+started, and the store throttles.
+
+At the end each request has to be forwarded, or to have failed for a reason and then to be forwarded by a retry; and
+the listener has to have each job that is recorded as forwarded. The events and the result are printed; the exit code
+is 1 if a request was lost or got stuck. The same seed makes the same plan, but not the same run: what else a kill
+hits is chance. Each event waits until it has had its effect, so that the counts do not depend on chance.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from localstack.fakes.treeherder import PUSH_IDS, Control
+from tests.support.stack import PROGRAMS, Stack, sample, until
+from tests.support.store_calls import Call, Recorder
+from tests.support.trigger_api import Order, TriggerApi
+
+# So many that a project has more jobs than fit into one message.
+BUILDERS = 10_000
+FORWARDERS = 3
+PROJECTS = ("try", "autoland")
+# The people trigger in turn, so that none of them exceeds the limits.
+PEOPLE = 100
+# The sizes of requests in jobs, and their weights. The largest need two messages.
+SIZES, WEIGHTS = (1, 3, 16, 300), (50, 30, 15, 5)
+# After this time the queue gives out again what is not done; the template has minutes.
+VISIBLE_AGAIN_SECONDS = 10
+# The share of its calls that the store always refuses, and how many calls it refuses in a row when it throttles hard.
+THROTTLED, THROTTLED_HARD = 0.1, 20
+# The longest pause before an event, and the longest outage of the broker.
+PAUSE_SECONDS, AWAY_SECONDS = 0.5, 3
+# Within this time an event has its effect.
+EVENT_SECONDS = 60
+# Within this time the queue is empty: it gives each message out at most five times.
+DRAIN_SECONDS = 120
+# Within this time the listener receives what was published.
+HEAR_SECONDS = 60
+
+
+@dataclasses.dataclass
+class Plan:
+    """How many requests are made, and the number of the events: kills of a forwarder, the same number of kills between
+    publishing and recording, and of cuts of all connections; stops of the broker, and the same number of times that the
+    store throttles hard.
+    """
+
+    requests: int
+    kills: int
+    stops: int
+
+    def events(self, chance: random.Random) -> list[str]:
+        """The events in their order."""
+        events = ["kill", "kill while recording", "cut"] * self.kills + ["stop", "throttle"] * self.stops
+        chance.shuffle(events)
+        return events
+
+
+class CuttableProxy:
+    """Passes connections on to a port of this machine, until they are cut."""
+
+    def __init__(self, to: int) -> None:
+        self.to, self.lock = to, threading.Lock()
+        self.ends: set[socket.socket] = set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                try:
+                    far = socket.create_connection(("127.0.0.1", self.to))
+                except OSError:
+                    near.close()
+                    continue
+                with self.lock:
+                    self.ends |= {near, far}
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(64 * 1024):
+                target.sendall(data)
+        with self.lock:
+            for end in (source, target):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            source.close()
+            self.ends.discard(source)
+
+    def cut(self) -> int:
+        """Cut all connections; returns how many there were."""
+        with self.lock:
+            for end in self.ends:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            return len(self.ends) // 2
+
+    def stop(self) -> None:
+        """Accept no more connections, and cut those that there are."""
+        self.listener.close()
+        self.cut()
+
+
+class ThrottlingProxy:
+    """The emulator's tables at another address, which refuses a share of the calls as DynamoDB refuses them.
+
+    It can also hold the next call that records a request as forwarded. At that moment the broker has confirmed the
+    request's messages: if the forwarder is killed then, it publishes the same messages again.
+    """
+
+    # The errors of throttled calls. A transaction has an error of its own in addition.
+    ERRORS = (
+        (
+            "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+            "The level of configured provisioned throughput for the table was exceeded.",
+        ),
+        ("com.amazon.coral.availability#ThrottlingException", "Rate of requests exceeds the allowed throughput."),
+    )
+    CANCELLED = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
+    CANCELLED_MESSAGE = (
+        "Transaction cancelled, please refer cancellation reasons for specific reasons [ThrottlingError, None]"
+    )
+
+    def __init__(self, endpoint: str, chance: random.Random) -> None:
+        self.share, self.chance = THROTTLED, chance
+        self.refused: Counter[str] = Counter()
+        self.is_holding = False
+        # The requests whose record was held.
+        self.held: list[str] = []
+        self.lock, self.released = threading.Lock(), threading.Event()
+        self.recorder = Recorder(endpoint, self._refuse)
+        self.url = self.recorder.url
+
+    def hold_next_record(self) -> None:
+        """Hold the next call that records a request as forwarded."""
+        self.released.clear()
+        with self.lock:
+            self.is_holding = True
+
+    def release(self) -> None:
+        """Refuse the held call: its caller has been killed."""
+        self.released.set()
+
+    def _refuse(self, call: Call) -> dict | None:
+        # There is no need to keep the calls that pass.
+        self.recorder.calls.clear()
+        request = forwarded_request(call)
+        with self.lock:
+            is_held, self.is_holding = bool(self.is_holding and request), self.is_holding and not request
+            if request and is_held:
+                self.held.append(request)
+        if is_held:
+            self.released.wait(EVENT_SECONDS)
+        elif self.chance.random() >= self.share:
+            return None
+        self.refused[call.operation] += 1
+        kind, message = self.chance.choice(self.ERRORS)
+        if call.operation != "TransactWriteItems" or self.chance.random() < 0.5:
+            return {"__type": kind, "message": message}
+        reasons = [{"Code": "ThrottlingError", "Message": message}, {"Code": "None"}]
+        return {"__type": self.CANCELLED, "Message": self.CANCELLED_MESSAGE, "CancellationReasons": reasons}
+
+
+def forwarded_request(call: Call) -> str | None:
+    """The id of the request that a call records as forwarded, or None for any other call."""
+    if call.operation != "TransactWriteItems":
+        return None
+    for write in call.content()["TransactItems"]:
+        item = write.get("Put", {}).get("Item", {})
+        if item.get("state") == {"S": "forwarded"}:
+            return item["pk"]["S"].removeprefix("request#")
+    return None
+
+
+class Forwarders:
+    """Several `forward` at the queue; one that ends is started again, as Lambda starts another environment."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.environment, self.log = environment, open(log, "w+")
+        self.processes = [self._start() for _ in range(FORWARDERS)]
+        # The exit codes of those that were not killed.
+        self.ended: list[int] = []
+
+    def _start(self) -> subprocess.Popen:
+        return subprocess.Popen(PROGRAMS.forward(), env=self.environment, stdout=self.log, stderr=self.log)
+
+    def kill(self, *places: int) -> None:
+        """Kill some with SIGKILL, and start as many others."""
+        for place in places:
+            self.processes[place].kill()
+        for place in places:
+            self.processes[place].wait()
+            self.processes[place] = self._start()
+
+    def restart_ended(self) -> None:
+        """Start those again that ended by themselves."""
+        for place, process in enumerate(self.processes):
+            if (code := process.poll()) is not None:
+                self.ended.append(code)
+                self.processes[place] = self._start()
+
+    def stop(self) -> None:
+        """Kill all of them."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        self.log.close()
+
+
+class Scenario:
+    """One run by a plan. `summary` counts what happened, `problems` lists what is wrong."""
+
+    # In the order in which they are reported.
+    COUNTS: ClassVar = {
+        "kill": "forwarders killed",
+        "kill while recording": "of these, between publishing and recording",
+        "stop": "broker stopped",
+        "cut": "connections cut",
+        "throttle": "store throttled hard",
+    }
+
+    def __init__(self, stack: Stack, plan: Plan, seed: int) -> None:
+        self.stack, self.plan, self.chance = stack, plan, random.Random(seed)
+        self.did: Counter[str] = Counter()
+        self.summary: dict[str, int] = {}
+        self.problems: list[str] = []
+        self.requests: dict[str, Order] = {}
+        # The messages that the listener received, by their ids.
+        self.heard: dict[str, list[dict]] = {}
+        self.begin = time.monotonic()
+        self.sqs = stack.client("sqs")
+        self.sqs.set_queue_attributes(
+            QueueUrl=stack.env["QUEUE_URL"], Attributes={"VisibilityTimeout": str(VISIBLE_AGAIN_SECONDS)}
+        )
+
+    def run(self) -> None:
+        """Run all of it."""
+        with contextlib.ExitStack() as ends:
+            ends.enter_context(self.stack.listening_with("faults", self._hear))
+            self.trigger_log = self.stack.run / "trigger.log"
+            self.api = TriggerApi(self.stack, self.trigger_log)
+            ends.callback(self.api.stop)
+            broker = urllib.parse.urlsplit(self.stack.env["RUNNABLE_JOBS_PULSE_URL"])
+            assert broker.port
+            self.wire = CuttableProxy(broker.port)
+            ends.callback(self.wire.stop)
+            self.store = ThrottlingProxy(self.stack.env["AWS_ENDPOINT_URL"], random.Random(self.chance.random()))
+            ends.callback(self.store.recorder.stop)
+            ends.callback(self.store.release)
+            environment = self.stack.env | {
+                "RUNNABLE_JOBS_PULSE_URL": f"{broker.scheme}://127.0.0.1:{self.wire.port}{broker.path}",
+                "AWS_ENDPOINT_URL_DYNAMODB": self.store.url,
+            }
+            self.forwarders = Forwarders(environment, self.stack.run / "forward.log")
+            ends.callback(self.forwarders.stop)
+            self._disturb()
+            self._drain()
+            self._judge(self._find(self.requests))
+        self.summary["seconds"] = round(time.monotonic() - self.begin)
+
+    def _hear(self, message: dict) -> None:
+        self.heard.setdefault(message["message_id"], []).append(message)
+
+    def _orders(self) -> list[Order]:
+        """The planned number of orders, no two of them the same. The builds that their jobs need exist."""
+        names, treeherder = {}, Control(self.stack.env["TREEHERDER_URL"])
+        for project in PROJECTS:
+            jobs = self.stack.jobs(project)
+            names[project] = [job["ref_data_name"] for job in jobs]
+            builds = sorted({job["upstream"] for job in jobs if job["upstream"]})
+            for push in PUSH_IDS:
+                treeherder.set_jobs(project, push, [{"ref_data_name": build} for build in builds])
+        orders: dict[str, Order] = {}
+        while len(orders) < self.plan.requests:
+            project = self.chance.choice(PROJECTS)
+            [size] = self.chance.choices(SIZES, WEIGHTS)
+            chosen = self.chance.sample(names[project], size)
+            order = Order(project, self.chance.choice(PUSH_IDS), f"user{len(orders) % PEOPLE:03}@mozilla.com", chosen)
+            orders[str(order._replace(names=sorted(chosen)))] = order
+        return list(orders.values())
+
+    def _disturb(self) -> None:
+        """Make the requests, some with each event, so that each event finds some of them on their way."""
+        orders, events = self._orders(), self.plan.events(self.chance)
+        for number, event in enumerate(events):
+            portion = orders[number * len(orders) // len(events) : (number + 1) * len(orders) // len(events)]
+            thread = threading.Thread(target=self._make_requests, args=(portion,))
+            if event == "kill while recording":
+                self.store.hold_next_record()
+            thread.start()
+            time.sleep(self.chance.uniform(0, PAUSE_SECONDS))
+            self.forwarders.restart_ended()
+            self._do(event)
+            thread.join()
+        if len(self.requests) != len(orders):
+            raise AssertionError(f"{len(self.requests)} of {len(orders)} requests were accepted; see {self.trigger_log}")
+        self.summary |= {"requests": len(orders), "jobs": sum(len(order.names) for order in orders)}
+        self.summary |= {label: self.did[event] for event, label in self.COUNTS.items()}
+        self.summary["seconds of disturbance"] = round(time.monotonic() - self.begin)
+
+    def _do(self, event: str) -> None:
+        """Make one event happen; returns when it has had its effect."""
+        match event:
+            case "kill":
+                self.forwarders.kill(self.chance.randrange(FORWARDERS))
+                self.did["kill"] += 1
+            case "kill while recording":
+                # Which of them it is cannot be seen.
+                expected = self.did[event] + 1
+                self._until(lambda: len(self.store.held) == expected)
+                self.forwarders.kill(*range(FORWARDERS))
+                self.store.release()
+                self.did.update({"kill": FORWARDERS, event: 1})
+            case "cut":
+                self.did["cut"] += self._until(self.wire.cut)
+            case "stop":
+                self.stack.stop_broker()
+                time.sleep(self.chance.uniform(0, AWAY_SECONDS))
+                self.stack.start_broker()
+                self.did["stop"] += 1
+            case "throttle":
+                enough = self.store.refused.total() + THROTTLED_HARD
+                self.store.share = 1.0
+                self._until(lambda: self.store.refused.total() >= enough)
+                self.store.share = THROTTLED
+                self.did["throttle"] += 1
+
+    def _until(self, found) -> int:
+        """Wait for a condition, and start forwarders again that end meanwhile."""
+
+        def check() -> int:
+            self.forwarders.restart_ended()
+            return found()
+
+        return until(check, EVENT_SECONDS)
+
+    def _make_requests(self, orders: list[Order]) -> None:
+        for order in orders:
+            self.requests[self.api.request(order)] = order
+
+    def _drain(self) -> None:
+        """Wait until the queue is empty, and let nothing fail meanwhile."""
+        self.store.share = 0.0
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while (counts := self.stack.queue_counts()) != (0, 0):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the queue is not empty after {DRAIN_SECONDS} s: {counts}")
+            self.forwarders.restart_ended()
+            time.sleep(0.2)
+
+    def _find(self, requests: Iterable[str]) -> dict[str, dict]:
+        """The status of these requests."""
+        return {request: self.api.find(self.requests[request].project, request) for request in requests}
+
+    def _judge(self, first: dict[str, dict]) -> None:
+        """Compare the status of each request with what the listener received, before and after failed ones are retried."""
+        letters = self._dead_letters()
+        failed = {request for request, found in first.items() if self._has_failed(found)}
+        # The queue is empty: nothing more will happen to these by itself.
+        stuck = {request for request, found in first.items() if found["state"] not in ("forwarded", "failed")}
+        for request in sorted(failed | stuck):
+            if reason := self._retry(request):
+                where = "among the dead letters" if request in letters else "nowhere"
+                self.problems.append(f"{request} is {first[request]['state']}, its ticket is {where}, and {reason}")
+                # An operator could also put the dead letter back into the queue.
+                if request in letters:
+                    self.sqs.send_message(QueueUrl=self.stack.env["QUEUE_URL"], MessageBody=letters[request])
+        self._drain()
+        last = first | self._find(failed | stuck)
+        for request, found in last.items():
+            if found["state"] != "forwarded" or {job["state"] for job in found["jobs"]} != {"forwarded"}:
+                self.problems.append(f"{request} is not forwarded in the end: {found}")
+        self._compare(last)
+        repeats = [message for messages in self.heard.values() for message in messages[1:]]
+        repeated = {name.split(".")[0] for name, messages in self.heard.items() if len(messages) > 1}
+        self.summary |= {
+            "calls throttled": self.store.refused.total(),
+            "forwarders that ended by themselves": len(self.forwarders.ended),
+            "forwarded": len(first.keys() - failed - stuck),
+            "failed": len(failed),
+            "neither": len(stuck),
+            "dead letters": len(letters),
+            "of these, of requests that were forwarded": sum(
+                first[request]["state"] == "forwarded" for request in letters
+            ),
+            "messages": len(self.heard),
+            "repeats": len(repeats),
+            "of these, by the broker itself": sum(message["redelivered"] for message in repeats),
+            # A ticket may have been killed at its last receive: then its request was retried with other messages.
+            "requests repeated after a kill while recording": len(repeated & (set(self.store.held) - set(letters))),
+            "requests whose record was held": len(set(self.store.held) - set(letters)),
+            "wrong": len(self.problems),
+        }
+
+    def _has_failed(self, found: dict) -> bool:
+        """Whether jobs of a request failed; each of them must have a reason."""
+        failed = [job for job in found["jobs"] if job["state"] not in ("forwarded", "accepted")]
+        for job in failed:
+            if job["state"] != "failed" or not job.get("detail"):
+                self.problems.append(f"{found['request_id']}: a job is {job['state']}: {job}")
+        return bool(failed)
+
+    def _retry(self, request: str) -> str:
+        """Retry a request's failed jobs, as an operator does. Returns nothing, or why that is not possible."""
+        command = PROGRAMS.requests("retry", request)
+        done = subprocess.run(command, env=self.stack.env, capture_output=True, text=True, check=False)
+        return "" if done.returncode == 0 else f"the retry ends with code {done.returncode}: {done.stderr.strip()}"
+
+    def _dead_letters(self) -> dict[str, str]:
+        """The tickets among the dead letters, by their requests."""
+        letters: dict[str, str] = {}
+        while messages := self.sqs.receive_message(
+            QueueUrl=self.stack.env["DEAD_LETTER_QUEUE_URL"], MaxNumberOfMessages=10, VisibilityTimeout=3600
+        ).get("Messages"):
+            letters |= {json.loads(message["Body"])["request_id"]: message["Body"] for message in messages}
+        return letters
+
+    def _compare(self, found: dict[str, dict]) -> None:
+        """Each job that is recorded as forwarded was heard as it was requested, and no other job was heard."""
+        recorded = {
+            (request, job["name"])
+            for request, now in found.items()
+            for job in now["jobs"]
+            if job["state"] == "forwarded"
+        }
+        deadline = time.monotonic() + HEAR_SECONDS
+        while recorded - (heard := self._heard_jobs()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.problems += [f"{request}: {name} is forwarded, and was not heard" for request, name in recorded - heard]
+        self.problems += [f"{request}: {name} was heard, and is not forwarded" for request, name in heard - recorded]
+        for name, messages in list(self.heard.items()):
+            request, _, first = name.split(".")
+            order, body = self.requests[request], messages[0]["body"]
+            for message in messages[1:]:
+                if message["body"] != body:
+                    self.problems.append(f"{name} is repeated with another body: {message['body']} after {body}")
+            names = order.names[int(first) :]
+            expected = (order.project, order.project, str(order.push), order.requester)
+            sent = (messages[0]["routing_key"], body["project"], body["resultset_id"], body["requester"])
+            if sent != expected or body["requested_jobs"] != names[: len(body["requested_jobs"])]:
+                self.problems.append(f"{name} is not what was requested: {body}, and not {order}")
+
+    def _heard_jobs(self) -> set[tuple[str, str]]:
+        return {
+            (name.split(".")[0], job)
+            for name, messages in list(self.heard.items())
+            for job in messages[0]["body"]["requested_jobs"]
+        }
+
+
+def run(plan: Plan, seed: int) -> Scenario:
+    """Run a plan in a stack of its own."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
+        stack = Stack(sample(Path(folder), BUILDERS), name="faults")
+        ends.callback(stack.stop)
+        done = Scenario(stack, plan, seed)
+        done.run()
+        return done
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default, what in (
+        ("requests", 2000, "how many requests are made"),
+        ("kills", 20, "how often a forwarder is killed, all are killed while one records, and connections are cut"),
+        ("stops", 5, "how often the broker is stopped, and how often the store throttles hard"),
+        ("seed", random.randrange(10_000), "the seed of the plan"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
+    options = parser.parse_args()
+    print(f"seed: {options.seed}", flush=True)
+    done = run(Plan(options.requests, options.kills, options.stops), options.seed)
+    for label, count in done.summary.items():
+        print(f"{label}: {count:,}")
+    for problem in done.problems:
+        print(problem, file=sys.stderr)
+    return 1 if done.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""No request is lost: a short run of `fault_injection.py`."""
+
+import pytest
+
+from tests.faults import fault_injection
+
+KILLS, STOPS = 5, 2
+
+
+@pytest.mark.xdist_group("faults")
+def test_requests_are_forwarded_or_have_failed_for_a_reason_whatever_fails_meanwhile() -> None:
+    done = fault_injection.run(fault_injection.Plan(requests=200, kills=KILLS, stops=STOPS), seed=1)
+
+    counted = done.summary
+    assert done.problems == [], counted
+    assert (counted["requests"], counted["forwarded"] + counted["failed"]) == (200, 200), counted
+    # Each event had its effect.
+    assert counted["of these, between publishing and recording"] == KILLS
+    assert counted["forwarders killed"] == KILLS + KILLS * fault_injection.FORWARDERS
+    assert counted["broker stopped"] == STOPS
+    assert counted["connections cut"] >= KILLS
+    assert counted["calls throttled"] >= STOPS * fault_injection.THROTTLED_HARD
+    # A forwarder that was killed before it recorded its request as forwarded has published it, and another does again.
+    assert counted["requests whose record was held"] > 0
+    repeated = counted["requests repeated after a kill while recording"]
+    assert repeated == counted["requests whose record was held"], counted
+    assert counted["repeats"] > 0

@@ -1,0 +1,140 @@
+"""The checks before a deployment: infra/check.py."""
+
+import contextlib
+import io
+import platform
+import re
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import pytest
+
+from localstack.paths import ROOT
+from tests.support.stack import PROGRAMS
+
+# As programs, its files import each other from their own folder.
+sys.path.insert(0, str(ROOT / "infra"))
+
+import check
+import elf
+
+FUNCTION = PROGRAMS.function("sweep")
+HERE = platform.machine().replace("aarch64", "arm64")
+FILLED = {
+    "PulseSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:runnable-jobs/pulse-AbCdEf",
+    "PulseNamespace": "someone",
+    "OidcAudience": "client",
+    "AlarmEmail": "dev@example.org",
+}
+
+
+class Configurations(unittest.TestCase):
+    def test_as_they_are_here_they_are_to_be_filled_in_first(self) -> None:
+        for name, to_fill in (
+            ("dev", ["PulseNamespace", "PulseSecretArn"]), ("prod", ["AlarmEmail", "OidcAudience", "PulseSecretArn"]),
+        ):
+            with self.subTest(name):
+                wrong = check.of_deployment(ROOT / "infra" / f"{name}.toml")
+                self.assertEqual(
+                    sorted(re.findall(r"\.toml: (\w+) is not filled in: ", "\n".join(wrong))), to_fill)
+                self.assertEqual(len(wrong), len(to_fill))
+
+    def test_filled_in_they_are_what_the_template_wants(self) -> None:
+        for path in sorted(ROOT / "infra" / f"{name}.toml" for name in ("dev", "prod")):
+            with self.subTest(path.name):
+                _, region, given = check.read(path)
+                self.assertEqual(check.of_parameters(given | FILLED, check.parameters()), [])
+                self.assertEqual(region, "us-east-1")
+
+    def test_production_keeps_its_tables_and_cannot_be_destroyed_as_it_is(self) -> None:
+        [wrong] = check.of_removal(ROOT / "infra" / "prod.toml")
+        self.assertIn('set ProtectTables to "false"', wrong)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            self.assertEqual(check.of_removal(ROOT / "infra" / "dev.toml"), [])
+        self.assertIn("The archive bucket and the requests table stay", said.getvalue())
+
+    def test_what_the_template_would_not_take_is_found(self) -> None:
+        known = check.parameters()
+        for name, value, said in (
+            ("PulseNamspace", "someone", "PulseNamspace is not a parameter of the template"),
+            ("PulseSecretArn", "pulse", "PulseSecretArn is wrong: must be the whole ARN of one secret"),
+            ("Architecture", "arm", "Architecture is wrong: that is not allowed"),
+            ("ForwardConcurrency", "1", "ForwardConcurrency is wrong: "),
+            ("ForwardConcurrency", "many", "ForwardConcurrency is wrong: "),
+            ("ProtectTables", True, "ProtectTables must be a text in quotation marks"),
+        ):
+            with self.subTest(name, value=value):
+                [wrong] = check.of_parameters(FILLED | {name: value}, known)
+                self.assertTrue(wrong.startswith(said), wrong)
+                self.assertNotIn(repr(value), wrong)
+        without = {name: value for name, value in FILLED.items() if name != "PulseSecretArn"}
+        self.assertEqual(check.of_parameters(without, known), ["PulseSecretArn is missing"])
+
+    def test_a_secret_of_another_region_is_found(self) -> None:
+        text = (ROOT / "infra" / "dev.toml").read_text().replace('region = "us-east-1"', 'region = "us-west-2"')
+        for name, value in FILLED.items():
+            text = text.replace(f'{name} = "FILL IN"', f'{name} = "{value}"')
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "far.toml"
+            file.write_text(text)
+            self.assertEqual(
+                check.of_deployment(file), [f"{file}: PulseSecretArn is in another region than the stack, us-west-2"])
+
+
+@pytest.mark.stack
+@unittest.skipUnless(sys.platform == "linux", "the programs of other systems are not ELF files")
+class Functions(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.built = Path(folder.name)
+        self.program = FUNCTION.read_bytes()
+        for name in check.functions():
+            (self.built / name).mkdir()
+            (self.built / name / "bootstrap").symlink_to(FUNCTION)
+
+    def replace(self, content: bytes | None) -> None:
+        """Replace the binary of the sweep function, or remove it."""
+        path = self.built / "sweep" / "bootstrap"
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+
+    def wrong(self, architecture: str = HERE) -> list[str]:
+        """The errors, without the folder."""
+        return [line.removeprefix(f"{self.built}/") for line in check.of_functions(architecture, self.built)]
+
+    def test_what_a_program_needs_is_read_from_it(self) -> None:
+        machine, glibc = elf.read(FUNCTION)
+        versions = re.findall(rb"\0GLIBC_([\d.]+)(?=\0)", self.program)
+        said = [tuple(map(int, version.split(b"."))) for version in versions]
+
+        self.assertEqual(machine, HERE)
+        self.assertEqual(glibc, max(said))
+
+    def test_a_function_that_needs_a_newer_glibc_than_lambdas_is_found(self) -> None:
+        newest = ".".join(map(str, elf.glibc(self.program)))
+        newer = newest[:-1] + "9" if newest != "2.39" else "2.49"
+        self.replace(self.program.replace(f"\0GLIBC_{newest}\0".encode(), f"\0GLIBC_{newer}\0".encode()))
+
+        wrong = [line for line in self.wrong() if line.startswith("sweep")]
+        self.assertEqual(len(wrong), 1)
+        self.assertIn(f"sweep/bootstrap needs glibc {newer}, and Lambda has 2.34: it would never start", wrong[0])
+
+    def test_a_function_for_the_other_processor_is_found(self) -> None:
+        other = {"x86_64": "arm64", "arm64": "x86_64"}[HERE]
+        [number] = [number for number, name in elf.MACHINES.items() if name == other]
+        self.replace(self.program[:18] + number.to_bytes(2, "little") + self.program[20:])
+
+        [wrong] = [line for line in self.wrong() if "is built for" in line]
+        self.assertTrue(wrong.startswith(f"sweep/bootstrap is built for {other}, not for {HERE}"), wrong)
+
+    def test_what_is_no_program_or_is_not_there_is_found(self) -> None:
+        for content, said in ((b"#!/bin/sh\n", "it is not a 64-bit ELF file"), (None, "is not there")):
+            self.replace(content)
+            [wrong] = [line for line in self.wrong() if line.startswith("sweep")]
+            self.assertIn(said, wrong)
+            self.assertIn(f"`make build ARCH={HERE}`", wrong)

@@ -1,0 +1,415 @@
+"""The template: the permissions of each function, which are no more than listed here, its settings and its alarms."""
+
+import functools
+import json
+import re
+import unittest
+from typing import Any
+
+from cfnlint.decode import decode_str
+
+from localstack.paths import ROOT
+from tools.cost import meter
+
+TEMPLATE = ROOT / "infra" / "template.yaml"
+OPERATIONS = ROOT / "docs" / "operations.md"
+# CloudWatch looks back for a week, and for a day where periods are shorter than an hour.
+HOUR, DAY, WEEK = 3600, 86400, 604800
+Permission = tuple[str, str]
+
+# What each function's code and Lambda itself do in its name, with what they do it to. Whoever adds something here says
+# in the review of it what the function needs it for.
+PERMISSIONS = {
+    # Reads the catalog that is there, publishes another, keeps the dump.
+    "Etl": {
+        "CatalogTable.Arn": "dynamodb: BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem",
+        "${ArchiveBucket.Arn}/sources/*": "s3: GetObject",
+        "${ArchiveBucket.Arn}/allthethings/*": "s3: GetObject PutObject",
+        "ArchiveBucket.Arn": "s3: ListBucket",
+    },
+    # Reads the catalog.
+    "Jobs": {
+        "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem Query",
+    },
+    # Looks jobs up, keeps and queues requests.
+    "Trigger": {
+        "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem UpdateItem",
+        "${RequestsTable.Arn}/index/by_push": "dynamodb: Query",
+        "${RequestsTable.Arn}/index/by_requester": "dynamodb: Query",
+        "RequestsQueue.Arn": "sqs: SendMessage",
+    },
+    # Finds open requests and queues them.
+    "Sweep": {
+        "${RequestsTable.Arn}/index/open": "dynamodb: Query",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem GetItem PutItem",
+        "RequestsQueue.Arn": "sqs: SendMessage",
+    },
+    # Takes from the queue, signs in to Pulse, notes what became of requests.
+    "Forward": {
+        "RequestsQueue.Arn": "sqs: DeleteMessage GetQueueAttributes ReceiveMessage",
+        "RequestsTable.Arn": "dynamodb: GetItem PutItem",
+        "PulseSecretArn": "secretsmanager: GetSecretValue",
+    },
+}
+
+
+# What the programs are made of, without their tests.
+SOURCES = "\n".join(
+    path.read_text() for folder in ("crates", "etl", "functions") for path in (ROOT / folder).rglob("src/**/*.rs"))
+
+
+def printed() -> set[str]:
+    """The names of the metrics that programs print: the literal ones, and those that an HTTP function's name begins."""
+    [endings] = re.findall(r"= \[([^\]]*)\]\.map\(name\);", SOURCES)
+    functions = re.findall(r'Edge \{ name: "(\w+)"', SOURCES)
+    return set(re.findall(r'"((?:Ingest|Sweep|Forward)[A-Z]\w+|DamagedItems)"', SOURCES)) | {
+        function + ending for function in functions for ending in re.findall(r"\w+", endings)}
+
+
+@functools.cache
+def section(name: str) -> dict[str, dict]:
+    """One of the template's sections."""
+    template, errors = decode_str(TEMPLATE.read_text())
+    assert not errors, errors
+    return template[name]
+
+
+def parameters() -> dict[str, dict]:
+    """The template's parameters, by their names."""
+    return section("Parameters")
+
+
+def resources(kind: str) -> dict[str, dict]:
+    """The properties of the template's resources of one type, by their names."""
+    return {name: resource["Properties"]
+            for name, resource in section("Resources").items() if resource["Type"] == kind}
+
+
+def listed(value: Any) -> list:
+    """A value that stands for a list of itself alone, as IAM lets it."""
+    return value if isinstance(value, list) else [value]
+
+
+def written(resource: Any) -> str:
+    """A resource as the template names it: `Table.Arn`, `${Bucket.Arn}/prefix/*`, `Parameter`, or what is written."""
+    match resource:
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"{name}.{attribute}"
+        case {"Fn::Sub": str(text)}:
+            return text
+        case {"Ref": str(name)}:
+            return name
+        case _:
+            return str(resource)
+
+
+def permissions(role: dict) -> set[Permission]:
+    """Each action that a role is allowed, with the resource that it is allowed on."""
+    found = set()
+    for policy in role.get("Policies", []):
+        for statement in listed(policy["PolicyDocument"]["Statement"]):
+            assert statement["Effect"] == "Allow" and not statement.keys() & {"NotAction", "NotResource"}, statement
+            found |= {(action, written(resource))
+                      for action in listed(statement["Action"]) for resource in listed(statement["Resource"])}
+    return found
+
+
+class Permissions(unittest.TestCase):
+    def test_no_role_has_a_wildcard_or_a_policy_that_is_not_written_here(self) -> None:
+        for name, role in resources("AWS::IAM::Role").items():
+            self.assertNotIn("ManagedPolicyArns", role, name)
+            for action, resource in permissions(role):
+                with self.subTest(role=name, action=action, resource=resource):
+                    self.assertRegex(action, r"^[a-z0-9]+:[A-Za-z]+$")
+                    if action == "secretsmanager:GetSecretValue":
+                        # The one thing that is not of this template: who deploys it names it, without a wildcard.
+                        self.assertEqual(resource, "PulseSecretArn")
+                        continue
+                    # One resource of this template, a folder in one of its buckets, or an index of one of its tables.
+                    self.assertRegex(
+                        resource, r"^(\w+\.Arn|\$\{\w+Bucket\.Arn\}/[\w/-]+/\*|\$\{\w+Table\.Arn\}/index/\w+)$")
+
+    def test_each_function_has_its_own_role_and_nothing_that_sam_adds(self) -> None:
+        functions = resources("AWS::Serverless::Function")
+
+        for name, function in functions.items():
+            self.assertEqual(written(function["Role"]), name.removesuffix("Function") + "Role.Arn")
+            self.assertNotIn("Policies", function)
+        self.assertEqual(len(functions), len(resources("AWS::IAM::Role")))
+
+    def test_each_function_may_do_what_it_needs_and_write_its_own_log(self) -> None:
+        roles = resources("AWS::IAM::Role")
+        self.assertEqual(roles.keys(), {f"{name}Role" for name in PERMISSIONS})
+
+        for name, wanted in PERMISSIONS.items():
+            wanted = wanted | {f"{name}LogGroup.Arn": "logs: CreateLogStream PutLogEvents"}
+            with self.subTest(name):
+                self.assertEqual(permissions(roles[f"{name}Role"]), {
+                    (f"{service}:{action}", resource)
+                    for resource, actions in wanted.items()
+                    for service, _, names in [actions.partition(": ")] for action in names.split()
+                })
+
+    def test_only_lambda_takes_a_role(self) -> None:
+        for name, role in resources("AWS::IAM::Role").items():
+            [statement] = role["AssumeRolePolicyDocument"]["Statement"]
+            self.assertEqual(
+                {key: statement[key] for key in ("Effect", "Principal", "Action")},
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}, name)
+
+    def test_the_secret_is_one_that_is_named_whole(self) -> None:
+        allowed = parameters()["PulseSecretArn"]["AllowedPattern"]
+        whole = "arn:aws:secretsmanager:us-east-1:123456789012:secret:runnable-jobs/pulse-AbCdEf"
+
+        self.assertRegex(whole, allowed)
+        for wrong in ("", "*", "runnable-jobs/pulse", f"{whole}*", whole.replace("AbCdEf", "??????")):
+            self.assertNotRegex(wrong, allowed)
+
+    def test_what_the_forward_function_reports_as_failed_stays_in_the_queue_for_longer_than_it_may_take(self) -> None:
+        [mapping] = resources("AWS::Lambda::EventSourceMapping").values()
+        function = resources("AWS::Serverless::Function")["ForwardFunction"]
+        queue = resources("AWS::SQS::Queue")["RequestsQueue"]
+
+        self.assertEqual(written(mapping["EventSourceArn"]), "RequestsQueue.Arn")
+        self.assertEqual(written(mapping["FunctionName"]), "ForwardFunction")
+        self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
+        self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * function["Timeout"])
+
+    def test_the_http_api_may_invoke_a_function_for_each_of_its_routes_and_for_nothing_else(self) -> None:
+        api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/"
+        integrations = resources("AWS::ApiGatewayV2::Integration")
+        wanted = set()
+        for route in resources("AWS::ApiGatewayV2::Route").values():
+            integration = re.fullmatch(r"integrations/\$\{(\w+)\}", written(route["Target"]))[1]
+            function = written(integrations[integration]["IntegrationUri"]).removesuffix(".Arn")
+            # Any stage, any method, and the path with an asterisk for each variable; $default has neither.
+            source = re.sub(r"\{.*?\}", "*", route["RouteKey"].replace("ANY ", "*"))
+            wanted.add((function, f"{api}*/{source}"))
+
+        given = {(permission["FunctionName"]["Ref"], written(permission["SourceArn"]))
+                 for permission in resources("AWS::Lambda::Permission").values() if "SourceArn" in permission}
+        self.assertEqual(given, wanted)
+
+    def test_a_function_url_is_public_for_each_function_that_answers_http(self) -> None:
+        urls = {written(url["TargetFunctionArn"]).removesuffix(".Arn")
+                for url in resources("AWS::Lambda::Url").values()}
+        permitted = [(permission["FunctionName"]["Ref"], permission["Action"])
+                     for permission in resources("AWS::Lambda::Permission").values() if permission["Principal"] == "*"]
+
+        self.assertEqual(urls, {"JobsFunction", "TriggerFunction"})
+        self.assertCountEqual(permitted, [
+            (name, action) for name in urls for action in ("lambda:InvokeFunction", "lambda:InvokeFunctionUrl")])
+
+    def test_a_function_is_invoked_by_its_own_front_only(self) -> None:
+        for name, permission in resources("AWS::Lambda::Permission").items():
+            with self.subTest(name):
+                self.assertTrue(
+                    permission.get("SourceArn") or permission.get("FunctionUrlAuthType") == "NONE"
+                    or permission.get("InvokedViaFunctionUrl") is True)
+
+
+class Settings(unittest.TestCase):
+    def test_every_variable_that_is_set_is_read_by_a_program(self) -> None:
+        for name, function in resources("AWS::Serverless::Function").items():
+            for variable in function["Environment"]["Variables"]:
+                with self.subTest(function=name, variable=variable):
+                    self.assertTrue(f'"{variable}"' in SOURCES, "no program names it")
+
+    def test_each_function_and_the_api_log_to_a_group_of_their_own_that_forgets(self) -> None:
+        groups = resources("AWS::Logs::LogGroup")
+        functions = resources("AWS::Serverless::Function")
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+
+        for name, function in functions.items():
+            group = written(function["LoggingConfig"]["LogGroup"])
+            self.assertEqual(group, name.removesuffix("Function") + "LogGroup")
+        self.assertEqual(written(stage["AccessLogSettings"]["DestinationArn"]), "ApiLogGroup.Arn")
+        self.assertEqual(len(groups), len(functions) + 1)
+        for name, group in groups.items():
+            self.assertEqual(group["RetentionInDays"], {"Ref": "LogRetentionDays"}, name)
+
+    def test_the_apis_log_has_a_line_of_json_a_request_with_nothing_of_a_person(self) -> None:
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+        written_as = stage["AccessLogSettings"]["Format"]
+        self.assertNotIn("\n", written_as)
+        variables = set(json.loads(written_as).values())
+
+        # Neither address nor agent, neither query nor path: who reviews another one says what it is needed for.
+        self.assertEqual(variables, {f"$context.{name}" for name in (
+            "requestId", "integration.requestId", "httpMethod", "routeKey", "status", "integration.integrationStatus",
+            "integration.error", "responseLatency", "responseLength")})
+
+    def test_the_bill_counts_the_line_that_the_api_logs(self) -> None:
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+        logged = stage["AccessLogSettings"]["Format"]
+        counted = re.sub(r'":"[^"]*"', '":""', meter.API_LINE.rstrip())
+
+        self.assertEqual(counted, re.sub(r'":"[^"]*"', '":""', logged))
+
+    def test_what_the_api_refuses_itself_is_counted_by_what_its_log_has(self) -> None:
+        [watched] = resources("AWS::Logs::MetricFilter").values()
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+        fields = json.loads(stage["AccessLogSettings"]["Format"])
+
+        self.assertEqual(written(watched["LogGroupName"]), "ApiLogGroup")
+        # No function ran, so that no run has an id.
+        self.assertEqual(watched["FilterPattern"], '{ ($.status = "429") && ($.request_id = "-") }')
+        self.assertEqual(
+            (fields["status"], fields["request_id"]), ("$context.status", "$context.integration.requestId"))
+
+    def test_every_public_function_is_bounded_and_no_other_can_be_starved_by_it(self) -> None:
+        functions = resources("AWS::Serverless::Function")
+        public = {written(url["TargetFunctionArn"]).removesuffix(".Arn")
+                  for url in resources("AWS::Lambda::Url").values()}
+        reserved = {name: function["ReservedConcurrentExecutions"] for name, function in functions.items()
+                    if "ReservedConcurrentExecutions" in function}
+
+        self.assertEqual(reserved.keys(), public | {"ForwardFunction"})
+        for name, value in reserved.items():
+            share = {"Ref": name.removesuffix("Function") + "Concurrency"}
+            self.assertEqual(value, {"Fn::If": ["IsConcurrencyReserved", share, {"Ref": "AWS::NoValue"}]}, name)
+        # AWS wants 100 of an account's 1,000 left over, which the ingest and the sweep run in.
+        total = sum(parameters()[f"{name.removesuffix('Function')}Concurrency"]["Default"] for name in reserved)
+        self.assertLessEqual(total, 100)
+        self.assertEqual(
+            section("Conditions")["IsConcurrencyReserved"], {"Fn::Equals": [{"Ref": "ReserveConcurrency"}, "true"]})
+
+    def test_tables_are_protected_when_asked_and_can_be_set_back(self) -> None:
+        condition = section("Conditions")["AreTablesProtected"]
+        self.assertEqual(condition, {"Fn::Equals": [{"Ref": "ProtectTables"}, "true"]})
+
+        for name, table in resources("AWS::DynamoDB::Table").items():
+            with self.subTest(name):
+                self.assertEqual(table["DeletionProtectionEnabled"], {"Fn::If": ["AreTablesProtected", True, False]})
+                self.assertIs(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
+
+    def test_what_stays_without_the_stack_are_the_dumps_and_the_requests(self) -> None:
+        stays = {name for name, resource in section("Resources").items()
+                 if resource.get("DeletionPolicy", "Delete") != "Delete"}
+
+        self.assertEqual(stays, {"ArchiveBucket", "RequestsTable"})
+
+    def test_a_message_is_tried_as_often_as_the_program_counts_and_kept_for_longer_when_it_is_dead(self) -> None:
+        queues = resources("AWS::SQS::Queue")
+        queue, dead_letters = queues["RequestsQueue"], queues["RequestsDeadLetters"]
+        [most] = re.findall(r"const MOST_TIMES: u32 = (\d+);", SOURCES)
+
+        self.assertEqual(written(queue["RedrivePolicy"]["deadLetterTargetArn"]), "RequestsDeadLetters.Arn")
+        self.assertEqual(queue["RedrivePolicy"]["maxReceiveCount"], int(most))
+        self.assertGreater(dead_letters["MessageRetentionPeriod"], queue["MessageRetentionPeriod"])
+
+
+class Alarms(unittest.TestCase):
+    def setUp(self) -> None:
+        self.alarms = resources("AWS::CloudWatch::Alarm")
+
+    def test_each_tells_the_topic_and_nobody_else(self) -> None:
+        for name, alarm in self.alarms.items():
+            with self.subTest(name):
+                self.assertEqual(alarm["AlarmActions"], [{"Ref": "AlarmTopic"}])
+                self.assertFalse(alarm.keys() & {"OKActions", "InsufficientDataActions", "ActionsEnabled"})
+        [subscription] = resources("AWS::SNS::Subscription").values()
+        self.assertEqual(written(subscription["TopicArn"]), "AlarmTopic")
+
+    def test_each_is_of_a_metric_that_a_program_prints_or_of_a_part_of_this_stack(self) -> None:
+        for name, alarm in self.alarms.items():
+            dimensions = {one["Name"]: written(one["Value"]) for one in alarm.get("Dimensions", [])}
+            with self.subTest(name):
+                self.assert_is_a_metric(alarm["Namespace"], alarm["MetricName"], dimensions)
+
+    def test_each_says_what_to_do_in_a_chapter_that_is_there(self) -> None:
+        chapters = re.findall(r"^#+ (.+)$", OPERATIONS.read_text(), re.MULTILINE)
+
+        for name, alarm in self.alarms.items():
+            with self.subTest(name):
+                said = re.search(r"\. docs/operations\.md: (.+)\.$", alarm["AlarmDescription"])
+                self.assertIsNotNone(said, alarm["AlarmDescription"])
+                self.assertIn(said[1], chapters)
+
+    def test_each_says_what_silence_means_and_looks_back_no_further_than_it_can(self) -> None:
+        most = parameters()["MostHoursWithoutIngest"]["MaxValue"]
+        # What is due at fixed times is missing when nothing is heard of it.
+        due = {"IngestMissedAlarm", "SweepMissedAlarm"}
+
+        for name, alarm in self.alarms.items():
+            with self.subTest(name):
+                self.assertEqual(alarm["TreatMissingData"] == "breaching", name in due)
+                self.assertIn(alarm["TreatMissingData"], ("breaching", "notBreaching", "ignore"))
+                periods = most if isinstance(alarm["EvaluationPeriods"], dict) else alarm["EvaluationPeriods"]
+                self.assertLessEqual(periods * alarm["Period"], WEEK if alarm["Period"] >= HOUR else DAY)
+
+    def test_one_request_that_is_given_up_and_one_item_that_cannot_be_read_sound_an_alarm(self) -> None:
+        for name in ("SweepFailedAlarm", "DamagedItemsAlarm"):
+            with self.subTest(name):
+                alarm = self.alarms[name]
+                sounds = (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"], alarm["EvaluationPeriods"])
+                self.assertEqual(sounds, ("Sum", "GreaterThanThreshold", 0, 1))
+
+    def test_every_function_both_queues_and_each_front_have_one(self) -> None:
+        of = {(alarm["MetricName"], written(one["Value"]))
+              for alarm in self.alarms.values() for one in alarm.get("Dimensions", [])}
+        public = {"JobsFunction", "TriggerFunction"}
+
+        self.assertEqual(of, {
+            *(("Errors", name) for name in resources("AWS::Serverless::Function") if name not in public),
+            # What goes wrong in these two, a client sees.
+            ("5xx", "HttpApi"), *(("Url5xxCount", name) for name in public),
+            ("Invocations", "SweepFunction"),
+            ("ApproximateAgeOfOldestMessage", "RequestsQueue.QueueName"),
+            ("ApproximateNumberOfMessagesVisible", "RequestsDeadLetters.QueueName"),
+        })
+
+    def test_what_is_watched_without_a_part_of_this_stack(self) -> None:
+        of = {alarm["MetricName"] for alarm in self.alarms.values() if "Dimensions" not in alarm}
+
+        self.assertLessEqual({"Throttles", "ApiRefused", "JobsStale"}, of)
+
+    def test_an_alarm_is_there_with_the_front_that_it_is_of(self) -> None:
+        fronts = {"ApiErrorsAlarm": "HasHttpApi", "ApiRefusedAlarm": "HasHttpApi",
+                  "JobsErrorsAlarm": "HasFunctionUrl", "TriggerErrorsAlarm": "HasFunctionUrl"}
+
+        for name in self.alarms:
+            with self.subTest(name):
+                self.assertEqual(section("Resources")[name].get("Condition"), fronts.get(name))
+
+    def test_the_dashboard_shows_metrics_that_a_program_prints_or_parts_of_this_stack(self) -> None:
+        [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
+        widgets = json.loads(written(dashboard["DashboardBody"]))["widgets"]
+        self.assertGreater(len(widgets), 5)
+
+        for widget in widgets:
+            before: list[str] = []
+            for line in widget["properties"]["metrics"]:
+                words = [word for word in line if isinstance(word, str)]
+                # A dot stands for what the line before has there.
+                before = [before[place] if word == "." else word for place, word in enumerate(words)]
+                namespace, metric, *rest = before
+                values = [value.removeprefix("${").removesuffix("}") for value in rest[1::2]]
+                dimensions = dict(zip(rest[::2], values, strict=True))
+                with self.subTest(widget["properties"]["title"], metric=before):
+                    self.assert_is_a_metric(namespace, metric, dimensions)
+
+    def assert_is_a_metric(self, namespace: str, metric: str, dimensions: dict[str, str]) -> None:
+        """One that a program prints or a log's filter counts, without dimensions; or one that AWS has of a function, a
+        queue or the API of this stack, or of all functions.
+        """
+        functions, queues = resources("AWS::Serverless::Function"), resources("AWS::SQS::Queue")
+        match namespace, list(dimensions.items()):
+            case "RunnableJobs", []:
+                self.assertIn(metric, printed() | {
+                    one["MetricName"] for watched in resources("AWS::Logs::MetricFilter").values()
+                    for one in watched["MetricTransformations"]})
+            case "AWS/Lambda", []:
+                self.assertEqual(metric, "Throttles")
+            case "AWS/ApiGateway", [("ApiId", "HttpApi")]:
+                # An HTTP API's; a REST API's has another name.
+                self.assertEqual(metric, "5xx")
+            case "AWS/Lambda", [("FunctionName", name)]:
+                self.assertIn(metric, ("Errors", "Invocations", "Url5xxCount"))
+                self.assertIn(name, functions)
+            case "AWS/SQS", [("QueueName", name)]:
+                self.assertIn(metric, ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"))
+                self.assertIn(name, [f"{queue}.QueueName" for queue in queues])
+            case other:
+                self.fail(f"nobody has such a metric: {other}")

@@ -1,0 +1,231 @@
+"""Measures the trigger function beside the local stack with a full-size catalog, and prints a table with the goals.
+
+    make bench                               # on a sample of 65,888 builders that the ETL makes itself
+    make bench SOURCE=allthethings.json      # on a dump
+
+As `bench_jobs.py` does: the function that is deployed, fed through a stand-in of Lambda's Runtime API with the settings
+and the role that the template gave it, but for its limits, as one person asks for everything. Times are "in the
+function", those of its own log, where nothing else is said; write units are told by AWS's rules. Where it waits for the
+store, the same calls are made beside it with nothing around them: most of the time is the emulator's, which DynamoDB
+does not share. Needs Linux, the builds that `make bench` makes, and that no stack runs in this checkout.
+"""
+
+import itertools
+import json
+import random
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tools.bench.function import (
+    cpu_seconds, fresh_for, lambda_environment, measured_stack, median_p99, on_aws, programs_in, say_units, zipped_size,
+)
+from tools.bench.source import say
+from tools.cost.item_units import eventual_units, from_wire, item_size, write_units
+from tests.support.runtime_api import Function, Reply, event, first_answer
+from tests.support.store_calls import Bare, Call, Recorder
+
+# A usual request, and the largest real one.
+FEW, MANY = 16, 328
+# The most that a request may have: names, and bytes of its body.
+MOST_NAMES, MOST_BYTES = 1000, 256 * 1024
+FEW_TIMES, MANY_TIMES, UNKNOWN_TIMES = 300, 100, 30
+POLLS = 1000
+# Of what happens once in a process's life, from so many processes the median.
+STARTS = 25
+FIRSTS = 9
+PERSON = "bench@mozilla.com"
+LIST = "/api/project/try/runnable_jobs/"
+LIMITS = {"requests_per_minute": 1_000_000, "jobs_per_hour": 1_000_000_000}
+# Nothing that is kept is asked about again meanwhile.
+WARM = fresh_for(3600) | {"RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS": "3600"}
+
+
+def main() -> None:
+    with measured_stack(__doc__) as (stack, built):
+        function = programs_in(built).function("trigger")
+        environment = lambda_environment(stack, "TRIGGER_FUNCTION")
+        environment["RUNNABLE_JOBS_TRIGGER_LIMITS"] = json.dumps(LIMITS)
+        person = Person(stack)
+        say("jobs of try", f"{len(person.names):,}")
+        first(function, environment, person)
+        few = triggered(stack, function, environment, person, FEW, FEW_TIMES, "at most 15 ms", "at most 8")
+        many = triggered(stack, function, environment, person, MANY, MANY_TIMES, "at most 40 ms")
+        checked(function, environment, person)
+        unknown(function, environment, person)
+        for count, path in ((FEW, few), (MANY, many)):
+            followed(stack, function, environment, person, count, path)
+        start(function, built / "lambda" / "examples" / "empty_http_function", environment, few)
+        say("zipped function", f"{zipped_size(function) / 1e6:.2f} MB")
+
+
+class Person:
+    """Somebody who triggers jobs on one push of try: makes events, no two of which are the same request."""
+
+    def __init__(self, stack) -> None:
+        self.sign_in = {"authorization": f"Bearer {stack.token('--email', PERSON)}"}
+        self.path = f"/api/project/try/push/{stack.env['PUSH_ID']}/trigger_runnable_jobs/"
+        self.names = [job["ref_data_name"] for job in stack.ask("GET", LIST).json()["results"]]
+        self.chance, self.numbers = random.Random(1), itertools.count()
+
+    def some(self, count: int) -> list[str]:
+        """So many jobs that there are."""
+        return self.chance.sample(self.names, count)
+
+    def triggers(self, names: list[str], query: str = "") -> bytes:
+        return event(self.path, query, json.dumps({"requested_jobs": names}), content_type="application/json",
+                     idempotency_key=f"bench-{next(self.numbers)}", **self.sign_in)
+
+    def follows(self, path: str, **headers: str) -> bytes:
+        return event(path, **self.sign_in, **headers)
+
+
+def said(reply: Reply) -> Any:
+    return json.loads(reply.body())
+
+
+def medians(what: str, replies: list[Reply], goal: str = "") -> None:
+    say(f"{what}: median, p99 of {len(replies):,}", median_p99([reply.milliseconds for reply in replies]), goal)
+    say("  from the event to the response", median_p99([reply.seconds * 1e3 for reply in replies]))
+
+
+def first(binary: Path, environment: dict[str, str], person: Person) -> None:
+    """What the first to ask waits for: the list, the push, the connections, and the SDK's first use."""
+    firsts = []
+    for _ in range(FIRSTS):
+        with Function(binary, environment | WARM) as function:
+            firsts.append(function.ask(person.triggers(person.some(FEW)), 202).milliseconds)
+    say(f"{FEW} jobs, the first request in a process: median of {FIRSTS}, most",
+        f"{statistics.median(firsts):.1f}, {max(firsts):.1f} ms")
+
+
+def triggered(
+    stack, binary: Path, environment: dict[str, str], person: Person, count: int, times: int, goal: str,
+    units_goal: str = "",
+) -> str:
+    """Requests of so many jobs that there are; returns where the last one can be followed."""
+    calls = recorded(binary, environment, person, count)
+    replies, bares = [], []
+    with Bare(calls, times, environment) as bare, Function(binary, environment | WARM) as function:
+        function.ask(person.triggers(person.some(count)), 202)
+        begin_cpu = cpu_seconds(function.process.pid)
+        for _ in range(times):
+            replies.append(function.ask(person.triggers(person.some(count)), 202))
+            bares.append(bare.milliseconds())
+        used = cpu_seconds(function.process.pid) - begin_cpu
+    medians(f"{count} jobs", replies, f"median {goal}")
+    median, bare_median = statistics.median(reply.milliseconds for reply in replies), statistics.median(bares)
+    # The time of that client, which is in Python, is in it: the share is at most this.
+    say("  the same calls to the emulator with nothing around them: median", f"{bare_median:.3f} ms")
+    say("  share of that; what is left", f"{bare_median / median * 100:.0f} %, {median - bare_median:.3f} ms")
+    say("  processor time a request, of the whole process", f"{used / times * 1e3:.2f} ms")
+    sends = Counter(call.operation for call in calls)["SendMessage"]
+    operations = {reply.line["store_operations"] for reply in replies}
+    if operations != {len(calls) - sends}:
+        raise SystemExit(f"{len(calls)} calls, {sends} of them to the queue: the log tells {operations} to the store")
+    say("  store operations, sends to the queue", f"{len(calls) - sends}, {sends}", "at most 6 together")
+    charged, sizes = told_units(stack, calls)
+    say_units(f"  write units ({sizes})", charged, statistics.median(reply.line["write_units"] for reply in replies),
+              units_goal)
+    return said(replies[-1])["status_url"]
+
+
+def recorded(binary: Path, environment: dict[str, str], person: Person, count: int) -> list[Call]:
+    """What a warm function asks of the store and the queue for a request of so many jobs."""
+    recorder = Recorder(environment["AWS_ENDPOINT_URL"])
+    try:
+        with Function(binary, environment | WARM | {"AWS_ENDPOINT_URL": recorder.url}) as function:
+            function.ask(person.triggers(person.some(count)), 202)
+            recorder.calls.clear()
+            function.ask(person.triggers(person.some(count)), 202)
+    finally:
+        recorder.stop()
+    return recorder.calls
+
+
+def told_units(stack, calls: list[Call]) -> tuple[int, str]:
+    """What AWS charges for these calls, and the bytes of what they wrote."""
+    dynamodb, name = stack.client("dynamodb"), stack.env["REQUESTS_TABLE"]
+    table = dynamodb.describe_table(TableName=name)["Table"]
+    written: dict[str, dict] = {}
+    units, sizes = 0, []
+    for call in calls:
+        content = call.content()
+        match call.operation:
+            case "PutItem":
+                item = from_wire(content["Item"])
+                key = json.dumps([item["pk"], item["sk"]])
+                units += write_units(table, item, written.get(key))
+                written[key] = item
+            case "UpdateItem":
+                # A count: it has as many bytes as before.
+                item = dynamodb.get_item(TableName=name, Key=content["Key"])["Item"]
+                units += write_units(table, item, item)
+            case "SendMessage":
+                continue
+            case other:
+                raise SystemExit(f"the units of {other} are not known here")
+        sizes.append(f"{item['sk']['S']} {item_size(item):,}")
+    return units, ", ".join(sizes)
+
+
+def checked(binary: Path, environment: dict[str, str], person: Person) -> None:
+    """Dry runs."""
+    with Function(binary, environment | WARM) as function:
+        def check() -> Reply:
+            return function.ask(person.triggers(person.some(FEW), "dry_run=true"))
+
+        check()
+        medians(f"a dry run of {FEW} jobs", [check() for _ in range(FEW_TIMES)])
+
+
+def unknown(binary: Path, environment: dict[str, str], person: Person) -> None:
+    """Requests of names that do not exist, as many as may be: the closest name to each is looked for."""
+    known = set(person.names)
+    # Some names with a letter more are names: tsvg, tsvgx.
+    typos = [typo for name in person.some(len(person.names)) if (typo := f"{name}x") not in known][:MOST_NAMES]
+    # As far as names are still sought: this uses up what a request may cost.
+    far = [name.replace(" ", " elsewhere ", 1) for name in person.some(MOST_NAMES)]
+    with Function(binary, environment | WARM) as function:
+        function.ask(person.triggers(typos), 422)
+        for what, names in (
+            (f"{MOST_NAMES:,} unknown names, a letter too many in each", typos),
+            (f"{len(far):,} unknown names, a word too many in each", far),
+        ):
+            medians(what, [function.ask(person.triggers(names), 422) for _ in range(UNKNOWN_TIMES)])
+
+
+def followed(stack, binary: Path, environment: dict[str, str], person: Person, count: int, path: str) -> None:
+    """Polls for what became of a request of so many jobs: of who has the last answer, and of who does not."""
+    name = path.rstrip("/").rpartition("/")[2]
+    key = {"pk": {"S": f"request#{name}"}, "sk": {"S": "head"}}
+    head = stack.client("dynamodb").get_item(TableName=stack.env["REQUESTS_TABLE"], Key=key)["Item"]
+    with Function(binary, environment | WARM) as function:
+        full = function.ask(person.follows(path))
+        held = person.follows(path, if_none_match=full.answer["headers"]["etag"])
+        helds, fulls = [], []
+        for _ in range(POLLS):
+            helds.append(function.ask(held, 304))
+            fulls.append(function.ask(person.follows(path)))
+    medians(f"poll of {count} jobs, 304", helds)
+    say_units(f"  read units: head {item_size(head):,}", eventual_units([item_size(head)]),
+              statistics.median(reply.line["read_units"] for reply in helds), "0.5")
+    medians(f"status of {count} jobs, {full.line['bytes']:,} bytes", fulls)
+
+
+def start(binary: Path, empty: Path, environment: dict[str, str], path: str) -> None:
+    """From the start of a process until its first response is posted: one that asks neither store nor issuer."""
+    asked = event(path)
+    empties, ours = [], []
+    for _ in range(STARTS):
+        empties.append(first_answer(empty, environment, asked)[0])
+        ours.append(first_answer(binary, on_aws(environment), asked, status=401)[0])
+    empties, ours = (statistics.median(times) * 1e3 for times in (empties, ours))
+    say("start to first answer of an empty function", f"{empties:.1f} ms")
+    say("  of ours, GET without a sign-in (401)", f"{ours:.1f} ms")
+    say("  ours / empty function", f"{ours / empties:.2f}")
+
+
+if __name__ == "__main__":
+    main()

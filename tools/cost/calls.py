@@ -1,0 +1,103 @@
+"""What a function's calls cost: units of the tables by AWS's rules, and calls of other services by their number."""
+
+import json
+import math
+from collections import Counter
+
+from tools.cost.item_units import READ_STEP, from_wire, item_size, write_units
+from tests.support.store_calls import Call
+
+# The names of the price file for calls of other services than DynamoDB.
+OTHERS = {"AmazonSQS": "sqs_requests", "secretsmanager": "secret_calls"}
+
+
+class Tables:
+    """All items of the stack's tables, kept as the calls leave them: what a call costs depends on what was there."""
+
+    def __init__(self, stack) -> None:
+        self.dynamodb = stack.client("dynamodb")
+        names = [stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE")]
+        self.tables = {name: self.dynamodb.describe_table(TableName=name)["Table"] for name in names}
+        self.items: dict[str, dict[str, dict]] = {}
+        self.read_all()
+
+    def read_all(self) -> None:
+        """Read anew what somebody else wrote meanwhile."""
+        for name in self.tables:
+            pages = self.dynamodb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
+            self.items[name] = {key_of(item): item for page in pages for item in page["Items"]}
+
+    def cost(self, calls: list[Call]) -> Counter[str]:
+        """What these calls, which were made just now, cost."""
+        cost: Counter[str] = Counter()
+        for call in calls:
+            service = call.target.partition(".")[0].partition("_")[0]
+            if service == "DynamoDB":
+                reads, writes = self._units(call)
+                cost["dynamodb_read_units"] += reads
+                cost["dynamodb_write_units"] += writes
+            else:
+                cost[OTHERS[service]] += 1
+        return cost
+
+    def _units(self, call: Call) -> tuple[float, float]:
+        """The read and the write units of one call."""
+        content = call.content()
+        match call.operation:
+            case "GetItem":
+                return self._read(content["TableName"], content["Key"], content.get("ConsistentRead")), 0
+            case "BatchGetItem":
+                return sum(self._read(name, key, wanted.get("ConsistentRead"))
+                           for name, wanted in content["RequestItems"].items() for key in wanted["Keys"]), 0
+            case "Query":
+                return self._query(content), 0
+            case "PutItem":
+                return 0, self._put(content["TableName"], content["Item"])
+            case "BatchWriteItem":
+                return 0, sum(self._put(name, write["PutRequest"]["Item"])
+                              for name, writes in content["RequestItems"].items() for write in writes)
+            case "TransactWriteItems":
+                return 0, 2 * sum(self._put(write["Put"]["TableName"], write["Put"]["Item"])
+                                  for write in content["TransactItems"])
+            case "UpdateItem":
+                return 0, self._update(content["TableName"], content["Key"])
+        raise SystemExit(f"the units of {call.operation} are not known here")
+
+    def _read(self, name: str, key: dict, is_consistent: bool | None) -> float:
+        return read_units(item_size(self.items[name].get(key_of(key), {})), is_consistent)
+
+    def _query(self, content: dict) -> float:
+        """Asked once more, for whole items and without a filter: what it finds is charged, whatever it returns."""
+        asked = {name: content[name] for name in (
+            "TableName", "IndexName", "KeyConditionExpression", "Limit", "ScanIndexForward") if name in content}
+        condition = content["KeyConditionExpression"]
+        for kind, sign in (("ExpressionAttributeNames", "#"), ("ExpressionAttributeValues", ":")):
+            words = condition.replace("(", " ").replace(")", " ").replace(",", " ").split()
+            used = {name: value for name, value in content.get(kind, {}).items() if name in words}
+            if used:
+                asked[kind] = used
+            elif sign in condition:
+                raise SystemExit(f"the query {content} is not understood here")
+        found = self.dynamodb.query(**asked)
+        if "LastEvaluatedKey" in found and "Limit" not in content:
+            raise SystemExit(f"the query {content} finds more than a page")
+        return read_units(sum(map(item_size, found["Items"])), content.get("ConsistentRead"))
+
+    def _put(self, name: str, wire: dict) -> int:
+        return self._written(name, from_wire(wire))
+
+    def _update(self, name: str, key: dict) -> int:
+        return self._written(name, self.dynamodb.get_item(TableName=name, Key=key, ConsistentRead=True)["Item"])
+
+    def _written(self, name: str, item: dict) -> int:
+        old, self.items[name][key_of(item)] = self.items[name].get(key_of(item)), item
+        return write_units(self.tables[name], item, old)
+
+
+def key_of(item: dict) -> str:
+    return json.dumps([item["pk"], item["sk"]])
+
+
+def read_units(size: int, is_consistent: bool | None) -> float:
+    """What reading so many bytes at once costs; nothing at all as much as something."""
+    return max(math.ceil(size / READ_STEP), 1) * (1 if is_consistent else 0.5)

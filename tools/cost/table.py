@@ -1,0 +1,50 @@
+"""How the bill of a month is told: a table, and what drives it."""
+
+from tools.cost.bill import HOURS_A_DAY, Price
+
+# In dollars a month.
+GOAL = 2.00
+
+
+def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict]) -> None:
+    """Print a month of ours and of the naive design, each without and with the free tier, as docs/cost.md has it."""
+    heads = ["", "used in a month", "dollars", "... beyond the free tier", "naive: used", "dollars",
+             "... beyond the free tier"]
+    rows = [heads, ["---"] + ["---:"] * 6]
+    for name, price in prices.items():
+        ours, theirs = (amount(price, used[name]) for used in (usage, naive))
+        dollars = [f"{column[name]:.3f}" for column in columns]
+        rows.append([f"{price.label} ({price.unit})", ours, *dollars[:2], theirs, *dollars[2:]])
+    sums = [sum(column.values()) for column in columns]
+    url = [sum(column.values()) - column["http_api_requests"] for column in columns]
+    for label, totals in (("**A month**", sums), ("**A month behind function URLs**", url)):
+        texts = [f"**{total:.2f}**" for total in totals]
+        rows.append([label, "", *texts[:2], "", *texts[2:]])
+    widths = [max(len(row[place]) for row in rows if row is not rows[1]) for place in range(len(heads))]
+    for row in rows:
+        cells = [text.ljust(width) if place == 0 else text.rjust(width)
+                 for place, (text, width) in enumerate(zip(row, widths))]
+        print(f"| {' | '.join(cells)} |")
+
+
+def amount(price: Price, used: float) -> str:
+    """What was used, in the unit that the price names: bytes are sold by the GB."""
+    if price.unit.startswith("GB ") or price.unit == "GB":
+        used /= price.per
+    return f"{used:,.0f}" if used >= 100 else f"{used:.3g}"
+
+
+def say_what_drives(day, columns: list[dict], prices: dict) -> None:
+    """Print whether the goal is met, what is most of it, and what each function used in a day."""
+    print()
+    for what, column in (("without a free tier", columns[0]), ("beyond the free tier", columns[1])):
+        total = sum(column.values())
+        most = sorted(column, key=column.get, reverse=True)[:4]
+        verdict = "met" if total < GOAL else "missed"
+        drives = "; ".join(f"{prices[name].label} {column[name]:.2f}" for name in most)
+        print(f"{what}: {total:.2f} dollars, under {GOAL:.2f} is {verdict}; most of it: {drives}")
+    hourly = [name for name, lines in day.metrics.items() if lines >= HOURS_A_DAY]
+    print(f"metrics: {len(day.metrics)} names, {len(hourly)} of them in each hour: {', '.join(sorted(hourly))}")
+    for name in day.invocations:
+        print(f"{name}: {day.invocations[name]:,.0f} invocations a day, "
+              f"{day.gb_seconds[name] / day.invocations[name]:.4f} GB-seconds each")
