@@ -26,8 +26,7 @@ GLIBC = (2, 34)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build").add_argument("architecture", choices=sorted(elf.MACHINES.values()))
     for name in ("deploy", "destroy"):
@@ -62,18 +61,22 @@ def of_functions(architecture: str, built: Path = BUILT) -> list[str]:
             wrong.append(f"{path}: {error}; run `make build ARCH={architecture}`")
         else:
             if machine != architecture:
-                wrong.append(f"{path} is built for {machine}, not for {architecture}: run `make build "
-                             f"ARCH={architecture}`, or deploy with Architecture = \"{machine}\"")
+                wrong.append(
+                    f"{path} is built for {machine}, not for {architecture}: run `make build "
+                    f'ARCH={architecture}`, or deploy with Architecture = "{machine}"'
+                )
             if glibc > GLIBC:
                 needed, there = (".".join(map(str, version)) for version in (glibc, GLIBC))
-                wrong.append(f"{path} needs glibc {needed}, and Lambda has {there}: it would never start. To build "
-                             "with an older one than this machine's, run `make build ZIG=1`")
+                wrong.append(
+                    f"{path} needs glibc {needed}, and Lambda has {there}: it would never start. To build "
+                    "with an older one than this machine's, run `make build ZIG=1`"
+                )
     return wrong
 
 
 def of_deployment(file: Path) -> list[str]:
     """The errors in a configuration, or in the functions that were built for it."""
-    name, region, given = read(file)
+    _, region, given = read(file)
     wrong = of_parameters(given, parameters())
     if not wrong and f":{region}:" not in given["PulseSecretArn"]:
         wrong.append(f"PulseSecretArn is in another region than the stack, {region}")
@@ -86,10 +89,12 @@ def of_removal(file: Path) -> list[str]:
     """The reasons why a stack cannot be deleted. Prints which of its resources stay."""
     name, region, given = read(file)
     if given.get("ProtectTables", "true") == "true":
-        return [f"{file} protects the tables of {name}: set ProtectTables to \"false\", `make deploy`, and then this"]
-    print(f"The stack {name} in {region} will be deleted, with its catalog, its queues and their messages, its logs, "
-          "alarms\nand addresses. The archive bucket and the requests table stay, because their contents cannot be made "
-          "again; the\nsecret and the bucket of the code stay too. Delete them by hand.")
+        return [f'{file} protects the tables of {name}: set ProtectTables to "false", `make deploy`, and then this']
+    print(
+        f"The stack {name} in {region} will be deleted, with its catalog, its queues and their messages, its logs, "
+        "alarms\nand addresses. The archive bucket and the requests table stay, because their contents cannot be made "
+        "again; the\nsecret and the bucket of the code stay too. Delete them by hand."
+    )
     return []
 
 

@@ -30,7 +30,9 @@ def glibc(program: bytes) -> tuple[int, ...]:
     sections = [
         (kind, offset, link, info)
         for _, kind, _, _, offset, _, link, info, _, _ in (
-            struct.unpack_from("<IIQQQQIIQQ", program, table + size * index) for index in range(count))]
+            struct.unpack_from("<IIQQQQIIQQ", program, table + size * index) for index in range(count)
+        )
+    ]
     newest: tuple[int, ...] = (0,)
     for kind, offset, link, files in sections:
         if kind != VERSIONS_NEEDED:
@@ -42,7 +44,7 @@ def glibc(program: bytes) -> tuple[int, ...]:
             for _ in range(versions):
                 _, flags, _, name, step = struct.unpack_from("<IHHII", program, entry)
                 start = strings + name
-                text = program[start:program.index(b"\0", start)].decode()
+                text = program[start : program.index(b"\0", start)].decode()
                 if text.startswith("GLIBC_2") and not flags & WEAK:
                     newest = max(newest, tuple(map(int, text.removeprefix("GLIBC_").split("."))))
                 entry += step

@@ -61,9 +61,13 @@ class Broker:
         self._configure()
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "localstack.broker", program], env=self._environment(distribution, mapper), cwd=folder,
+                [sys.executable, "-m", "localstack.broker", program],
+                env=self._environment(distribution, mapper),
+                cwd=folder,
                 # Closes when this process ends, even by SIGKILL, and with it the broker ends.
-                stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
                 # A process group of its own: the broker belongs to it, and ends with it.
                 start_new_session=True,
             )
@@ -103,7 +107,8 @@ class Broker:
             f"load_definitions = {definitions}\n"
             "log.console = true\n"
             "log.console.use_colors = off\n"
-            "log.file = false\n")
+            "log.file = false\n"
+        )
         (self.folder / "enabled_plugins").write_text("[].\n")
         # It admits other Erlang nodes; the one that Erlang makes itself can be guessed.
         cookie = self.folder / ".erlang.cookie"
@@ -113,23 +118,27 @@ class Broker:
 
     def _environment(self, distribution: int, mapper: int) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return inherited | module_environment() | {
-            "HOME": str(self.folder),
-            "TMPDIR": str(self.folder),
-            "RABBITMQ_NODENAME": "runnable-jobs@localhost",
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
-            # Neither file exists: without these variables RabbitMQ would read the system's.
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
-            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
-            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
-            "RABBITMQ_PID_FILE": str(self.folder / "broker.pid"),
-            "RABBITMQ_DIST_PORT": str(distribution),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(mapper),
-        }
+        return (
+            inherited
+            | module_environment()
+            | {
+                "HOME": str(self.folder),
+                "TMPDIR": str(self.folder),
+                "RABBITMQ_NODENAME": "runnable-jobs@localhost",
+                "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+                # Neither file exists: without these variables RabbitMQ would read the system's.
+                "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
+                "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
+                "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+                "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+                "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+                "RABBITMQ_PID_FILE": str(self.folder / "broker.pid"),
+                "RABBITMQ_DIST_PORT": str(distribution),
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+                "ERL_EPMD_ADDRESS": "127.0.0.1",
+                "ERL_EPMD_PORT": str(mapper),
+            }
+        )
 
     def wait_until_ready(self) -> None:
         """Return when the listener can sign in; it takes some seconds."""
@@ -139,8 +148,15 @@ class Broker:
         while time.monotonic() < deadline:
             self.check()
             with contextlib.suppress(OSError, amqp.AMQPError):
-                amqp.Connection(f"127.0.0.1:{self.port}", user, self.passwords[user], virtual_host=VHOST,
-                                connect_timeout=5, read_timeout=5, write_timeout=5).connect()
+                amqp.Connection(
+                    f"127.0.0.1:{self.port}",
+                    user,
+                    self.passwords[user],
+                    virtual_host=VHOST,
+                    connect_timeout=5,
+                    read_timeout=5,
+                    write_timeout=5,
+                ).connect()
                 return
             time.sleep(0.2)
         raise PartFailed("broker", f"does not accept sign-ins at {self.address} within {START_SECONDS} s", self.log)
@@ -179,15 +195,22 @@ def make_passwords() -> dict[str, str]:
 
 def definitions_of(passwords: dict[str, str]) -> str:
     """The users with these passwords, and their rights, as RabbitMQ loads them when it starts."""
-    return json.dumps({
-        "vhosts": [{"name": VHOST}],
-        "users": [
-            {"name": user, "password_hash": _hashed(password), "tags": "",
-             "hashing_algorithm": "rabbit_password_hashing_sha256"}
-            for user, password in passwords.items()
-        ],
-        "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
-    }, indent=2)
+    return json.dumps(
+        {
+            "vhosts": [{"name": VHOST}],
+            "users": [
+                {
+                    "name": user,
+                    "password_hash": _hashed(password),
+                    "tags": "",
+                    "hashing_algorithm": "rabbit_password_hashing_sha256",
+                }
+                for user, password in passwords.items()
+            ],
+            "permissions": [_rights(PUBLISHER), _rights(LISTENER, "exchange/.*")],
+        },
+        indent=2,
+    )
 
 
 def is_open(port: int) -> bool:
@@ -197,7 +220,7 @@ def is_open(port: int) -> bool:
 
 
 def _rights(user: str, *readable: str) -> dict[str, str]:
-    """The rights that Pulse gives a user: to make and write objects under their name, and to read these and `readable`."""
+    """A user's rights on Pulse: to make and write objects under their name, and to read these and `readable`."""
     own = (f"exchange/{user}/.*", f"queue/{user}/.*")
     mine, theirs = (f"^({'|'.join(names)})$" for names in (own, own + readable))
     return {"user": user, "vhost": VHOST, "configure": mine, "write": mine, "read": theirs}
@@ -226,18 +249,33 @@ def _find() -> str | None:
 def _install() -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise PartFailed(
-            "broker", "RabbitMQ is not installed. On Debian and Ubuntu: `sudo apt-get install rabbitmq-server`;"
-            " with Homebrew: `brew install rabbitmq`")
+            "broker",
+            "RabbitMQ is not installed. On Debian and Ubuntu: `sudo apt-get install rabbitmq-server`;"
+            " with Homebrew: `brew install rabbitmq`",
+        )
     install = [
-        "apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600", "rabbitmq-server",
+        "apt-get",
+        "install",
+        "--yes",
+        "--no-install-recommends",
+        "-o",
+        "DPkg::Lock::Timeout=600",
+        "rabbitmq-server",
     ]
     say("Installing RabbitMQ (apt-get install rabbitmq-server): once, about a minute")
     with _no_services(), open(INSTALL_LOG, "w") as log:
+
         def run(*command: str) -> int:
             environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
             return subprocess.run(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False,
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
             ).returncode
+
         if run(*install) != 0:
             # The list of packages is missing or out of date.
             say("Fetching the list of packages (apt-get update)")
@@ -268,10 +306,10 @@ def _serve(program: str) -> int:
     signalled, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    for number in (STOP, START, signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, lambda *_: None)
+    for handled in (STOP, START, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(handled, lambda *_: None)
     mapper = _start_port_mapper()
-    broker = _start(program)
+    broker: subprocess.Popen | None = _start(program)
     while True:
         ready, _, _ = select.select([sys.stdin, signalled], [], [])
         if sys.stdin in ready and not os.read(sys.stdin.fileno(), 1):
@@ -284,7 +322,8 @@ def _serve(program: str) -> int:
                 mapper.wait()
                 return 0
             if number == STOP:
-                broker = _end(broker, signal.SIGTERM)
+                _end(broker, signal.SIGTERM)
+                broker = None
             elif number == START:
                 broker = broker or _start(program)
         if broker and broker.poll() is not None:

@@ -16,10 +16,10 @@ AUTHORITY = "runnable-jobs authority"
 def make(authority: Path, server: Path, server_key: Path, host: str) -> None:
     """Write the authority's certificate, and the certificate and key of a server whose name or IP address is `host`."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority.write_bytes(_signed(
-        authority_key, AUTHORITY, authority_key.public_key(), x509.BasicConstraints(ca=True, path_length=0)))
-    server.write_bytes(_signed(
-        authority_key, host, key.public_key(), x509.SubjectAlternativeName([_host(host)])))
+    authority.write_bytes(
+        _signed(authority_key, AUTHORITY, authority_key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+    )
+    server.write_bytes(_signed(authority_key, host, key.public_key(), x509.SubjectAlternativeName([_host(host)])))
     server_key.touch(mode=0o600)
     server_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
@@ -32,14 +32,25 @@ def _host(text: str) -> x509.GeneralName:
 
 
 def _signed(
-    authority_key: ec.EllipticCurvePrivateKey, name: str, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType,
+    authority_key: ec.EllipticCurvePrivateKey,
+    name: str,
+    key: ec.EllipticCurvePublicKey,
+    extension: x509.ExtensionType,
 ) -> bytes:
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return x509.CertificateBuilder(
-        issuer_name=_named(AUTHORITY), subject_name=_named(name), public_key=key,
-        serial_number=x509.random_serial_number(), not_valid_before=now - datetime.timedelta(days=1),
-        not_valid_after=now + datetime.timedelta(days=DAYS),
-    ).add_extension(extension, critical=True).sign(authority_key, SHA256()).public_bytes(Encoding.PEM)
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder(
+            issuer_name=_named(AUTHORITY),
+            subject_name=_named(name),
+            public_key=key,
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now - datetime.timedelta(days=1),
+            not_valid_after=now + datetime.timedelta(days=DAYS),
+        )
+        .add_extension(extension, critical=True)
+        .sign(authority_key, SHA256())
+        .public_bytes(Encoding.PEM)
+    )
 
 
 def _named(text: str) -> x509.Name:

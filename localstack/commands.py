@@ -83,8 +83,8 @@ def _run(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Prog
     deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
     deployment.fire("sweep")
     here.wait_for_broker()
-    # With nothing to forward: this shows that the function is configured and that the broker accepts it, and it declares
-    # the exchange, to which the listener cannot bind before.
+    # Without messages: this shows that the function is configured and that the broker accepts it, and it declares the
+    # exchange, to which the listener cannot bind before.
     deployment.invoke("forward", {"Records": []})
     running = list(here.running)
     if options.listener:
@@ -122,11 +122,16 @@ def execute(words: list[str], with_broker: bool) -> int:
         services.start_emulator(ends, folder / "data", folder / "emulator.log")
         if with_broker:
             broker.wait_until_ready()
-            os.environ.update({
-                "AMQP_URL": broker.url(LISTENER), "PULSE_URL": broker.url(PUBLISHER), "PULSE_NAMESPACE": PUBLISHER,
-                "PULSE_TLS_URL": broker.tls_url(PUBLISHER), "PULSE_CA": str(broker.certificates),
-                "BROKER_PID": str(broker.process.pid),
-            })
+            os.environ.update(
+                {
+                    "AMQP_URL": broker.url(LISTENER),
+                    "PULSE_URL": broker.url(PUBLISHER),
+                    "PULSE_NAMESPACE": PUBLISHER,
+                    "PULSE_TLS_URL": broker.tls_url(PUBLISHER),
+                    "PULSE_CA": str(broker.certificates),
+                    "BROKER_PID": str(broker.process.pid),
+                }
+            )
         try:
             child = subprocess.Popen(words)
         except OSError as error:
@@ -166,9 +171,7 @@ def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
     }
 
 
-def _deploy(
-    ends: contextlib.ExitStack, options: argparse.Namespace, programs: Programs, here: Services
-) -> Deployment:
+def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Programs, here: Services) -> Deployment:
     """Deploy the template with the parameters that the options give, and with the address of the source."""
     source = options.source or _make_sample(programs)
     is_file = isinstance(source, Path)
@@ -176,14 +179,18 @@ def _deploy(
     deployment = Deployment(here.scratch / "package", here.logs[0], here.has_fronts_in_path)
     deployment.package({name: programs.function(name) for name in FUNCTIONS} | dict(options.function))
     account = {"username": PUBLISHER, "password": here.passwords[PUBLISHER]}
-    parameters = here.parameters | _sign_in(ends) | {
-        # The edition of LocalStack that needs no account has no API Gateway of this version.
-        "HttpFront": "FunctionUrl" if options.docker else options.http_front,
-        "Planning": options.planning,
-        "Schedule": options.schedule,
-        "PulseNamespace": PUBLISHER,
-        "PulseSecretArn": deployment.keep_secret(PULSE_SECRET, json.dumps(account)),
-    }
+    parameters = (
+        here.parameters
+        | _sign_in(ends)
+        | {
+            # The edition of LocalStack that needs no account has no API Gateway of this version.
+            "HttpFront": "FunctionUrl" if options.docker else options.http_front,
+            "Planning": options.planning,
+            "Schedule": options.schedule,
+            "PulseNamespace": PUBLISHER,
+            "PulseSecretArn": deployment.keep_secret(PULSE_SECRET, json.dumps(account)),
+        }
+    )
     if is_file:
         if not deployment.outputs:
             deployment.deploy(parameters | {"Source": NOT_UPLOADED})

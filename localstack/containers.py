@@ -48,7 +48,8 @@ def check() -> None:
     for words in (["version", "--format", "{{.Server.Version}}"], ["compose", "version"]):
         try:
             done = subprocess.run(
-                ["docker", *words], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
+                ["docker", *words], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+            )
             reason = done.stderr.strip() if done.returncode != 0 else ""
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
@@ -89,14 +90,21 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
     emulator, broker, treeherder = (f"127.0.0.1:{port}" for port in ports)
     environment.use(environment.settings(f"http://{emulator}"))
     return Services(
-        endpoint=f"http://{emulator}", pulse=f"{broker}/%2f", treeherder=f"http://{treeherder}",
-        push_id=containers.printed_by("treeherder").split()[1], passwords=passwords,
-        parameters=FUNCTIONS_REACH | {
+        endpoint=f"http://{emulator}",
+        pulse=f"{broker}/%2f",
+        treeherder=f"http://{treeherder}",
+        push_id=containers.printed_by("treeherder").split()[1],
+        passwords=passwords,
+        parameters=FUNCTIONS_REACH
+        | {
             "AllowedOrigins": ALLOWED_ORIGINS,
             # Links in answers are for this machine.
             "TreeherderPublicUrl": f"http://{treeherder}",
         },
-        has_fronts_in_path=False, scratch=folder, logs=(LOG, LOG, LOG), running=[containers],
+        has_fronts_in_path=False,
+        scratch=folder,
+        logs=(LOG, LOG, LOG),
+        running=[containers],
         # `start` returned when all were healthy.
         wait_for_broker=containers.check,
     )
@@ -105,10 +113,14 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
 def _environment(folder: Path, ports: tuple[int, ...]) -> dict[str, str]:
     emulator, broker, treeherder = map(str, ports)
     return os.environ | {
-        "COMPOSE_PROJECT_NAME": PROJECT, "FOLDER": str(folder), "FAKES": str(FAKES),
+        "COMPOSE_PROJECT_NAME": PROJECT,
+        "FOLDER": str(folder),
+        "FAKES": str(FAKES),
         # LocalStack wants commas between them, the template also accepts spaces.
         "ALLOWED_ORIGINS": ",".join(ALLOWED_ORIGINS.replace(",", " ").split()),
-        "EMULATOR_PORT": emulator, "BROKER_PORT": broker, "TREEHERDER_PORT": treeherder,
+        "EMULATOR_PORT": emulator,
+        "BROKER_PORT": broker,
+        "TREEHERDER_PORT": treeherder,
     }
 
 

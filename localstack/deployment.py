@@ -15,7 +15,7 @@ import urllib.request
 import uuid
 import zipfile
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -107,8 +107,14 @@ class Deployment:
         for name, binary in binaries.items():
             (deployed / name).symlink_to(archive_of(binary))
         command = [
-            str(VENV / "bin" / "aws"), "cloudformation", "package",
-            "--template-file", str(template), "--s3-bucket", CODE_BUCKET, "--use-json",
+            str(VENV / "bin" / "aws"),
+            "cloudformation",
+            "package",
+            "--template-file",
+            str(template),
+            "--s3-bucket",
+            CODE_BUCKET,
+            "--use-json",
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -133,7 +139,8 @@ class Deployment:
             )
             try:
                 self.cloudformation.get_waiter(f"stack_{step}_complete").wait(
-                    StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+                    StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+                )
             except WaiterError as error:
                 reason = self._failed_resources() or str(error)
                 raise PartFailed(f"deployment ({step})", reason, self.emulator_log) from None
@@ -141,14 +148,20 @@ class Deployment:
 
     def _outputs(self) -> dict[str, str]:
         stacks = self.cloudformation.describe_stacks()["Stacks"]
-        return {output["OutputKey"]: output["OutputValue"]
-                for stack in stacks if stack["StackName"] == STACK for output in stack["Outputs"]}
+        return {
+            output["OutputKey"]: output["OutputValue"]
+            for stack in stacks
+            if stack["StackName"] == STACK
+            for output in stack["Outputs"]
+        }
 
     def _failed_resources(self) -> str:
         events = self.cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
         return indented(
             f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', 'no reason')}"
-            for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED"))
+            for event in reversed(events)
+            if event["ResourceStatus"].endswith("_FAILED")
+        )
 
     def upload(self, source: Path) -> str:
         """Put a source into the archive bucket, in parts if it is large; returns its `s3://` address."""
@@ -168,9 +181,15 @@ class Deployment:
     def fire(self, name: str) -> None:
         """Invoke the function of that name with the event that its schedule sends, and wait until it is done."""
         event = {
-            "version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.events",
-            "account": "000000000000", "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "region": self.lambda_.meta.region_name, "resources": [], "detail": {},
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": "000000000000",
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.lambda_.meta.region_name,
+            "resources": [],
+            "detail": {},
         }
         self.invoke(name, event)
 
@@ -179,7 +198,8 @@ class Deployment:
         part = f"{'ETL' if name == 'etl' else name} function"
         with self._part(part):
             answer = self.lambda_.invoke(
-                FunctionName=self.outputs[FUNCTIONS[name].output], LogType="Tail", Payload=json.dumps(event))
+                FunctionName=self.outputs[FUNCTIONS[name].output], LogType="Tail", Payload=json.dumps(event)
+            )
             payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
@@ -189,7 +209,7 @@ class Deployment:
 
     def settings(self) -> dict[str, str]:
         """The settings of the deployed functions."""
-        variables = {}
+        variables: dict[str, str] = {}
         with self._part("deployment"):
             for name in FUNCTIONS:
                 variables |= self._function(name)["Environment"]["Variables"]
@@ -215,7 +235,8 @@ class Deployment:
         # To the emulator, whatever the host name resolves to.
         wanted, endpoint = urllib.parse.urlsplit(url), urllib.parse.urlsplit(self.lambda_.meta.endpoint_url)
         request = urllib.request.Request(
-            wanted._replace(netloc=endpoint.netloc).geturl(), headers={"Host": wanted.netloc})
+            wanted._replace(netloc=endpoint.netloc).geturl(), headers={"Host": wanted.netloc}
+        )
         try:
             with opener.open(request, timeout=ANSWER_SECONDS) as found:
                 status, answer = found.status, found.read()
@@ -238,8 +259,8 @@ class Deployment:
                             log.writelines(event["message"].rstrip("\n") + "\n" for event in page["events"])
 
     def _log_groups(self, name: str) -> list[str]:
-        """The log groups that the function of that name may write to: the template's, and the one that LocalStack uses in
-        any case, which has the name of the function.
+        """The log groups that the function of that name may write to: the template's, and LocalStack's, which is named
+        after the function.
         """
         groups = [f"/aws/lambda/{self.outputs[FUNCTIONS[name].output]}"]
         with contextlib.suppress(*AWS_ERRORS):

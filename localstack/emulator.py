@@ -28,8 +28,17 @@ STATES = ("apigateway", "cloudformation", "dynamodb", "eventbridge", "iam", "lam
 # It logs one of these when it cannot read a file, and starts without the contents of that file.
 UNREAD = re.compile(r"Persistence: failed to load|refusing to load|Failed to (load|restore) persisted")
 # Passed on to the emulator, and by it to the functions. On AWS the functions have none of the other variables either.
-INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
-             "https_proxy")
+INHERITED = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "https_proxy",
+)
 
 
 class Emulator:
@@ -45,9 +54,13 @@ class Emulator:
         self.endpoint = f"http://127.0.0.1:{self.port}"
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "localstack.emulator"], env=self._environment(), cwd=self.scratch,
+                [sys.executable, "-m", "localstack.emulator"],
+                env=self._environment(),
+                cwd=self.scratch,
                 # Closes when this process ends, even by SIGKILL, and with it the emulator ends.
-                stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
                 # A process group of its own: the functions that it starts belong to it, and end with it.
                 start_new_session=True,
             )
@@ -63,24 +76,28 @@ class Emulator:
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return inherited | module_environment() | {
-            "HOME": str(self.scratch),
-            "TMPDIR": str(self.scratch),
-            # The functions call the other services of this machine.
-            "NO_PROXY": no_proxy(),
-            "no_proxy": no_proxy(),
-            "GATEWAY_PORT": str(self.port),
-            "BIND_HOST": "127.0.0.1",
-            "MINISTACK_HOST": "localhost",
-            "IOT_MTLS_ENABLED": "0",
-            "SFTP_ENABLED": "0",
-            "PERSIST_STATE": "1",
-            "STATE_DIR": str(self.state),
-            "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(self.folder / "s3"),
-            # Enforce the roles of the functions, as AWS does.
-            "AUTH": "true",
-        }
+        return (
+            inherited
+            | module_environment()
+            | {
+                "HOME": str(self.scratch),
+                "TMPDIR": str(self.scratch),
+                # The functions call the other services of this machine.
+                "NO_PROXY": no_proxy(),
+                "no_proxy": no_proxy(),
+                "GATEWAY_PORT": str(self.port),
+                "BIND_HOST": "127.0.0.1",
+                "MINISTACK_HOST": "localhost",
+                "IOT_MTLS_ENABLED": "0",
+                "SFTP_ENABLED": "0",
+                "PERSIST_STATE": "1",
+                "STATE_DIR": str(self.state),
+                "S3_PERSIST": "1",
+                "S3_DATA_DIR": str(self.folder / "s3"),
+                # Enforce the roles of the functions, as AWS does.
+                "AUTH": "true",
+            }
+        )
 
     def wait_until_ready(self) -> None:
         """Return when the emulator answers; it takes well under a second."""

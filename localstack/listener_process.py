@@ -64,6 +64,7 @@ class PulseListener:
         self.process.kill()
         self.process.wait()
         self.thread.join()
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         self.process.stdout.close()

@@ -45,7 +45,9 @@ class Programs:
 
     def missing(self) -> list[Path]:
         """The programs that are not there."""
-        commands = {Path(command[0]) for command in (self.ingest(), self.serve_lists(), self.requests(), self.forward())}
+        commands = {
+            Path(command[0]) for command in (self.ingest(), self.serve_lists(), self.requests(), self.forward())
+        }
         return sorted(path for path in commands | set(map(self.function, FUNCTIONS)) if not path.is_file())
 
     def ingest(self, *words: str) -> list[str]:

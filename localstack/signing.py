@@ -31,8 +31,7 @@ TOKEN_SECONDS = 8 * 60 * 60
 def make_key() -> str:
     """Make a new private key that only its owner can read; returns its public half as a JSON Web Key Set."""
     key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     remove_key()
     with open(os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)
@@ -47,17 +46,27 @@ def remove_key() -> None:
 
 def id_token(email: str) -> str:
     """The ID token that the issuer would give a person who signs in."""
-    return _sign({
-        "aud": AUDIENCE, "sub": f"local|{email}", "email": email, "email_verified": True,
-    })
+    return _sign(
+        {
+            "aud": AUDIENCE,
+            "sub": f"local|{email}",
+            "email": email,
+            "email_verified": True,
+        }
+    )
 
 
 def service_token(service: str) -> str:
     """The access token that the issuer would give a service with this client id. The functions accept `SERVICES`."""
-    return _sign({
-        "aud": SERVICE_AUDIENCE, "sub": f"{service}@clients", "azp": service, "scope": SERVICE_SCOPE,
-        "gty": "client-credentials",
-    })
+    return _sign(
+        {
+            "aud": SERVICE_AUDIENCE,
+            "sub": f"{service}@clients",
+            "azp": service,
+            "scope": SERVICE_SCOPE,
+            "gty": "client-credentials",
+        }
+    )
 
 
 def _sign(claims: dict[str, Any]) -> str:

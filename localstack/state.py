@@ -52,7 +52,7 @@ class Data:
         _remove(self.running)
 
     def _kept(self) -> list[Path]:
-        """The kept folders: more than one only if a run was killed before it removed the others. The last one counts."""
+        """The kept folders. There are several only if a run was killed before it removed the others; use the last."""
         return sorted(self.folder.glob("kept-*"))
 
 

@@ -45,6 +45,7 @@ class TreeherderProcess:
             self.process.wait(STOP_SECONDS)
         self.process.kill()
         self.process.wait()
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         self.process.stdout.close()

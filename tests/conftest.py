@@ -13,10 +13,30 @@ from tests.support.stack import Stack
 STACK_FOLDERS = tuple(Path(__file__).with_name(name) for name in ("e2e", "faults"))
 
 
+# The groups of tests that share a stack, those that take longest first: they run at the same time as all others.
+GROUPS = (
+    "HttpApi",
+    "forward",
+    "faults",
+    "FunctionUrl",
+    "replay",
+    "kept-stack",
+    "promises",
+    "failing-stack",
+    "running-stack",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
     for item in items:
         if any(folder in item.path.parents for folder in STACK_FOLDERS):
             item.add_marker(pytest.mark.stack)
+
+
+def _place(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    return GROUPS.index(group.args[0]) if group else len(GROUPS)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,8 @@ class Listener:
         self.url, self.receive, self.report = url, receive, report
         # Passive: it belongs to the publisher, and no other user may declare it.
         exchange = Exchange(
-            f"exchange/{namespace}/v1/resultset-runnable-job-actions", type="topic", durable=True, passive=True)
+            f"exchange/{namespace}/v1/resultset-runnable-job-actions", type="topic", durable=True, passive=True
+        )
         # On Pulse a user may only make queues that contain their name.
         user = urllib.parse.urlsplit(url).username
         self.queue = Queue(f"queue/{user}/{name}", exchange, routing_key="#", durable=True)
@@ -100,8 +101,11 @@ def described(message: Message) -> dict[str, Any]:
         "redelivered": message.delivery_info["redelivered"],
         "content_type": message.content_type,
         "headers": message.headers,
-        "properties": {name: value for name, value in message.properties.items()
-                       if name not in ("message_id", "application_headers", "content_type")},
+        "properties": {
+            name: value
+            for name, value in message.properties.items()
+            if name not in ("message_id", "application_headers", "content_type")
+        },
         "body": body,
     }
 
@@ -118,9 +122,12 @@ def main() -> None:
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     listener = Listener(
-        url, namespace, options.name,
+        url,
+        namespace,
+        options.name,
         receive=lambda message: print(json.dumps(message, ensure_ascii=False), flush=True),
-        report=lambda sentence: print(sentence, file=sys.stderr, flush=True))
+        report=lambda sentence: print(sentence, file=sys.stderr, flush=True),
+    )
     with contextlib.suppress(KeyboardInterrupt):
         listener.run()
 

@@ -55,19 +55,20 @@ class Control:
         self._put(f"/_control/push/{project}/{push}", {"author": author})
 
     def set_jobs(self, project: str, push: int, jobs: list[dict[str, str]]) -> None:
-        """Give a push these jobs, and no others: each has a `ref_data_name`, and a `state` and a `result` if they are not
-        `completed` and `success`. A state is one of `STATES`; a result is any word, as Treeherder adds new ones at times.
+        """Give a push these jobs, and no others. Each has a `ref_data_name`, and a `state` and a `result` if they are
+        not `completed` and `success`. A state is one of `STATES`; a result is any word, as Treeherder adds new ones.
         """
         self._put(f"/_control/jobs/{project}/{push}", jobs)
 
     def set_mode(self, mode: str) -> None:
-        """Make it answer correctly (`ok`), with an error (`down`), after a minute (`slow`), with invalid JSON (`garbage`)
-        or with an excessive body (`huge`).
+        """Make it answer correctly (`ok`), with an error (`down`), after a minute (`slow`), with invalid JSON
+        (`garbage`) or with an excessive body (`huge`).
         """
         self._put("/_control/mode", {"mode": mode})
 
     def _put(self, path: str, content: Any) -> None:
         url = urllib.parse.urlsplit(self.url)
+        assert url.hostname
         connection = http.client.HTTPConnection(url.hostname, url.port, timeout=CONTROL_SECONDS)
         try:
             connection.request("PUT", path, json.dumps(content), {"Content-Type": "application/json"})
@@ -88,12 +89,12 @@ class Treeherder(Control):
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def start(self) -> "Treeherder":
-        """Start to answer, in the background."""
+        """Start answering, in the background."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Stop to answer; slow answers are cut short."""
+        """Stop answering; slow answers are cut short."""
         self._server.data.end_slowness()
         self._server.shutdown()
         self._server.server_close()
@@ -131,10 +132,15 @@ class _Data:
             "id": push,
             "revision": revision,
             "author": author,
-            "revisions": [{
-                "result_set_id": push, "repository_id": 1, "revision": revision, "author": author,
-                "comments": f"Push {push} of {project}",
-            }],
+            "revisions": [
+                {
+                    "result_set_id": push,
+                    "repository_id": 1,
+                    "revision": revision,
+                    "author": author,
+                    "comments": f"Push {push} of {project}",
+                }
+            ],
             "revision_count": 1,
             "push_timestamp": FIRST_PUSHED_AT + 60 * (push - PUSH_ID),
             "repository_id": 1,
@@ -146,7 +152,7 @@ class _Data:
             jobs = self.jobs.get((project, push), [])
         return {
             "meta": {"repository": project, "offset": offset, "count": count},
-            "results": jobs[offset:offset + count],
+            "results": jobs[offset : offset + count],
         }
 
     def set_author(self, project: str, push: int, content: Any) -> None:
@@ -167,14 +173,17 @@ class _Data:
             state = job.get("state", "completed")
             if state not in STATES:
                 raise _Invalid(f"job {number}: a state is one of {', '.join(STATES)}")
-            jobs.append({
-                "id": push * 10_000 + number,
-                "push_id": push,
-                "build_system_type": "buildbot",
-                "state": state,
-                "result": "success" if state == "completed" else "unknown",
-                "submit_timestamp": int(time.time()),
-            } | job)
+            jobs.append(
+                {
+                    "id": push * 10_000 + number,
+                    "push_id": push,
+                    "build_system_type": "buildbot",
+                    "state": state,
+                    "result": "success" if state == "completed" else "unknown",
+                    "submit_timestamp": int(time.time()),
+                }
+                | job
+            )
         with self.lock:
             self.jobs[project, push] = jobs
 
@@ -208,10 +217,10 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
         self.data = _Data()
 
-    def handle_error(self, request: object, client: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that close the connection: some tests are about them."""
         if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client)
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -247,9 +256,9 @@ class _Handler(BaseHTTPRequestHandler):
             case ["", "api", "project", project, "push", push, ""] if push.isdecimal():
                 return self.server.data.push(project, int(push))
             case ["", "api", "project", project, "jobs", ""]:
-                push, = query.get("push_id", ["0"])
-                offset, = query.get("offset", ["0"])
-                count, = query.get("count", [str(DEFAULT_COUNT)])
+                (push,) = query.get("push_id", ["0"])
+                (offset,) = query.get("offset", ["0"])
+                (count,) = query.get("count", [str(DEFAULT_COUNT)])
                 if int(count) > MAX_COUNT:
                     raise ValueError(f"Specified count exceeds API MAX value: {MAX_COUNT}")
                 return self.server.data.page_of_jobs(project, int(push), int(offset), int(count))
@@ -268,9 +277,11 @@ class _Handler(BaseHTTPRequestHandler):
                 case ["", "_control", "mode"]:
                     data.set_mode(content)
                 case _:
-                    return self._send_json(HTTPStatus.NOT_FOUND, {"detail": "Not found."})
+                    self._send_json(HTTPStatus.NOT_FOUND, {"detail": "Not found."})
+                    return
         except (ValueError, _Invalid) as error:
-            return self._send_json(HTTPStatus.BAD_REQUEST, {"detail": str(error)})
+            self._send_json(HTTPStatus.BAD_REQUEST, {"detail": str(error)})
+            return
         self._send_json(HTTPStatus.OK, {})
 
     def _send_json(self, status: HTTPStatus, content: Any) -> None:

@@ -81,7 +81,12 @@ class Api(unittest.TestCase):
             self.assertEqual(head.headers[name], get.headers[name])
 
     def test_an_address_that_is_no_uri_is_answered_as_any_other(self) -> None:
-        for target in ("/__lbheartbeat__?a=<b>", '/__lbheartbeat__?a="{|}^`', "/__lbheartbeat__?%", "/__lbheartbeat__?a=[b]"):
+        for target in (
+            "/__lbheartbeat__?a=<b>",
+            '/__lbheartbeat__?a="{|}^`',
+            "/__lbheartbeat__?%",
+            "/__lbheartbeat__?a=[b]",
+        ):
             with self.subTest(target):
                 self.assertEqual(self.raw(target), 200)
         for target in ("/a<b>", "/a{b}|^`", "/%", "/%ff", "//a", "/a%00b"):
@@ -102,11 +107,14 @@ class Api(unittest.TestCase):
         # Cut there, it would be the name of a job.
         for cut in ("#b", "#"):
             self.assert_problem(
-                self.stack.ask("GET", TRY + urllib.parse.quote(known + cut, safe="") + "/"), 404, "unknown_job")
+                self.stack.ask("GET", TRY + urllib.parse.quote(known + cut, safe="") + "/"), 404, "unknown_job"
+            )
 
     def names(self, word: str) -> list[str]:
         """Names that no job has, with all that has a meaning of its own in an address."""
-        return [f"{word}{odd}b" for odd in ("#", "+", "/", " ", "&=", '"<>', "[]", "|\\^`", "\u00e9\u20ac", ";,@:", "//")]
+        return [
+            f"{word}{odd}b" for odd in ("#", "+", "/", " ", "&=", '"<>', "[]", "|\\^`", "\u00e9\u20ac", ";,@:", "//")
+        ]
 
     def raw(self, target: str) -> int:
         """The status of the answer to a request with just this behind GET: a client's library would encode it."""

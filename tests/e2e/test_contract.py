@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from localstack.fakes.treeherder import PUSH_IDS
-from localstack.paths import CHECKOUT_RUN, ROOT
+from localstack.paths import ROOT
 from tests.support.served import Served
 from tests.support.sources import KNOWN_JOBS
 from tests.support.stack import ANSWER_SECONDS, LOCALSTACK, PROGRAMS, Stack
@@ -34,19 +34,36 @@ PRESSER = "presser@mozilla.com"
 LIMITS = {"requests_per_minute": 1_000_000, "jobs_per_hour": 4_000_000_000}
 # Requests for schemathesis to ask about: some wait to be forwarded, the others have failed.
 WAITING, FAILED = 4, 20
-# Where schemathesis.toml names it.
-REQUESTS = CHECKOUT_RUN / "contract-requests.txt"
-# The reports of schemathesis as JSON.
-REPORTS = CHECKOUT_RUN / "schemathesis"
+CONFIGURATION = HERE / "schemathesis.toml"
+# The phases of schemathesis: those that test operations one by one, and all of them.
+SINGLE_PHASES = "examples,coverage,fuzzing"
+ALL_PHASES = f"{SINGLE_PHASES},stateful"
 
 # A Buildbot job as Treeherder listed it: the type of each field, or its value if that is always the same.
 TREEHERDER = {
-    "build_platform_id": int, "build_platform": str, "build_os": str, "build_architecture": str,
-    "machine_platform_id": int, "platform": str, "machine_platform_os": str, "machine_platform_architecture": str,
-    "job_group_id": int, "job_group_name": str, "job_group_symbol": str, "job_group_description": "",
-    "job_type_id": int, "job_type_name": str, "job_type_symbol": str, "job_type_description": "",
-    "option_collection_hash": str, "ref_data_name": str, "build_system_type": "buildbot", "platform_option": str,
-    "job_coalesced_to_guid": None, "state": "runnable", "result": "runnable",
+    "build_platform_id": int,
+    "build_platform": str,
+    "build_os": str,
+    "build_architecture": str,
+    "machine_platform_id": int,
+    "platform": str,
+    "machine_platform_os": str,
+    "machine_platform_architecture": str,
+    "job_group_id": int,
+    "job_group_name": str,
+    "job_group_symbol": str,
+    "job_group_description": "",
+    "job_type_id": int,
+    "job_type_name": str,
+    "job_type_symbol": str,
+    "job_type_description": "",
+    "option_collection_hash": str,
+    "ref_data_name": str,
+    "build_system_type": "buildbot",
+    "platform_option": str,
+    "job_coalesced_to_guid": None,
+    "state": "runnable",
+    "result": "runnable",
 }
 # The fields that this API adds.
 ADDED = {"upstream"}
@@ -83,7 +100,7 @@ def example_bodies(document: dict, operation: dict) -> list:
 
 @pytest.fixture(scope="class", autouse=True)
 def _served(request: pytest.FixtureRequest, stack_behind: Callable[[str], Stack]) -> Iterator[None]:
-    stack = request.cls.stack = stack_behind("HttpApi")
+    stack = request.cls.stack = stack_behind(request.cls.front)
     with contextlib.ExitStack() as ends:
 
         def serve(name: str, command: list[str], **settings: str) -> Served:
@@ -99,8 +116,11 @@ def _served(request: pytest.FixtureRequest, stack_behind: Callable[[str], Stack]
         yield
 
 
-@pytest.mark.xdist_group("HttpApi")
 class Contract(unittest.TestCase):
+    """The functions on ports beside a stack, and requests to them."""
+
+    # The stacks of both fronts are used, so that both halves of the contract can be tested at the same time.
+    front: str
     stack: Stack
     # The two functions on ports, without the overhead of a call through Lambda.
     jobs: Served
@@ -109,9 +129,7 @@ class Contract(unittest.TestCase):
     numbers = itertools.count(1)
 
     def ask(self, served: Served, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """The status and the JSON of a served function's answer; fails at an error. Requests to the trigger function are
-        signed in.
-        """
+        """The status and the JSON of a served function's answer; fails at an error."""
         headers = {"Authorization": f"Bearer {self.token}"} if served is self.trigger else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -149,9 +167,11 @@ class Contract(unittest.TestCase):
         ]
         table.put_item(Item=packed | {"data": gzip.compress(json.dumps(failed).encode())})
         table.update_item(
-            Key=head, UpdateExpression="SET #state = :failed, #jobs = :counts ADD #version :one REMOVE #open",
+            Key=head,
+            UpdateExpression="SET #state = :failed, #jobs = :counts ADD #version :one REMOVE #open",
             ExpressionAttributeNames={f"#{name}": name for name in ("state", "jobs", "version", "open")},
-            ExpressionAttributeValues={":failed": "failed", ":counts": {"failed": 1, "rejected": 1}, ":one": 1})
+            ExpressionAttributeValues={":failed": "failed", ":counts": {"failed": 1, "rejected": 1}, ":one": 1},
+        )
         return request
 
     def lists(self) -> dict[str, dict]:
@@ -162,29 +182,50 @@ class Contract(unittest.TestCase):
 
     def assert_succeeds(self, command: list, env: dict[str, str]) -> None:
         done = subprocess.run(
-            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
         if done.returncode != 0:
             self.fail(f"ended with code {done.returncode}; the functions' logs are in {self.stack.run}\n{done.stdout}")
 
-    def assert_does_what_its_description_says(self, served: Served, *operations: str) -> None:
-        """Check a served function against these operations of the document, with schemathesis."""
+    def assert_does_what_its_description_says(self, served: Served, phases: str, *operations: str) -> None:
+        """Check a served function against these operations of the document, with these phases of schemathesis."""
         install = [*LOCALSTACK, "install", HERE / "schemathesis.txt"]
         self.assert_succeeds(install, dict(os.environ))
         requests = [self.make_request() for _ in range(WAITING)]
         requests += [self.make_failed_request() for _ in range(FAILED)]
-        REQUESTS.write_text("".join(f'"{request}"\n' for request in requests))
-        reports = REPORTS / served.log.stem
+        # It names the file with the requests, which is beside it.
+        configuration = Path(shutil.copy(CONFIGURATION, self.stack.run))
+        (self.stack.run / "contract-requests.txt").write_text("".join(f'"{request}"\n' for request in requests))
+        reports = self.stack.run / "schemathesis"
         shutil.rmtree(reports, ignore_errors=True)
         command = [
-            ROOT / ".venv-schemathesis" / "bin" / "schemathesis", "--config-file", HERE / "schemathesis.toml",
-            "run", f"{self.jobs.url}/api/openapi.json", "--url", served.url, *operations,
-            "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful",
-            "--report", "json", "--report-dir", reports, "--no-color",
+            ROOT / ".venv-schemathesis" / "bin" / "schemathesis",
+            "--config-file",
+            configuration,
+            "run",
+            f"{self.jobs.url}/api/openapi.json",
+            "--url",
+            served.url,
+            *operations,
+            "--checks",
+            "all",
+            "--phases",
+            phases,
+            "--report",
+            "json",
+            "--report-dir",
+            reports,
+            "--no-color",
         ]
         # Without the settings of a person's own runs.
         env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEMATHESIS_")}
 
         self.assert_succeeds(command, env | {"TOKEN": self.token, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
+
+
+@pytest.mark.xdist_group("HttpApi")
+class TriggerContract(Contract):
+    front = "HttpApi"
 
     def test_treeherders_front_end_shows_the_list_and_triggers_jobs_of_the_deployed_functions(self) -> None:
         node = shutil.which("node")
@@ -207,11 +248,11 @@ class Contract(unittest.TestCase):
                 deployed = self.stack.ask("GET", path, base=base, Authorization=f"Bearer {self.token}")
                 self.assertEqual(self.ask(served, "GET", path), (deployed.status, deployed.json()))
 
-    def test_the_jobs_function_does_what_its_description_says_and_nothing_else(self) -> None:
-        self.assert_does_what_its_description_says(self.jobs, "--exclude-tag", "Trigger")
+    def test_each_operation_of_the_trigger_function_does_what_its_description_says_and_nothing_else(self) -> None:
+        self.assert_does_what_its_description_says(self.trigger, SINGLE_PHASES, "--include-tag", "Trigger")
 
-    def test_the_trigger_function_does_what_its_description_says_and_nothing_else(self) -> None:
-        self.assert_does_what_its_description_says(self.trigger, "--include-tag", "Trigger")
+    def test_sequences_of_operations_of_the_trigger_function_do_what_their_description_says(self) -> None:
+        self.assert_does_what_its_description_says(self.trigger, "stateful", "--include-tag", "Trigger")
 
     def test_the_documented_examples_work(self) -> None:
         document = self.get("/api/openapi.json")
@@ -228,7 +269,7 @@ class Contract(unittest.TestCase):
         self.assertGreater(asked, 15)
 
     def example_addresses(self, path: str, parameters: list[dict]) -> list[str]:
-        """An operation's address with the documented examples: without optional parameters, with each of them, with all."""
+        """An operation's address with the documented examples: without optional parameters, with each, and with all."""
         for one in parameters:
             if one["in"] == "path":
                 # The id of a request is known only once it exists.
@@ -245,6 +286,14 @@ class Contract(unittest.TestCase):
             addresses.append(f"{path}?{urllib.parse.urlencode(query)}" if query else path)
         return list(dict.fromkeys(addresses))
 
+
+@pytest.mark.xdist_group("FunctionUrl")
+class ListsContract(Contract):
+    front = "FunctionUrl"
+
+    def test_the_jobs_function_does_what_its_description_says_and_nothing_else(self) -> None:
+        self.assert_does_what_its_description_says(self.jobs, ALL_PHASES, "--exclude-tag", "Trigger")
+
     def test_a_list_has_treeherders_shape(self) -> None:
         for project, served in self.lists().items():
             with self.subTest(project):
@@ -260,18 +309,18 @@ class Contract(unittest.TestCase):
         for project, served in self.lists().items():
             names = {job["ref_data_name"] for job in served["results"]}
             for job in served["results"]:
-                with self.subTest(project=project, job=job["ref_data_name"]):
-                    self.assertEqual(set(job), set(TREEHERDER) | ADDED)
-                    for field, expected in TREEHERDER.items():
-                        if isinstance(expected, type):
-                            self.assertIs(type(job[field]), expected, field)
-                            self.assertTrue(job[field], f"{field} is empty")
-                        else:
-                            self.assertEqual(job[field], expected, field)
-                    self.assertNotEqual(job["upstream"], job["ref_data_name"])
-                    self.assertIn(job["upstream"], names | {None})
-                    if " talos " not in job["ref_data_name"] and " test " not in job["ref_data_name"]:
-                        self.assertIsNone(job["upstream"])
+                name = job["ref_data_name"]
+                self.assertEqual(set(job), set(TREEHERDER) | ADDED, name)
+                for field, expected in TREEHERDER.items():
+                    if isinstance(expected, type):
+                        self.assertIs(type(job[field]), expected, f"{field} of {name} in {project}")
+                        self.assertTrue(job[field], f"{field} of {name} in {project} is empty")
+                    else:
+                        self.assertEqual(job[field], expected, f"{field} of {name} in {project}")
+                self.assertNotEqual(job["upstream"], name)
+                self.assertIn(job["upstream"], names | {None}, name)
+                if " talos " not in name and " test " not in name:
+                    self.assertIsNone(job["upstream"], name)
 
     def test_options_are_hashed_as_treeherder_hashed_them(self) -> None:
         hashes = {}
@@ -300,5 +349,5 @@ class Contract(unittest.TestCase):
     def test_known_jobs_are_what_treeherder_showed(self) -> None:
         served = {job["ref_data_name"]: job for job in self.get("/api/project/try/runnable_jobs/")["results"]}
         for job in json.loads(KNOWN_JOBS.read_text()):
-            with self.subTest(job["ref_data_name"]):
-                self.assertEqual(served[job["ref_data_name"]] | job, served[job["ref_data_name"]])
+            name = job["ref_data_name"]
+            self.assertEqual(served[name] | job, served[name])

@@ -15,11 +15,16 @@ from tests.support.stack import PROGRAMS
 
 # These requests do not need the store.
 ENVIRONMENT = {
-    "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "RUNNABLE_JOBS_CATALOG_TABLE": "catalog",
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "RUNNABLE_JOBS_CATALOG_TABLE": "catalog",
 }
 LAMBDA = {
-    "AWS_LAMBDA_FUNCTION_NAME": "jobs", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_FUNCTION_VERSION": "1",
+    "AWS_LAMBDA_FUNCTION_NAME": "jobs",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+    "AWS_LAMBDA_FUNCTION_VERSION": "1",
 }
 
 
@@ -67,7 +72,7 @@ class OnAPort(unittest.TestCase):
 
     def status(self, request: bytes) -> int | None:
         """The status of the answer, or None if the connection is closed without one."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:  # noqa: SIM117
             # The server may close the connection at any of these steps.
             with contextlib.suppress(OSError), connection.makefile("rb") as answer:
                 connection.sendall(request)

@@ -72,8 +72,7 @@ class Promises(unittest.TestCase):
         cls.token = cls.stack.token("--email", ME)
         cls.jobs = cls.stack.ask("GET", LIST).json()["results"]
         cls.build = next(job["ref_data_name"] for job in cls.jobs if not job["upstream"])
-        cls.test, cls.its_build = next(
-            (job["ref_data_name"], job["upstream"]) for job in cls.jobs if job["upstream"])
+        cls.test, cls.its_build = next((job["ref_data_name"], job["upstream"]) for job in cls.jobs if job["upstream"])
         # Locally, a push for each test.
         cls.pushes = iter(PUSH_IDS)
 
@@ -88,14 +87,23 @@ class Promises(unittest.TestCase):
 
     def runs(self, *runs: tuple[str, str, str]) -> None:
         """Set the push's runs in Treeherder, oldest first: the name, the state and the result of each."""
-        self.treeherder.set_jobs("try", self.push, [
-            {"ref_data_name": name, "state": state, "result": result} for name, state, result in runs])
+        self.treeherder.set_jobs(
+            "try",
+            self.push,
+            [{"ref_data_name": name, "state": state, "result": result} for name, state, result in runs],
+        )
 
     def ask(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
         """One request to the trigger function, which must answer with this status; returns its answer."""
         answer = self.stack.ask(
-            method, path, None if body is None else json.dumps(body).encode(), "TRIGGER_BASE_URL",
-            Authorization=f"Bearer {self.token}", Content_Type="application/json", Idempotency_Key=uuid.uuid4().hex)
+            method,
+            path,
+            None if body is None else json.dumps(body).encode(),
+            "TRIGGER_BASE_URL",
+            Authorization=f"Bearer {self.token}",
+            Content_Type="application/json",
+            Idempotency_Key=uuid.uuid4().hex,
+        )
         self.assertEqual(answer.status, status, answer.body)
         return answer.json()
 
@@ -105,7 +113,10 @@ class Promises(unittest.TestCase):
         return self.ask("POST", path, {"requested_jobs": names}, status=202)["status_url"]
 
     def comes_to(
-        self, status_url: str, state: str, meanwhile: Callable[[], None] = lambda: None,
+        self,
+        status_url: str,
+        state: str,
+        meanwhile: Callable[[], None] = lambda: None,
         seconds: float = TIMEOUT_SECONDS,
     ) -> dict:
         """A request's status once it is in this state; calls `meanwhile` repeatedly until then."""
@@ -120,7 +131,8 @@ class Promises(unittest.TestCase):
         """The same for a waiting request: sweeps are run until one finds that it is due."""
         planning = json.loads(self.stack.env.get("RUNNABLE_JOBS_PLANNING") or "{}")
         return self.comes_to(
-            status_url, state, self.sweep, TIMEOUT_SECONDS + planning.get("first_look_seconds", FIRST_LOOK_SECONDS))
+            status_url, state, self.sweep, TIMEOUT_SECONDS + planning.get("first_look_seconds", FIRST_LOOK_SECONDS)
+        )
 
     def sweep(self) -> None:
         answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["SWEEP_FUNCTION"], Payload=b"{}")
@@ -138,8 +150,9 @@ class Promises(unittest.TestCase):
 
     def run_command(self, command: list[str]) -> str:
         """Run an operator's command; returns what it prints."""
-        done = subprocess.run(command, env=self.stack.env, capture_output=True, text=True,
-                              timeout=COMMAND_SECONDS, check=False)
+        done = subprocess.run(
+            command, env=self.stack.env, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
 
@@ -219,20 +232,20 @@ class Promises(unittest.TestCase):
         self.assert_jobs(shown, (self.test, "waiting", "build_requested"), (self.its_build, "accepted", "needed_build"))
         for found in (waiting, again):
             self.assert_jobs(
-                found, (self.test, "waiting", "build_requested"), (self.its_build, "forwarded", "needed_build"))
+                found, (self.test, "waiting", "build_requested"), (self.its_build, "forwarded", "needed_build")
+            )
         self.assertRegex(shown["message"], r"requested too\. One would wait for a build first\.$")
         self.assertEqual([job["detail"] for job in shown["jobs"]], [job["detail"] for job in waiting["jobs"]])
         self.assertIn(f"'{self.its_build}' is not on this push", waiting["jobs"][0]["detail"])
         self.assertIn(f"'{self.test}' needs this build", waiting["jobs"][1]["detail"])
-        self.assert_jobs(
-            failed, (self.test, "failed", "build_failed"), (self.its_build, "forwarded", "needed_build"))
+        self.assert_jobs(failed, (self.test, "failed", "build_failed"), (self.its_build, "forwarded", "needed_build"))
         self.assertIn(f"'{self.its_build}' failed (busted)", failed["jobs"][0]["detail"])
         self.assertIn(f"'{self.its_build}' failed (busted)", again["jobs"][0]["detail"])
-        self.assert_jobs(
-            forwarded, (self.test, "forwarded", None), (self.its_build, "forwarded", "needed_build"))
+        self.assert_jobs(forwarded, (self.test, "forwarded", None), (self.its_build, "forwarded", "needed_build"))
         self.assertEqual(
             [message["body"]["requested_jobs"] for message in (first, second, third)],
-            [[self.its_build], [self.its_build], [self.test]])
+            [[self.its_build], [self.its_build], [self.test]],
+        )
         self.assertTrue(messages.empty())
 
     def test_a_test_whose_build_is_orange_goes_and_no_build_is_requested(self) -> None:
@@ -298,10 +311,15 @@ class Promises(unittest.TestCase):
         self.stack.set_forwarding(True)
         request = self.comes_to(status_url, "forwarded")
         message = self.heard(messages)
-        self.assertEqual(shown, {
-            "request": request["request_id"], "project": "try", "not_forwarded": {},
-            "messages": [{"id": message["message_id"], "body": message["body"]}],
-        })
+        self.assertEqual(
+            shown,
+            {
+                "request": request["request_id"],
+                "project": "try",
+                "not_forwarded": {},
+                "messages": [{"id": message["message_id"], "body": message["body"]}],
+            },
+        )
         self.assertEqual(message["body"]["requested_jobs"], [self.build])
 
     def test_all_dead_letters_are_sent_again_by_one_command(self) -> None:
@@ -317,8 +335,7 @@ class Promises(unittest.TestCase):
         self.assertNotIn("Messages", sqs.receive_message(QueueUrl=url, VisibilityTimeout=0))
         until(lambda: self.queued("DEAD_LETTER_QUEUE_URL"))
 
-        said = self.run_command(
-            PROGRAMS.requests("retry", "--dead-letters", self.stack.env["DEAD_LETTER_QUEUE_URL"]))
+        said = self.run_command(PROGRAMS.requests("retry", "--dead-letters", self.stack.env["DEAD_LETTER_QUEUE_URL"]))
 
         self.assertIn(request, said)
         until(lambda: self.queued("DEAD_LETTER_QUEUE_URL") == 0)
@@ -364,13 +381,16 @@ class Promises(unittest.TestCase):
         lambda_, function = self.stack.client("lambda"), self.stack.env["JOBS_FUNCTION"]
         variables = lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
         self.addCleanup(
-            lambda_.update_function_configuration, FunctionName=function, Environment={"Variables": variables})
+            lambda_.update_function_configuration, FunctionName=function, Environment={"Variables": variables}
+        )
         lambda_.update_function_configuration(
-            FunctionName=function, Environment={"Variables": variables | {"RUNNABLE_JOBS_FRESH_SECONDS": "0"}})
+            FunctionName=function, Environment={"Variables": variables | {"RUNNABLE_JOBS_FRESH_SECONDS": "0"}}
+        )
 
     def poll(self, answers: list[tuple[str, bytes]]) -> None:
-        """Request the list without a pause until the test is over, and add the ETag and the body of each answer. Returns
-        after the first one.
+        """Request the list without a pause until the test is over, and add the ETag and the body of each answer.
+
+        Returns after the first answer.
         """
         is_over = threading.Event()
 

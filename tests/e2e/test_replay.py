@@ -1,10 +1,12 @@
 """All recorded requests of 2016 against a full-size catalog, from the command line to a listener on Pulse: each has an
 outcome that can be explained.
 
-The requests and the catalog come from data that is not in this repository. Without it, these tests are skipped.
+The requests and the catalog come from data that is not in this repository, in the folder RECORDED_DATA or beside the
+checkout. Without it, these tests are skipped.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from localstack.paths import ROOT
 from tests.support.stack import PROGRAMS, Stack, until
 from tests.support.trigger_api import TriggerApi
 
-SHARED = ROOT.parent / "shared"
+SHARED = Path(os.environ.get("RECORDED_DATA", ROOT.parent / "shared"))
 REQUESTS = SHARED / "data" / "add-new-jobs-2016.jsonl"
 MAKE_DUMP = SHARED / "tools" / "make_allthethings.py"
 # The requests of days are replayed within minutes.
@@ -44,8 +46,11 @@ class RealRequests(unittest.TestCase):
     def replay(self, *words: str) -> tuple[list[dict], dict]:
         done = subprocess.run(
             PROGRAMS.requests("replay", str(REQUESTS), "--json", *words),
-            env=self.stack.env | {"RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(NO_LIMITS)}, capture_output=True,
-            text=True, check=False)
+            env=self.stack.env | {"RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(NO_LIMITS)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         *replayed, summary = map(json.loads, done.stdout.splitlines())
         return replayed, summary
@@ -58,11 +63,11 @@ class RealRequests(unittest.TestCase):
         self.assertEqual(len(replayed), len(requests))
         names = 0
         for request, outcome in zip(requests, replayed, strict=True):
-            with self.subTest(line=outcome["line"]):
-                self.assertIn(outcome["outcome"], ("accepted", "accepted in part", "repeated", "no_known_jobs"))
-                asked = sum(outcome[what] for what in ("known", "renamed", "corrected", "unknown", "repeated"))
-                self.assertEqual(asked, len(request["buildernames"]))
-                names += asked
+            line = f"line {outcome['line']}"
+            self.assertIn(outcome["outcome"], ("accepted", "accepted in part", "repeated", "no_known_jobs"), line)
+            asked = sum(outcome[what] for what in ("known", "renamed", "corrected", "unknown", "repeated"))
+            self.assertEqual(asked, len(request["buildernames"]), line)
+            names += asked
         counted = sum(summary[what] for what in ("known", "renamed", "corrected", "unknown", "repeated"))
         self.assertEqual(counted, names)
         self.assertEqual(summary["requests"], len(requests))
@@ -80,8 +85,11 @@ class RealRequests(unittest.TestCase):
 
         outcomes = Counter(outcome["outcome"] for outcome in replayed)
         self.assertLessEqual(set(outcomes), {"queued", "queued in part", "repeated", "no_known_jobs"}, outcomes)
-        made = {outcome["request_id"]: requests[outcome["line"] - 1]
-                for outcome in replayed if outcome["outcome"].startswith("queued")}
+        made = {
+            outcome["request_id"]: requests[outcome["line"] - 1]
+            for outcome in replayed
+            if outcome["outcome"].startswith("queued")
+        }
         self.assertEqual(len(made), outcomes["queued"] + outcomes["queued in part"])
         until(lambda: self.stack.queue_counts() == (0, 0), FORWARD_SECONDS)
         api = TriggerApi(self.stack, self.stack.run / "replay-trigger.log")
@@ -112,7 +120,9 @@ class RealRequests(unittest.TestCase):
             bodies = [(message["message_id"].split(".")[0], message["body"]) for message in list(heard)]
             jobs = Counter(
                 (name, body["project"], body["resultset_id"], body["requester"], job)
-                for name, body in bodies for job in body["requested_jobs"])
+                for name, body in bodies
+                for job in body["requested_jobs"]
+            )
             if jobs.total() >= count or time.monotonic() > deadline:
                 return jobs
             time.sleep(0.5)
@@ -121,6 +131,8 @@ class RealRequests(unittest.TestCase):
         """Print the outcomes of all requests."""
         [(largest, most)] = Counter(name for name, *_ in forwarded).most_common(1)
         of_largest = sum(message["message_id"].startswith(f"{largest}.") for message in heard)
-        print(f"\n{outcomes.total()} recorded requests: {outcomes['queued']} accepted, {outcomes['queued in part']} in"
-              f" part, {outcomes['repeated']} repeated, {outcomes['no_known_jobs']} refused; {len(forwarded)} jobs"
-              f" forwarded in {len(heard)} messages; the largest request has {most} in {of_largest}.")
+        print(
+            f"\n{outcomes.total()} recorded requests: {outcomes['queued']} accepted, {outcomes['queued in part']} in"
+            f" part, {outcomes['repeated']} repeated, {outcomes['no_known_jobs']} refused; {len(forwarded)} jobs"
+            f" forwarded in {len(heard)} messages; the largest request has {most} in {of_largest}."
+        )

@@ -18,9 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import kombu
-from botocore.exceptions import ClientError
-
 import pytest
+from botocore.exceptions import ClientError
 
 from localstack.paths import ROOT
 from localstack.programs import by_name
@@ -88,7 +87,8 @@ class RunningStack(unittest.TestCase):
 
     def test_the_raw_source_is_archived(self) -> None:
         archived = self.stack.client("s3").list_objects_v2(
-            Bucket=self.stack.env["ARCHIVE_BUCKET"], Prefix="allthethings/")
+            Bucket=self.stack.env["ARCHIVE_BUCKET"], Prefix="allthethings/"
+        )
 
         self.assertEqual(archived["KeyCount"], 1)
 
@@ -188,8 +188,13 @@ class RunningStack(unittest.TestCase):
         path = f"/api/project/try/push/{self.stack.env['PUSH_ID']}/trigger_runnable_jobs/"
 
         answer = self.stack.ask(
-            "POST", path, json.dumps({"requested_jobs": [name]}).encode(), "TRIGGER_BASE_URL",
-            Authorization=f"Bearer {token}", Content_Type="application/json")
+            "POST",
+            path,
+            json.dumps({"requested_jobs": [name]}).encode(),
+            "TRIGGER_BASE_URL",
+            Authorization=f"Bearer {token}",
+            Content_Type="application/json",
+        )
         self.assertEqual(answer.status, 202, answer.body)
 
         until(lambda: f'"{name}"' in (self.stack.run / "pulse.log").read_text())
@@ -198,9 +203,12 @@ class RunningStack(unittest.TestCase):
     def query(self, dynamodb, index: str | None, attribute: str) -> dict:
         """Query the requests table, or one of its indexes, for an item that does not exist."""
         return dynamodb.query(
-            TableName=self.stack.env["REQUESTS_TABLE"], **({"IndexName": index} if index else {}),
-            KeyConditionExpression="#a = :v", ExpressionAttributeNames={"#a": attribute},
-            ExpressionAttributeValues={":v": {"S": "nothing"}})
+            TableName=self.stack.env["REQUESTS_TABLE"],
+            **({"IndexName": index} if index else {}),
+            KeyConditionExpression="#a = :v",
+            ExpressionAttributeNames={"#a": attribute},
+            ExpressionAttributeValues={":v": {"S": "nothing"}},
+        )
 
     def test_the_key_that_signs_in_is_its_owners_alone_and_tokens_are_printed_alone(self) -> None:
         self.assertEqual(stat.S_IMODE((self.stack.run / SIGNING_KEY).stat().st_mode), 0o600)
@@ -209,8 +217,13 @@ class RunningStack(unittest.TestCase):
 
     def test_a_second_run_in_this_checkout_is_refused(self) -> None:
         second = subprocess.run(
-            stack_command(self.source, "--once"), cwd=ROOT, env=stack_environment(self.stack.name),
-            capture_output=True, text=True, check=False)
+            stack_command(self.source, "--once"),
+            cwd=ROOT,
+            env=stack_environment(self.stack.name),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
         self.assertEqual(second.returncode, 1)
         self.assertIn("one runs in this checkout already", second.stderr)
@@ -242,8 +255,13 @@ class KeptStack(unittest.TestCase):
         name = stack.builds()[job]
         path = f"/api/project/try/push/{stack.env['PUSH_ID']}/trigger_runnable_jobs/"
         answer = stack.ask(
-            "POST", path, json.dumps({"requested_jobs": [name]}).encode(), "TRIGGER_BASE_URL",
-            Content_Type="application/json", **self.signed_in(stack))
+            "POST",
+            path,
+            json.dumps({"requested_jobs": [name]}).encode(),
+            "TRIGGER_BASE_URL",
+            Content_Type="application/json",
+            **self.signed_in(stack),
+        )
         self.assertEqual((answer.status, answer.json()["state"]), (202, "queued"), answer.body)
         return answer.json()["status_url"]
 
@@ -264,7 +282,8 @@ class KeptStack(unittest.TestCase):
         queue = f"queue/listener/{uuid.uuid4()}"
         with kombu.Connection(first.env["AMQP_URL"]) as broker:
             exchange = kombu.Exchange(
-                f"exchange/{first.env['PULSE_NAMESPACE']}/v1/resultset-runnable-job-actions", "topic", passive=True)
+                f"exchange/{first.env['PULSE_NAMESPACE']}/v1/resultset-runnable-job-actions", "topic", passive=True
+            )
             kombu.Queue(queue, exchange, "#", channel=broker.default_channel).declare()
         forwarded = self.request(first, 0)
         self.wait_until_forwarded(first, forwarded)
@@ -352,8 +371,9 @@ class FailingStack(unittest.TestCase):
     def error_of(self, *options: str, source: Path | None = None, **variables: str) -> str:
         """The error of a run that cannot succeed; it leaves nothing behind."""
         command = stack_command(source or sample(self.folder), "--once", "--data", str(self.folder / "data"), *options)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT,
-                              env=stack_environment(self.name) | variables)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=ROOT, env=stack_environment(self.name) | variables
+        )
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertEqual(done.stderr.count("error: "), 1, done.stderr)
         self.assertNotIn("Traceback", done.stderr)

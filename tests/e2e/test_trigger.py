@@ -12,8 +12,8 @@ import pytest
 from boto3.dynamodb.conditions import Attr
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.stack import PROGRAMS, Answer, Stack, until
 from localstack.fakes.treeherder import PUSH_IDS, Control
+from tests.support.stack import PROGRAMS, Answer, Stack, until
 
 LIST = "/api/project/try/runnable_jobs/"
 MINE = "/api/trigger_requests/?requester=me"
@@ -88,7 +88,8 @@ class Requests(unittest.TestCase):
     def stored(self) -> int:
         """How many items the requests table has, but for the counts of what people asked for."""
         return self.stack.requests.scan(
-            Select="COUNT", ConsistentRead=True, FilterExpression=~Attr("pk").begins_with("budget#"))["Count"]
+            Select="COUNT", ConsistentRead=True, FilterExpression=~Attr("pk").begins_with("budget#")
+        )["Count"]
 
     def assert_problem(self, answer: Answer, status: int, code: str | None = None) -> dict:
         self.assertEqual(answer.status, status, answer.body)
@@ -121,8 +122,15 @@ class Requests(unittest.TestCase):
         status = followed.json()
         self.assertEqual(
             {key: status[key] for key in ("request_id", "project", "push_id", "state", "requester", "jobs")},
-            {"request_id": taken["request_id"], "project": "try", "push_id": PUSH, "state": "queued",
-             "requester": self.me, "jobs": taken["jobs"]})
+            {
+                "request_id": taken["request_id"],
+                "project": "try",
+                "push_id": PUSH,
+                "state": "queued",
+                "requester": self.me,
+                "jobs": taken["jobs"],
+            },
+        )
         self.assertRegex(status["revision"], r"^[0-9a-f]{40}$")
         self.assertEqual([event["state"] for event in status["history"]], ["accepted", "queued"])
         self.assertGreater(int(followed.headers["Retry-After"]), 0)
@@ -231,8 +239,7 @@ class BehindAnHttpApi(Requests):
         body = {"requested_jobs": self.builds[:1]}
 
         self.assert_problem(self.ask("POST", trigger(NO_PUSH), body=body), 404, "unknown_push")
-        problem = self.assert_problem(
-            self.ask("POST", trigger(PUSH, "tyr"), body=body), 404, "unknown_project")
+        problem = self.assert_problem(self.ask("POST", trigger(PUSH, "tyr"), body=body), 404, "unknown_project")
         self.assertIn("try", problem["closest"])
         self.assertEqual(self.queued(), [])
 
@@ -271,8 +278,12 @@ class BehindAnHttpApi(Requests):
         token = self.stack.token("--service", "treeherder")
         answers = {
             person: self.ask(
-                "POST", trigger(AUTHORS_PUSH), NOBODY, {"requested_jobs": self.builds[1:2], "requester": person},
-                Authorization=f"Bearer {token}")
+                "POST",
+                trigger(AUTHORS_PUSH),
+                NOBODY,
+                {"requested_jobs": self.builds[1:2], "requester": person},
+                Authorization=f"Bearer {token}",
+            )
             for person in (AUTHOR, STRANGER)
         }
 
@@ -327,7 +338,7 @@ class BehindAnHttpApi(Requests):
     def test_operators_list_requests_on_the_command_line(self) -> None:
         request = self.assert_taken(self.trigger(self.builds[0]))["request_id"]
 
-        listed = self.stack.in_shell(*PROGRAMS.requests("list"))
+        listed = self.stack.in_shell(*PROGRAMS.requests("list", "--count", "1000"))
 
         self.assertEqual(listed.returncode, 0, listed.stderr)
         self.assertIn(request, listed.stdout)
@@ -362,8 +373,11 @@ class BehindAnHttpApi(Requests):
     def log_of(self, function: str) -> str:
         """What a deployed function has logged so far."""
         configuration = self.stack.client("lambda").get_function_configuration(FunctionName=self.stack.env[function])
-        pages = self.stack.client("logs").get_paginator("filter_log_events").paginate(
-            logGroupName=configuration["LoggingConfig"]["LogGroup"])
+        pages = (
+            self.stack.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=configuration["LoggingConfig"]["LogGroup"])
+        )
         return "\n".join(event["message"] for page in pages for event in page["events"])
 
 
@@ -375,8 +389,13 @@ class BehindAFunctionUrl(Requests):
     # Not behind the HTTP API: the emulator answers OPTIONS there itself, which AWS does only where CORS is configured.
     def test_treeherders_page_may_ask_first(self) -> None:
         answer = self.ask(
-            "OPTIONS", trigger(PUSH), NOBODY, Origin=TREEHERDER, Access_Control_Request_Method="POST",
-            Access_Control_Request_Headers="authorization, content-type, idempotency-key")
+            "OPTIONS",
+            trigger(PUSH),
+            NOBODY,
+            Origin=TREEHERDER,
+            Access_Control_Request_Method="POST",
+            Access_Control_Request_Headers="authorization, content-type, idempotency-key",
+        )
 
         self.assertIn(answer.status, (200, 204), answer.body)
         self.assertEqual(answer.headers["Access-Control-Allow-Origin"], TREEHERDER)

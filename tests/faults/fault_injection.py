@@ -27,7 +27,7 @@ import threading
 import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -317,7 +317,9 @@ class Scenario:
             self._do(event)
             thread.join()
         if len(self.requests) != len(orders):
-            raise AssertionError(f"{len(self.requests)} of {len(orders)} requests were accepted; see {self.trigger_log}")
+            raise AssertionError(
+                f"{len(self.requests)} of {len(orders)} requests were accepted; see {self.trigger_log}"
+            )
         self.summary |= {"requests": len(orders), "jobs": sum(len(order.names) for order in orders)}
         self.summary |= {label: self.did[event] for event, label in self.COUNTS.items()}
         self.summary["seconds of disturbance"] = round(time.monotonic() - self.begin)
@@ -349,7 +351,7 @@ class Scenario:
                 self.store.share = THROTTLED
                 self.did["throttle"] += 1
 
-    def _until(self, found) -> int:
+    def _until(self, found: Callable[[], int]) -> int:
         """Wait for a condition, and start forwarders again that end meanwhile."""
 
         def check() -> int:
@@ -377,7 +379,7 @@ class Scenario:
         return {request: self.api.find(self.requests[request].project, request) for request in requests}
 
     def _judge(self, first: dict[str, dict]) -> None:
-        """Compare the status of each request with what the listener received, before and after failed ones are retried."""
+        """Compare the status of each request with what the listener received, before and after retries."""
         letters = self._dead_letters()
         failed = {request for request, found in first.items() if self._has_failed(found)}
         # The queue is empty: nothing more will happen to these by itself.

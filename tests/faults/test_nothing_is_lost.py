@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults import fault_injection
 
-KILLS, STOPS = 5, 2
+KILLS, STOPS = 3, 2
 
 
 @pytest.mark.xdist_group("faults")

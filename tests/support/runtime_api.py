@@ -1,4 +1,4 @@
-"""A stand-in of Lambda's Runtime API, as much of it as a function's process needs, and events of an HTTP API for it."""
+"""A fake of the part of Lambda's Runtime API that a function's process needs, and events of an HTTP API for it."""
 
 import base64
 import contextlib
@@ -13,7 +13,7 @@ import urllib.parse
 from pathlib import Path
 from typing import IO, NamedTuple
 
-# More than the forward function can need: it starts nothing for which it has less time left.
+# More than the forward function needs: it starts only work that fits into the time that is left.
 ANSWER_SECONDS = 60
 
 
@@ -38,13 +38,18 @@ class Function:
     """A function's process with the Runtime API before it, which hands out one event at a time."""
 
     def __init__(
-        self, binary: Path, environment: dict[str, str], first: bytes | None = None, log: IO | None = None,
+        self,
+        binary: Path,
+        environment: dict[str, str],
+        first: bytes | None = None,
+        log: IO | None = None,
     ) -> None:
         """Starts the process; `first` is an event that waits for it. With a `log`, all that it prints goes there, and
         `ask` is not to be used."""
         self.binary = binary
         self.arn = f"arn:aws:lambda:us-east-1:000000000000:function:{environment['AWS_LAMBDA_FUNCTION_NAME']}"
-        self.events, self.answers = queue.SimpleQueue(), queue.SimpleQueue()
+        self.events: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[tuple[bytes, float, float]] = queue.SimpleQueue()
         self.handed = 0.0
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -53,7 +58,8 @@ class Function:
         address = "{}:{}".format(*self.listener.getsockname())
         self.begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [binary], env=environment | {"AWS_LAMBDA_RUNTIME_API": address}, stdout=log or subprocess.PIPE, stderr=log)
+            [binary], env=environment | {"AWS_LAMBDA_RUNTIME_API": address}, stdout=log or subprocess.PIPE, stderr=log
+        )
 
     def __enter__(self) -> "Function":
         return self
@@ -71,8 +77,13 @@ class Function:
         body, seconds, _ = self.answered()
         answer = json.loads(body)
         if answer["statusCode"] != status:
-            raise SystemExit(f"{self.binary} answers {answer} to {event}")
-        return Reply(answer, json.loads(self.process.stdout.readline()), seconds)
+            raise SystemExit(f"{self.binary} answers {answer} to {event!r}")
+        return Reply(answer, self.next_line(), seconds)
+
+    def next_line(self) -> dict:
+        """The next line that the process logs."""
+        assert self.process.stdout
+        return json.loads(self.process.stdout.readline())
 
     def answered(self) -> tuple[bytes, float, float]:
         """The next answer, the seconds since its event was handed out, and since the process was started."""
@@ -104,11 +115,18 @@ class Function:
                     connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
                 elif event := self.events.get():
                     deadline = int((time.time() + ANSWER_SECONDS) * 1000)
-                    head = "\r\n".join([
-                        "HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(event)}",
-                        f"Lambda-Runtime-Aws-Request-Id: {random.getrandbits(64):016x}",
-                        f"Lambda-Runtime-Deadline-Ms: {deadline}",
-                        f"Lambda-Runtime-Invoked-Function-Arn: {self.arn}", "", ""])
+                    head = "\r\n".join(
+                        [
+                            "HTTP/1.1 200 OK",
+                            "Content-Type: application/json",
+                            f"Content-Length: {len(event)}",
+                            f"Lambda-Runtime-Aws-Request-Id: {random.getrandbits(64):016x}",
+                            f"Lambda-Runtime-Deadline-Ms: {deadline}",
+                            f"Lambda-Runtime-Invoked-Function-Arn: {self.arn}",
+                            "",
+                            "",
+                        ]
+                    )
                     self.handed = time.perf_counter()
                     connection.sendall(head.encode() + event)
 
@@ -120,18 +138,34 @@ def event(path: str, query: str = "", body: str | None = None, **headers: str) -
     host, agent = "abcdefghij.execute-api.us-east-1.amazonaws.com", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7", "userAgent": agent}
     sent = {
-        "accept": "application/json, text/plain, */*", "accept-encoding": "gzip, deflate, br, zstd",
-        "content-length": str(len((body or "").encode())), "host": host, "origin": "https://treeherder.mozilla.org",
+        "accept": "application/json, text/plain, */*",
+        "accept-encoding": "gzip, deflate, br, zstd",
+        "content-length": str(len((body or "").encode())),
+        "host": host,
+        "origin": "https://treeherder.mozilla.org",
         "user-agent": agent,
-        "x-amzn-trace-id": "Root=1-674252c0-3b1d0f5a6c7d8e9f01234567", "x-forwarded-for": "192.0.2.7",
-        "x-forwarded-port": "443", "x-forwarded-proto": "https",
+        "x-amzn-trace-id": "Root=1-674252c0-3b1d0f5a6c7d8e9f01234567",
+        "x-forwarded-for": "192.0.2.7",
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
     } | {name.replace("_", "-"): value for name, value in headers.items()}
     document = {
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": sent,
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": sent,
         "requestContext": {
-            "accountId": "000000000000", "apiId": "abcdefghij", "domainName": host, "domainPrefix": "abcdefghij",
-            "http": http, "requestId": "JKJaXmPLvHcESHA=", "routeKey": "$default", "stage": "$default",
-            "time": "23/Nov/2026:06:30:00 +0000", "timeEpoch": 1795415400000,
+            "accountId": "000000000000",
+            "apiId": "abcdefghij",
+            "domainName": host,
+            "domainPrefix": "abcdefghij",
+            "http": http,
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "23/Nov/2026:06:30:00 +0000",
+            "timeEpoch": 1795415400000,
         },
         "isBase64Encoded": False,
     }
@@ -139,7 +173,8 @@ def event(path: str, query: str = "", body: str | None = None, **headers: str) -
         document["body"] = body
     if query:
         document["queryStringParameters"] = {
-            name: ",".join(values) for name, values in urllib.parse.parse_qs(query).items()}
+            name: ",".join(values) for name, values in urllib.parse.parse_qs(query).items()
+        }
     return json.dumps(document).encode()
 
 
@@ -148,8 +183,8 @@ def first_answer(binary: Path, environment: dict[str, str], first: bytes, *more:
     with Function(binary, environment, first) as function:
         body, seconds, since_start = function.answered()
         if json.loads(body)["statusCode"] != status:
-            raise SystemExit(f"{binary} answers {body}")
+            raise SystemExit(f"{binary} answers {body!r}")
         if not more:
             return (since_start,)
-        reply = Reply(json.loads(body), json.loads(function.process.stdout.readline()), seconds)
+        reply = Reply(json.loads(body), function.next_line(), seconds)
         return since_start, reply, *(function.ask(event) for event in more)

@@ -102,9 +102,7 @@ class GivenStack:
         """A boto3 client of the stack's account: as the account's owner, or with other credentials."""
         return self._session().client(service, endpoint_url=self.env.get("AWS_ENDPOINT_URL"), **credentials)
 
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, base: str = "BASE_URL", **headers: str
-    ) -> Answer:
+    def ask(self, method: str, path: str, body: bytes | None = None, base: str = "BASE_URL", **headers: str) -> Answer:
         """Send one request to the stack's API. It follows, unpacks and adds nothing but what HTTP needs.
 
         Header names have underscores for hyphens; `base` is the name in `env` of the URL that the path follows.

@@ -1,5 +1,6 @@
-"""What a function asks of the store and the queue: recorded on its way, and asked again with nothing around it, to tell
-how much of the function's time is the store's."""
+"""A function's calls to the store and the queue: a proxy records them, and they are made again by themselves, to
+measure how much of the function's time they take.
+"""
 
 import contextlib
 import http.client
@@ -18,15 +19,15 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-# What names a request or a claim, and must be another where the same is asked again.
+# The ids of requests and claims, which must differ when the same call is made again.
 NAME = re.compile(rb"(?<=request#)\w{26}|(?<=idempotency#)\w{64}")
-TOLD_APART = 8
+CHANGED_CHARACTERS = 8
 # The emulator ends a connection after a thousand calls.
 CALLS_A_CONNECTION = 500
 
 
 class Call(NamedTuple):
-    """One call: what a client of AWS's JSON protocols sends."""
+    """One call of a client of AWS's JSON protocols."""
 
     target: str
     path: str
@@ -42,15 +43,13 @@ class Call(NamedTuple):
 
 
 class Recorder:
-    """Passes calls on to an endpoint and notes them in `calls`; but those that `refuse` answers, with the content of an
-    error of status 400. Its own address is `url`.
+    """A proxy at `url` that passes calls on to an endpoint and records them in `calls`. If `refuse` returns the content
+    of an error for a call, it is answered with that and status 400.
     """
 
     def __init__(self, endpoint: str, refuse: Callable[[Call], dict | None] = lambda _: None) -> None:
-        self.server = _Server(("127.0.0.1", 0), _Handler)
-        self.server.address = urllib.parse.urlsplit(endpoint).netloc
-        self.server.calls = self.calls = []
-        self.server.refuse = refuse
+        self.calls: list[Call] = []
+        self.server = _Server(urllib.parse.urlsplit(endpoint).netloc, self.calls, refuse)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -62,30 +61,39 @@ class Recorder:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def handle_error(self, request: object, client: object) -> None:
-        """A client that went away is no error: some are killed."""
+    def __init__(self, address: str, calls: list[Call], refuse: Callable[[Call], dict | None]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.address, self.calls, self.refuse = address, calls, refuse
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore clients that close the connection: some are killed."""
         if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client)
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
-    # Head and body leave together.
+    # Send head and body in one packet.
     wbufsize = 64 * 1024
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         call = Call(self.headers["X-Amz-Target"], self.path, self.headers["Content-Type"], body)
         if (error := self.server.refuse(call)) is not None:
-            return self._answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
+            self._answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
+            return
         self.server.calls.append(call)
         with contextlib.closing(http.client.HTTPConnection(self.server.address)) as connection:
             connection.request("POST", self.path, body, dict(self.headers))
             answer = connection.getresponse()
             content = answer.read()
-        told = {name: answer.headers[name] for name in ("Content-Type", "x-amz-crc32", "x-amzn-RequestId")
-                if name in answer.headers}
-        self._answer(answer.status, told, content)
+        headers = {
+            name: answer.headers[name]
+            for name in ("Content-Type", "x-amz-crc32", "x-amzn-RequestId")
+            if name in answer.headers
+        }
+        self._answer(answer.status, headers, content)
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)
@@ -100,10 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Bare:
-    """Asks recorded calls again, one after the other, signed ahead and byte by byte as long as they were."""
+    """Makes recorded calls again, one after the other, signed in advance and as long as they were."""
 
     def __init__(self, calls: list[Call], times: int, environment: dict[str, str]) -> None:
-        """`environment` is the function's: the calls are made with its role, as the emulator looks at that."""
+        """`environment` is the function's: the calls use its role, which the emulator checks."""
         keys = (environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"))
         self.credentials, self.region = Credentials(*keys), environment["AWS_REGION"]
         self.address = urllib.parse.urlsplit(environment["AWS_ENDPOINT_URL"])
@@ -130,7 +138,7 @@ class Bare:
             answer.begin()
             body = answer.read()
             if answer.status != 200:
-                raise SystemExit(f"the emulator answers {body} to {request}")
+                raise SystemExit(f"the emulator answers {body!r} to {request!r}")
         return (time.perf_counter() - begin) * 1e3
 
     def _connect(self) -> None:
@@ -138,13 +146,14 @@ class Bare:
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _signed(self, call: Call, number: int) -> bytes:
-        def another(name: re.Match) -> bytes:
-            return name[0][:-TOLD_APART] + f"{number:0{TOLD_APART}}".encode()
+        def renamed(name: re.Match) -> bytes:
+            return name[0][:-CHANGED_CHARACTERS] + f"{number:0{CHANGED_CHARACTERS}}".encode()
 
         service = "sqs" if call.target.startswith("AmazonSQS") else "dynamodb"
         headers = {"Content-Type": call.kind, "X-Amz-Target": call.target}
-        request = AWSRequest("POST", f"{self.address.geturl().rstrip('/')}{call.path}", headers,
-                             NAME.sub(another, call.body))
+        request = AWSRequest(
+            "POST", f"{self.address.geturl().rstrip('/')}{call.path}", headers, NAME.sub(renamed, call.body)
+        )
         SigV4Auth(self.credentials, service, self.region).add_auth(request)
         sent = {"Host": self.address.netloc, "Content-Length": str(len(call.body))} | dict(request.headers)
         lines = (f"{name}: {value}" for name, value in sent.items())

@@ -33,12 +33,12 @@ FILLED = {
 class Configurations(unittest.TestCase):
     def test_as_they_are_here_they_are_to_be_filled_in_first(self) -> None:
         for name, to_fill in (
-            ("dev", ["PulseNamespace", "PulseSecretArn"]), ("prod", ["AlarmEmail", "OidcAudience", "PulseSecretArn"]),
+            ("dev", ["PulseNamespace", "PulseSecretArn"]),
+            ("prod", ["AlarmEmail", "OidcAudience", "PulseSecretArn"]),
         ):
             with self.subTest(name):
                 wrong = check.of_deployment(ROOT / "infra" / f"{name}.toml")
-                self.assertEqual(
-                    sorted(re.findall(r"\.toml: (\w+) is not filled in: ", "\n".join(wrong))), to_fill)
+                self.assertEqual(sorted(re.findall(r"\.toml: (\w+) is not filled in: ", "\n".join(wrong))), to_fill)
                 self.assertEqual(len(wrong), len(to_fill))
 
     def test_filled_in_they_are_what_the_template_wants(self) -> None:
@@ -81,7 +81,8 @@ class Configurations(unittest.TestCase):
             file = Path(folder) / "far.toml"
             file.write_text(text)
             self.assertEqual(
-                check.of_deployment(file), [f"{file}: PulseSecretArn is in another region than the stack, us-west-2"])
+                check.of_deployment(file), [f"{file}: PulseSecretArn is in another region than the stack, us-west-2"]
+            )
 
 
 @pytest.mark.stack

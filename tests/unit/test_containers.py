@@ -70,13 +70,15 @@ class Containers(unittest.TestCase):
         services = self.start()
         files = self.mounted("broker")
         configuration = dict(
-            line.split(" = ") for line in files["/etc/rabbitmq/conf.d/90-runnable-jobs.conf"].read_text().splitlines())
+            line.split(" = ") for line in files["/etc/rabbitmq/conf.d/90-runnable-jobs.conf"].read_text().splitlines()
+        )
         definitions = json.loads(files[configuration["load_definitions"]].read_text())
         wanted = json.loads(broker.definitions_of(services.passwords))
 
         self.assertEqual(definitions["permissions"], wanted["permissions"])
         self.assertEqual(
-            [(user["name"], user["tags"]) for user in definitions["users"]], [("treeherder", ""), ("listener", "")])
+            [(user["name"], user["tags"]) for user in definitions["users"]], [("treeherder", ""), ("listener", "")]
+        )
         self.assertEqual(definitions["permissions"][0]["write"], "^(exchange/treeherder/.*|queue/treeherder/.*)$")
         port = configuration["listeners.ssl.default"]
         self.assertEqual(services.parameters["PulseUrl"], f"amqps://broker:{port}/%2f")
@@ -141,7 +143,8 @@ class Containers(unittest.TestCase):
         found.logs.get_paginator.return_value.paginate = paginate
         found.lambda_ = mock.Mock()
         found.lambda_.get_function_configuration = lambda FunctionName: {
-            "LoggingConfig": {"LogGroup": FunctionName.replace("jobs", "JobsLogGroup")}}
+            "LoggingConfig": {"LogGroup": FunctionName.replace("jobs", "JobsLogGroup")}
+        }
 
         found.save_function_logs()
 

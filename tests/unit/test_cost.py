@@ -7,15 +7,24 @@ import statistics
 import unittest
 from unittest import mock
 
+from tests.support.store_calls import Call
 from tools.cost import meter as cost
 from tools.cost import table as cost_table
 from tools.cost.bill import (
-    Asked, Naive, bill, consistent_units, gb_seconds, http_api_requests, load_prices, metric_months, month,
-    receives_a_day, stored_bytes,
+    Asked,
+    Naive,
+    bill,
+    consistent_units,
+    gb_seconds,
+    http_api_requests,
+    load_prices,
+    metric_months,
+    month,
+    receives_a_day,
+    stored_bytes,
 )
 from tools.cost.calls import Tables
 from tools.cost.item_units import item_size
-from tests.support.store_calls import Call
 
 # An amount for every line of the bill, and its price without and beyond the free tier, worked out by hand.
 KNOWN = {
@@ -114,14 +123,28 @@ class Units(unittest.TestCase):
 class NaiveDesign(unittest.TestCase):
     def test_a_known_day_uses_what_can_be_worked_out_by_hand(self) -> None:
         naive = Naive(
-            catalog={"try": [800] * 9 + [1100], "larch": [900]}, answers={"try": 600_000, "larch": 1_000},
-            lists={"try": 100, "larch": 10}, asked=[Asked(200, [100, 150])], times=50, days_kept=90, polls=4)
+            catalog={"try": [800] * 9 + [1100], "larch": [900]},
+            answers={"try": 600_000, "larch": 1_000},
+            lists={"try": 100, "larch": 10},
+            asked=[Asked(200, [100, 150])],
+            times=50,
+            days_kept=90,
+            polls=4,
+        )
 
         usage = naive.usage(USAGE, our_list_bytes=2_000_000)
 
-        self.assertEqual({name for name in USAGE if usage[name] != USAGE[name]}, {
-            "http_api_requests", "bytes_out", "dynamodb_read_units", "dynamodb_write_units", "dynamodb_bytes",
-            "dynamodb_recovery_bytes"})
+        self.assertEqual(
+            {name for name in USAGE if usage[name] != USAGE[name]},
+            {
+                "http_api_requests",
+                "bytes_out",
+                "dynamodb_read_units",
+                "dynamodb_write_units",
+                "dynamodb_bytes",
+                "dynamodb_recovery_bytes",
+            },
+        )
         # A list of try has 8,300 bytes in items: 3 units. A request's 2 jobs are looked up, and it is read 5 times.
         self.assertEqual(usage["dynamodb_read_units"], 30 * (100 * 3 + 10 + 50 * (2 + 5)))
         # One of the 11 jobs has more than 1 KB. A head and 2 jobs are written twice.
@@ -135,8 +158,7 @@ class NaiveDesign(unittest.TestCase):
     def test_a_job_is_an_item_without_what_it_does_not_have(self) -> None:
         item = cost.naive_item("try", {"ref_data_name": "a build", "job_type_id": 12, "upstream": None})
 
-        self.assertEqual(item, {
-            "project": {"S": "try"}, "ref_data_name": {"S": "a build"}, "job_type_id": {"N": "12"}})
+        self.assertEqual(item, {"project": {"S": "try"}, "ref_data_name": {"S": "a build"}, "job_type_id": {"N": "12"}})
         self.assertEqual(item_size(item), 7 + 3 + 13 + 7 + 11 + 2)
 
 
@@ -147,8 +169,11 @@ class Store:
         self.items: list[dict] = []
 
     def describe_table(self, TableName: str) -> dict:
-        index = {"IndexName": "open", "KeySchema": [{"AttributeName": "open", "KeyType": "HASH"}],
-                 "Projection": {"ProjectionType": "KEYS_ONLY"}}
+        index = {
+            "IndexName": "open",
+            "KeySchema": [{"AttributeName": "open", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
         keys = [{"AttributeName": name, "KeyType": kind} for name, kind in (("pk", "HASH"), ("sk", "RANGE"))]
         return {"Table": {"TableName": TableName, "KeySchema": keys, "GlobalSecondaryIndexes": [index]}}
 
@@ -192,14 +217,22 @@ class Calls(unittest.TestCase):
         self.store.items = [item(5_000), item(5_000)]
 
         units = self.units(
-            "Query", KeyConditionExpression="pk = :pk AND begins_with(sk, :list)",
-            FilterExpression="written_at < :young", ProjectionExpression="pk", ExpressionAttributeValues={
-                ":pk": {"S": "p"}, ":list": {"S": "list#"}, ":young": {"N": "1"}})
+            "Query",
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :list)",
+            FilterExpression="written_at < :young",
+            ProjectionExpression="pk",
+            ExpressionAttributeValues={":pk": {"S": "p"}, ":list": {"S": "list#"}, ":young": {"N": "1"}},
+        )
 
         self.assertEqual(units, (1.5, 0))
-        self.assertEqual(self.store.asked, {
-            "TableName": "c", "KeyConditionExpression": "pk = :pk AND begins_with(sk, :list)",
-            "ExpressionAttributeValues": {":pk": {"S": "p"}, ":list": {"S": "list#"}}})
+        self.assertEqual(
+            self.store.asked,
+            {
+                "TableName": "c",
+                "KeyConditionExpression": "pk = :pk AND begins_with(sk, :list)",
+                "ExpressionAttributeValues": {":pk": {"S": "p"}, ":list": {"S": "list#"}},
+            },
+        )
 
     def test_to_change_a_large_item_a_little_costs_all_of_it(self) -> None:
         self.store.items = [item(5_000)]
@@ -221,9 +254,11 @@ class Calls(unittest.TestCase):
 
     def test_calls_of_other_services_are_counted(self) -> None:
         self.assertEqual(
-            self.cost(("AmazonSQS.SendMessage", {}), ("secretsmanager.GetSecretValue", {}),
-                      ("AmazonSQS.SendMessage", {})),
-            {"sqs_requests": 2, "secret_calls": 1})
+            self.cost(
+                ("AmazonSQS.SendMessage", {}), ("secretsmanager.GetSecretValue", {}), ("AmazonSQS.SendMessage", {})
+            ),
+            {"sqs_requests": 2, "secret_calls": 1},
+        )
 
     def test_a_call_that_is_not_known_is_no_call_for_nothing(self) -> None:
         with self.assertRaises(SystemExit):
@@ -269,7 +304,9 @@ class Drawn(unittest.TestCase):
             act()
 
         for asked, a_day in (
-            (traffic.ask_for_list, 10_000), (traffic.ask_for_jobs, 1_000), (traffic.sweep.invoke, 480),
+            (traffic.ask_for_list, 10_000),
+            (traffic.ask_for_jobs, 1_000),
+            (traffic.sweep.invoke, 480),
         ):
             self.assertAlmostEqual(sum(call.args[-1] for call in asked.call_args_list), a_day)
         self.assertEqual(sorted(call.args[1] for call in traffic.ask_for_jobs.call_args_list), cost.SIZES)
@@ -287,8 +324,9 @@ class Drawn(unittest.TestCase):
 
         cost.drift(document, 50)
 
-        self.assertEqual(sorted(set(document["builders"]) - set(names)), [
-            "builder 050-99", "builder 150-99", "builder 250-99"])
+        self.assertEqual(
+            sorted(set(document["builders"]) - set(names)), ["builder 050-99", "builder 150-99", "builder 250-99"]
+        )
         self.assertEqual(len(document["builders"]), 300)
 
     def test_an_answer_is_as_large_as_a_client_gets_it(self) -> None:

@@ -31,9 +31,7 @@ class Pins(unittest.TestCase):
 
         for path in pinned:
             for requirement in requirements(path):
-                with self.subTest(path.name, requirement=name_of(requirement)):
-                    self.assertRegex(
-                        requirement, r"^[A-Za-z0-9._-]+==[\w.]+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+$")
+                self.assertRegex(requirement, r"^[A-Za-z0-9._-]+==[\w.]+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+$")
 
     def test_what_is_wanted_is_pinned_as_it_is_wanted(self) -> None:
         for path in self.wanted:

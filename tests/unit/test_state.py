@@ -43,9 +43,11 @@ class KeptData(unittest.TestCase):
         self.assertIsNone(self.run_once("3"))
 
     def test_damaged_data_and_data_of_other_versions_are_not_used(self) -> None:
-        for damage in (lambda kept: (kept / "emulator/state/service.json").write_text("{"),
-                       lambda kept: (kept / "made-by").write_text("a later emulator"),
-                       lambda kept: (kept / "made-by").unlink()):
+        for damage in (
+            lambda kept: (kept / "emulator/state/service.json").write_text("{"),
+            lambda kept: (kept / "made-by").write_text("a later emulator"),
+            lambda kept: (kept / "made-by").unlink(),
+        ):
             self.run_once("1", fresh=True)
             [kept] = self.folder.glob("kept-*")
             damage(kept)

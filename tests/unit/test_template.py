@@ -17,10 +17,9 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 HOUR, DAY, WEEK = 3600, 86400, 604800
 Permission = tuple[str, str]
 
-# What each function's code and Lambda itself do in its name, with what they do it to. Whoever adds something here says
-# in the review of it what the function needs it for.
+# The actions of each function's code, and of Lambda on its behalf, by resource. A new one needs a reason in its review.
 PERMISSIONS = {
-    # Reads the catalog that is there, publishes another, keeps the dump.
+    # Reads the current catalog, publishes another, archives the dump.
     "Etl": {
         "CatalogTable.Arn": "dynamodb: BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem",
         "${ArchiveBucket.Arn}/sources/*": "s3: GetObject",
@@ -31,7 +30,7 @@ PERMISSIONS = {
     "Jobs": {
         "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem Query",
     },
-    # Looks jobs up, keeps and queues requests.
+    # Looks up jobs, stores and queues requests.
     "Trigger": {
         "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem",
         "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem UpdateItem",
@@ -45,7 +44,7 @@ PERMISSIONS = {
         "RequestsTable.Arn": "dynamodb: BatchGetItem GetItem PutItem",
         "RequestsQueue.Arn": "sqs: SendMessage",
     },
-    # Takes from the queue, signs in to Pulse, notes what became of requests.
+    # Receives from the queue, signs in to Pulse, records the outcome of requests.
     "Forward": {
         "RequestsQueue.Arn": "sqs: DeleteMessage GetQueueAttributes ReceiveMessage",
         "RequestsTable.Arn": "dynamodb: GetItem PutItem",
@@ -54,17 +53,19 @@ PERMISSIONS = {
 }
 
 
-# What the programs are made of, without their tests.
+# The source of the programs, without their tests.
 SOURCES = "\n".join(
-    path.read_text() for folder in ("crates", "etl", "functions") for path in (ROOT / folder).rglob("src/**/*.rs"))
+    path.read_text() for folder in ("crates", "etl", "functions") for path in (ROOT / folder).rglob("src/**/*.rs")
+)
 
 
 def printed() -> set[str]:
-    """The names of the metrics that programs print: the literal ones, and those that an HTTP function's name begins."""
+    """The names of the metrics that programs print: literal ones, and those that start with an HTTP function's name."""
     [endings] = re.findall(r"= \[([^\]]*)\]\.map\(name\);", SOURCES)
     functions = re.findall(r'Edge \{ name: "(\w+)"', SOURCES)
     return set(re.findall(r'"((?:Ingest|Sweep|Forward)[A-Z]\w+|DamagedItems)"', SOURCES)) | {
-        function + ending for function in functions for ending in re.findall(r"\w+", endings)}
+        function + ending for function in functions for ending in re.findall(r"\w+", endings)
+    }
 
 
 @functools.cache
@@ -82,17 +83,16 @@ def parameters() -> dict[str, dict]:
 
 def resources(kind: str) -> dict[str, dict]:
     """The properties of the template's resources of one type, by their names."""
-    return {name: resource["Properties"]
-            for name, resource in section("Resources").items() if resource["Type"] == kind}
+    return {name: resource["Properties"] for name, resource in section("Resources").items() if resource["Type"] == kind}
 
 
 def listed(value: Any) -> list:
-    """A value that stands for a list of itself alone, as IAM lets it."""
+    """A list, or a single value as a list of one, as IAM allows it."""
     return value if isinstance(value, list) else [value]
 
 
 def written(resource: Any) -> str:
-    """A resource as the template names it: `Table.Arn`, `${Bucket.Arn}/prefix/*`, `Parameter`, or what is written."""
+    """A resource as the template names it: `Table.Arn`, `${Bucket.Arn}/prefix/*`, `Parameter`, or a literal."""
     match resource:
         case {"Fn::GetAtt": [name, attribute]}:
             return f"{name}.{attribute}"
@@ -105,13 +105,17 @@ def written(resource: Any) -> str:
 
 
 def permissions(role: dict) -> set[Permission]:
-    """Each action that a role is allowed, with the resource that it is allowed on."""
+    """Each action that a role allows, with its resource."""
     found = set()
     for policy in role.get("Policies", []):
         for statement in listed(policy["PolicyDocument"]["Statement"]):
-            assert statement["Effect"] == "Allow" and not statement.keys() & {"NotAction", "NotResource"}, statement
-            found |= {(action, written(resource))
-                      for action in listed(statement["Action"]) for resource in listed(statement["Resource"])}
+            assert statement["Effect"] == "Allow", statement
+            assert not statement.keys() & {"NotAction", "NotResource"}, statement
+            found |= {
+                (action, written(resource))
+                for action in listed(statement["Action"])
+                for resource in listed(statement["Resource"])
+            }
     return found
 
 
@@ -123,12 +127,13 @@ class Permissions(unittest.TestCase):
                 with self.subTest(role=name, action=action, resource=resource):
                     self.assertRegex(action, r"^[a-z0-9]+:[A-Za-z]+$")
                     if action == "secretsmanager:GetSecretValue":
-                        # The one thing that is not of this template: who deploys it names it, without a wildcard.
+                        # The only resource outside this template: the deployment names it, without a wildcard.
                         self.assertEqual(resource, "PulseSecretArn")
                         continue
                     # One resource of this template, a folder in one of its buckets, or an index of one of its tables.
                     self.assertRegex(
-                        resource, r"^(\w+\.Arn|\$\{\w+Bucket\.Arn\}/[\w/-]+/\*|\$\{\w+Table\.Arn\}/index/\w+)$")
+                        resource, r"^(\w+\.Arn|\$\{\w+Bucket\.Arn\}/[\w/-]+/\*|\$\{\w+Table\.Arn\}/index/\w+)$"
+                    )
 
     def test_each_function_has_its_own_role_and_nothing_that_sam_adds(self) -> None:
         functions = resources("AWS::Serverless::Function")
@@ -145,18 +150,24 @@ class Permissions(unittest.TestCase):
         for name, wanted in PERMISSIONS.items():
             wanted = wanted | {f"{name}LogGroup.Arn": "logs: CreateLogStream PutLogEvents"}
             with self.subTest(name):
-                self.assertEqual(permissions(roles[f"{name}Role"]), {
-                    (f"{service}:{action}", resource)
-                    for resource, actions in wanted.items()
-                    for service, _, names in [actions.partition(": ")] for action in names.split()
-                })
+                self.assertEqual(
+                    permissions(roles[f"{name}Role"]),
+                    {
+                        (f"{service}:{action}", resource)
+                        for resource, actions in wanted.items()
+                        for service, _, names in [actions.partition(": ")]
+                        for action in names.split()
+                    },
+                )
 
     def test_only_lambda_takes_a_role(self) -> None:
         for name, role in resources("AWS::IAM::Role").items():
             [statement] = role["AssumeRolePolicyDocument"]["Statement"]
             self.assertEqual(
                 {key: statement[key] for key in ("Effect", "Principal", "Action")},
-                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}, name)
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+                name,
+            )
 
     def test_the_secret_is_one_that_is_named_whole(self) -> None:
         allowed = parameters()["PulseSecretArn"]["AllowedPattern"]
@@ -187,26 +198,37 @@ class Permissions(unittest.TestCase):
             source = re.sub(r"\{.*?\}", "*", route["RouteKey"].replace("ANY ", "*"))
             wanted.add((function, f"{api}*/{source}"))
 
-        given = {(permission["FunctionName"]["Ref"], written(permission["SourceArn"]))
-                 for permission in resources("AWS::Lambda::Permission").values() if "SourceArn" in permission}
+        given = {
+            (permission["FunctionName"]["Ref"], written(permission["SourceArn"]))
+            for permission in resources("AWS::Lambda::Permission").values()
+            if "SourceArn" in permission
+        }
         self.assertEqual(given, wanted)
 
     def test_a_function_url_is_public_for_each_function_that_answers_http(self) -> None:
-        urls = {written(url["TargetFunctionArn"]).removesuffix(".Arn")
-                for url in resources("AWS::Lambda::Url").values()}
-        permitted = [(permission["FunctionName"]["Ref"], permission["Action"])
-                     for permission in resources("AWS::Lambda::Permission").values() if permission["Principal"] == "*"]
+        urls = {
+            written(url["TargetFunctionArn"]).removesuffix(".Arn") for url in resources("AWS::Lambda::Url").values()
+        }
+        permitted = [
+            (permission["FunctionName"]["Ref"], permission["Action"])
+            for permission in resources("AWS::Lambda::Permission").values()
+            if permission["Principal"] == "*"
+        ]
 
         self.assertEqual(urls, {"JobsFunction", "TriggerFunction"})
-        self.assertCountEqual(permitted, [
-            (name, action) for name in urls for action in ("lambda:InvokeFunction", "lambda:InvokeFunctionUrl")])
+        self.assertCountEqual(
+            permitted,
+            [(name, action) for name in urls for action in ("lambda:InvokeFunction", "lambda:InvokeFunctionUrl")],
+        )
 
     def test_a_function_is_invoked_by_its_own_front_only(self) -> None:
         for name, permission in resources("AWS::Lambda::Permission").items():
             with self.subTest(name):
                 self.assertTrue(
-                    permission.get("SourceArn") or permission.get("FunctionUrlAuthType") == "NONE"
-                    or permission.get("InvokedViaFunctionUrl") is True)
+                    permission.get("SourceArn")
+                    or permission.get("FunctionUrlAuthType") == "NONE"
+                    or permission.get("InvokedViaFunctionUrl") is True
+                )
 
 
 class Settings(unittest.TestCase):
@@ -235,10 +257,24 @@ class Settings(unittest.TestCase):
         self.assertNotIn("\n", written_as)
         variables = set(json.loads(written_as).values())
 
-        # Neither address nor agent, neither query nor path: who reviews another one says what it is needed for.
-        self.assertEqual(variables, {f"$context.{name}" for name in (
-            "requestId", "integration.requestId", "httpMethod", "routeKey", "status", "integration.integrationStatus",
-            "integration.error", "responseLatency", "responseLength")})
+        # Neither address nor agent, neither query nor path: a review asks for the reason of each new one.
+        self.assertEqual(
+            variables,
+            {
+                f"$context.{name}"
+                for name in (
+                    "requestId",
+                    "integration.requestId",
+                    "httpMethod",
+                    "routeKey",
+                    "status",
+                    "integration.integrationStatus",
+                    "integration.error",
+                    "responseLatency",
+                    "responseLength",
+                )
+            },
+        )
 
     def test_the_bill_counts_the_line_that_the_api_logs(self) -> None:
         [stage] = resources("AWS::ApiGatewayV2::Stage").values()
@@ -253,27 +289,46 @@ class Settings(unittest.TestCase):
         fields = json.loads(stage["AccessLogSettings"]["Format"])
 
         self.assertEqual(written(watched["LogGroupName"]), "ApiLogGroup")
-        # No function ran, so that no run has an id.
+        # No function ran, so there is no request id.
         self.assertEqual(watched["FilterPattern"], '{ ($.status = "429") && ($.request_id = "-") }')
         self.assertEqual(
-            (fields["status"], fields["request_id"]), ("$context.status", "$context.integration.requestId"))
+            (fields["status"], fields["request_id"]), ("$context.status", "$context.integration.requestId")
+        )
 
     def test_every_public_function_is_bounded_and_no_other_can_be_starved_by_it(self) -> None:
         functions = resources("AWS::Serverless::Function")
-        public = {written(url["TargetFunctionArn"]).removesuffix(".Arn")
-                  for url in resources("AWS::Lambda::Url").values()}
-        reserved = {name: function["ReservedConcurrentExecutions"] for name, function in functions.items()
-                    if "ReservedConcurrentExecutions" in function}
+        public = {
+            written(url["TargetFunctionArn"]).removesuffix(".Arn") for url in resources("AWS::Lambda::Url").values()
+        }
+        reserved = {
+            name: function["ReservedConcurrentExecutions"]
+            for name, function in functions.items()
+            if "ReservedConcurrentExecutions" in function
+        }
 
         self.assertEqual(reserved.keys(), public | {"ForwardFunction"})
         for name, value in reserved.items():
             share = {"Ref": name.removesuffix("Function") + "Concurrency"}
             self.assertEqual(value, {"Fn::If": ["IsConcurrencyReserved", share, {"Ref": "AWS::NoValue"}]}, name)
-        # AWS wants 100 of an account's 1,000 left over, which the ingest and the sweep run in.
+        # AWS requires that 100 of an account's 1,000 are left; the ingest and the sweep run in those.
         total = sum(parameters()[f"{name.removesuffix('Function')}Concurrency"]["Default"] for name in reserved)
         self.assertLessEqual(total, 100)
         self.assertEqual(
-            section("Conditions")["IsConcurrencyReserved"], {"Fn::Equals": [{"Ref": "ReserveConcurrency"}, "true"]})
+            section("Conditions")["IsConcurrencyReserved"], {"Fn::Equals": [{"Ref": "ReserveConcurrency"}, "true"]}
+        )
+
+    def test_a_burst_is_not_above_the_concurrency_of_its_function(self) -> None:
+        [stage] = resources("AWS::ApiGatewayV2::Stage").values()
+        routes = {route["RouteKey"]: name for name, route in resources("AWS::ApiGatewayV2::Route").items()}
+
+        # Only the jobs function has no route of its own. A burst above what it may run sounds the alarm of throttles.
+        self.assertEqual(stage["DefaultRouteSettings"]["ThrottlingBurstLimit"], {"Ref": "JobsConcurrency"})
+        bursts = {key: settings["ThrottlingBurstLimit"] for key, settings in stage["RouteSettings"].items()}
+        self.assertEqual(bursts.keys(), routes.keys() - {"$default"})
+        self.assertLessEqual(sum(bursts.values()), parameters()["TriggerConcurrency"]["Default"])
+        # API Gateway accepts settings only for routes that exist.
+        [depends] = [one["DependsOn"] for one in section("Resources").values() if "DependsOn" in one]
+        self.assertCountEqual(depends, [routes[key] for key in bursts])
 
     def test_tables_are_protected_when_asked_and_can_be_set_back(self) -> None:
         condition = section("Conditions")["AreTablesProtected"]
@@ -285,8 +340,11 @@ class Settings(unittest.TestCase):
                 self.assertIs(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
 
     def test_what_stays_without_the_stack_are_the_dumps_and_the_requests(self) -> None:
-        stays = {name for name, resource in section("Resources").items()
-                 if resource.get("DeletionPolicy", "Delete") != "Delete"}
+        stays = {
+            name
+            for name, resource in section("Resources").items()
+            if resource.get("DeletionPolicy", "Delete") != "Delete"
+        }
 
         self.assertEqual(stays, {"ArchiveBucket", "RequestsTable"})
 
@@ -304,7 +362,7 @@ class Alarms(unittest.TestCase):
     def setUp(self) -> None:
         self.alarms = resources("AWS::CloudWatch::Alarm")
 
-    def test_each_tells_the_topic_and_nobody_else(self) -> None:
+    def test_each_alarm_goes_to_the_topic_alone(self) -> None:
         for name, alarm in self.alarms.items():
             with self.subTest(name):
                 self.assertEqual(alarm["AlarmActions"], [{"Ref": "AlarmTopic"}])
@@ -329,7 +387,7 @@ class Alarms(unittest.TestCase):
 
     def test_each_says_what_silence_means_and_looks_back_no_further_than_it_can(self) -> None:
         most = parameters()["MostHoursWithoutIngest"]["MaxValue"]
-        # What is due at fixed times is missing when nothing is heard of it.
+        # Events that are due at fixed times are missing when they report nothing.
         due = {"IngestMissedAlarm", "SweepMissedAlarm"}
 
         for name, alarm in self.alarms.items():
@@ -343,22 +401,34 @@ class Alarms(unittest.TestCase):
         for name in ("SweepFailedAlarm", "DamagedItemsAlarm"):
             with self.subTest(name):
                 alarm = self.alarms[name]
-                sounds = (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"], alarm["EvaluationPeriods"])
+                sounds = (
+                    alarm["Statistic"],
+                    alarm["ComparisonOperator"],
+                    alarm["Threshold"],
+                    alarm["EvaluationPeriods"],
+                )
                 self.assertEqual(sounds, ("Sum", "GreaterThanThreshold", 0, 1))
 
     def test_every_function_both_queues_and_each_front_have_one(self) -> None:
-        of = {(alarm["MetricName"], written(one["Value"]))
-              for alarm in self.alarms.values() for one in alarm.get("Dimensions", [])}
+        of = {
+            (alarm["MetricName"], written(one["Value"]))
+            for alarm in self.alarms.values()
+            for one in alarm.get("Dimensions", [])
+        }
         public = {"JobsFunction", "TriggerFunction"}
 
-        self.assertEqual(of, {
-            *(("Errors", name) for name in resources("AWS::Serverless::Function") if name not in public),
-            # What goes wrong in these two, a client sees.
-            ("5xx", "HttpApi"), *(("Url5xxCount", name) for name in public),
-            ("Invocations", "SweepFunction"),
-            ("ApproximateAgeOfOldestMessage", "RequestsQueue.QueueName"),
-            ("ApproximateNumberOfMessagesVisible", "RequestsDeadLetters.QueueName"),
-        })
+        self.assertEqual(
+            of,
+            {
+                *(("Errors", name) for name in resources("AWS::Serverless::Function") if name not in public),
+                # Clients see the errors of these two.
+                ("5xx", "HttpApi"),
+                *(("Url5xxCount", name) for name in public),
+                ("Invocations", "SweepFunction"),
+                ("ApproximateAgeOfOldestMessage", "RequestsQueue.QueueName"),
+                ("ApproximateNumberOfMessagesVisible", "RequestsDeadLetters.QueueName"),
+            },
+        )
 
     def test_what_is_watched_without_a_part_of_this_stack(self) -> None:
         of = {alarm["MetricName"] for alarm in self.alarms.values() if "Dimensions" not in alarm}
@@ -366,8 +436,12 @@ class Alarms(unittest.TestCase):
         self.assertLessEqual({"Throttles", "ApiRefused", "JobsStale"}, of)
 
     def test_an_alarm_is_there_with_the_front_that_it_is_of(self) -> None:
-        fronts = {"ApiErrorsAlarm": "HasHttpApi", "ApiRefusedAlarm": "HasHttpApi",
-                  "JobsErrorsAlarm": "HasFunctionUrl", "TriggerErrorsAlarm": "HasFunctionUrl"}
+        fronts = {
+            "ApiErrorsAlarm": "HasHttpApi",
+            "ApiRefusedAlarm": "HasHttpApi",
+            "JobsErrorsAlarm": "HasFunctionUrl",
+            "TriggerErrorsAlarm": "HasFunctionUrl",
+        }
 
         for name in self.alarms:
             with self.subTest(name):
@@ -382,7 +456,7 @@ class Alarms(unittest.TestCase):
             before: list[str] = []
             for line in widget["properties"]["metrics"]:
                 words = [word for word in line if isinstance(word, str)]
-                # A dot stands for what the line before has there.
+                # A dot repeats the word of the line before.
                 before = [before[place] if word == "." else word for place, word in enumerate(words)]
                 namespace, metric, *rest = before
                 values = [value.removeprefix("${").removesuffix("}") for value in rest[1::2]]
@@ -391,15 +465,21 @@ class Alarms(unittest.TestCase):
                     self.assert_is_a_metric(namespace, metric, dimensions)
 
     def assert_is_a_metric(self, namespace: str, metric: str, dimensions: dict[str, str]) -> None:
-        """One that a program prints or a log's filter counts, without dimensions; or one that AWS has of a function, a
-        queue or the API of this stack, or of all functions.
+        """The metric exists: a program prints it or a log's filter counts it, without dimensions; or AWS has it for a
+        function, a queue or the API of this stack, or for all functions.
         """
         functions, queues = resources("AWS::Serverless::Function"), resources("AWS::SQS::Queue")
         match namespace, list(dimensions.items()):
             case "RunnableJobs", []:
-                self.assertIn(metric, printed() | {
-                    one["MetricName"] for watched in resources("AWS::Logs::MetricFilter").values()
-                    for one in watched["MetricTransformations"]})
+                self.assertIn(
+                    metric,
+                    printed()
+                    | {
+                        one["MetricName"]
+                        for watched in resources("AWS::Logs::MetricFilter").values()
+                        for one in watched["MetricTransformations"]
+                    },
+                )
             case "AWS/Lambda", []:
                 self.assertEqual(metric, "Throttles")
             case "AWS/ApiGateway", [("ApiId", "HttpApi")]:
@@ -412,4 +492,4 @@ class Alarms(unittest.TestCase):
                 self.assertIn(metric, ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"))
                 self.assertIn(name, [f"{queue}.QueueName" for queue in queues])
             case other:
-                self.fail(f"nobody has such a metric: {other}")
+                self.fail(f"there is no such metric: {other}")

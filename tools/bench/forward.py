@@ -23,18 +23,17 @@ import statistics
 import subprocess
 import time
 import urllib.parse
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from kombu import Connection, Exchange, Queue
 
+from localstack.fakes.treeherder import Control
+from tests.support.runtime_api import Function
+from tests.support.store_calls import Bare, Call, Recorder
 from tools.bench.function import cpu_seconds, lambda_environment, measured_stack, median_p99, programs_in, zipped_size
 from tools.bench.source import say
 from tools.bench.trigger import LIMITS, LIST, WARM, Person
-from tests.support.runtime_api import Function
-from tests.support.store_calls import Bare, Call, Recorder
-from localstack.fakes.treeherder import Control
 
 # A usual batch: the most that the queue gives out at once, of usual requests.
 TICKETS, JOBS = 10, 16
@@ -56,7 +55,7 @@ KEPT = 1000
 UNHELD = {"RUNNABLE_JOBS_PULSE_RATE": "100000"}
 # What makes a transaction the same as one before.
 TOKEN = re.compile(rb'(?<="ClientRequestToken":")[0-9a-f-]{36}')
-TOLD_APART = 8
+CHANGED_CHARACTERS = 8
 
 
 def main() -> None:
@@ -95,16 +94,16 @@ class BareCalls(Bare):
         """How long the next round takes where all requests are read at once, jobs after their head, and then all are
         written at once."""
         requests = self.rounds.pop()
-        heads, jobs, writes = (requests[place:place + TICKETS] for place in range(0, 3 * TICKETS, TICKETS))
+        heads, jobs, writes = (requests[place : place + TICKETS] for place in range(0, 3 * TICKETS, TICKETS))
         begin = time.perf_counter()
-        self._ask(list(zip(heads, jobs)))
+        self._ask(list(zip(heads, jobs, strict=False)))
         self._ask([(write,) for write in writes])
         return (time.perf_counter() - begin) * 1e3
 
     def _ask(self, chains: list[tuple[bytes, ...]]) -> None:
         """Ask each chain's calls one after the other on a connection of its own, all chains at once."""
         with selectors.DefaultSelector() as selector:
-            for connection, (first, *others) in zip(self.connections, chains):
+            for connection, (first, *others) in zip(self.connections, chains, strict=False):
                 connection.sendall(first)
                 selector.register(connection, selectors.EVENT_READ, others)
             while selector.get_map():
@@ -127,7 +126,7 @@ class BareCalls(Bare):
 
     def _signed(self, call: Call, number: int) -> bytes:
         def another(token: re.Match) -> bytes:
-            return token[0][:-TOLD_APART] + f"{number:0{TOLD_APART}}".encode()
+            return token[0][:-CHANGED_CHARACTERS] + f"{number:0{CHANGED_CHARACTERS}}".encode()
 
         return super()._signed(call._replace(body=TOKEN.sub(another, call.body)), number)
 
@@ -140,19 +139,24 @@ class Bench:
         self.examples = built / "lambda" / "examples"
         self.environment = lambda_environment(stack, "FORWARD_FUNCTION") | UNHELD
         self.trigger = programs_in(built).function("trigger")
-        self.trigger_environment = lambda_environment(stack, "TRIGGER_FUNCTION") | WARM | {
-            "RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(LIMITS)}
+        self.trigger_environment = (
+            lambda_environment(stack, "TRIGGER_FUNCTION") | WARM | {"RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(LIMITS)}
+        )
         self.person = Person(stack)
         jobs = stack.ask("GET", LIST).json()["results"]
         self.builds = [job["ref_data_name"] for job in jobs if not job["upstream"]]
         self.tests = {job["ref_data_name"]: job["upstream"] for job in jobs if job["upstream"]}
         # As who publishes.
-        user = json.loads(stack.client("secretsmanager").get_secret_value(
-            SecretId=self.environment["RUNNABLE_JOBS_PULSE_SECRET"])["SecretString"])
+        user = json.loads(
+            stack.client("secretsmanager").get_secret_value(SecretId=self.environment["RUNNABLE_JOBS_PULSE_SECRET"])[
+                "SecretString"
+            ]
+        )
         scheme, address = self.environment["RUNNABLE_JOBS_PULSE_URL"].split("://")
         self.pulse = os.environ | {
             "PULSE_URL": f"{scheme}://{user['username']}:{user['password']}@{address}",
-            "PULSE_NAMESPACE": self.environment["RUNNABLE_JOBS_PULSE_NAMESPACE"]}
+            "PULSE_NAMESPACE": self.environment["RUNNABLE_JOBS_PULSE_NAMESPACE"],
+        }
         say("jobs of try, of which need no build", f"{len(jobs):,}, {len(self.builds):,}")
 
     def listen(self) -> None:
@@ -174,20 +178,40 @@ class Bench:
             found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages")
             if not found:
                 raise SystemExit(f"{batches * tickets - len(taken)} requests are not in the queue")
-            sqs.delete_message_batch(QueueUrl=url, Entries=[
-                {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]} for place, message in enumerate(found)])
+            sqs.delete_message_batch(
+                QueueUrl=url,
+                Entries=[
+                    {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]} for place, message in enumerate(found)
+                ],
+            )
             taken += found
-        return [taken[place:place + tickets] for place in range(0, len(taken), tickets)]
+        return [taken[place : place + tickets] for place in range(0, len(taken), tickets)]
 
     def event(self, batch: list[dict]) -> bytes:
         """What Lambda makes of messages of the queue."""
-        return json.dumps({"Records": [{
-            "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
-            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1795415400000", "SenderId": "AIDAEXAMPLE",
-                           "ApproximateFirstReceiveTimestamp": "1795415400001"},
-            "messageAttributes": {}, "md5OfBody": message["MD5OfBody"], "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:requests", "awsRegion": "us-east-1",
-        } for message in batch]}).encode()
+        return json.dumps(
+            {
+                "Records": [
+                    {
+                        "messageId": message["MessageId"],
+                        "receiptHandle": message["ReceiptHandle"],
+                        "body": message["Body"],
+                        "attributes": {
+                            "ApproximateReceiveCount": "1",
+                            "SentTimestamp": "1795415400000",
+                            "SenderId": "AIDAEXAMPLE",
+                            "ApproximateFirstReceiveTimestamp": "1795415400001",
+                        },
+                        "messageAttributes": {},
+                        "md5OfBody": message["MD5OfBody"],
+                        "eventSource": "aws:sqs",
+                        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:requests",
+                        "awsRegion": "us-east-1",
+                    }
+                    for message in batch
+                ]
+            }
+        ).encode()
 
     def forwarded(self, function: Function, tickets: int = TICKETS) -> Turn:
         """The answer to an event of so many messages, all of whose jobs were forwarded."""
@@ -243,8 +267,11 @@ class Bench:
         say(f"  a confirm of nothing but lapin: median, p99 of {len(confirms):,}", median_p99(confirms))
         say("  its calls to the store with nothing around them, as it makes them", f"{concurrent:.1f} ms")
         say("  the same one after the other", f"{serial:.1f} ms")
-        say("  the batch / (a confirm + the calls as it makes them)", f"{median / (confirm + concurrent):.2f}",
-            "at most 1.3")
+        say(
+            "  the batch / (a confirm + the calls as it makes them)",
+            f"{median / (confirm + concurrent):.2f}",
+            "at most 1.3",
+        )
         say("  the batch / (a confirm + the calls one after the other)", f"{median / (confirm + serial):.2f}")
 
     def items(self, batch: list[dict]) -> list[dict]:
@@ -253,8 +280,11 @@ class Bench:
         for message in batch:
             name = json.loads(message["Body"])["request_id"]
             found += dynamodb.query(
-                TableName=self.stack.env["REQUESTS_TABLE"], KeyConditionExpression="pk = :pk", ConsistentRead=True,
-                ExpressionAttributeValues={":pk": {"S": f"request#{name}"}})["Items"]
+                TableName=self.stack.env["REQUESTS_TABLE"],
+                KeyConditionExpression="pk = :pk",
+                ConsistentRead=True,
+                ExpressionAttributeValues={":pk": {"S": f"request#{name}"}},
+            )["Items"]
         if len(found) != 2 * len(batch):
             raise SystemExit(f"{len(batch)} requests have {len(found)} items")
         return found
@@ -263,7 +293,8 @@ class Bench:
         """Put as many copies of items, named as `Bare` names them."""
         dynamodb, table = self.stack.client("dynamodb"), self.stack.env["REQUESTS_TABLE"]
         for number in range(times):
-            copies = [item | {"pk": {"S": f"{item['pk']['S'][:-TOLD_APART]}{number:0{TOLD_APART}}"}} for item in items]
+            names = [f"{item['pk']['S'][:-CHANGED_CHARACTERS]}{number:0{CHANGED_CHARACTERS}}" for item in items]
+            copies = [item | {"pk": {"S": name}} for item, name in zip(items, names, strict=True)]
             dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in copies]})
 
     def recorded(self, first: list[dict], batch: list[dict]) -> list[Call]:
@@ -312,17 +343,20 @@ class Bench:
             peak = resident(function.process.pid, "VmHWM")
         requests = SUSTAINED_BATCHES * TICKETS
         say(f"one instance, {requests:,} requests: requests a second", f"{requests / seconds:.0f}", "at least 150")
-        say("  processor time in a second of the emulator, broker, function",
-            ", ".join(f"{value / seconds:.2f}" for value in (used["emulator"], used["broker"], own)))
+        say(
+            "  processor time in a second of the emulator, broker, function",
+            ", ".join(f"{value / seconds:.2f}" for value in (used["emulator"], used["broker"], own)),
+        )
         tenth = SUSTAINED_BATCHES // 10
-        say_memory(f"  its resident memory after {tenth * TICKETS}, {requests:,} requests", memory[tenth - 1],
-                   memory[-1], peak)
+        say_memory(
+            f"  its resident memory after {tenth * TICKETS}, {requests:,} requests", memory[tenth - 1], memory[-1], peak
+        )
 
     def asking(self) -> None:
         """Batches of tests, whose builds are looked for on the push, beside batches of jobs that need none."""
         builds = sorted(set(self.tests.values()))
         # The builds are there, and as many other jobs as make it a large push.
-        others = list(self.tests)[:PUSH_JOBS - len(builds)]
+        others = list(self.tests)[: PUSH_JOBS - len(builds)]
         on_push = [{"ref_data_name": name} for name in (*builds, *others)]
         if len(on_push) != PUSH_JOBS:
             raise SystemExit(f"the push would have {len(on_push)} jobs")
@@ -333,7 +367,7 @@ class Bench:
         without = self.queued(1 + ASKING_BATCHES, self.builds)
         asked, plain, bare = [], [], []
         with Function(self.binary, self.environment) as function:
-            for tests, jobs in zip(with_builds, without):
+            for tests, jobs in zip(with_builds, without, strict=False):
                 asked.append(self.forward(function, tests).seconds * 1e3)
                 plain.append(self.forward(function, jobs).seconds * 1e3)
                 bare.append(self.asked(push))
@@ -361,8 +395,10 @@ class Bench:
         for _ in range(10):
             tens += self.published("publisher", TEN_TIMES // 10, TICKETS)[1:]
             confirms += self.confirms()
-        say(f"the publisher alone, batches of {TICKETS}: median, p99 of {len(tens)}",
-            median_p99([microseconds / 1e3 for microseconds in tens]))
+        say(
+            f"the publisher alone, batches of {TICKETS}: median, p99 of {len(tens)}",
+            median_p99([microseconds / 1e3 for microseconds in tens]),
+        )
         say("  a confirm of nothing but lapin, beside it", f"{statistics.median(confirms):.3f} ms")
         # One batch more than is measured, so that the process is there when it is looked at the last time.
         batches = MESSAGES // MESSAGES_A_BATCH
@@ -378,8 +414,11 @@ class Bench:
             process.communicate()
         if process.returncode != 0:
             raise SystemExit(f"{command} ends with {process.returncode}")
-        say(f"the publisher alone, {MESSAGES:,} in batches of {MESSAGES_A_BATCH}: messages a second",
-            f"{MESSAGES / sum(times) * 1e6:,.0f}", "at least 1,000")
+        say(
+            f"the publisher alone, {MESSAGES:,} in batches of {MESSAGES_A_BATCH}: messages a second",
+            f"{MESSAGES / sum(times) * 1e6:,.0f}",
+            "at least 1,000",
+        )
         say_memory(f"  its resident memory after {FIRST_LOOK:,}, {MESSAGES:,} messages", early, late, peak)
 
     def start(self) -> None:

@@ -43,15 +43,22 @@ def start_stack(built: Path, source: Path) -> Stack:
 
 
 def lambda_environment(stack: Stack, variable: str) -> dict[str, str]:
-    """The environment of a deployed function's process; `variable` is the one of `stack.env` that names the function."""
+    """The environment of a deployed function's process; `variable` of `stack.env` has the name of the function."""
     function = stack.env[variable]
     deployed = stack.client("lambda").get_function_configuration(FunctionName=function)
     role = stack.as_role_of(function)
-    return deployed["Environment"]["Variables"] | {name.upper(): value for name, value in role.items()} | {
-        "AWS_REGION": stack.env["AWS_REGION"], "AWS_LAMBDA_FUNCTION_NAME": function,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed["MemorySize"]), "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_LOG_GROUP_NAME": "bench", "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
-    }
+    return (
+        deployed["Environment"]["Variables"]
+        | {name.upper(): value for name, value in role.items()}
+        | {
+            "AWS_REGION": stack.env["AWS_REGION"],
+            "AWS_LAMBDA_FUNCTION_NAME": function,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed["MemorySize"]),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "bench",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
+        }
+    )
 
 
 def on_aws(environment: dict[str, str]) -> dict[str, str]:

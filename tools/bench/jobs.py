@@ -24,12 +24,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.runtime_api import ANSWER_SECONDS, Function, Reply, event, first_answer
 from tools.bench.function import (
-    cpu_seconds, fresh_for, lambda_environment, measured_stack, median_p99, on_aws, p99, programs_in, say_units, zipped_size,
+    cpu_seconds,
+    fresh_for,
+    lambda_environment,
+    measured_stack,
+    median_p99,
+    on_aws,
+    p99,
+    programs_in,
+    say_units,
+    zipped_size,
 )
 from tools.bench.source import say
 from tools.cost.item_units import eventual_units, item_size
-from tests.support.runtime_api import ANSWER_SECONDS, Function, Reply, event, first_answer
 
 EVENTS = 2000
 SEARCHES = 300
@@ -103,8 +112,11 @@ def warm(binary: Path, environment: dict[str, str]) -> None:
     ):
         # The first unpacked list unpacks.
         replies = [reply for reply in replies[1:] if reply.line["cache"] == "memory"]
-        say(f"{what}: median, p99 of {len(replies)} in the function",
-            median_p99([reply.milliseconds for reply in replies]), goals)
+        say(
+            f"{what}: median, p99 of {len(replies)} in the function",
+            median_p99([reply.milliseconds for reply in replies]),
+            goals,
+        )
         say("  from the event to the response", median_p99([reply.seconds * 1e3 for reply in replies]))
     say("list of try, not packed: the first in a process, in the function", f"{plains[0].milliseconds:.1f} ms")
 
@@ -112,8 +124,10 @@ def warm(binary: Path, environment: dict[str, str]) -> None:
 def read_units(stack, binary: Path, environment: dict[str, str]) -> None:
     """What the store charges for a first list and for a check whether it is current."""
     items = stack.client("dynamodb").query(
-        TableName=stack.env["CATALOG_TABLE"], KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues={":pk": {"S": "project#try"}})["Items"]
+        TableName=stack.env["CATALOG_TABLE"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "project#try"}},
+    )["Items"]
     [pointer] = [item for item in items if item["sk"]["S"] == "current"]
     parts = [item for item in items if item["sk"]["S"].startswith(f"list#{pointer['etag']['S']}#")]
     sizes = [item_size(part) for part in parts]
@@ -121,10 +135,18 @@ def read_units(stack, binary: Path, environment: dict[str, str]) -> None:
         first, check = function.ask(list_event()), function.ask(list_event())
     if (first.line["cache"], check.line["cache"]) != ("store", "revalidated"):
         raise SystemExit(f"not the lines of a first list and of a check: {first.line}, {check.line}")
-    say_units("check whether a list is current: read units", eventual_units([item_size(pointer)]),
-              check.line["read_units"], "0.5")
-    say_units(f"first list, {sum(sizes):,} bytes in {len(sizes)} items: read units beside a check's",
-              eventual_units(sizes), first.line["read_units"] - check.line["read_units"], "at most 8")
+    say_units(
+        "check whether a list is current: read units",
+        eventual_units([item_size(pointer)]),
+        check.line["read_units"],
+        "0.5",
+    )
+    say_units(
+        f"first list, {sum(sizes):,} bytes in {len(sizes)} items: read units beside a check's",
+        eventual_units(sizes),
+        first.line["read_units"] - check.line["read_units"],
+        "at most 8",
+    )
 
 
 def searches(binary: Path, environment: dict[str, str]) -> None:
@@ -134,19 +156,26 @@ def searches(binary: Path, environment: dict[str, str]) -> None:
         with Function(binary, environment | fresh_for(3600)) as function:
             function.ask(list_event())
             first.append(function.ask(list_event(query=SEARCH)).milliseconds)
-    say(f"first search: median of {FIRSTS}, most, in the function",
-        f"{statistics.median(first):.1f}, {max(first):.1f} ms")
+    say(
+        f"first search: median of {FIRSTS}, most, in the function",
+        f"{statistics.median(first):.1f}, {max(first):.1f} ms",
+    )
     replies: dict[str, list[Reply]] = {name: [] for name in SELECTIONS}
     with Function(binary, environment | fresh_for(3600)) as function:
         function.ask(list_event(query=SEARCH))
         for _ in range(SEARCHES):
             for name, query in SELECTIONS.items():
                 replies[name].append(function.ask(list_event(query=query)))
-        found = {name: json.loads(function.ask(list_event(query=query, accept_encoding="identity")).body())
-                 for name, query in SELECTIONS.items()}
+        found = {
+            name: json.loads(function.ask(list_event(query=query, accept_encoding="identity")).body())
+            for name, query in SELECTIONS.items()
+        }
     for name, answer in found.items():
-        say(f"  {name} ({len(answer['results']):,} jobs): median, p99",
-            median_p99([reply.milliseconds for reply in replies[name]]), "" if name.startswith("all jobs") else "at most 5 ms")
+        say(
+            f"  {name} ({len(answer['results']):,} jobs): median, p99",
+            median_p99([reply.milliseconds for reply in replies[name]]),
+            "" if name.startswith("all jobs") else "at most 5 ms",
+        )
 
 
 def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict[str, int]) -> None:
@@ -170,16 +199,21 @@ def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict
         (f"    the same reads for {other} with the SDK in use", seconds_),
     ):
         say(what, f"{statistics.median(times) * 1e3:.1f} ms")
-    say("GET /__lbheartbeat__ / empty function", f"{statistics.median(beats) / statistics.median(empties):.2f}",
-        "at most 1.3")
+    say(
+        "GET /__lbheartbeat__ / empty function",
+        f"{statistics.median(beats) / statistics.median(empties):.2f}",
+        "at most 1.3",
+    )
 
 
 def size(binary: Path, environment: dict[str, str]) -> None:
     """The function as it is uploaded, and the API reference's share of it."""
     zipped = zipped_size(binary)
     with Function(binary, environment) as function:
-        page = sum(function.ask(event(f"/api/docs/{name}")).line["bytes"]
-                   for name in ("swagger-ui-bundle.js", "swagger-ui.css"))
+        page = sum(
+            function.ask(event(f"/api/docs/{name}")).line["bytes"]
+            for name in ("swagger-ui-bundle.js", "swagger-ui.css")
+        )
     say("zipped function", f"{zipped / 1e6:.2f} MB")
     say("  of that, the packed files of the API reference's page", f"{page / 1e6:.2f} MB")
     say("  without them", f"{(zipped - page) / 1e6:.2f} MB", "at most 3 MB")
@@ -227,7 +261,7 @@ class Connection(asyncio.Protocol):
         length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
         whole = end + 4 + (int(length[1]) if length and status != 304 else 0)
         if len(self.received) >= whole:
-            body = bytes(self.received[end + 4:whole])
+            body = bytes(self.received[end + 4 : whole])
             del self.received[:whole]
             self.answer.set_result((status, head, body))
 
@@ -273,7 +307,7 @@ class Load:
 
     async def run(self, requests: list[Request], times: list[float], settled: Callable[[], None]) -> list[Done]:
         begin, tasks = time.perf_counter(), []
-        for request, at in zip(requests, times):
+        for request, at in zip(requests, times, strict=False):
             if (ahead := begin + at - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead)
             if settled and at >= SETTLED_SECONDS:
@@ -295,9 +329,13 @@ def load(command: list[str], environment: dict[str, str], projects: list[str]) -
     own, others = cores[:1], cores[1:]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [*command, "--listen", "127.0.0.1:0"], env=os.environ | environment | fresh_for(LOAD_FRESH_SECONDS),
-            stdout=log, stderr=subprocess.PIPE, text=True,
-            preexec_fn=functools.partial(os.sched_setaffinity, 0, own) if others else None)
+            [*command, "--listen", "127.0.0.1:0"],
+            env=os.environ | environment | fresh_for(LOAD_FRESH_SECONDS),
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=functools.partial(os.sched_setaffinity, 0, own) if others else None,
+        )
         try:
             if others:
                 os.sched_setaffinity(0, others)
@@ -313,7 +351,7 @@ def load(command: list[str], environment: dict[str, str], projects: list[str]) -
             if others:
                 os.sched_setaffinity(0, cores)
         log.seek(0)
-        lines = [json.loads(line) for line in log if line.startswith("{")][-len(done):]
+        lines = [json.loads(line) for line in log if line.startswith("{")][-len(done) :]
     say_load(done, took, lines, memory, used)
 
 
@@ -348,8 +386,14 @@ def mixed(chance: random.Random, projects: list[str], tags: dict[str, str], coun
             case "held":
                 yield Request(get(LIST.format(project), if_none_match=tags[project]), 304, False)
             case "search":
-                query = chance.choice(["search=mochitest", "search=linux64+debug", "platform=linux64&count=100",
-                                       "search=talos&fields=ref_data_name"])
+                query = chance.choice(
+                    [
+                        "search=mochitest",
+                        "search=linux64+debug",
+                        "platform=linux64&count=100",
+                        "search=talos&fields=ref_data_name",
+                    ]
+                )
                 yield Request(get(f"{LIST.format(project)}?{query}"), 200, None)
 
 
@@ -360,14 +404,19 @@ def say_load(done: list[Done], took: float, lines: list[dict], memory: list[int]
     shares = ", ".join(f"{share} % {kind}" for kind, share in MIX.items())
     reached = len(done) / took
     late = [one.late * 1e3 for one in done]
-    say(f"load: requests ({shares}), a second", f"{len(done):,}, {reached:.0f}",
-        f"{RATE} a second for {LOAD_SECONDS} s{'' if reached > 0.98 * RATE else ': the client is too slow'}")
+    say(
+        f"load: requests ({shares}), a second",
+        f"{len(done):,}, {reached:.0f}",
+        f"{RATE} a second for {LOAD_SECONDS} s{'' if reached > 0.98 * RATE else ': the client is too slow'}",
+    )
     say("  sent late by: median, p99", f"{statistics.median(late):.1f}, {p99(late):.1f} ms")
     say("  errors", str(sum(errors.values())), "0" + "".join(f"; {error}: {count}" for error, count in errors.items()))
     say("  latency: median, p99", median_p99([one.seconds * 1e3 for one in done]))
     say("  in the function: median, p99", median_p99([line["duration_ms"] for line in lines]))
-    say("  answered from memory, after a check, from the store, stale",
-        ", ".join(str(caches[name]) for name in ("memory", "revalidated", "store", "stale")))
+    say(
+        "  answered from memory, after a check, from the store, stale",
+        ", ".join(str(caches[name]) for name in ("memory", "revalidated", "store", "stale")),
+    )
     say(f"  resident after {SETTLED_SECONDS} s, at the end", f"{settled / 1e3:.1f}, {end / 1e3:.1f} MB")
     say("  growth", f"{(end / settled - 1) * 100:+.1f} %", "at most 5 %")
     say("  processor time a request; share of its core", f"{used / len(done) * 1e3:.3f} ms, {used / took * 100:.0f} %")

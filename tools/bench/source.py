@@ -74,14 +74,19 @@ def speed(pack: Path, source: Path) -> None:
     say("  of that, reading", f"{median['read']:.3f} s")
     say("bare parse, and gzip of the same lists", f"{median['bare_parse']:.3f} + {median['bare_gzip']:.3f} s")
     say("source to packed lists / (bare parse + gzip)", f"{bare:.2f}", "at most 1.5")
-    say("Treeherder's way (7.8 json.loads) / source to packed lists", f"{python * TREEHERDER_PER_JSON_LOAD / median['all']:.1f}",
-        "at least 8")
+    say(
+        "Treeherder's way (7.8 json.loads) / source to packed lists",
+        f"{python * TREEHERDER_PER_JSON_LOAD / median['all']:.1f}",
+        "at least 8",
+    )
 
 
 def peak(pack: Path, source: Path) -> float:
     """The peak resident memory of packing a source, in MiB."""
-    code = ("import resource,subprocess,sys;subprocess.run(sys.argv[1:],check=True,stdout=subprocess.DEVNULL);"
-            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+    code = (
+        "import resource,subprocess,sys;subprocess.run(sys.argv[1:],check=True,stdout=subprocess.DEVNULL);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
     return int(subprocess.check_output([sys.executable, "-c", code, pack, source])) / 1024
 
 
@@ -104,9 +109,11 @@ def memory(pack: Path, source: Path, padded: Path) -> None:
 
 def writes(programs: Programs, source: Path, tomorrow: Path) -> None:
     boto3.client("dynamodb").create_table(
-        TableName="bench", BillingMode="PAY_PER_REQUEST",
+        TableName="bench",
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}])
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
     document = json.loads(source.read_bytes())
     for number, name in enumerate(sorted(document["builders"])):
         if number % 200 == 0:
@@ -117,14 +124,20 @@ def writes(programs: Programs, source: Path, tomorrow: Path) -> None:
         words = programs.ingest("--source", str(path), "--table", "bench", "--json")
         return json.loads(subprocess.check_output(words))
 
-    for name, path, goal in (("a first ingest", source, ""), ("the same source again", source, "at most 3 items"),
-                             ("a day's drift of 0.5 %", tomorrow, "")):
+    for name, path, goal in (
+        ("a first ingest", source, ""),
+        ("the same source again", source, "at most 3 items"),
+        ("a day's drift of 0.5 %", tomorrow, ""),
+    ):
         report = ingest(path)
         changed = sum(1 for p in report["projects"].values() if p["added"] or p["removed"] or p["changed"])
         # The report is one item more, two where something was published.
         reports = 2 if report["items_written"] else 1
-        say(f"{name}: items, lists replaced, bytes", f"{report['items_written'] + reports}, {changed}, "
-            f"{report['bytes_written'] / 1e6:.2f} MB", goal)
+        say(
+            f"{name}: items, lists replaced, bytes",
+            f"{report['items_written'] + reports}, {changed}, {report['bytes_written'] / 1e6:.2f} MB",
+            goal,
+        )
         say(f"{name}: read and write units", f"{report['read_units']:.0f}, {report['write_units']:.0f}")
 
 
@@ -146,10 +159,14 @@ def start_seconds(binary: Path) -> float:
     server.ready, server.done = threading.Event(), threading.Event()
     threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01), daemon=True).start()
     environment = os.environ | {
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}", "AWS_LAMBDA_FUNCTION_NAME": "bench",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_FUNCTION_VERSION": "1",
-        "AWS_LAMBDA_LOG_GROUP_NAME": "bench", "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
-        "RUNNABLE_JOBS_SOURCE": "https://example.org/allthethings.json", "RUNNABLE_JOBS_CATALOG_TABLE": "bench",
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
+        "AWS_LAMBDA_FUNCTION_NAME": "bench",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        "AWS_LAMBDA_FUNCTION_VERSION": "1",
+        "AWS_LAMBDA_LOG_GROUP_NAME": "bench",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
+        "RUNNABLE_JOBS_SOURCE": "https://example.org/allthethings.json",
+        "RUNNABLE_JOBS_CATALOG_TABLE": "bench",
         "RUNNABLE_JOBS_SCHEDULE": "0 6 * * ? *",
     }
     begin = time.perf_counter()

@@ -18,13 +18,21 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.support.runtime_api import Function, Reply, event, first_answer
+from tests.support.store_calls import Bare, Call, Recorder
 from tools.bench.function import (
-    cpu_seconds, fresh_for, lambda_environment, measured_stack, median_p99, on_aws, programs_in, say_units, zipped_size,
+    cpu_seconds,
+    fresh_for,
+    lambda_environment,
+    measured_stack,
+    median_p99,
+    on_aws,
+    programs_in,
+    say_units,
+    zipped_size,
 )
 from tools.bench.source import say
 from tools.cost.item_units import eventual_units, from_wire, item_size, write_units
-from tests.support.runtime_api import Function, Reply, event, first_answer
-from tests.support.store_calls import Bare, Call, Recorder
 
 # A usual request, and the largest real one.
 FEW, MANY = 16, 328
@@ -74,8 +82,14 @@ class Person:
         return self.chance.sample(self.names, count)
 
     def triggers(self, names: list[str], query: str = "") -> bytes:
-        return event(self.path, query, json.dumps({"requested_jobs": names}), content_type="application/json",
-                     idempotency_key=f"bench-{next(self.numbers)}", **self.sign_in)
+        return event(
+            self.path,
+            query,
+            json.dumps({"requested_jobs": names}),
+            content_type="application/json",
+            idempotency_key=f"bench-{next(self.numbers)}",
+            **self.sign_in,
+        )
 
     def follows(self, path: str, **headers: str) -> bytes:
         return event(path, **self.sign_in, **headers)
@@ -96,12 +110,20 @@ def first(binary: Path, environment: dict[str, str], person: Person) -> None:
     for _ in range(FIRSTS):
         with Function(binary, environment | WARM) as function:
             firsts.append(function.ask(person.triggers(person.some(FEW)), 202).milliseconds)
-    say(f"{FEW} jobs, the first request in a process: median of {FIRSTS}, most",
-        f"{statistics.median(firsts):.1f}, {max(firsts):.1f} ms")
+    say(
+        f"{FEW} jobs, the first request in a process: median of {FIRSTS}, most",
+        f"{statistics.median(firsts):.1f}, {max(firsts):.1f} ms",
+    )
 
 
 def triggered(
-    stack, binary: Path, environment: dict[str, str], person: Person, count: int, times: int, goal: str,
+    stack,
+    binary: Path,
+    environment: dict[str, str],
+    person: Person,
+    count: int,
+    times: int,
+    goal: str,
     units_goal: str = "",
 ) -> str:
     """Requests of so many jobs that there are; returns where the last one can be followed."""
@@ -126,8 +148,12 @@ def triggered(
         raise SystemExit(f"{len(calls)} calls, {sends} of them to the queue: the log tells {operations} to the store")
     say("  store operations, sends to the queue", f"{len(calls) - sends}, {sends}", "at most 6 together")
     charged, sizes = told_units(stack, calls)
-    say_units(f"  write units ({sizes})", charged, statistics.median(reply.line["write_units"] for reply in replies),
-              units_goal)
+    say_units(
+        f"  write units ({sizes})",
+        charged,
+        statistics.median(reply.line["write_units"] for reply in replies),
+        units_goal,
+    )
     return said(replies[-1])["status_url"]
 
 
@@ -173,6 +199,7 @@ def told_units(stack, calls: list[Call]) -> tuple[int, str]:
 def checked(binary: Path, environment: dict[str, str], person: Person) -> None:
     """Dry runs."""
     with Function(binary, environment | WARM) as function:
+
         def check() -> Reply:
             return function.ask(person.triggers(person.some(FEW), "dry_run=true"))
 
@@ -209,8 +236,12 @@ def followed(stack, binary: Path, environment: dict[str, str], person: Person, c
             helds.append(function.ask(held, 304))
             fulls.append(function.ask(person.follows(path)))
     medians(f"poll of {count} jobs, 304", helds)
-    say_units(f"  read units: head {item_size(head):,}", eventual_units([item_size(head)]),
-              statistics.median(reply.line["read_units"] for reply in helds), "0.5")
+    say_units(
+        f"  read units: head {item_size(head):,}",
+        eventual_units([item_size(head)]),
+        statistics.median(reply.line["read_units"] for reply in helds),
+        "0.5",
+    )
     medians(f"status of {count} jobs, {full.line['bytes']:,} bytes", fulls)
 
 

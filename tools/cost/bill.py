@@ -46,8 +46,10 @@ def bill(prices: Mapping[str, Price], usage: Mapping[str, float], free: bool) ->
     and everything that was counted has a price: otherwise a ValueError says which does not."""
     if odd := set(prices) ^ set(usage):
         raise ValueError(f"a price without a count, or a count without a price: {', '.join(sorted(odd))}")
-    return {name: max(usage[name] - (price.free if free else 0), 0) / price.per * price.dollars
-            for name, price in prices.items()}
+    return {
+        name: max(usage[name] - (price.free if free else 0), 0) / price.per * price.dollars
+        for name, price in prices.items()
+    }
 
 
 def gb_seconds(seconds: float, memory: int, away_seconds: float = 0) -> float:
@@ -121,9 +123,11 @@ class Naive:
 
     def usage(self, ours: Mapping[str, float], our_list_bytes: float) -> dict[str, float]:
         """A month's usage: where the designs do not differ, ours. `our_list_bytes` are those of our lists of a day."""
-        reads = sum(count * consistent_units(sum(self.catalog[project])) for project, count in self.lists.items())
-        writes = sum(write_units(size) for jobs in self.catalog.values() for size in jobs)
-        stored = sum(stored_bytes(size) for jobs in self.catalog.values() for size in jobs)
+        reads: float = sum(
+            count * consistent_units(sum(self.catalog[project])) for project, count in self.lists.items()
+        )
+        writes: float = sum(write_units(size) for jobs in self.catalog.values() for size in jobs)
+        stored: float = sum(stored_bytes(size) for jobs in self.catalog.values() for size in jobs)
         for one in self.asked:
             # Each job is looked up in the catalog; the whole is read to be forwarded, and at every poll.
             looked_up = sum(consistent_units(size) for size in one.jobs)
@@ -137,6 +141,8 @@ class Naive:
         return dict(ours) | {
             "http_api_requests": ours["http_api_requests"] + more * DAYS_A_MONTH,
             "bytes_out": ours["bytes_out"] + (list_bytes - our_list_bytes) * DAYS_A_MONTH,
-            "dynamodb_read_units": reads * DAYS_A_MONTH, "dynamodb_write_units": writes * DAYS_A_MONTH,
-            "dynamodb_bytes": stored, "dynamodb_recovery_bytes": stored,
+            "dynamodb_read_units": reads * DAYS_A_MONTH,
+            "dynamodb_write_units": writes * DAYS_A_MONTH,
+            "dynamodb_bytes": stored,
+            "dynamodb_recovery_bytes": stored,
         }

@@ -4,8 +4,8 @@ import json
 import math
 from collections import Counter
 
-from tools.cost.item_units import READ_STEP, from_wire, item_size, write_units
 from tests.support.store_calls import Call
+from tools.cost.item_units import READ_STEP, from_wire, item_size, write_units
 
 # The names of the price file for calls of other services than DynamoDB.
 OTHERS = {"AmazonSQS": "sqs_requests", "secretsmanager": "secret_calls"}
@@ -47,18 +47,25 @@ class Tables:
             case "GetItem":
                 return self._read(content["TableName"], content["Key"], content.get("ConsistentRead")), 0
             case "BatchGetItem":
-                return sum(self._read(name, key, wanted.get("ConsistentRead"))
-                           for name, wanted in content["RequestItems"].items() for key in wanted["Keys"]), 0
+                return sum(
+                    self._read(name, key, wanted.get("ConsistentRead"))
+                    for name, wanted in content["RequestItems"].items()
+                    for key in wanted["Keys"]
+                ), 0
             case "Query":
                 return self._query(content), 0
             case "PutItem":
                 return 0, self._put(content["TableName"], content["Item"])
             case "BatchWriteItem":
-                return 0, sum(self._put(name, write["PutRequest"]["Item"])
-                              for name, writes in content["RequestItems"].items() for write in writes)
+                return 0, sum(
+                    self._put(name, write["PutRequest"]["Item"])
+                    for name, writes in content["RequestItems"].items()
+                    for write in writes
+                )
             case "TransactWriteItems":
-                return 0, 2 * sum(self._put(write["Put"]["TableName"], write["Put"]["Item"])
-                                  for write in content["TransactItems"])
+                return 0, 2 * sum(
+                    self._put(write["Put"]["TableName"], write["Put"]["Item"]) for write in content["TransactItems"]
+                )
             case "UpdateItem":
                 return 0, self._update(content["TableName"], content["Key"])
         raise SystemExit(f"the units of {call.operation} are not known here")
@@ -68,8 +75,11 @@ class Tables:
 
     def _query(self, content: dict) -> float:
         """Asked once more, for whole items and without a filter: what it finds is charged, whatever it returns."""
-        asked = {name: content[name] for name in (
-            "TableName", "IndexName", "KeyConditionExpression", "Limit", "ScanIndexForward") if name in content}
+        asked = {
+            name: content[name]
+            for name in ("TableName", "IndexName", "KeyConditionExpression", "Limit", "ScanIndexForward")
+            if name in content
+        }
         condition = content["KeyConditionExpression"]
         for kind, sign in (("ExpressionAttributeNames", "#"), ("ExpressionAttributeValues", ":")):
             words = condition.replace("(", " ").replace(")", " ").replace(",", " ").split()

@@ -31,18 +31,28 @@ from pathlib import Path
 from localstack.fakes.pulse_listener import Listener
 from localstack.fakes.treeherder import PUSH_IDS, Control
 from localstack.programs import Programs
+from tests.support.runtime_api import Function, event
 from tests.support.stack import Stack
+from tests.support.store_calls import Recorder
 from tools.bench.function import lambda_environment, programs_in, start_stack
 from tools.bench.source import sample
 from tools.cost.bill import (
-    DAYS_A_MONTH, LINE_OVERHEAD, Asked, Naive, bill, gb_seconds, http_api_requests, load_prices,
-    metric_months, month, receives_a_day, stored_bytes,
+    DAYS_A_MONTH,
+    LINE_OVERHEAD,
+    Asked,
+    Naive,
+    bill,
+    gb_seconds,
+    http_api_requests,
+    load_prices,
+    metric_months,
+    month,
+    receives_a_day,
+    stored_bytes,
 )
 from tools.cost.calls import Tables
-from tools.cost.table import print_table, say_what_drives
 from tools.cost.item_units import index_entry, item_size
-from tests.support.runtime_api import Function, event
-from tests.support.store_calls import Recorder
+from tools.cost.table import print_table, say_what_drives
 
 # Where 801 real requests of spring 2016 went, most of them; autoland, new then, took over from mozilla-inbound. Lists
 # are taken to be asked for alike.
@@ -67,14 +77,22 @@ AWAY_BYTES = 4096
 FRONT_BYTES = 120
 # What Lambda writes into a log beside a function's own lines, with values as long as they are there.
 ID = "8286a188-ba32-4475-8077-530cd35c09a9"
-START_LINE = ("INIT_START Runtime Version: provided:al2023.v100\tRuntime Version ARN: "
-              f"arn:aws:lambda:us-east-1::runtime:{'0' * 64}\n")
-LINES = (f"START RequestId: {ID} Version: $LATEST\n", f"END RequestId: {ID}\n",
-         f"REPORT RequestId: {ID}\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\t"
-         "Max Memory Used: 38 MB\t\n")
+START_LINE = (
+    "INIT_START Runtime Version: provided:al2023.v100\tRuntime Version ARN: "
+    f"arn:aws:lambda:us-east-1::runtime:{'0' * 64}\n"
+)
+LINES = (
+    f"START RequestId: {ID} Version: $LATEST\n",
+    f"END RequestId: {ID}\n",
+    f"REPORT RequestId: {ID}\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\t"
+    "Max Memory Used: 38 MB\t\n",
+)
 # What API Gateway writes into the API's log for each request, in the template's format.
-API_LINE = (f'{{"api_request_id":"{ID[:16]}","request_id":"{ID}", "method":"POST",'
-            '"route":"ANY /api/project/{project}/trigger_requests/{rest+}", "status":"200","lambda_status":"200", "error":"-","duration_ms":"123", "bytes":"12345"}\n')
+API_LINE = (
+    f'{{"api_request_id":"{ID[:16]}","request_id":"{ID}", "method":"POST",'
+    '"route":"ANY /api/project/{project}/trigger_requests/{rest+}", "status":"200","lambda_status":"200",'
+    ' "error":"-","duration_ms":"123", "bytes":"12345"}\n'
+)
 # DynamoDB deletes what has expired within a few days.
 LATE_DAYS = 2
 ARCHIVE_DAYS = 30
@@ -93,14 +111,26 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=Path("target"), help="cargo's target folder")
     whole = {"type": int, "metavar": "N"}
     parser.add_argument("--lists", default=10_000, **whole, help="lists asked for in a day (default: %(default)s)")
-    parser.add_argument("--repeats", default=REPEATS, **whole,
-                        help="of a hundred, whose browser has the list already (default: %(default)s)")
+    parser.add_argument(
+        "--repeats",
+        default=REPEATS,
+        **whole,
+        help="of a hundred, whose browser has the list already (default: %(default)s)",
+    )
     parser.add_argument("--triggers", default=1_000, **whole, help="requests to run jobs (default: %(default)s)")
-    parser.add_argument("--polls", default=4, **whole,
-                        help="how often each is asked about, half of it before it is forwarded (default: %(default)s)")
+    parser.add_argument(
+        "--polls",
+        default=4,
+        **whole,
+        help="how often each is asked about, half of it before it is forwarded (default: %(default)s)",
+    )
     parser.add_argument("--sweeps", default=480, **whole, help="sweeps in a day (default: %(default)s)")
-    parser.add_argument("--part", default=50, **whole,
-                        help="what part of the day is run; an environment lives as long (default: a %(default)sth)")
+    parser.add_argument(
+        "--part",
+        default=50,
+        **whole,
+        help="what part of the day is run; an environment lives as long (default: a %(default)sth)",
+    )
     options = parser.parse_args()
     built = options.target.absolute()
     with tempfile.TemporaryDirectory() as folder:
@@ -167,8 +197,11 @@ class Metered:
     def __init__(self, day: Day, name: str, settings: dict[str, str]) -> None:
         self.day, self.name = day, name
         # An endpoint among the settings stands.
-        self.environment = lambda_environment(day.stack, f"{name.upper()}_FUNCTION") | {
-            "AWS_ENDPOINT_URL": day.recorder.url} | settings
+        self.environment = (
+            lambda_environment(day.stack, f"{name.upper()}_FUNCTION")
+            | {"AWS_ENDPOINT_URL": day.recorder.url}
+            | settings
+        )
         self.memory = int(self.environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
         self.log = day.ends.enter_context(tempfile.NamedTemporaryFile())
         self.read = open(self.log.name, "rb")
@@ -208,10 +241,13 @@ class Metered:
         if answer["statusCode"] != status:
             raise SystemExit(f"the {self.name} function answers {answer} to {sent}")
         size = answer_size(answer)
-        self.day.usage.update({
-            "bytes_out": size * times, "http_api_requests": http_api_requests(size) * times,
-            "log_bytes": len(API_LINE) * times,
-        })
+        self.day.usage.update(
+            {
+                "bytes_out": size * times,
+                "http_api_requests": http_api_requests(size) * times,
+                "log_bytes": len(API_LINE) * times,
+            }
+        )
         self.day.log += API_LINE.encode()
         return answer
 
@@ -269,8 +305,9 @@ def ingest(day: Day, source: Path) -> None:
 
 def archived_bytes(day: Day) -> int:
     """The bytes of the dump that was archived last."""
-    objects = day.stack.client("s3").list_objects_v2(
-        Bucket=day.stack.env["ARCHIVE_BUCKET"], Prefix="allthethings/")["Contents"]
+    objects = day.stack.client("s3").list_objects_v2(Bucket=day.stack.env["ARCHIVE_BUCKET"], Prefix="allthethings/")[
+        "Contents"
+    ]
     return max(objects, key=lambda found: found["LastModified"])["Size"]
 
 
@@ -284,8 +321,10 @@ def make_older(day: Day) -> None:
     for item in table.scan(ProjectionExpression="pk, sk, written_at", ConsistentRead=True)["Items"]:
         if "written_at" in item:
             table.update_item(
-                Key={"pk": item["pk"], "sk": item["sk"]}, UpdateExpression="SET written_at = :then",
-                ExpressionAttributeValues={":then": item["written_at"] - DAY_SECONDS})
+                Key={"pk": item["pk"], "sk": item["sk"]},
+                UpdateExpression="SET written_at = :then",
+                ExpressionAttributeValues={":then": item["written_at"] - DAY_SECONDS},
+            )
 
 
 def drift(document: dict, first: int) -> None:
@@ -320,13 +359,16 @@ class Traffic:
         held = str(60 // self.faster)
         self.jobs = day.metered("jobs", RUNNABLE_JOBS_FRESH_SECONDS="1")
         self.trigger = day.metered(
-            "trigger", RUNNABLE_JOBS_FRESH_SECONDS="1", RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=held)
+            "trigger", RUNNABLE_JOBS_FRESH_SECONDS="1", RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=held
+        )
         self.sweep, self.forward = day.metered("sweep"), day.metered("forward")
         self.sqs = day.stack.client("sqs")
         self.sign_in = {"authorization": f"Bearer {day.stack.token('--email', PERSON)}"}
         self.bodies, self.tags = read_lists(day)
-        self.names = {project: [job["ref_data_name"] for job in json.loads(self.bodies[project])["results"]]
-                      for project in PROJECTS}
+        self.names = {
+            project: [job["ref_data_name"] for job in json.loads(self.bodies[project])["results"]]
+            for project in PROJECTS
+        }
         self.have_builds()
         self.heard: list[dict] = []
         self.made: list[Made] = []
@@ -358,8 +400,9 @@ class Traffic:
         say(f"  it took {took:.0f} s")
         if took > 1.2 * self.seconds:
             say("  too long: lists were checked more often than they would be")
-        self.day.usage.update({
-            "sqs_requests": receives_a_day(POLLERS, POLL_SECONDS), "schedule_events": self.options.sweeps})
+        self.day.usage.update(
+            {"sqs_requests": receives_a_day(POLLERS, POLL_SECONDS), "schedule_events": self.options.sweeps}
+        )
 
     def plan(self) -> Iterator[tuple[float, Callable[[], object]]]:
         """When what is done, in seconds from the start."""
@@ -368,7 +411,7 @@ class Traffic:
             yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_list, project, held, times)
         count, times = self.times(self.options.triggers)
         sizes = sizes_of(count)
-        for (project, _), size in zip(self.mixed(count), sizes):
+        for (project, _), size in zip(self.mixed(count), sizes, strict=False):
             yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_jobs, project, size, times)
         count, times = self.times(self.options.sweeps)
         for number in range(count):
@@ -378,7 +421,7 @@ class Traffic:
         """So many projects, by their shares, and with each whether the list is there already, by the share of that."""
         chosen = []
         ends = [round(end * count / 100) for end in itertools.accumulate(PROJECTS.values())]
-        for project, begin, end in zip(PROJECTS, [0, *ends], ends):
+        for project, begin, end in zip(PROJECTS, [0, *ends], ends, strict=False):
             held = round((end - begin) * self.options.repeats / 100)
             chosen += [(project, number < held) for number in range(end - begin)]
         self.chance.shuffle(chosen)
@@ -398,8 +441,13 @@ class Traffic:
         number = next(self.numbers)
         names = self.chance.sample(self.names[project], size)
         path = f"/api/project/{project}/push/{PUSH_IDS[number % len(PUSH_IDS)]}/trigger_runnable_jobs/"
-        asked = event(path, body=json.dumps({"requested_jobs": names}), content_type="application/json",
-                      idempotency_key=f"cost-{number}", **self.sign_in)
+        asked = event(
+            path,
+            body=json.dumps({"requested_jobs": names}),
+            content_type="application/json",
+            idempotency_key=f"cost-{number}",
+            **self.sign_in,
+        )
         # A browser asks first whether it may, once for each address.
         self.trigger.ask(options_of(asked), 204, times)
         status_url = json.loads(body_of(self.trigger.ask(asked, 202, times, PUSH_SECONDS)))["status_url"]
@@ -423,12 +471,17 @@ class Traffic:
         """What Lambda does with the queue: there is one message in it."""
         url = self.day.stack.env["QUEUE_URL"]
         [message] = self.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=PATIENCE_SECONDS,
-            AttributeNames=["All"])["Messages"]
+            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=PATIENCE_SECONDS, AttributeNames=["All"]
+        )["Messages"]
         record = {
-            "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
-            "attributes": message["Attributes"], "messageAttributes": {}, "md5OfBody": message["MD5OfBody"],
-            "eventSource": "aws:sqs", "awsRegion": self.day.stack.env["AWS_REGION"],
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"],
+            "messageAttributes": {},
+            "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "awsRegion": self.day.stack.env["AWS_REGION"],
             "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{url.rpartition('/')[2]}",
         }
         heard = len(self.heard)
@@ -460,7 +513,7 @@ class Traffic:
 def sizes_of(count: int) -> list[int]:
     """The sizes of so many requests: where there are fewer than in the table, means of its neighbours."""
     begins = [number * len(SIZES) // count for number in range(count + 1)]
-    return [round(statistics.mean(SIZES[begin:max(end, begin + 1)])) for begin, end in itertools.pairwise(begins)]
+    return [round(statistics.mean(SIZES[begin : max(end, begin + 1)])) for begin, end in itertools.pairwise(begins)]
 
 
 def read_lists(day: Day) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -484,7 +537,9 @@ def options_of(asked: bytes) -> bytes:
     document["requestContext"]["http"]["method"] = "OPTIONS"
     document.pop("body", None)
     document["headers"] |= {
-        "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
     del document["headers"]["authorization"]
     return json.dumps(document).encode()
 
@@ -494,8 +549,13 @@ def options_of(asked: bytes) -> bytes:
 
 def show(day: Day, traffic: Traffic) -> None:
     options = traffic.options
-    expected = {"jobs": options.lists, "trigger": options.triggers * (3 + options.polls), "forward": options.triggers,
-                "sweep": options.sweeps, "etl": 1}
+    expected = {
+        "jobs": options.lists,
+        "trigger": options.triggers * (3 + options.polls),
+        "forward": options.triggers,
+        "sweep": options.sweeps,
+        "etl": 1,
+    }
     if {name: round(count, 6) for name, count in day.invocations.items()} != expected:
         raise SystemExit(f"in a day there should be {expected} invocations, not {dict(day.invocations)}")
     keep_requests(day, traffic)
@@ -504,7 +564,7 @@ def show(day: Day, traffic: Traffic) -> None:
     usage["metrics"] = metric_months(day.metrics.values())
     packed = len(gzip.compress(bytes(day.log), 6)) + day.log.count(b"\n") * LINE_OVERHEAD
     usage["log_stored_bytes"] = usage["log_bytes"] * packed / len(day.log) * log_days(day) / DAYS_A_MONTH
-    naive = naive_of(day, traffic).usage(usage, traffic.list_bytes)
+    naive = naive_of(traffic).usage(usage, traffic.list_bytes)
     prices = load_prices()
     columns = [bill(prices, used, free) for used in (usage, naive) for free in (False, True)]
     print_table(prices, usage, naive, columns)
@@ -538,21 +598,39 @@ def keep_requests(day: Day, traffic: Traffic) -> None:
         day.kept["dynamodb_bytes"] += times * size * days_kept(item, now)
 
 
-def naive_of(day: Day, traffic: Traffic) -> Naive:
-    catalog = {project: [item_size(naive_item(project, job)) for job in json.loads(body)["results"]]
-               for project, body in traffic.bodies.items()}
+def naive_of(traffic: Traffic) -> Naive:
+    catalog = {
+        project: [item_size(naive_item(project, job)) for job in json.loads(body)["results"]]
+        for project, body in traffic.bodies.items()
+    }
     asked = []
     for made in traffic.made:
         name = {"S": "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"}
-        head = {"request": name, "job": {"S": "-"}, "project": {"S": made.project}, "push": {"N": "1001"},
-                "requester": {"S": PERSON}, "state": {"S": "forwarded"}, "created_at": {"N": "1795415400"},
-                "expires_at": {"N": "1803191400"}}
-        jobs = [{"request": name, "job": {"S": job}, "state": {"S": "forwarded"}, "expires_at": {"N": "1803191400"}}
-                for job in made.names]
+        head = {
+            "request": name,
+            "job": {"S": "-"},
+            "project": {"S": made.project},
+            "push": {"N": "1001"},
+            "requester": {"S": PERSON},
+            "state": {"S": "forwarded"},
+            "created_at": {"N": "1795415400"},
+            "expires_at": {"N": "1803191400"},
+        }
+        jobs = [
+            {"request": name, "job": {"S": job}, "state": {"S": "forwarded"}, "expires_at": {"N": "1803191400"}}
+            for job in made.names
+        ]
         asked.append(Asked(item_size(head), [item_size(job) for job in jobs]))
     _, times = traffic.times(traffic.options.triggers)
-    return Naive(catalog, {project: len(body) for project, body in traffic.bodies.items()}, dict(traffic.asked_for),
-                 asked, times, 90 + LATE_DAYS, traffic.options.polls)
+    return Naive(
+        catalog,
+        {project: len(body) for project, body in traffic.bodies.items()},
+        dict(traffic.asked_for),
+        asked,
+        times,
+        90 + LATE_DAYS,
+        traffic.options.polls,
+    )
 
 
 def naive_item(project: str, job: dict) -> dict:

@@ -8,8 +8,15 @@ GOAL = 2.00
 
 def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict]) -> None:
     """Print a month of ours and of the naive design, each without and with the free tier, as docs/cost.md has it."""
-    heads = ["", "used in a month", "dollars", "... beyond the free tier", "naive: used", "dollars",
-             "... beyond the free tier"]
+    heads = [
+        "",
+        "used in a month",
+        "dollars",
+        "... beyond the free tier",
+        "naive: used",
+        "dollars",
+        "... beyond the free tier",
+    ]
     rows = [heads, ["---"] + ["---:"] * 6]
     for name, price in prices.items():
         ours, theirs = (amount(price, used[name]) for used in (usage, naive))
@@ -22,8 +29,10 @@ def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict]) -> 
         rows.append([label, "", *texts[:2], "", *texts[2:]])
     widths = [max(len(row[place]) for row in rows if row is not rows[1]) for place in range(len(heads))]
     for row in rows:
-        cells = [text.ljust(width) if place == 0 else text.rjust(width)
-                 for place, (text, width) in enumerate(zip(row, widths))]
+        cells = [
+            text.ljust(width) if place == 0 else text.rjust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=False))
+        ]
         print(f"| {' | '.join(cells)} |")
 
 
@@ -46,5 +55,7 @@ def say_what_drives(day, columns: list[dict], prices: dict) -> None:
     hourly = [name for name, lines in day.metrics.items() if lines >= HOURS_A_DAY]
     print(f"metrics: {len(day.metrics)} names, {len(hourly)} of them in each hour: {', '.join(sorted(hourly))}")
     for name in day.invocations:
-        print(f"{name}: {day.invocations[name]:,.0f} invocations a day, "
-              f"{day.gb_seconds[name] / day.invocations[name]:.4f} GB-seconds each")
+        print(
+            f"{name}: {day.invocations[name]:,.0f} invocations a day, "
+            f"{day.gb_seconds[name] / day.invocations[name]:.4f} GB-seconds each"
+        )
