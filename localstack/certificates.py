@@ -1,4 +1,4 @@
-"""Certificates for a server of this machine: an authority that signs once, and what it signs."""
+"""TLS certificates for a server of this machine: those of an authority and of the server, which the authority signs."""
 
 import datetime
 import ipaddress

@@ -1,13 +1,13 @@
-// What Treeherder's front end of 2018 does with the list when somebody presses "Add new jobs", against functions that
-// run: fetch it, give each job an id, sort the jobs into platforms and groups, and click on one. And what it does when
-// they press "Trigger" then: ask for the jobs that were clicked on, and show what came of that.
+// Treeherder's front end of 2018 against running functions. "Add new jobs" fetches the list, gives each job an id, sorts
+// the jobs into platforms and groups, and selects those that are clicked. "Trigger" requests the selected jobs, and shows
+// the answer.
 //
-//     BASE_URL=http://127.0.0.1:8000 node --test tests/client.test.mjs
+//     BASE_URL=http://127.0.0.1:8000 node --test tests/e2e/client.test.mjs
 //
-// PROJECT is the project (try), PUSH_ID a push of it. KNOWN_JOBS is a file with jobs that the catalog is known to have,
-// and what each is. Jobs are triggered only where TRIGGER_BASE_URL says at which address, and TOKEN signs somebody in
-// who may; the page of 2018 had a session instead of a token.
-// What is here was written anew from how that front end behaved: its models of jobs and of pushes, and its filters.
+// PROJECT is the project (default: try), PUSH_ID a push of it. KNOWN_JOBS is a file with the fields of jobs that the
+// catalog contains. Jobs are triggered only if TRIGGER_BASE_URL has the address for that, and TOKEN signs a person in who
+// may trigger them; the page of 2018 had a session instead of a token.
+// The code is not Treeherder's: it reproduces the behaviour of its models of jobs and pushes, and of its filters.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -22,12 +22,12 @@ const PAGE = 40;
 // The order in which the page shows the options of a platform.
 const OPTION_ORDER = { opt: 0, pgo: 1, asan: 2, tsan: 3, debug: 4, cc: 5, addon: 6 };
 
-// What the page reads of a job: to group it, to draw its button and title, to search it, and to ask for it.
+// The fields of a job that the page reads: to group it, to draw its button and title, to search it, and to request it.
 const TEXTS = [
   "build_system_type", "job_group_name", "job_group_symbol", "job_type_name", "job_type_symbol", "platform",
   "platform_option", "ref_data_name", "result", "state",
 ];
-// What it takes for a job that ran, and what it sets itself.
+// Fields by which it recognizes a job that ran, and fields that it sets itself.
 const ABSENT = ["id", "result_set_id", "tier", "failure_classification_id", "signature"];
 
 const listUrl = (project, parameters) => {
@@ -35,7 +35,7 @@ const listUrl = (project, parameters) => {
   return `${BASE_URL}/api/project/${project}/runnable_jobs/${query}`;
 };
 
-// The jobs that one request answers with; with `everyPage`, also those of the pages behind it, while pages are full.
+// The jobs in the answer to one request; with `everyPage`, also those of the next pages, as long as pages are full.
 async function fetchJobs(project, parameters, { everyPage = false, log = [] } = {}) {
   const response = await fetch(listUrl(project, parameters));
   if (!response.ok) throw new Error(await response.text());
@@ -47,10 +47,10 @@ async function fetchJobs(project, parameters, { everyPage = false, log = [] } = 
   return [...results, ...await fetchJobs(project, { ...parameters, offset, count }, { everyPage, log })];
 }
 
-// Who is signed in.
+// The sign-in of a person.
 const SIGNED_IN = { Authorization: `Bearer ${TOKEN}` };
 
-// Asks for jobs on the push, and tells what the page shows then.
+// Triggers jobs on the push; returns the answer, and the text that the page shows.
 async function triggerJobs(jobs, { decisionTask = DECISION_TASK, signedIn = SIGNED_IN } = {}) {
   const response = await fetch(`${TRIGGER_BASE_URL}/api/project/${PROJECT}/push/${PUSH_ID}/trigger_runnable_jobs/`, {
     method: "POST",
@@ -61,7 +61,7 @@ async function triggerJobs(jobs, { decisionTask = DECISION_TASK, signedIn = SIGN
   return { status: response.status, answer, shown: response.ok ? answer.message : answer.detail };
 }
 
-// What may not stand in the id of an element.
+// Replaces the characters that the id of an element must not contain.
 const escapeId = (text) => text.replace(/(:|\[|\]|\?|,|\.|\s+)/g, "-");
 
 // A push of the page, to which jobs are added.
@@ -238,7 +238,7 @@ describe(`"Add new jobs" on a push of ${PROJECT}`, () => {
 });
 
 describe("the list", () => {
-  test("tells what it is of", async () => {
+  test("says what it contains", async () => {
     const { meta, results } = await (await fetch(listUrl(PROJECT))).json();
 
     assert.deepEqual(meta, { repository: PROJECT, offset: 0, count: results.length });
@@ -303,8 +303,9 @@ describe("an error", () => {
 
       const { message } = await fetchJobs(project, parameters).then(() => assert.fail("no error"), (error) => error);
       assert.ok(message.length > 0 && message.length < 2000, message);
-      const { title, detail, status: told } = JSON.parse(message);
-      assert.equal(told, status);
+      const problem = JSON.parse(message);
+      const { title, detail } = problem;
+      assert.equal(problem.status, status);
       for (const text of [title, detail]) {
         assert.match(text, /\p{L}/u);
         assert.doesNotMatch(text, /[\p{Cc}<>]/u);
@@ -317,7 +318,7 @@ const CANNOT_TRIGGER = TRIGGER_BASE_URL && TOKEN ? false : "TRIGGER_BASE_URL and
 
 describe(`"Trigger" on a push of ${PROJECT}`, { skip: CANNOT_TRIGGER }, () => {
   let push;
-  // Other ones for each test: who asks for the same twice in a minute is told of the first time.
+  // Other jobs for each test: the same request again within a minute gets the answer of the first one.
   let unused;
   const some = (count) => unused.splice(0, count).map((job) => job.ref_data_name);
 
@@ -358,7 +359,7 @@ describe(`"Trigger" on a push of ${PROJECT}`, { skip: CANNOT_TRIGGER }, () => {
     for (const [what, status, outcome] of [
       ["a job that is gone", 422, await triggerJobs(["no such job"])],
       ["no job", 400, await triggerJobs([])],
-      ["nobody", 401, await triggerJobs(some(1), { signedIn: {} })],
+      ["no sign-in", 401, await triggerJobs(some(1), { signedIn: {} })],
     ]) {
       assert.equal(outcome.status, status, what);
       assert.ok(outcome.shown.length < 500, outcome.shown);
@@ -381,7 +382,7 @@ describe(`"Trigger" on a push of ${PROJECT}`, { skip: CANNOT_TRIGGER }, () => {
     assert.equal(again.status, 304);
     assert.equal(again.headers.get("etag"), etag);
     assert.equal(await again.text(), "");
-    // While something is still to happen, both tell when it is worth asking again, in seconds.
+    // While the request is not finished, both say after how many seconds to ask again.
     for (const { headers } of [first, again]) assert.ok(Number(headers.get("retry-after")) > 0);
   });
 });

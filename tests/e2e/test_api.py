@@ -48,7 +48,7 @@ class Api(unittest.TestCase):
         stored = json.loads(self.stack.in_shell(*by_name(PROGRAMS.show("try", "--json"))).stdout)
         self.assertEqual(served["results"], stored["results"])
 
-    def test_the_list_of_try_is_packed_for_who_takes_gzip(self) -> None:
+    def test_the_list_of_try_is_compressed_for_clients_that_accept_gzip(self) -> None:
         plain = self.stack.ask("GET", TRY)
         packed = self.stack.ask("GET", TRY, Accept_Encoding="gzip")
 
@@ -104,20 +104,20 @@ class Api(unittest.TestCase):
 
                 self.assert_problem(answer, 404, "unknown_job")
                 self.assertIn(f"'{name}'", answer.json()["detail"])
-        # Cut there, it would be the name of a job.
+        # Cut at the #, it would be the name of a job.
         for cut in ("#b", "#"):
             self.assert_problem(
                 self.stack.ask("GET", TRY + urllib.parse.quote(known + cut, safe="") + "/"), 404, "unknown_job"
             )
 
     def names(self, word: str) -> list[str]:
-        """Names that no job has, with all that has a meaning of its own in an address."""
+        """Names that no job has, with the characters that have a meaning in an address."""
         return [
             f"{word}{odd}b" for odd in ("#", "+", "/", " ", "&=", '"<>', "[]", "|\\^`", "\u00e9\u20ac", ";,@:", "//")
         ]
 
     def raw(self, target: str) -> int:
-        """The status of the answer to a request with just this behind GET: a client's library would encode it."""
+        """The status of the answer to a request with exactly this target: a client library would encode it."""
         url = urllib.parse.urlsplit(self.stack.env["BASE_URL"])
         with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
             request = f"GET {url.path}{target} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n"
@@ -125,13 +125,13 @@ class Api(unittest.TestCase):
             with connection.makefile("rb") as answer:
                 return int(answer.readline().split()[1])
 
-    def test_an_unknown_project_is_told_so(self) -> None:
+    def test_an_unknown_project_is_answered_with_404(self) -> None:
         self.assert_problem(self.stack.ask("GET", "/api/project/no-such/runnable_jobs/"), 404, "unknown_project")
 
-    def test_an_unknown_path_is_told_so(self) -> None:
+    def test_an_unknown_path_is_answered_with_404(self) -> None:
         self.assert_problem(self.stack.ask("GET", "/api/no/such/path/"), 404)
 
-    def test_a_method_that_a_list_does_not_know_is_told_so(self) -> None:
+    def test_a_method_that_a_list_does_not_support_is_answered_with_405(self) -> None:
         answer = self.stack.ask("DELETE", TRY)
 
         self.assert_problem(answer, 405)
@@ -169,7 +169,7 @@ class Api(unittest.TestCase):
         self.assertEqual(allowed.headers.get_all("Access-Control-Allow-Origin"), [TREEHERDER])
         self.assertNotIn("Access-Control-Allow-Origin", other.headers)
         for answer in (allowed, other):
-            # One header: what a function answers in more than one of a name does not arrive.
+            # One header: if a function sends several of the same name, only one arrives.
             self.assertRegex(answer.headers["Vary"].lower(), r"\borigin\b")
 
 
@@ -179,7 +179,7 @@ class BehindAnHttpApi(Api):
     front = "HttpApi"
 
     def names(self, word: str) -> list[str]:
-        # Behind the function URL the emulator decodes these, which AWS does not.
+        # Behind a function URL the emulator decodes these; AWS does not.
         return [*super().names(word), f"{word}%b", f"{word}%23b", f"{word}%2Fb", f"{word}%25b"]
 
 
@@ -188,7 +188,7 @@ class BehindAFunctionUrl(Api):
     __test__ = True
     front = "FunctionUrl"
 
-    # Not behind the HTTP API: the emulator answers OPTIONS there itself, which AWS does only where CORS is configured.
+    # Not behind the HTTP API: the emulator answers OPTIONS there itself; AWS does so only if CORS is configured.
     def test_treeherders_page_may_ask_first(self) -> None:
         answer = self.stack.ask("OPTIONS", TRY, Origin=TREEHERDER, Access_Control_Request_Method="GET")
 

@@ -18,17 +18,17 @@ from tests.support.stack import PROGRAMS, Answer, Stack, until
 LIST = "/api/project/try/runnable_jobs/"
 MINE = "/api/trigger_requests/?requester=me"
 TREEHERDER = "https://treeherder.mozilla.org"
-# Who may trigger jobs on the push that they wrote, and who may on none. Who is at mozilla.com may on all.
+# AUTHOR may trigger jobs on a push of their own, STRANGER on none. People at mozilla.com may on all.
 AUTHOR, STRANGER = "dev@example.org", "stranger@example.org"
 PUSH, AUTHORS_PUSH = PUSH_IDS[0], PUSH_IDS[1]
-# Who is not signed in.
-NOBODY = ""
-# What Treeherder does not have.
+# In place of a person: no sign-in.
+NO_SIGN_IN = ""
+# Treeherder does not have this push.
 NO_PUSH = 999_999
 
 
 def trigger(push: int, project: str = "try") -> str:
-    """Where jobs are triggered on a push."""
+    """The address that triggers jobs on a push."""
     return f"/api/project/{project}/push/{push}/trigger_runnable_jobs/"
 
 
@@ -52,9 +52,9 @@ class Requests(unittest.TestCase):
     __test__ = False
 
     def setUp(self) -> None:
-        # A person for each test: who asks for the same twice is told of the first time.
+        # A person for each test: the same request again would get the answer of the first one.
         self.me = f"test-{zlib.crc32(self.id().encode()):08x}@mozilla.com"
-        self.queued()  # What other tests left there.
+        self.queued()  # Removes messages of other tests.
 
     def token(self, email: str) -> str:
         """A person's token, the same each time."""
@@ -63,8 +63,8 @@ class Requests(unittest.TestCase):
         return self.tokens[email]
 
     def ask(self, method: str, path: str, who: str | None = None, body: Any = None, **headers: str) -> Answer:
-        """One request to the trigger function, of somebody who is signed in (the test's own person), or of nobody."""
-        if who != NOBODY:
+        """One request to the trigger function: with a sign-in (default: the test's own person), or without."""
+        if who != NO_SIGN_IN:
             headers = {"Authorization": f"Bearer {self.token(who or self.me)}"} | headers
         if body is not None:
             headers = {"Content-Type": "application/json"} | headers
@@ -72,11 +72,11 @@ class Requests(unittest.TestCase):
         return self.stack.ask(method, path, sent, "TRIGGER_BASE_URL", **headers)
 
     def trigger(self, *names: str, push: int = PUSH, who: str | None = None, **headers: str) -> Answer:
-        """Ask for jobs on a push of try."""
+        """Trigger jobs on a push of try."""
         return self.ask("POST", trigger(push), who, {"requested_jobs": names}, **headers)
 
     def queued(self) -> list[dict]:
-        """What is in the queue, which is empty then."""
+        """Receive and delete all messages of the queue."""
         sqs, queue = self.stack.client("sqs"), self.stack.env["QUEUE_URL"]
         found = []
         while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
@@ -86,7 +86,7 @@ class Requests(unittest.TestCase):
         return found
 
     def stored(self) -> int:
-        """How many items the requests table has, but for the counts of what people asked for."""
+        """The number of items in the requests table, without the counters of people's budgets."""
         return self.stack.requests.scan(
             Select="COUNT", ConsistentRead=True, FilterExpression=~Attr("pk").begins_with("budget#")
         )["Count"]
@@ -101,7 +101,7 @@ class Requests(unittest.TestCase):
         return problem
 
     def assert_taken(self, answer: Answer) -> dict:
-        """It was taken and queued; returns what was said of it."""
+        """The request was accepted and queued; returns the answer."""
         self.assertEqual(answer.status, 202, answer.body)
         taken = answer.json()
         self.assertEqual(taken["state"], "queued")
@@ -145,8 +145,8 @@ class Requests(unittest.TestCase):
         self.assertEqual(again.body, b"")
         self.assertEqual(again.headers["ETag"], first.headers["ETag"])
 
-    def test_who_is_not_signed_in_is_told_so(self) -> None:
-        for answer in (self.trigger(self.builds[0], who=NOBODY), self.ask("GET", MINE, who=NOBODY)):
+    def test_a_request_without_a_sign_in_is_answered_with_401(self) -> None:
+        for answer in (self.trigger(self.builds[0], who=NO_SIGN_IN), self.ask("GET", MINE, who=NO_SIGN_IN)):
             self.assert_problem(answer, 401)
         self.assertEqual(self.queued(), [])
 
@@ -193,8 +193,8 @@ class BehindAnHttpApi(Requests):
         # which all other paths go, knows no 401.
         for path in (MINE, MINE.replace("/?", "?"), f"/api/project/try/push/{PUSH}/trigger_requests/"):
             with self.subTest(path):
-                self.assert_problem(self.ask("GET", path, who=NOBODY), 401)
-        self.assertEqual(self.ask("GET", LIST, who=NOBODY).status, 200)
+                self.assert_problem(self.ask("GET", path, who=NO_SIGN_IN), 401)
+        self.assertEqual(self.ask("GET", LIST, who=NO_SIGN_IN).status, 200)
 
     def test_a_made_up_name_does_not_stop_the_rest(self) -> None:
         name = self.builds[0]
@@ -235,7 +235,7 @@ class BehindAnHttpApi(Requests):
 
         self.assert_taken(self.trigger(self.builds[0], push=AUTHORS_PUSH, who=AUTHOR))
 
-    def test_an_unknown_push_and_an_unknown_project_are_told_so(self) -> None:
+    def test_an_unknown_push_and_an_unknown_project_are_answered_with_404(self) -> None:
         body = {"requested_jobs": self.builds[:1]}
 
         self.assert_problem(self.ask("POST", trigger(NO_PUSH), body=body), 404, "unknown_push")
@@ -243,12 +243,12 @@ class BehindAnHttpApi(Requests):
         self.assertIn("try", problem["closest"])
         self.assertEqual(self.queued(), [])
 
-    def test_an_unknown_request_is_told_so(self) -> None:
+    def test_an_unknown_request_is_answered_with_404(self) -> None:
         for name in ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "nothing", "a%20b"):
             with self.subTest(name):
                 self.assert_problem(self.ask("GET", f"/api/project/try/trigger_requests/{name}/"), 404)
 
-    def test_who_asks_again_with_the_same_key_gets_the_same_request(self) -> None:
+    def test_a_client_that_repeats_a_key_gets_the_same_request(self) -> None:
         first = self.assert_taken(self.trigger(self.builds[0], Idempotency_Key="one-click"))
         again = self.trigger(self.builds[0], Idempotency_Key="one-click")
         other = self.trigger(self.builds[1], Idempotency_Key="one-click")
@@ -263,13 +263,13 @@ class BehindAnHttpApi(Requests):
         header = {"kid": jwt.get_unverified_header(good)["kid"]}
         forged = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), algorithm="ES256", headers=header)
         unsigned = jwt.encode(claims, None, algorithm="none", headers=header)
-        # What verifies the signature is public: nobody may sign with that.
+        # The key that verifies the signature is public: it must not be accepted for signing.
         shared = jwt.encode(claims, "k" * 32, algorithm="HS256", headers=header)
         changed = ".".join([*good.split(".")[:2], good.split(".")[2][::-1]])
 
         for name, token in (("forged", forged), ("unsigned", unsigned), ("shared", shared), ("changed", changed)):
             with self.subTest(name):
-                answer = self.trigger(self.builds[0], who=NOBODY, Authorization=f"Bearer {token}")
+                answer = self.trigger(self.builds[0], who=NO_SIGN_IN, Authorization=f"Bearer {token}")
 
                 self.assert_problem(answer, 401)
         self.assertEqual(self.queued(), [])
@@ -280,7 +280,7 @@ class BehindAnHttpApi(Requests):
             person: self.ask(
                 "POST",
                 trigger(AUTHORS_PUSH),
-                NOBODY,
+                NO_SIGN_IN,
                 {"requested_jobs": self.builds[1:2], "requester": person},
                 Authorization=f"Bearer {token}",
             )
@@ -295,7 +295,7 @@ class BehindAnHttpApi(Requests):
         treeherder = Control(self.stack.env["TREEHERDER_URL"])
         self.addCleanup(self.wait_for_treeherder)
         self.addCleanup(treeherder.set_mode, "ok")
-        push = PUSH_IDS[7]  # One that nobody asked for yet: what is known of others is kept for a while.
+        push = PUSH_IDS[7]  # A new one: the others are cached for a while.
         for mode, name in zip(("down", "garbage", "huge"), self.builds, strict=False):
             with self.subTest(mode):
                 treeherder.set_mode(mode)
@@ -329,7 +329,7 @@ class BehindAnHttpApi(Requests):
         self.assertEqual([event["state"] for event in status["history"]], ["accepted", "queued"])
 
     def unqueue(self, request: str) -> None:
-        """Make a request what it would be if the queue had not answered, some minutes ago."""
+        """Change a request to what it would be if the queue had not answered some minutes ago."""
         key = {"pk": f"request#{request}", "sk": "head"}
         head = self.stack.requests.get_item(Key=key, ConsistentRead=True)["Item"]
         kept = {"state": "accepted", "version": 1, "history": head["history"][:1], "due_at": int(time.time()) - 1}
@@ -355,7 +355,7 @@ class BehindAnHttpApi(Requests):
         spoiled = good[:-8] + "AAAAAAAA"
         self.assertEqual(self.trigger(self.builds[0]).status, 202)
         self.assertEqual(self.trigger(self.builds[0], who=STRANGER).status, 403)
-        self.assertEqual(self.trigger(self.builds[0], who=NOBODY, Authorization=f"Bearer {spoiled}").status, 401)
+        self.assertEqual(self.trigger(self.builds[0], who=NO_SIGN_IN, Authorization=f"Bearer {spoiled}").status, 401)
         self.assertEqual(self.stack.ask("GET", LIST, Authorization=f"Bearer {good}").status, 200)
 
         logs = {name: self.log_of(name) for name in ("JOBS_FUNCTION", "TRIGGER_FUNCTION")}
@@ -366,12 +366,12 @@ class BehindAnHttpApi(Requests):
             self.assertIn("trigger" if name == "TRIGGER_FUNCTION" else "runnable_jobs", logs[name])
         for name, log in logs.items():
             for token in (good, stranger, spoiled):
-                # Neither as a whole nor in part: what it says, and what signs it.
+                # Neither the whole token nor a part: its claims, or its signature.
                 for part in token.split(".")[1:]:
                     self.assertNotIn(part, log, name)
 
     def log_of(self, function: str) -> str:
-        """What a deployed function has logged so far."""
+        """The log of a deployed function so far."""
         configuration = self.stack.client("lambda").get_function_configuration(FunctionName=self.stack.env[function])
         pages = (
             self.stack.client("logs")
@@ -386,12 +386,12 @@ class BehindAFunctionUrl(Requests):
     __test__ = True
     front = "FunctionUrl"
 
-    # Not behind the HTTP API: the emulator answers OPTIONS there itself, which AWS does only where CORS is configured.
+    # Not behind the HTTP API: the emulator answers OPTIONS there itself; AWS does so only if CORS is configured.
     def test_treeherders_page_may_ask_first(self) -> None:
         answer = self.ask(
             "OPTIONS",
             trigger(PUSH),
-            NOBODY,
+            NO_SIGN_IN,
             Origin=TREEHERDER,
             Access_Control_Request_Method="POST",
             Access_Control_Request_Headers="authorization, content-type, idempotency-key",

@@ -83,7 +83,7 @@ class Containers(unittest.TestCase):
         port = configuration["listeners.ssl.default"]
         self.assertEqual(services.parameters["PulseUrl"], f"amqps://broker:{port}/%2f")
 
-    def test_the_brokers_certificate_is_one_that_the_forward_function_is_told_to_trust(self) -> None:
+    def test_the_brokers_certificate_is_one_that_the_forward_function_trusts(self) -> None:
         services = self.start()
         files = self.mounted("broker")
         flags = self.services["localstack"]["environment"]["LAMBDA_DOCKER_FLAGS"]

@@ -86,7 +86,7 @@ class Bill(unittest.TestCase):
             self.assertRegex(price.page, r"^https://aws\.amazon\.com/[a-z0-9/-]*pricing/", name)
             self.assertGreater(price.per, 0, name)
 
-    def test_amounts_are_told_in_the_unit_of_their_price(self) -> None:
+    def test_amounts_are_printed_in_the_unit_of_their_price(self) -> None:
         prices = load_prices()
 
         self.assertEqual(cost_table.amount(prices["bytes_out"], 8.52e9), "8.52")
@@ -163,7 +163,7 @@ class NaiveDesign(unittest.TestCase):
 
 
 class Store:
-    """As much of a DynamoDB client as is asked: a table with an index, and what it holds."""
+    """A fake of a DynamoDB client: a table with an index, and its items."""
 
     def __init__(self) -> None:
         self.items: list[dict] = []
@@ -196,7 +196,7 @@ class Calls(unittest.TestCase):
         self.stack.client.return_value = self.store
 
     def cost(self, *calls: tuple[str, dict]) -> dict[str, float]:
-        """What these calls cost, of the operations that are named with what they say."""
+        """The cost of these calls, given by their operations and contents."""
         made = [Call(target, "/", "application/json", json.dumps(content).encode()) for target, content in calls]
         return dict(Tables(self.stack).cost(made))
 
@@ -269,12 +269,12 @@ KEY = {"pk": {"S": "p"}, "sk": {"S": "s"}}
 
 
 def item(size: int) -> dict:
-    """An item of so many bytes beside its key."""
+    """An item of so many bytes in addition to its key."""
     return KEY | {"text": {"S": "x" * (size - 4)}}
 
 
 class Drawn(unittest.TestCase):
-    """What is drawn at random has the shares that are stated."""
+    """Random traffic has the stated shares."""
 
     def test_projects_and_repeats_have_their_shares(self) -> None:
         traffic = mock.Mock(options=mock.Mock(repeats=60), chance=cost.random.Random(1))

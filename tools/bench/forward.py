@@ -1,7 +1,7 @@
 """Measures the forward function and its publisher beside the local stack, whose broker is a RabbitMQ, and prints a
 table with the goals.
 
-    make bench                               # on a sample of 65,888 builders that the ETL makes itself
+    make bench                               # on a sample of 65,888 builders that the ETL makes
     make bench SOURCE=allthethings.json      # on a dump
 
 As `bench_trigger.py` does: the function that is deployed, with the settings and the role that the template gave it, but
@@ -35,25 +35,25 @@ from tools.bench.function import cpu_seconds, lambda_environment, measured_stack
 from tools.bench.source import say
 from tools.bench.trigger import LIMITS, LIST, WARM, Person
 
-# A usual batch: the most that the queue gives out at once, of usual requests.
+# A usual batch: the maximum that the queue gives out at once, of usual requests.
 TICKETS, JOBS = 10, 16
 BATCHES = 100
 SUSTAINED_BATCHES = 100
 ASKING_BATCHES = 30
-# Confirms that a bare publisher gets beside each batch, after its first.
+# How many confirms a bare publisher gets beside each batch, after its first.
 CONFIRMS = 10
 STARTS = 41
-# Of what happens once in a process's life, from so many processes the median.
+# The number of processes of whose first events the median is taken.
 FIRSTS = 15
-# What the publisher publishes alone, and after how many messages its memory is first looked at.
+# How many messages the publisher publishes alone, and after how many its memory is first measured.
 MESSAGES, MESSAGES_A_BATCH, FIRST_LOOK = 100_000, 100, 10_000
 TEN_TIMES = 300
 PUSH_JOBS = 2000
 # How many messages the broker keeps for the listener.
 KEPT = 1000
-# What is measured, and not how long it is made to wait.
+# No rate limit, so that its waits are not measured.
 UNHELD = {"RUNNABLE_JOBS_PULSE_RATE": "100000"}
-# What makes a transaction the same as one before.
+# The token by which the store recognizes a repeated transaction.
 TOKEN = re.compile(rb'(?<="ClientRequestToken":")[0-9a-f-]{36}')
 CHANGED_CHARACTERS = 8
 
@@ -71,17 +71,17 @@ def main() -> None:
 
 
 class Turn(NamedTuple):
-    """What became of an event: the seconds from handing it out to its answer, and the lines that were logged of it."""
+    """The result of an event: the seconds from handing it out to its answer, and the lines that were logged for it."""
 
     seconds: float
     lines: list[dict]
 
 
 class BareCalls(Bare):
-    """The calls of a batch, one after the other as any others, or as the function makes them."""
+    """The calls of a batch, made one after the other, or as the function makes them."""
 
     def __init__(self, calls: list[Call], times: int, environment: dict[str, str]) -> None:
-        """`calls` are to read the heads of all requests, then to read their jobs, and then to write both."""
+        """`calls` first read the heads of all requests, then their jobs, and then write both."""
         super().__init__(calls, times, environment)
         self.connections = [self._connected() for _ in range(TICKETS)]
 
@@ -91,8 +91,7 @@ class BareCalls(Bare):
             connection.close()
 
     def milliseconds_at_once(self) -> float:
-        """How long the next round takes where all requests are read at once, jobs after their head, and then all are
-        written at once."""
+        """The time of the next round if all requests are read at once, and then all are written at once."""
         requests = self.rounds.pop()
         heads, jobs, writes = (requests[place : place + TICKETS] for place in range(0, 3 * TICKETS, TICKETS))
         begin = time.perf_counter()
@@ -101,7 +100,7 @@ class BareCalls(Bare):
         return (time.perf_counter() - begin) * 1e3
 
     def _ask(self, chains: list[tuple[bytes, ...]]) -> None:
-        """Ask each chain's calls one after the other on a connection of its own, all chains at once."""
+        """Make each chain's calls one after the other on a connection of its own, all chains at once."""
         with selectors.DefaultSelector() as selector:
             for connection, (first, *others) in zip(self.connections, chains, strict=False):
                 connection.sendall(first)
@@ -132,7 +131,7 @@ class BareCalls(Bare):
 
 
 class Bench:
-    """The forward function beside a stack, and what it needs to have something to do."""
+    """The forward function beside a stack, and the requests for it."""
 
     def __init__(self, stack, built: Path) -> None:
         self.stack, self.binary = stack, programs_in(built).function("forward")
@@ -146,7 +145,7 @@ class Bench:
         jobs = stack.ask("GET", LIST).json()["results"]
         self.builds = [job["ref_data_name"] for job in jobs if not job["upstream"]]
         self.tests = {job["ref_data_name"]: job["upstream"] for job in jobs if job["upstream"]}
-        # As who publishes.
+        # As the user that publishes.
         user = json.loads(
             stack.client("secretsmanager").get_secret_value(SecretId=self.environment["RUNNABLE_JOBS_PULSE_SECRET"])[
                 "SecretString"
@@ -160,7 +159,7 @@ class Bench:
         say("jobs of try, of which need no build", f"{len(jobs):,}, {len(self.builds):,}")
 
     def listen(self) -> None:
-        """Bind a listener's queue, which keeps little."""
+        """Bind a listener's queue, which keeps few messages."""
         namespace = self.environment["RUNNABLE_JOBS_PULSE_NAMESPACE"]
         exchange = Exchange(f"exchange/{namespace}/v1/resultset-runnable-job-actions", type="topic", passive=True)
         queue = Queue("queue/listener/bench", exchange, routing_key="#", durable=True, max_length=KEPT)
@@ -168,7 +167,7 @@ class Bench:
             queue(connection.default_channel).declare()
 
     def queued(self, batches: int, names: list[str], tickets: int = TICKETS) -> list[list[dict]]:
-        """So many batches of what the queue gives out of requests that are made for it."""
+        """Make requests, and receive their messages from the queue in batches."""
         sqs, url = self.stack.client("sqs"), self.stack.env["QUEUE_URL"]
         with Function(self.trigger, self.trigger_environment) as function:
             for _ in range(batches * tickets):
@@ -188,7 +187,7 @@ class Bench:
         return [taken[place : place + tickets] for place in range(0, len(taken), tickets)]
 
     def event(self, batch: list[dict]) -> bytes:
-        """What Lambda makes of messages of the queue."""
+        """The event that Lambda makes of messages of the queue."""
         return json.dumps(
             {
                 "Records": [
@@ -214,7 +213,7 @@ class Bench:
         ).encode()
 
     def forwarded(self, function: Function, tickets: int = TICKETS) -> Turn:
-        """The answer to an event of so many messages, all of whose jobs were forwarded."""
+        """The answer to an event of so many messages. Fails if not all of their jobs were forwarded."""
         body, seconds, _ = function.answered()
         if json.loads(body) != {"batchItemFailures": []}:
             raise SystemExit(f"{self.binary} answers {body}")
@@ -231,7 +230,7 @@ class Bench:
         return self.forwarded(function, len(batch))
 
     def confirms(self) -> list[float]:
-        """The milliseconds of confirms that nothing but lapin gets, but for the first."""
+        """The milliseconds of confirms that lapin alone gets, without the first."""
         return [microseconds / 1e3 for microseconds in self.published("bare_publisher", CONFIRMS)[1:]]
 
     def published(self, example: str, *words: int) -> list[int]:
@@ -240,11 +239,11 @@ class Bench:
         return list(map(int, subprocess.check_output(command, env=self.pulse, text=True).split()))
 
     def batch(self) -> None:
-        """Batches, beside what they wait for."""
+        """Measure batches, beside what they wait for."""
         first, recorded, another, *batches = self.queued(3 + BATCHES, self.builds)
         items = self.items(recorded)
         calls = self.recorded(first, recorded)
-        # Each round is of requests of its own, which can be changed once.
+        # Each round has requests of its own, which can be changed once.
         self.copy(items, 2 * BATCHES)
         turns, confirms, one_by_one, at_once = [], [], [], []
         rounds = BareCalls(calls, 2 * BATCHES, self.environment)
@@ -275,7 +274,7 @@ class Bench:
         say("  the batch / (a confirm + the calls one after the other)", f"{median / (confirm + serial):.2f}")
 
     def items(self, batch: list[dict]) -> list[dict]:
-        """What the store has of the requests of a batch."""
+        """The stored items of the requests of a batch."""
         dynamodb, found = self.stack.client("dynamodb"), []
         for message in batch:
             name = json.loads(message["Body"])["request_id"]
@@ -298,7 +297,7 @@ class Bench:
             dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in copies]})
 
     def recorded(self, first: list[dict], batch: list[dict]) -> list[Call]:
-        """What a warm function asks of the store for a batch, in the order that `BareCalls` wants."""
+        """The calls of a warm function to the store for a batch, in the order that `BareCalls` needs."""
         recorder = Recorder(self.environment["AWS_ENDPOINT_URL"])
         try:
             with Function(self.binary, self.environment | {"AWS_ENDPOINT_URL": recorder.url}) as function:
@@ -323,7 +322,7 @@ class Bench:
         return calls["head"] + calls["jobs"] + calls["both"]
 
     def sustained(self) -> None:
-        """One instance that always has another batch."""
+        """Measure one instance that always has another batch."""
         first, *batches = self.queued(1 + SUSTAINED_BATCHES, self.builds)
         parts = {name: self.stack.parts[name] for name in ("emulator", "broker")}
         with Function(self.binary, self.environment) as function:
@@ -353,9 +352,9 @@ class Bench:
         )
 
     def asking(self) -> None:
-        """Batches of tests, whose builds are looked for on the push, beside batches of jobs that need none."""
+        """Measure batches of tests, whose builds are looked up on the push, beside batches of other jobs."""
         builds = sorted(set(self.tests.values()))
-        # The builds are there, and as many other jobs as make it a large push.
+        # The push has the builds, and enough other jobs to be a large one.
         others = list(self.tests)[: PUSH_JOBS - len(builds)]
         on_push = [{"ref_data_name": name} for name in (*builds, *others)]
         if len(on_push) != PUSH_JOBS:
@@ -377,7 +376,7 @@ class Bench:
         say("  the stand-in's answers with nothing around them", f"{bare:.1f} ms")
 
     def asked(self, push: str) -> float:
-        """The milliseconds that the stand-in takes to tell the jobs of a push: two pages, the second of them empty."""
+        """The milliseconds that the fake Treeherder takes for the jobs of a push: two pages, one of them empty."""
         url = urllib.parse.urlsplit(self.stack.env["TREEHERDER_URL"])
         begin = time.perf_counter()
         with contextlib.closing(http.client.HTTPConnection(url.hostname, url.port)) as connection:
@@ -390,7 +389,7 @@ class Bench:
         return (time.perf_counter() - begin) * 1e3
 
     def publisher(self) -> None:
-        """The publisher alone, without a store."""
+        """Measure the publisher alone, without a store."""
         tens, confirms = [], []
         for _ in range(10):
             tens += self.published("publisher", TEN_TIMES // 10, TICKETS)[1:]
@@ -400,7 +399,7 @@ class Bench:
             median_p99([microseconds / 1e3 for microseconds in tens]),
         )
         say("  a confirm of nothing but lapin, beside it", f"{statistics.median(confirms):.3f} ms")
-        # One batch more than is measured, so that the process is there when it is looked at the last time.
+        # One more batch than is measured, so that the process still runs at the last measurement.
         batches = MESSAGES // MESSAGES_A_BATCH
         command = [self.examples / "publisher", str(batches + 1), str(MESSAGES_A_BATCH)]
         times, early = [], 0
@@ -422,7 +421,7 @@ class Bench:
         say_memory(f"  its resident memory after {FIRST_LOOK:,}, {MESSAGES:,} messages", early, late, peak)
 
     def start(self) -> None:
-        """From the start of a process until its first message is confirmed, or its first event answered."""
+        """Measure the time from the start of a process until its first confirm, or its first answer."""
         ours, bares = [], []
         for _ in range(STARTS):
             bares.append(self.first_line("bare_publisher"))
@@ -438,7 +437,7 @@ class Bench:
         say("start to the answer to a batch of one: the function, an empty one", f"{functions:.1f}, {empties:.1f} ms")
 
     def first_line(self, example: str) -> float:
-        """The milliseconds from a publisher's start until it tells of its first message."""
+        """The milliseconds from a publisher's start until it reports its first message."""
         begin = time.perf_counter()
         with subprocess.Popen([self.examples / example], env=self.pulse, stdout=subprocess.PIPE) as process:
             line = process.stdout.readline()
@@ -448,7 +447,7 @@ class Bench:
         return seconds * 1e3
 
     def first_answer(self, binary: Path, batch: list[dict]) -> float:
-        """The milliseconds from a function's start until its answer; ours has forwarded the batch then."""
+        """The milliseconds from a function's start until its answer; our function has forwarded the batch by then."""
         with Function(binary, self.environment, self.event(batch)) as function:
             _, _, since_start = function.answered()
             if binary == self.binary:
@@ -470,7 +469,7 @@ def group_cpu(group: int) -> float:
     """The processor time that a group of processes has used."""
     used = 0.0
     for folder in Path("/proc").glob("[0-9]*"):
-        # Some are gone meanwhile.
+        # Some have ended meanwhile.
         with contextlib.suppress(OSError):
             if os.getpgid(int(folder.name)) == group:
                 used += cpu_seconds(int(folder.name))

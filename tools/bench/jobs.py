@@ -1,6 +1,6 @@
 """Measures the jobs function on a full-size catalog, beside the local stack, and prints a table with the goals.
 
-    make bench                               # on a sample of 65,888 builders that the ETL makes itself
+    make bench                               # on a sample of 65,888 builders that the ETL makes
     make bench SOURCE=allthethings.json      # on a dump
 
 The function is the one that is deployed, fed through a stand-in of Lambda's Runtime API with the settings and the role
@@ -42,7 +42,7 @@ from tools.cost.item_units import eventual_units, item_size
 
 EVENTS = 2000
 SEARCHES = 300
-# Of what happens once in a process's life, from so many processes the median.
+# The number of processes of whose first events the median is taken.
 STARTS = 25
 FIRSTS = 9
 LIST = "/api/project/{}/runnable_jobs/"
@@ -60,7 +60,7 @@ SETTLED_SECONDS = 10
 LOAD_FRESH_SECONDS = 5
 LOAD_PROJECTS = 10
 CONNECTIONS = 64
-# Shares of the load; `try` has half of the lists, the other projects the rest.
+# Shares of the load; half of the lists are of `try`.
 MIX = {"list": 60, "held": 30, "search": 10}
 
 
@@ -82,11 +82,11 @@ def list_event(project: str = "try", query: str = "", **headers: str) -> bytes:
     return event(LIST.format(project), query, **headers)
 
 
-# What is measured.
+# The measurements.
 
 
 def by_jobs(binary: Path, environment: dict[str, str]) -> dict[str, int]:
-    """How many jobs each project has: `try`, and then those with the most jobs first."""
+    """The number of jobs of each project: first `try`, then by their number."""
     with Function(binary, environment) as function:
         projects = json.loads(function.ask(event("/api/projects/", accept_encoding="identity")).body())["projects"]
     projects.sort(key=lambda project: (project["name"] != "try", -project["jobs"]))
@@ -94,7 +94,7 @@ def by_jobs(binary: Path, environment: dict[str, str]) -> dict[str, int]:
 
 
 def warm(binary: Path, environment: dict[str, str]) -> None:
-    """Lists and 304s from memory."""
+    """Measure lists and 304s from memory."""
     with Function(binary, environment | fresh_for(3600)) as function:
         packed = function.ask(list_event())
         held = list_event(if_none_match=packed.answer["headers"]["etag"])
@@ -110,7 +110,7 @@ def warm(binary: Path, environment: dict[str, str]) -> None:
         ("304", helds, "median at most 0.3 ms"),
         (f"list of try, not packed ({plain_bytes / 1e6:.2f} MB)", plains, ""),
     ):
-        # The first unpacked list unpacks.
+        # The first uncompressed list has to be decompressed.
         replies = [reply for reply in replies[1:] if reply.line["cache"] == "memory"]
         say(
             f"{what}: median, p99 of {len(replies)} in the function",
@@ -122,7 +122,7 @@ def warm(binary: Path, environment: dict[str, str]) -> None:
 
 
 def read_units(stack, binary: Path, environment: dict[str, str]) -> None:
-    """What the store charges for a first list and for a check whether it is current."""
+    """Measure the units of a first list, and of a check whether it is current."""
     items = stack.client("dynamodb").query(
         TableName=stack.env["CATALOG_TABLE"],
         KeyConditionExpression="pk = :pk",
@@ -150,7 +150,7 @@ def read_units(stack, binary: Path, environment: dict[str, str]) -> None:
 
 
 def searches(binary: Path, environment: dict[str, str]) -> None:
-    """What is made of a list on request: answers for clients that take gzip, from memory."""
+    """Measure selections from a list: gzip answers from memory."""
     first = []
     for _ in range(FIRSTS):
         with Function(binary, environment | fresh_for(3600)) as function:
@@ -179,13 +179,13 @@ def searches(binary: Path, environment: dict[str, str]) -> None:
 
 
 def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict[str, int]) -> None:
-    """From the start of a process until its first response is posted."""
+    """Measure the time from the start of a process until its first response."""
     other = list(projects)[1]
     beat, list_of_try = event("/__lbheartbeat__"), list_event()
     empties, beats, lists, firsts, seconds_ = [], [], [], [], []
     for _ in range(STARTS):
         empties.append(first_answer(empty, environment, beat)[0])
-        # This request asks none of AWS's services.
+        # This request calls no AWS service.
         beats.append(first_answer(binary, on_aws(environment), beat)[0])
         took, first, second = first_answer(binary, environment, list_of_try, list_event(other))
         lists.append(took)
@@ -207,7 +207,7 @@ def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict
 
 
 def size(binary: Path, environment: dict[str, str]) -> None:
-    """The function as it is uploaded, and the API reference's share of it."""
+    """Measure the function as it is uploaded, and the API reference's share of it."""
     zipped = zipped_size(binary)
     with Function(binary, environment) as function:
         page = sum(
@@ -223,7 +223,7 @@ def size(binary: Path, environment: dict[str, str]) -> None:
 
 
 class Request(NamedTuple):
-    """What is sent, and how it should be answered: whether it should be packed depends on the size where it is made."""
+    """A request and its expected answer. `gzip` is None where compression depends on the size of the answer."""
 
     text: bytes
     status: int
@@ -231,7 +231,7 @@ class Request(NamedTuple):
 
 
 class Done(NamedTuple):
-    """One request of the load."""
+    """The result of one request of the load."""
 
     late: float
     seconds: float
@@ -239,7 +239,7 @@ class Done(NamedTuple):
 
 
 class Connection(asyncio.Protocol):
-    """A connection that is kept, with at most one request under way."""
+    """A kept connection with at most one request at a time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport, self.answer = transport, None
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """An open loop: a request is sent when it is due, whatever became of those before it."""
+    """An open loop: each request is sent when it is due, whether or not earlier ones are answered."""
 
     def __init__(self, port: int) -> None:
         self.port, self.idle, self.connections = port, [], 0
@@ -287,7 +287,7 @@ class Load:
         return answer
 
     async def open(self) -> None:
-        """Opens the connections ahead, as they would be in the long run."""
+        """Open the connections in advance, as in the long run."""
         await asyncio.gather(*(self.ask(get("/__lbheartbeat__")) for _ in range(CONNECTIONS)))
 
     async def one(self, request: Request, due: float) -> Done:
@@ -324,7 +324,7 @@ def get(path: str, **headers: str) -> bytes:
 
 
 def load(command: list[str], environment: dict[str, str], projects: list[str]) -> None:
-    """A port under a steady load, on a core of its own."""
+    """Measure a port under a steady load, on a core of its own."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     own, others = cores[:1], cores[1:]
     with tempfile.TemporaryFile("w+") as log:
@@ -358,7 +358,7 @@ def load(command: list[str], environment: dict[str, str], projects: list[str]) -
 async def under_load(
     port: int, process: int, projects: list[str], memory: list[int]
 ) -> tuple[float, list[Done], float]:
-    """The processor time used before, what became of each request, and the seconds that all took."""
+    """The processor time used before, the result of each request, and the seconds that all took."""
     load_ = Load(port)
     await load_.open()
     tags = {}
@@ -376,7 +376,7 @@ async def under_load(
 
 
 def mixed(chance: random.Random, projects: list[str], tags: dict[str, str], count: int) -> Iterator[Request]:
-    """Requests as they come: half of them for `try`."""
+    """The requests of the load, half of them for `try`."""
     others = [project for project in projects if project != "try"]
     for kind in chance.choices(list(MIX), list(MIX.values()), k=count):
         project = "try" if chance.random() < 0.5 else chance.choice(others)

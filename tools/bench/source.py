@@ -1,6 +1,6 @@
 """Measures the ETL on a full-size source, as ratios within one run on one machine, and prints a table.
 
-    make bench                               # on a sample of 65,888 builders that the ETL makes itself
+    make bench                               # on a sample of 65,888 builders that the ETL makes
     make bench SOURCE=allthethings.json      # on a dump
 
 The figures are medians of several runs; runs that are compared alternate. It needs the builds of `make bench`, and an

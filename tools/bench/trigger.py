@@ -1,11 +1,11 @@
 """Measures the trigger function beside the local stack with a full-size catalog, and prints a table with the goals.
 
-    make bench                               # on a sample of 65,888 builders that the ETL makes itself
+    make bench                               # on a sample of 65,888 builders that the ETL makes
     make bench SOURCE=allthethings.json      # on a dump
 
 As `bench_jobs.py` does: the function that is deployed, fed through a stand-in of Lambda's Runtime API with the settings
 and the role that the template gave it, but for its limits, as one person asks for everything. Times are "in the
-function", those of its own log, where nothing else is said; write units are told by AWS's rules. Where it waits for the
+function", those of its own log, unless stated otherwise; write units follow AWS's rules. Where it waits for the
 store, the same calls are made beside it with nothing around them: most of the time is the emulator's, which DynamoDB
 does not share. Needs Linux, the builds that `make bench` makes, and that no stack runs in this checkout.
 """
@@ -36,17 +36,17 @@ from tools.cost.item_units import eventual_units, from_wire, item_size, write_un
 
 # A usual request, and the largest real one.
 FEW, MANY = 16, 328
-# The most that a request may have: names, and bytes of its body.
+# The maximum of a request: names, and bytes of its body.
 MOST_NAMES, MOST_BYTES = 1000, 256 * 1024
 FEW_TIMES, MANY_TIMES, UNKNOWN_TIMES = 300, 100, 30
 POLLS = 1000
-# Of what happens once in a process's life, from so many processes the median.
+# The number of processes of whose first events the median is taken.
 STARTS = 25
 FIRSTS = 9
 PERSON = "bench@mozilla.com"
 LIST = "/api/project/try/runnable_jobs/"
 LIMITS = {"requests_per_minute": 1_000_000, "jobs_per_hour": 1_000_000_000}
-# Nothing that is kept is asked about again meanwhile.
+# Caches do not expire meanwhile.
 WARM = fresh_for(3600) | {"RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS": "3600"}
 
 
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 class Person:
-    """Somebody who triggers jobs on one push of try: makes events, no two of which are the same request."""
+    """A person who triggers jobs on one push of try. Each event is a different request."""
 
     def __init__(self, stack) -> None:
         self.sign_in = {"authorization": f"Bearer {stack.token('--email', PERSON)}"}
@@ -78,7 +78,7 @@ class Person:
         self.chance, self.numbers = random.Random(1), itertools.count()
 
     def some(self, count: int) -> list[str]:
-        """So many jobs that there are."""
+        """So many jobs that exist."""
         return self.chance.sample(self.names, count)
 
     def triggers(self, names: list[str], query: str = "") -> bytes:
@@ -105,7 +105,9 @@ def medians(what: str, replies: list[Reply], goal: str = "") -> None:
 
 
 def first(binary: Path, environment: dict[str, str], person: Person) -> None:
-    """What the first to ask waits for: the list, the push, the connections, and the SDK's first use."""
+    """Measure the first request of a process, which waits for the list, the push, the connections and the SDK's first
+    use.
+    """
     firsts = []
     for _ in range(FIRSTS):
         with Function(binary, environment | WARM) as function:
@@ -126,7 +128,7 @@ def triggered(
     goal: str,
     units_goal: str = "",
 ) -> str:
-    """Requests of so many jobs that there are; returns where the last one can be followed."""
+    """Measure requests for so many jobs that exist; returns the address of the last one's status."""
     calls = recorded(binary, environment, person, count)
     replies, bares = [], []
     with Bare(calls, times, environment) as bare, Function(binary, environment | WARM) as function:
@@ -138,16 +140,16 @@ def triggered(
         used = cpu_seconds(function.process.pid) - begin_cpu
     medians(f"{count} jobs", replies, f"median {goal}")
     median, bare_median = statistics.median(reply.milliseconds for reply in replies), statistics.median(bares)
-    # The time of that client, which is in Python, is in it: the share is at most this.
+    # This includes the time of a client in Python: the share is at most this.
     say("  the same calls to the emulator with nothing around them: median", f"{bare_median:.3f} ms")
     say("  share of that; what is left", f"{bare_median / median * 100:.0f} %, {median - bare_median:.3f} ms")
     say("  processor time a request, of the whole process", f"{used / times * 1e3:.2f} ms")
     sends = Counter(call.operation for call in calls)["SendMessage"]
     operations = {reply.line["store_operations"] for reply in replies}
     if operations != {len(calls) - sends}:
-        raise SystemExit(f"{len(calls)} calls, {sends} of them to the queue: the log tells {operations} to the store")
+        raise SystemExit(f"{len(calls)} calls, {sends} of them to the queue: the log has {operations} to the store")
     say("  store operations, sends to the queue", f"{len(calls) - sends}, {sends}", "at most 6 together")
-    charged, sizes = told_units(stack, calls)
+    charged, sizes = charged_units(stack, calls)
     say_units(
         f"  write units ({sizes})",
         charged,
@@ -158,7 +160,7 @@ def triggered(
 
 
 def recorded(binary: Path, environment: dict[str, str], person: Person, count: int) -> list[Call]:
-    """What a warm function asks of the store and the queue for a request of so many jobs."""
+    """The calls of a warm function to the store and the queue for a request of so many jobs."""
     recorder = Recorder(environment["AWS_ENDPOINT_URL"])
     try:
         with Function(binary, environment | WARM | {"AWS_ENDPOINT_URL": recorder.url}) as function:
@@ -170,8 +172,8 @@ def recorded(binary: Path, environment: dict[str, str], person: Person, count: i
     return recorder.calls
 
 
-def told_units(stack, calls: list[Call]) -> tuple[int, str]:
-    """What AWS charges for these calls, and the bytes of what they wrote."""
+def charged_units(stack, calls: list[Call]) -> tuple[int, str]:
+    """The units that AWS charges for these calls, and the sizes of the written items."""
     dynamodb, name = stack.client("dynamodb"), stack.env["REQUESTS_TABLE"]
     table = dynamodb.describe_table(TableName=name)["Table"]
     written: dict[str, dict] = {}
@@ -185,7 +187,7 @@ def told_units(stack, calls: list[Call]) -> tuple[int, str]:
                 units += write_units(table, item, written.get(key))
                 written[key] = item
             case "UpdateItem":
-                # A count: it has as many bytes as before.
+                # A counter, which keeps its size.
                 item = dynamodb.get_item(TableName=name, Key=content["Key"])["Item"]
                 units += write_units(table, item, item)
             case "SendMessage":
@@ -197,7 +199,7 @@ def told_units(stack, calls: list[Call]) -> tuple[int, str]:
 
 
 def checked(binary: Path, environment: dict[str, str], person: Person) -> None:
-    """Dry runs."""
+    """Measure dry runs."""
     with Function(binary, environment | WARM) as function:
 
         def check() -> Reply:
@@ -208,11 +210,11 @@ def checked(binary: Path, environment: dict[str, str], person: Person) -> None:
 
 
 def unknown(binary: Path, environment: dict[str, str], person: Person) -> None:
-    """Requests of names that do not exist, as many as may be: the closest name to each is looked for."""
+    """Measure requests with the maximum of names that do not exist: the closest name to each is searched."""
     known = set(person.names)
-    # Some names with a letter more are names: tsvg, tsvgx.
+    # Some names with one more letter exist: tsvg, tsvgx.
     typos = [typo for name in person.some(len(person.names)) if (typo := f"{name}x") not in known][:MOST_NAMES]
-    # As far as names are still sought: this uses up what a request may cost.
+    # At the maximum distance of the search: this uses up the budget of a request.
     far = [name.replace(" ", " elsewhere ", 1) for name in person.some(MOST_NAMES)]
     with Function(binary, environment | WARM) as function:
         function.ask(person.triggers(typos), 422)
@@ -224,7 +226,7 @@ def unknown(binary: Path, environment: dict[str, str], person: Person) -> None:
 
 
 def followed(stack, binary: Path, environment: dict[str, str], person: Person, count: int, path: str) -> None:
-    """Polls for what became of a request of so many jobs: of who has the last answer, and of who does not."""
+    """Measure polls for the status of a request of so many jobs, with and without the last answer."""
     name = path.rstrip("/").rpartition("/")[2]
     key = {"pk": {"S": f"request#{name}"}, "sk": {"S": "head"}}
     head = stack.client("dynamodb").get_item(TableName=stack.env["REQUESTS_TABLE"], Key=key)["Item"]
@@ -246,7 +248,7 @@ def followed(stack, binary: Path, environment: dict[str, str], person: Person, c
 
 
 def start(binary: Path, empty: Path, environment: dict[str, str], path: str) -> None:
-    """From the start of a process until its first response is posted: one that asks neither store nor issuer."""
+    """Measure the time from the start of a process until its first response, which needs neither store nor issuer."""
     asked = event(path)
     empties, ours = [], []
     for _ in range(STARTS):

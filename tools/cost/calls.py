@@ -1,4 +1,4 @@
-"""What a function's calls cost: units of the tables by AWS's rules, and calls of other services by their number."""
+"""The cost of a function's calls: units of the tables by AWS's rules, and calls to other services by their number."""
 
 import json
 import math
@@ -7,12 +7,12 @@ from collections import Counter
 from tests.support.store_calls import Call
 from tools.cost.item_units import READ_STEP, from_wire, item_size, write_units
 
-# The names of the price file for calls of other services than DynamoDB.
+# The names of the price file for calls to other services than DynamoDB.
 OTHERS = {"AmazonSQS": "sqs_requests", "secretsmanager": "secret_calls"}
 
 
 class Tables:
-    """All items of the stack's tables, kept as the calls leave them: what a call costs depends on what was there."""
+    """A copy of all items of the stack's tables, which follows the calls: the cost of a call depends on the items."""
 
     def __init__(self, stack) -> None:
         self.dynamodb = stack.client("dynamodb")
@@ -22,13 +22,13 @@ class Tables:
         self.read_all()
 
     def read_all(self) -> None:
-        """Read anew what somebody else wrote meanwhile."""
+        """Read all items again, after other writes."""
         for name in self.tables:
             pages = self.dynamodb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
             self.items[name] = {key_of(item): item for page in pages for item in page["Items"]}
 
     def cost(self, calls: list[Call]) -> Counter[str]:
-        """What these calls, which were made just now, cost."""
+        """The cost of these calls, which were made just now."""
         cost: Counter[str] = Counter()
         for call in calls:
             service = call.target.partition(".")[0].partition("_")[0]
@@ -74,7 +74,7 @@ class Tables:
         return read_units(item_size(self.items[name].get(key_of(key), {})), is_consistent)
 
     def _query(self, content: dict) -> float:
-        """Asked once more, for whole items and without a filter: what it finds is charged, whatever it returns."""
+        """Repeat the query for whole items and without a filter: AWS charges for all that it finds."""
         asked = {
             name: content[name]
             for name in ("TableName", "IndexName", "KeyConditionExpression", "Limit", "ScanIndexForward")
@@ -109,5 +109,5 @@ def key_of(item: dict) -> str:
 
 
 def read_units(size: int, is_consistent: bool | None) -> float:
-    """What reading so many bytes at once costs; nothing at all as much as something."""
+    """The units of one read of so many bytes; a read that finds nothing costs the minimum."""
     return max(math.ceil(size / READ_STEP), 1) * (1 if is_consistent else 0.5)

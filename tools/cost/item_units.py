@@ -1,4 +1,4 @@
-"""What DynamoDB charges for reading and writing items, by AWS's rules, as the emulator does not know all of them."""
+"""The units that DynamoDB charges for reads and writes, by AWS's rules; the emulator does not know all of them."""
 
 import base64
 import math
@@ -8,13 +8,13 @@ READ_STEP, WRITE_STEP = 4096, 1024
 
 
 def eventual_units(sizes: Iterable[int]) -> float:
-    """What reading items of these sizes one by one costs with eventual consistency."""
+    """The units of eventually consistent reads of items of these sizes, one by one."""
     return sum(math.ceil(size / READ_STEP) * 0.5 for size in sizes)
 
 
 def write_units(table: dict, new: dict, old: dict | None = None) -> int:
-    """What writing an item costs, over another or not, with the entries that it has in the table's indexes. `table` is
-    its description.
+    """The units of writing an item, over another or not, with its entries in the table's indexes. `table` is the
+    description of the table.
 
     An entry that moves is written twice, one that stays as it is not at all (Amazon DynamoDB Developer Guide, "Using
     Global Secondary Indexes in DynamoDB", on write capacity).
@@ -32,7 +32,7 @@ def write_steps(item: dict) -> int:
 
 
 def index_entry(table: dict, index: dict, item: dict) -> dict | None:
-    """What an index has of an item; none if it does not have it."""
+    """The entry of an item in an index, or None if the index does not have the item."""
     if index["Projection"]["ProjectionType"] != "KEYS_ONLY":
         raise SystemExit(f"{index['IndexName']} has more than keys, whose units are not known here")
     keys = [key["AttributeName"] for key in (*index["KeySchema"], *table["KeySchema"])]
@@ -63,5 +63,5 @@ def value_size(value: dict) -> int:
 
 
 def from_wire(item: dict) -> dict:
-    """An item of a request's JSON as boto3 gives it: with its bytes, which are base64 there."""
+    """An item of a request's JSON as boto3 has it: binary values are base64 in JSON."""
     return {name: {"B": base64.b64decode(value["B"])} if "B" in value else value for name, value in item.items()}

@@ -1,4 +1,4 @@
-"""Meters what the product costs on AWS at a day's traffic, and prints a table of a month beside a naive design.
+"""Meters the cost of the product on AWS at a day's traffic, and prints a table of a month beside a naive design.
 
     make cost
     make cost FLAGS='--lists 20000'
@@ -6,7 +6,7 @@
 A part of a day is run on the local stack: the functions as they are deployed, fed through a stand-in of Lambda's
 Runtime API with the settings and the roles that the template gave them, beside a real broker. What AWS would bill is
 counted, and multiplied. Time is run faster by as much as `FreshSeconds` is longer than a second, so that lists are
-checked as often as they would be. docs/cost.md tells what is assumed. Needs Linux, the builds that `make cost` makes,
+checked as often as they would be. docs/cost.md lists the assumptions. Needs Linux, the builds that `make cost` makes,
 and that no stack runs in this checkout.
 """
 
@@ -54,28 +54,28 @@ from tools.cost.calls import Tables
 from tools.cost.item_units import index_entry, item_size
 from tools.cost.table import print_table, say_what_drives
 
-# Where 801 real requests of spring 2016 went, most of them; autoland, new then, took over from mozilla-inbound. Lists
-# are taken to be asked for alike.
+# The projects of most of the 801 real requests of spring 2016; autoland, new then, took over from mozilla-inbound. The
+# same shares are assumed for lists.
 PROJECTS = {"try": 68, "mozilla-inbound": 16, "autoland": 8, "fx-team": 5, "mozilla-central": 3}
-# How many jobs the same requests asked for: the mean of each twentieth of them, in order of size, rounded. Their mean
-# is 8.3, that of these 8.1; the largest asked for 328.
+# The number of jobs in the same requests: the rounded mean of each twentieth of them, in order of size. Their mean is
+# 8.3, the mean of these is 8.1; the largest has 328.
 SIZES = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 8, 10, 15, 25, 73]
-# Of the same requests, 30 % are of a person who asked on the same push before, and 57 % of one who asked for jobs of
-# the same project within 200 pushes, about as many as try had in a day. Who asks has opened the list for it, and a list
+# Of the same requests, 30 % come from a person who made one on the same push before, and 57 % from one who made one for
+# the same project within 200 pushes, about as many as try had in a day. A person opens the list for that, and a list
 # changes with an ingest.
 REPEATS = 60
-# Lambda waits for messages with so many requests for so long each (AWS Lambda Developer Guide, "Configuring scaling
-# behavior for SQS event source mappings"; with a maximum concurrency they do not get fewer. That each waits for 20 s,
-# the longest there is, is what people measure: some 15 empty receives a minute).
+# Lambda polls the queue with so many requests at once, each of which waits for so long (AWS Lambda Developer Guide,
+# "Configuring scaling behavior for SQS event source mappings"; a maximum concurrency does not make them fewer). People
+# measure some 15 empty receives a minute, so each waits for the maximum of 20 s.
 POLLERS, POLL_SECONDS = 5, 20
-# For how long functions wait for others than AWS, in seconds: for the dump; for Treeherder's word of a push; for a new
-# connection to Pulse and its confirms. Otherwise, time is billed as it is measured, the emulator's part included.
+# How long functions wait for other services than AWS, in seconds: for the dump; for Treeherder's answer about a push;
+# for a new connection to Pulse and its confirms. All other time is billed as measured, including the emulator's.
 DUMP_SECONDS, PUSH_SECONDS, PULSE_SECONDS = 10, 0.2, 0.5
-# What is sent there, in bytes, for a request to run jobs or a batch: handshakes, a question, envelopes.
+# The bytes that are sent there for a trigger request or a batch: handshakes, a request, headers.
 AWAY_BYTES = 4096
-# What a front adds to an answer: its own headers.
+# The bytes of the headers that API Gateway adds to an answer.
 FRONT_BYTES = 120
-# What Lambda writes into a log beside a function's own lines, with values as long as they are there.
+# The lines that Lambda adds to a function's own in its log, with values of their usual length.
 ID = "8286a188-ba32-4475-8077-530cd35c09a9"
 START_LINE = (
     "INIT_START Runtime Version: provided:al2023.v100\tRuntime Version ARN: "
@@ -87,22 +87,22 @@ LINES = (
     f"REPORT RequestId: {ID}\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\t"
     "Max Memory Used: 38 MB\t\n",
 )
-# What API Gateway writes into the API's log for each request, in the template's format.
+# The line of API Gateway in the API's log for each request, in the template's format.
 API_LINE = (
     f'{{"api_request_id":"{ID[:16]}","request_id":"{ID}", "method":"POST",'
     '"route":"ANY /api/project/{project}/trigger_requests/{rest+}", "status":"200","lambda_status":"200",'
     ' "error":"-","duration_ms":"123", "bytes":"12345"}\n'
 )
-# DynamoDB deletes what has expired within a few days.
+# DynamoDB deletes expired items within a few days.
 LATE_DAYS = 2
 ARCHIVE_DAYS = 30
 EMAILS_A_MONTH = 30
 DAY_SECONDS = 86_400
-# Within this, what is sent arrives.
+# Within this time a sent message arrives.
 PATIENCE_SECONDS = 10
 PERSON = "someone@mozilla.com"
 LIST = "/api/project/{}/runnable_jobs/"
-# What the price file has that is made by the template.
+# The resources of the template that have a price.
 RESOURCES = {"alarms": "AWS::CloudWatch::Alarm", "dashboards": "AWS::CloudWatch::Dashboard"}
 
 
@@ -157,7 +157,7 @@ def say(what: str) -> None:
 
 
 class Day:
-    """What a day uses, by the names of the price file."""
+    """The usage of a day, by the names of the price file."""
 
     def __init__(
         self, stack: Stack, recorder: Recorder, programs: Programs, part: int, ends: contextlib.ExitStack
@@ -165,9 +165,9 @@ class Day:
         self.stack, self.recorder, self.programs, self.part, self.ends = stack, recorder, programs, part, ends
         self.tables = Tables(stack)
         self.usage: Counter[str] = Counter()
-        # What cannot be multiplied by days: storage.
+        # Storage, which is not multiplied by the days of a month.
         self.kept: Counter[str] = Counter()
-        # How many lines a day each metric is named in.
+        # The number of lines a day with each metric.
         self.metrics: Counter[str] = Counter()
         self.invocations: Counter[str] = Counter()
         self.gb_seconds: Counter[str] = Counter()
@@ -177,7 +177,7 @@ class Day:
         return Metered(self, name, settings)
 
     def note_lines(self, lines: bytes, times: float) -> None:
-        """What was printed for one invocation, which stands for so many."""
+        """Count the lines of one invocation, which represents `times` of a day."""
         platform = "".join(LINES).encode()
         self.usage["log_bytes"] += len(lines + platform) * times
         self.log += lines + platform
@@ -191,12 +191,13 @@ class Day:
 
 
 class Metered:
-    """A deployed function whose invocations are counted. Its process starts with the first, as an environment of Lambda
-    does, and each part of a day has one."""
+    """A deployed function whose invocations are counted. Its process starts with the first one, as a Lambda environment
+    does, and each part of a day has one.
+    """
 
     def __init__(self, day: Day, name: str, settings: dict[str, str]) -> None:
         self.day, self.name = day, name
-        # An endpoint among the settings stands.
+        # An endpoint in the settings takes precedence.
         self.environment = (
             lambda_environment(day.stack, f"{name.upper()}_FUNCTION")
             | {"AWS_ENDPOINT_URL": day.recorder.url}
@@ -209,7 +210,7 @@ class Metered:
         self.function: Function | None = None
 
     def invoke(self, sent: bytes, times: float, away_seconds: float = 0, counts_calls: bool = True) -> dict:
-        """Its answer to one event, which stands for so many in a day, each with so long a wait for others than AWS."""
+        """The answer to one event, which represents `times` of a day, each with a wait for other services than AWS."""
         day = self.day
         day.recorder.calls.clear()
         if started := not self.function:
@@ -236,7 +237,7 @@ class Metered:
         return answer
 
     def ask(self, sent: bytes, status: int, times: float, away_seconds: float = 0) -> dict:
-        """Its answer over HTTP."""
+        """The answer to an HTTP event."""
         answer = self.invoke(sent, times, away_seconds)
         if answer["statusCode"] != status:
             raise SystemExit(f"the {self.name} function answers {answer} to {sent}")
@@ -253,7 +254,7 @@ class Metered:
 
 
 def answer_size(answer: dict) -> int:
-    """The bytes of an answer as a client gets it."""
+    """The bytes of an answer as a client receives it."""
     headers = sum(len(f"{name}: {value}\r\n") for name, value in answer["headers"].items())
     return len("HTTP/1.1 200 OK\r\n\r\n") + headers + FRONT_BYTES + len(body_of(answer))
 
@@ -267,8 +268,11 @@ def body_of(answer: dict) -> bytes:
 
 
 def ingest(day: Day, source: Path) -> None:
-    """Two ingests, of the next day's dump and of the one after that. Time and log are the first's, and so is the
-    archived dump; the calls to the store are the second's, which finds what the first one left."""
+    """Run two ingests, of the next day's dump and of the one after that.
+
+    Time, log and archived dump are counted for the first; the calls to the store for the second, which finds the items
+    of the first.
+    """
     document = json.loads(source.read_bytes())
     settings = {"RUNNABLE_JOBS_SOURCE": str(source)}
     for number in range(2):
@@ -283,7 +287,7 @@ def ingest(day: Day, source: Path) -> None:
             report = function.invoke(b"{}", 1, DUMP_SECONDS, counts_calls=False)
         else:
             counted = Day(day.stack, day.recorder, day.programs, day.part, day.ends)
-            # The recorder passes no S3 on.
+            # The recorder does not pass on calls to S3.
             report = counted.metered("etl", RUNNABLE_JOBS_ARCHIVE_BUCKET="", **settings).invoke(b"{}", 1)
             units = {name: counted.usage[name] for name in ("dynamodb_read_units", "dynamodb_write_units")}
             day.usage.update(units)
@@ -304,7 +308,7 @@ def ingest(day: Day, source: Path) -> None:
 
 
 def archived_bytes(day: Day) -> int:
-    """The bytes of the dump that was archived last."""
+    """The bytes of the last archived dump."""
     objects = day.stack.client("s3").list_objects_v2(Bucket=day.stack.env["ARCHIVE_BUCKET"], Prefix="allthethings/")[
         "Contents"
     ]
@@ -316,7 +320,7 @@ def days_kept(item: dict, now: float) -> float:
 
 
 def make_older(day: Day) -> None:
-    """Let the lists be of the day before: an ingest leaves alone what was written within the hour."""
+    """Make the lists a day older: an ingest does not delete what was written within the last hour."""
     table = day.stack.table
     for item in table.scan(ProjectionExpression="pk, sk, written_at", ConsistentRead=True)["Items"]:
         if "written_at" in item:
@@ -339,21 +343,21 @@ def drift(document: dict, first: int) -> None:
 
 @dataclasses.dataclass
 class Made:
-    """A request to run jobs that was made, as the naive design keeps it."""
+    """A trigger request that was made, as the naive design stores it."""
 
     project: str
     names: list[str]
 
 
 class Traffic:
-    """A part of a day of lists, requests to run jobs, and sweeps."""
+    """A part of a day of lists, trigger requests, and sweeps."""
 
     def __init__(self, day: Day, options: argparse.Namespace) -> None:
         self.day, self.options = day, options
         self.chance = random.Random(1)
         self.numbers = itertools.count()
         fresh = lambda_environment(day.stack, "JOBS_FUNCTION")["RUNNABLE_JOBS_FRESH_SECONDS"]
-        # A list is fresh for a second, the least but none.
+        # A list is fresh for a second, the minimum above zero.
         self.faster = int(fresh)
         self.seconds = DAY_SECONDS / options.part / self.faster
         held = str(60 // self.faster)
@@ -376,7 +380,7 @@ class Traffic:
         self.list_bytes = 0.0
 
     def have_builds(self) -> None:
-        """Let every build of every push have succeeded: no test waits for one."""
+        """Make every build of every push succeed, so that no test waits for one."""
         treeherder = Control(self.day.stack.env["TREEHERDER_URL"])
         for project in PROJECTS:
             jobs = json.loads(self.bodies[project])["results"]
@@ -385,14 +389,14 @@ class Traffic:
                 treeherder.set_jobs(project, push, builds)
 
     def times(self, a_day: int) -> tuple[int, float]:
-        """How many of so many a day are run, and how many each stands for."""
+        """How many events of a day's are run, and how many each of them represents."""
         count = max(round(a_day / self.options.part), 1)
         return count, a_day / count
 
     def run(self, ends: contextlib.ExitStack) -> None:
         self.listen(ends)
         begin = time.monotonic()
-        # Stable: what is due at the same time stays in order.
+        # Stable: events at the same time keep their order.
         for at, act in sorted(self.plan(), key=lambda planned: planned[0]):
             time.sleep(max(begin + at - time.monotonic(), 0))
             act()
@@ -405,7 +409,7 @@ class Traffic:
         )
 
     def plan(self) -> Iterator[tuple[float, Callable[[], object]]]:
-        """When what is done, in seconds from the start."""
+        """Each event, with its time in seconds from the start."""
         count, times = self.times(self.options.lists)
         for project, held in self.mixed(count):
             yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_list, project, held, times)
@@ -418,7 +422,7 @@ class Traffic:
             yield number * self.seconds / count, functools.partial(self.sweep.invoke, b"{}", times)
 
     def mixed(self, count: int) -> list[tuple[str, bool]]:
-        """So many projects, by their shares, and with each whether the list is there already, by the share of that."""
+        """So many projects by their shares, each with whether the browser already has its list."""
         chosen = []
         ends = [round(end * count / 100) for end in itertools.accumulate(PROJECTS.values())]
         for project, begin, end in zip(PROJECTS, [0, *ends], ends, strict=False):
@@ -437,7 +441,7 @@ class Traffic:
         self.list_bytes += self.day.usage["bytes_out"] - before
 
     def ask_for_jobs(self, project: str, size: int, times: float) -> None:
-        """Somebody picks jobs on Treeherder's page, which follows what becomes of them."""
+        """A person picks jobs on Treeherder's page, which then polls their status."""
         number = next(self.numbers)
         names = self.chance.sample(self.names[project], size)
         path = f"/api/project/{project}/push/{PUSH_IDS[number % len(PUSH_IDS)]}/trigger_runnable_jobs/"
@@ -448,7 +452,7 @@ class Traffic:
             idempotency_key=f"cost-{number}",
             **self.sign_in,
         )
-        # A browser asks first whether it may, once for each address.
+        # A browser sends a preflight request first, once for each address.
         self.trigger.ask(options_of(asked), 204, times)
         status_url = json.loads(body_of(self.trigger.ask(asked, 202, times, PUSH_SECONDS)))["status_url"]
         self.day.usage["bytes_out"] += AWAY_BYTES * times
@@ -458,7 +462,7 @@ class Traffic:
         for number in range(polls):
             if number == polls // 2:
                 self.forward_batch(times)
-            # What is there already has not changed, but for the first time after it was forwarded.
+            # The status has not changed since the last poll, except at the first one after it was forwarded.
             is_new = number in (0, polls // 2)
             held = {"if_none_match": tag} if tag else {}
             answer = self.trigger.ask(event(status_url, **held, **self.sign_in), 200 if is_new else 304, times)
@@ -468,7 +472,7 @@ class Traffic:
         self.made.append(Made(project, names))
 
     def forward_batch(self, times: float) -> None:
-        """What Lambda does with the queue: there is one message in it."""
+        """Receive the one message in the queue, and forward it as Lambda does."""
         url = self.day.stack.env["QUEUE_URL"]
         [message] = self.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=PATIENCE_SECONDS, AttributeNames=["All"]
@@ -489,12 +493,12 @@ class Traffic:
         if answer["batchItemFailures"]:
             raise SystemExit(f"the forward function could not forward {message['Body']}: {answer}")
         self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        # To receive it took the place of an empty answer.
+        # This receive takes the place of an empty one.
         self.day.usage["sqs_requests"] += times
         deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.heard) == heard:
             if time.monotonic() > deadline:
-                raise SystemExit("nobody on Pulse heard of it")
+                raise SystemExit("the listener on Pulse did not receive it")
             time.sleep(0.005)
         published = sum(len(json.dumps(message["body"])) for message in self.heard[heard:])
         self.day.usage["bytes_out"] += (published + AWAY_BYTES) * times
@@ -511,13 +515,13 @@ class Traffic:
 
 
 def sizes_of(count: int) -> list[int]:
-    """The sizes of so many requests: where there are fewer than in the table, means of its neighbours."""
+    """The sizes of so many requests: for fewer than in the table, means of neighbouring ones."""
     begins = [number * len(SIZES) // count for number in range(count + 1)]
     return [round(statistics.mean(SIZES[begin : max(end, begin + 1)])) for begin, end in itertools.pairwise(begins)]
 
 
 def read_lists(day: Day) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Each project's list as it is unpacked, and the tag of the packed one."""
+    """Each project's uncompressed list, and the tag of the compressed one."""
     items = day.tables.items[day.stack.env["CATALOG_TABLE"]].values()
     parts = {(item["pk"]["S"], item["sk"]["S"]): item for item in items}
     bodies, tags = {}, {}
@@ -544,7 +548,7 @@ def options_of(asked: bytes) -> bytes:
     return json.dumps(document).encode()
 
 
-# What it comes to.
+# The result.
 
 
 def show(day: Day, traffic: Traffic) -> None:
@@ -572,7 +576,7 @@ def show(day: Day, traffic: Traffic) -> None:
 
 
 def fixed(day: Day) -> dict[str, float]:
-    """What is there all month, whether or not anything happens."""
+    """The resources that cost the same in each month, whatever happens."""
     resources = day.stack.client("cloudformation").describe_stack_resources(StackName="runnable-jobs")
     kinds = Counter(resource["ResourceType"] for resource in resources["StackResources"])
     emails = EMAILS_A_MONTH if kinds["AWS::SNS::Topic"] else 0
@@ -587,7 +591,7 @@ def log_days(day: Day) -> int:
 
 
 def keep_requests(day: Day, traffic: Traffic) -> None:
-    """What the requests of a day keep stored, each item for as long as it says."""
+    """Count the storage of a day's requests, each item for as long as it is stored."""
     name = day.stack.env["REQUESTS_TABLE"]
     table, now = day.tables.tables[name], time.time()
     _, times = traffic.times(traffic.options.triggers)
@@ -634,7 +638,7 @@ def naive_of(traffic: Traffic) -> Naive:
 
 
 def naive_item(project: str, job: dict) -> dict:
-    """A job as an item: what it does not have is left out."""
+    """A job as an item, without the fields that have no value."""
     item = {"project": {"S": project}}
     for name, value in job.items():
         if isinstance(value, str):

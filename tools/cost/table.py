@@ -1,4 +1,4 @@
-"""How the bill of a month is told: a table, and what drives it."""
+"""Prints the bill of a month: a table, and its largest parts."""
 
 from tools.cost.bill import HOURS_A_DAY, Price
 
@@ -37,14 +37,14 @@ def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict]) -> 
 
 
 def amount(price: Price, used: float) -> str:
-    """What was used, in the unit that the price names: bytes are sold by the GB."""
+    """The used amount in the unit of its price: bytes are sold by the GB."""
     if price.unit.startswith("GB ") or price.unit == "GB":
         used /= price.per
     return f"{used:,.0f}" if used >= 100 else f"{used:.3g}"
 
 
 def say_what_drives(day, columns: list[dict], prices: dict) -> None:
-    """Print whether the goal is met, what is most of it, and what each function used in a day."""
+    """Print whether the goal is met, the largest parts of the bill, and the usage of each function in a day."""
     print()
     for what, column in (("without a free tier", columns[0]), ("beyond the free tier", columns[1])):
         total = sum(column.values())
