@@ -10,10 +10,10 @@ use reqwest::redirect::Policy;
 /// Why there is no answer, in words for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// The service does not answer: it cannot be reached, or is silent.
+    /// The service cannot be reached: there is no connection to it, or none in time, or it closes it without an answer.
     #[error("{0}")]
     NoAnswer(String),
-    /// It answers, but the answer breaks off, takes too long, or is too long.
+    /// It can be reached, but the answer to this request takes too long, breaks off, or is too long.
     #[error("{0}")]
     Broken(String),
 }
@@ -40,7 +40,7 @@ impl Fetcher {
     pub async fn get(&self, url: &str) -> Result<(StatusCode, Vec<u8>), FetchError> {
         let client = self.client.get_or_init(|| self.client()).as_ref();
         let client = client.map_err(|reason| FetchError::NoAnswer(reason.clone()))?;
-        let mut answer = client.get(url).send().await.map_err(|error| FetchError::NoAnswer(innermost(error)))?;
+        let mut answer = client.get(url).send().await.map_err(unanswered)?;
         let mut body = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| FetchError::Broken(innermost(error)))? {
             if body.len() + piece.len() > self.most_bytes {
@@ -52,9 +52,18 @@ impl Fetcher {
     }
 
     fn client(&self) -> Result<Client, String> {
-        let client = Client::builder().redirect(Policy::none()).connect_timeout(self.patience).timeout(self.patience);
+        // Connecting has to time out first: then a timeout of the whole says that there was a connection.
+        let (connecting, whole) = (self.patience / 2, self.patience);
+        let client = Client::builder().redirect(Policy::none()).connect_timeout(connecting).timeout(whole);
         client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION"))).build().map_err(innermost)
     }
+}
+
+/// Why no answer has begun. A timeout on an open connection says nothing about other requests to the same service.
+fn unanswered(error: reqwest::Error) -> FetchError {
+    let is_slow = error.is_timeout() && !error.is_connect();
+    let reason = innermost(error);
+    if is_slow { FetchError::Broken(reason) } else { FetchError::NoAnswer(reason) }
 }
 
 /// The cause behind the causes, without the address.
@@ -91,9 +100,37 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_does_not_come_to_its_end_is_given_up() {
         let late = "operation timed out".to_owned();
-        assert_eq!(fetched(String::new()).await, Err(FetchError::NoAnswer(late.clone())));
+        assert_eq!(fetched(String::new()).await, Err(FetchError::Broken(late.clone())));
         let half = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"keys\"";
         assert_eq!(fetched(half.to_owned()).await, Err(FetchError::Broken(late)));
+    }
+
+    #[tokio::test]
+    async fn a_service_that_cannot_be_reached_does_not_answer() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", closed.local_addr().unwrap());
+        drop(closed);
+        let fetcher = Fetcher::new(Duration::from_secs(5), 10);
+        assert!(matches!(fetcher.get(&url).await, Err(FetchError::NoAnswer(_))));
+
+        // The accept queue is full, so that a connection is never made.
+        let full = tokio::net::TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(1).unwrap();
+        let address = full.local_addr().unwrap();
+        let waiting: Vec<_> = (0..8).map(|_| tokio::net::TcpStream::connect(address)).collect();
+        let waiting: Vec<_> = waiting.into_iter().map(tokio::spawn).collect();
+        let fetcher = Fetcher::new(Duration::from_millis(400), 10);
+        let filled = async {
+            loop {
+                let attempt = tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address));
+                let Ok(connected) = attempt.await else { break };
+                std::mem::forget(connected);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), filled).await.unwrap();
+        assert!(matches!(fetcher.get(&format!("http://{address}/")).await, Err(FetchError::NoAnswer(_))));
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test]

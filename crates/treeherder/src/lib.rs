@@ -70,9 +70,9 @@ enum What {
 
 /// Why there is nothing to be had, in words for the log.
 enum Failure {
-    /// It answers no request: it cannot be reached, is silent, or the proxy before it says that it is down.
+    /// It answers no request: it cannot be reached, or the proxy before it says that it is down.
     Silent(String),
-    /// What it answers of this push is of no use. Of others it may be.
+    /// It answers about this push too late, or with something of no use. About others it may answer.
     Broken(String),
 }
 
@@ -432,6 +432,35 @@ mod tests {
             assert!(matches!(treeherder.push("autoland", 7).await, Told::Push(_)), "{said}");
             assert_eq!(asked.await.unwrap().len(), 4);
         }
+    }
+
+    /// A push with very many jobs may take Treeherder longer than we wait.
+    #[tokio::test]
+    async fn an_answer_that_takes_too_long_is_that_pushs_alone() {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", service.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            loop {
+                let (mut connection, _) = service.accept().await.unwrap();
+                let mut request = [0; 2048];
+                let length = connection.read(&mut request).await.unwrap();
+                // About push 7 it says nothing.
+                if !String::from_utf8_lossy(&request[..length]).contains("/push/7/") {
+                    let length = A_PUSH.len();
+                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{A_PUSH}");
+                    connection.write_all(answer.as_bytes()).await.unwrap();
+                }
+                open.push(connection);
+            }
+        });
+        let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
+        let mut treeherder = Treeherder::new(url, TimeDelta::seconds(60), Arc::new(move || now));
+        treeherder.pushes = Fetcher::new(Duration::from_millis(300), MOST_BYTES);
+        let late = Told::Silent("Treeherder: operation timed out".to_owned());
+        assert_eq!(treeherder.push("try", 7).await, late);
+        assert!(matches!(treeherder.push("try", 8).await, Told::Push(_)));
+        assert_eq!(treeherder.push("try", 7).await, late);
     }
 
     #[tokio::test]
