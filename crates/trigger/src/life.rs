@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_is_given_up_has_failed_for_a_reason_and_can_be_sent_again() {
-        let waits = Some(crate::request::Waits { since: at(0), after: None });
+        let waits = Some(crate::request::Waits { since: at(0), after: None, failed_before: 0 });
         let waiting = Job { waits, ..job("b", JobState::Waiting) };
         let rejected = Job { code: Some(Code::UnknownJob), ..job("x", JobState::Rejected) };
         let jobs = [Job::accepted("a"), waiting, rejected, job("c", JobState::Unroutable)];

@@ -216,18 +216,19 @@ fn start(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) ->
         (Some(build), Some(Build::Ended(result))) => {
             let how = how(result);
             let reason = format!("Its build '{build}' {how}: that is requested once more, and this test waits for it.");
-            (Code::BuildRequested, Some(runs.last(build)), reason)
+            (Code::BuildRequested, Some(runs.last_ended(build)), reason)
         }
         (Some(build), Some(Build::Absent)) => {
             let reason =
                 format!("Its build '{build}' is not on this push: that is requested too, and this test waits for it.");
-            (Code::BuildRequested, Some(runs.last(build)), reason)
+            (Code::BuildRequested, Some(runs.last_ended(build)), reason)
         }
     };
     job.state = JobState::Waiting;
     job.code = Some(code);
     job.reason = Some(reason);
-    job.waits = Some(Waits { since: turn.now, after });
+    let failed_before = build.as_deref().map(|build| runs.last_ended(build)).unwrap_or_default();
+    job.waits = Some(Waits { since: turn.now, after, failed_before });
     build.filter(|_| after.is_some())
 }
 
@@ -258,7 +259,7 @@ fn close(job: &mut Job, code: Code, reason: String) {
 /// Looks again at a job that waits for its build. Returns the build, if it is to be requested now.
 fn look(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) -> Option<String> {
     let (Some(build), Some(waits)) = (job.build.clone(), job.waits) else { return None };
-    let found = runs.map(|runs| runs.build(&build, waits.after.unwrap_or_default()));
+    let found = runs.map(|runs| runs.build(&build, waits.after.unwrap_or(waits.failed_before)));
     match found {
         Some(Build::Usable) => {
             job.state = JobState::Accepted;
@@ -288,7 +289,7 @@ fn look(job: &mut Job, runs: Option<&Runs>, planning: &Planning, turn: Turn) -> 
             job.reason = Some(format!(
                 "Its build '{build}' is not on this push any more: that is requested, and this test waits for it."
             ));
-            let after = runs.map(|runs| runs.last(&build)).unwrap_or_default();
+            let after = runs.map(|runs| runs.last_ended(&build)).unwrap_or_default();
             job.waits = Some(Waits { after: Some(after), ..waits });
             return Some(build);
         }
@@ -449,7 +450,7 @@ mod tests {
             (Some(11), Some(&["busted", "usercancel"]), 1, (Waiting, None, was)),
             (Some(11), Some(&["busted", "retry"]), 720, (Failed, Some(Code::WaitedTooLong), late)),
         ] {
-            let waits = Some(Waits { since: at(0), after });
+            let waits = Some(Waits { since: at(0), after, failed_before: 0 });
             let waiting = Job { state: Waiting, reason: Some(was.to_owned()), waits, ..test() };
             let now: Option<Vec<(&str, &str)>> =
                 told_now.map(|states| states.iter().map(|state| (BUILD, *state)).collect());
@@ -458,7 +459,8 @@ mod tests {
             let job = &planned[0];
             assert_eq!(told(job), expected, "{after:?} {told_now:?} {minutes}");
             let is_requested = after.is_none() && job.code == Some(Code::BuildRequested);
-            let waits = if is_requested { Some(Waits { since: at(0), after: Some(0) }) } else { waits };
+            let waits =
+                if is_requested { Some(Waits { since: at(0), after: Some(0), failed_before: 0 }) } else { waits };
             assert_eq!(
                 (job.part, job.waits),
                 if job.state == Accepted { (7, None) } else { (0, waits.filter(|_| job.state == Waiting)) }
@@ -466,6 +468,23 @@ mod tests {
             // The build goes as a part of its own: others of the request may be in doubt.
             let added: Vec<_> = planned[1..].iter().map(|job| (job.name.as_str(), job.code, job.part)).collect();
             assert_eq!(added, [(BUILD, Some(Code::NeededBuild), 7)][..usize::from(is_requested)]);
+        }
+    }
+
+    #[test]
+    fn an_older_failure_is_not_the_end_of_the_build_that_is_waited_for() {
+        let told = |words: &[&'static str]| runs(&words.iter().map(|word| (BUILD, *word)).collect::<Vec<_>>());
+        let planned = plan(&[test()], Some(&told(&["busted", "running"])), &Planning::default(), turn(0));
+        assert_eq!((planned[0].state, planned[0].code), (JobState::Waiting, Some(Code::BuildRunning)));
+        for (word, expected) in [
+            ("usercancel", (JobState::Waiting, Some(Code::BuildRequested))),
+            ("superseded", (JobState::Waiting, Some(Code::BuildRequested))),
+            ("running", (JobState::Waiting, Some(Code::BuildRunning))),
+            ("busted", (JobState::Failed, Some(Code::BuildFailed))),
+            ("success", (JobState::Accepted, None)),
+        ] {
+            let later = plan(&planned, Some(&told(&["busted", word])), &Planning::default(), turn(1));
+            assert_eq!((later[0].state, later[0].code), expected, "{word}");
         }
     }
 
@@ -509,11 +528,11 @@ mod tests {
     #[test]
     fn a_build_that_was_forwarded_in_this_round_is_not_requested_once_more_by_a_test_that_waits() {
         let forwarded = Job { state: JobState::Forwarded, ..Job::accepted(BUILD) };
-        let waits = Some(Waits { since: at(0), after: None });
+        let waits = Some(Waits { since: at(0), after: None, failed_before: 0 });
         let waiting = Job { state: JobState::Waiting, waits, ..test() };
         let planned = plan(&[waiting, forwarded.clone()], Some(&Runs::default()), &Planning::default(), turn(1));
         assert_eq!((planned.len(), &planned[1]), (2, &forwarded));
-        assert_eq!(planned[0].waits, Some(Waits { since: at(0), after: Some(0) }));
+        assert_eq!(planned[0].waits, Some(Waits { since: at(0), after: Some(0), failed_before: 0 }));
     }
 
     #[test]

@@ -129,6 +129,10 @@ pub struct Waits {
     /// became of that one and of those before it says nothing any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// If its build was on its way: the last of the build's runs that had failed by then, 0 if none had. If the run that is
+    /// waited for goes away, an older failure must not count as its end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_before: u64,
 }
 
 /// A job of a request.

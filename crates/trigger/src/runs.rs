@@ -101,9 +101,10 @@ impl Runs {
         }
     }
 
-    /// The number of the last run of this job, 0 if there is none.
-    pub(crate) fn last(&self, name: &str) -> u64 {
-        self.of(name).iter().map(|run| run.id).max().unwrap_or_default()
+    /// The number of the last run of this job that has ended without packages, 0 if there is none.
+    pub(crate) fn last_ended(&self, name: &str) -> u64 {
+        let ended = self.of(name).iter().filter(|run| matches!(run.state, RunState::Ended(_)));
+        ended.map(|run| run.id).max().unwrap_or_default()
     }
 }
 

@@ -239,7 +239,7 @@ async fn waiting(bed: &Bed) -> Triggered {
     let (request, mut jobs) = bed.stored(&taken).await;
     assert_eq!(jobs[0].build.as_deref(), Some(BUILD), "the forwarder learns of the build from here");
     jobs[0].state = JobState::Waiting;
-    jobs[0].waits = Some(Waits { since: bed.time(), after: None });
+    jobs[0].waits = Some(Waits { since: bed.time(), after: None, failed_before: 0 });
     let waiting = request.settled(&jobs, &Planning::default(), bed.time());
     assert_eq!(bed.requests.update(&waiting, Some(&jobs), bed.time()).await.unwrap(), store::Stored::Yes);
     taken
