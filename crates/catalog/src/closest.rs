@@ -2,9 +2,9 @@
 //!
 //! Names are compared without their case and blanks. The distance counts letters that were added, left out, exchanged
 //! for another, or swapped with their neighbour (optimal string alignment, which is Damerau-Levenshtein but for errors
-//! that overlap). A letter is a byte, as all names so far are ASCII. Lists have families of names with long common beginnings, so [`Index`] walks them as a tree: what
-//! names begin with is compared once for all of them, and left as soon as it has too many errors. Errors up to
-//! [`NEAR`] take some hundred rows of the distance table among 30,000 names, where comparing them all takes a million
+//! that overlap). A letter is a byte, as all names so far are ASCII. Lists have families of names with long common
+//! beginnings, so [`Index`] walks them as a tree: what names begin with is compared once for all of them, and left as soon
+//! as it has too many errors. Errors up to [`NEAR`] take some hundred rows of the distance table among 30,000 names, where comparing them all takes a million
 //! and a half (ADR 0019).
 
 /// The number of errors that is sought in every name, whatever else is asked for in the same request.

@@ -28,6 +28,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use crate::items::{self, Item, Pauses, is_condition, key, number, table_error};
 use crate::{Report, StoreError};
 
+/// Whether a pointer is the one that was read. A project that was removed and came back counts its generations anew.
+const IS_SAME: &str = "generation = :seen AND etag = :etag";
+
 /// How long a replaced list can still be read, for readers that hold its pointer.
 const REPLACED_LISTS_STAY: TimeDelta = TimeDelta::days(1);
 /// Parts younger than this may belong to an ingest that is about to move the pointer to them.
@@ -243,8 +246,9 @@ impl CatalogTable {
     pub async fn remove(&self, project: &str, previous: &Current, now: DateTime<Utc>) -> Result<(), StoreError> {
         let action = || format!("removing the pointer of {project}");
         let request = self.client.delete_item().table_name(&self.table).set_key(Some(pointer_key(project)));
-        let request = request.condition_expression("generation = :seen");
+        let request = request.condition_expression(IS_SAME);
         let request = request.expression_attribute_values(":seen", number(previous.generation));
+        let request = request.expression_attribute_values(":etag", AttributeValue::S(previous.etag.clone()));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| superseded_or(project, action(), &error))?;
         self.count_written(1, &output.consumed_capacity);
@@ -333,8 +337,9 @@ impl CatalogTable {
         let request = match previous {
             None => request.condition_expression("attribute_not_exists(pk)"),
             Some(previous) => request
-                .condition_expression("generation = :seen")
-                .expression_attribute_values(":seen", number(previous.generation)),
+                .condition_expression(IS_SAME)
+                .expression_attribute_values(":seen", number(previous.generation))
+                .expression_attribute_values(":etag", AttributeValue::S(previous.etag.clone())),
         };
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| superseded_or(project, action(), &error))?;

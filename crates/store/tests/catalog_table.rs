@@ -195,6 +195,22 @@ async fn a_removed_project_is_gone_and_can_come_back() {
     assert!(items(&client, &name).await.values().all(|item| number(item, "expires_at").is_none()));
 }
 
+#[tokio::test]
+async fn a_pointer_of_before_a_removal_is_not_the_one_of_after() {
+    let (table, ..) = new_catalog().await;
+    let (first, second, late) = (list_of_parts(1, 1), list_of_parts(1, 2), list_of_parts(1, 3));
+    let old = table.publish("ash", &first, None, &provenance(morning())).await.unwrap();
+    table.remove("ash", &old, morning()).await.unwrap();
+    let new = table.publish("ash", &second, None, &provenance(morning())).await.unwrap();
+    assert_eq!(new.generation, old.generation);
+
+    let lost = table.publish("ash", &late, Some(&old), &provenance(morning())).await.unwrap_err();
+    assert!(matches!(lost, StoreError::Superseded { .. }), "{lost}");
+    let lost = table.remove("ash", &old, morning()).await.unwrap_err();
+    assert!(matches!(lost, StoreError::Superseded { .. }), "{lost}");
+    assert_eq!(table.current("ash").await.unwrap(), Some(new));
+}
+
 // Expiry.
 
 /// When the parts of each of these lists expire.

@@ -22,6 +22,7 @@ use crate::settings::Settings;
 pub const TIME_NEEDED: Duration = Duration::from_secs(30);
 /// What is not published when so little time is left is not any more: confirms may take five seconds, and recording four.
 pub const TIME_TO_RECORD: Duration = Duration::from_secs(10);
+
 /// Forwards requests.
 pub struct Forwarder {
     /// Where requests are kept.
