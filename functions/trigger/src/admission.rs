@@ -10,7 +10,7 @@ use trigger::rules::Author;
 
 use crate::budget::share;
 use crate::desk::{Desk, RETRY_AFTER, WithoutTreeherder};
-use crate::problems::{NOT_ALLOWED, TOO_MANY_REQUESTS, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH};
+use crate::problems::{NOT_ALLOWED, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH};
 
 impl Desk {
     /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
@@ -70,9 +70,6 @@ impl Desk {
             admitted => return admitted,
         };
         let share = share(requester, RequestId::new(now, (self.chance)()), now);
-        match self.budget.spend(&self.metered(ledger), share, 0, ledger).await {
-            Err(problem) if *problem.kind() == TOO_MANY_REQUESTS => Err(problem),
-            _ => Err(refusal),
-        }
+        Err(self.budget.count_refusal(&self.metered(ledger), share, refusal, ledger).await)
     }
 }

@@ -64,6 +64,20 @@ impl Budget {
         }
     }
 
+    /// Counts a refusal as a request without jobs: the refusal, or that there are too many.
+    pub(crate) async fn count_refusal(
+        &self,
+        table: &RequestsTable,
+        share: Share<'_>,
+        refusal: Problem,
+        ledger: &Ledger,
+    ) -> Problem {
+        match self.spend(table, share, 0, ledger).await {
+            Err(problem) if *problem.kind() == TOO_MANY_REQUESTS => problem,
+            _ => refusal,
+        }
+    }
+
     /// Refuses more jobs than any hour allows.
     ///
     /// # Errors

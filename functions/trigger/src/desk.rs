@@ -135,6 +135,15 @@ pub(crate) fn unavailable(error: &StoreError) -> Problem {
     Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER).because(error.to_string())
 }
 
+/// The store did not answer a write, which it may have done or not.
+fn uncertain(whether: &str, error: &StoreError) -> Problem {
+    let detail = format!(
+        "The store did not answer, so it is not known whether {whether}. Ask for the same again in half a minute: it \
+         will not run twice."
+    );
+    Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER).because(error.to_string())
+}
+
 impl Desk {
     pub(crate) fn metered<'l>(&self, ledger: &'l Ledger) -> Metered<'l> {
         Metered { table: self.requests.metered(), ledger }
@@ -206,6 +215,7 @@ impl Desk {
     /// It was refused, and nothing came of it; or, where the detail says so, nobody knows what came of it.
     pub async fn submit(&self, order: &Order, ledger: &Ledger) -> Result<Outcome, Problem> {
         self.catalog.names(&order.project, ledger).await?;
+        order.key()?;
         let push = self.admit_counted(&order.project, order.push_id, &order.requester, ledger).await?;
         self.take(order, push.map(|push| (*push).clone()), ledger).await
     }
@@ -222,7 +232,15 @@ impl Desk {
         let is_named = order.idempotency_key.is_some();
         let claim = key.claim(id, now);
         let table = self.metered(ledger);
-        match self.claim(&table, &key, &claim, is_named).await? {
+        let claimed = match self.claim(&table, &key, &claim, is_named).await {
+            // Treeherder may have been asked about another push for each.
+            Err(problem) if *problem.kind() == KEY_REUSED => {
+                let share = share(&order.requester, id, now);
+                return Err(self.budget.count_refusal(&table, share, problem, ledger).await);
+            }
+            claimed => claimed?,
+        };
+        match claimed {
             Claimed::By(request, earlier) => {
                 ledger.note("request", request.id.to_string());
                 let found = table.with_jobs(*request, Read::Consistent).await;
@@ -264,10 +282,7 @@ impl Desk {
         ledger.note("request", id.to_string());
         if let Err(error) = table.create(&request, &jobs, now).await {
             // The key is not given back: asking again finds out whether the request was kept.
-            let detail = "The store did not answer, so it is not known whether your request was kept. Ask for the same \
-                          again in half a minute: it will not run twice.";
-            let problem = Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
-            return Err(problem.because(error.to_string()));
+            return Err(uncertain("your request was kept", &error));
         }
         let request = self.send(&table, request, ledger).await;
         Ok(Outcome { request: Some(request), jobs, how: How::Made })
@@ -356,6 +371,7 @@ impl Desk {
                 let added = || (Some(Code::NeededBuild), tests.get(&job.name).map(|test| needed_by(test)));
                 let (code, reason) = if is_added { added() } else { (judged.code, judged.reason) };
                 *job = Job { asked_as, code, reason, ..judged };
+                job.code = job.code.or_else(|| job.named_otherwise());
             }
         }
         if sought.is_empty() {
@@ -374,7 +390,11 @@ impl Desk {
             self.budget.check_size(jobs)?;
             self.budget.spend(&table, share, jobs, ledger).await?;
         }
-        match table.update(&next, Some(&jobs), now).await.map_err(|error| unavailable(&error))? {
+        match table
+            .update(&next, Some(&jobs), now)
+            .await
+            .map_err(|error| uncertain("the jobs are sent again", &error))?
+        {
             Stored::Yes => {}
             Stored::ChangedMeanwhile => {
                 if let Some(share) = share {

@@ -38,7 +38,7 @@ const TRIGGER: [&Kind; 14] = [
     &TOO_MANY_REQUESTS,
     &TREEHERDER_UNAVAILABLE,
 ];
-const RETRY: [&Kind; 11] = [
+const RETRY: [&Kind; 12] = [
     &BAD_PATH,
     &UNKNOWN_PROJECT,
     &UNKNOWN_PUSH,
@@ -46,6 +46,7 @@ const RETRY: [&Kind; 11] = [
     &NOTHING_TO_RETRY,
     &STILL_OPEN,
     &CHANGED_MEANWHILE,
+    &TOO_MANY_JOBS,
     &NO_KNOWN_JOBS,
     &NOT_ALLOWED,
     &TOO_MANY_REQUESTS,

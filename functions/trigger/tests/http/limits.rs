@@ -150,6 +150,30 @@ async fn a_person_cannot_have_treeherder_asked_without_end() {
 }
 
 #[tokio::test]
+async fn a_wrong_key_is_refused_before_treeherder_is_asked() {
+    let bed = Bed::new().await;
+    let answer = bed.trigger_as(&"k".repeat(300), &[BUILD]).await;
+    answer.problem(StatusCode::BAD_REQUEST, "bad_idempotency_key");
+    assert_eq!(bed.asked_treeherder.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_key_that_stands_for_another_request_counts_as_a_request() {
+    let bed = Bed::with(&few(r#"{"requests_per_minute": 3}"#)).await;
+    bed.trigger_as("k-1", &[BUILD]).await.taken();
+    let reused = async |push: &str| {
+        let body = json!({"requested_jobs": [BUILD]});
+        bed.post(&path("try", push), &token(SOMEONE), &[("idempotency-key", "k-1")], &body).await
+    };
+    for _ in 0..2 {
+        reused("1002").await.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
+    }
+    reused("1002").await.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+    // The same request again costs nothing.
+    bed.trigger_as("k-1", &[BUILD]).await.taken();
+}
+
+#[tokio::test]
 async fn requests_without_a_known_job_count_too() {
     let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"requests_per_minute": 2}"#)]).await;
     for _ in 0..2 {

@@ -6,7 +6,8 @@ use serde_json::json;
 use trigger::plan::Planning;
 use trigger::request::{Code, Job, JobState, Request, State, count, digest};
 
-use crate::bed::{AUTHOR, BUILD, Bed, SOMEONE, STRANGER, TEST, token};
+use crate::bed::{AUTHOR, BUILD, Bed, OLD_NAME, SOMEONE, STRANGER, TEST, token};
+use crate::store_support::proxy::Plan;
 
 /// A request of which one job was forwarded, one failed, and one was of no listener's.
 async fn ended(bed: &Bed) -> Triggered {
@@ -140,6 +141,38 @@ async fn a_build_that_was_added_stays_an_added_one() {
         bed.time(),
     );
     assert_eq!(ended.state, State::Failed, "what was asked for is not forwarded");
+}
+
+#[tokio::test]
+async fn a_retry_whose_answer_is_lost_says_that_it_may_have_been_done() {
+    let bed = Bed::new().await;
+    let taken = ended(&bed).await;
+    bed.plan(
+        |operation| {
+            if operation == "TransactWriteItems" { Plan::Lose("ValidationException") } else { Plan::Pass }
+        },
+    );
+    let problem = retry(&bed, &taken, SOMEONE).await;
+    let problem = problem.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
+    let detail = "The store did not answer, so it is not known whether the jobs are sent again. Ask for the same again in \
+                  half a minute: it will not run twice.";
+    assert_eq!(problem["detail"], detail);
+    bed.plan(|_| Plan::Pass);
+    retry(&bed, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
+}
+
+#[tokio::test]
+async fn a_retried_job_is_still_said_to_have_been_asked_for_under_another_name() {
+    let bed = Bed::new().await;
+    for (asked, code) in [(BUILD.to_uppercase(), "corrected"), (OLD_NAME.to_owned(), "renamed")] {
+        let taken = bed.trigger(SOMEONE, &[&asked]).await.taken();
+        assert_eq!(taken.jobs[0].code.as_deref(), Some(code));
+        let (request, mut jobs) = bed.stored(&taken).await;
+        jobs[0].state = JobState::Failed;
+        store(&bed, request, &jobs, State::Failed).await;
+        let again = retry(&bed, &taken, SOMEONE).await.taken();
+        assert_eq!((again.jobs[0].code.as_deref(), again.jobs[0].asked_as.as_ref()), (Some(code), Some(&asked)));
+    }
 }
 
 #[tokio::test]
