@@ -14,7 +14,7 @@ Each promise is shown once. Those that are not here are
   why; functions may do no more than they need to;
 - in test_api: a list is served as it is stored, and is not sent to those who have it;
 - in test_contract: Treeherder's client of 2018 works; wrong input is told what was wrong;
-- in test_trigger: who may trigger jobs and who is refused, the sentence itself in functions/trigger/tests/http/who.rs;
+- in test_trigger: who may trigger jobs and who is refused, the sentence itself in functions/trigger/tests/http/authorization.rs;
   one unknown name; asking twice; what was kept and not queued is queued; the rules while Treeherder is down;
 - in test_forward: the message, word by word; nobody listens; the broker is away, refuses, or is another;
 - in test_lost: nothing is lost, whatever is killed;
