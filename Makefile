@@ -103,7 +103,7 @@ destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=pr
 	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
 bench: ## Measure speed, memory and cost of an ingest, of serving, triggering and forwarding [SOURCE=FILE]
-	cargo bench --locked -p catalog -p trigger
+	cargo bench --locked -p catalog -p requests
 	$(BUILD) --release --bins
 	$(BUILD) --release --example pack
 	$(BUILD) --profile lambda $(BINARIES)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use catalog::schedule::Cron;
 use clap::{Args, Parser, Subcommand};
 use etl::settings::{self, MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, percent, variables};
-use etl::source::Source;
+use etl::source::SourceLocation;
 use store::settings::{A_TABLE, SettingsError, whole_number};
 
 const EXIT_CODES: &str = "\
@@ -102,14 +102,14 @@ pub(crate) struct From {
     #[allow(clippy::doc_markdown)] // The help shows it as it is.
     /// The dump, plain or gzip: a file, `-`, http://, https:// or s3://BUCKET/KEY
     #[arg(long, value_name = "SOURCE", env = variables::SOURCE, hide_env_values = true)]
-    source: Option<Source>,
+    source: Option<SourceLocation>,
     #[command(flatten)]
     pub(crate) bound: Bound,
 }
 
 impl From {
     /// The source, which a flag or a variable has to name.
-    pub(crate) fn source(&self) -> Result<&Source, SettingsError> {
+    pub(crate) fn source(&self) -> Result<&SourceLocation, SettingsError> {
         let (variable, expected) = ("--source or RUNNABLE_JOBS_SOURCE", settings::A_SOURCE);
         self.source.as_ref().ok_or(SettingsError::Missing { variable, expected })
     }
@@ -160,9 +160,9 @@ pub(crate) struct Catalog {
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// The old dump
-    pub(crate) old: Source,
+    pub(crate) old: SourceLocation,
     /// The new dump
-    pub(crate) new: Source,
+    pub(crate) new: SourceLocation,
     #[command(flatten)]
     pub(crate) bound: Bound,
     /// Print the names of all jobs that differ

@@ -6,22 +6,22 @@ use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
 use catalog::builder_name::classify as classify_name;
-use catalog::difference::{self, Difference};
+use catalog::diff::{self, ListDiff};
 use catalog::dump::Dump;
-use catalog::guards::Limits;
+use catalog::guards::GuardLimits;
 use catalog::jobs;
 use chrono::{DateTime, Utc};
-use etl::ingest::{self, IngestError, nobody};
+use etl::ingest::{self, IngestError, no_progress};
 use etl::past;
 use etl::print;
-use etl::source::Source;
+use etl::source::SourceLocation;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::settings::SettingsError;
-use store::{Aws, CatalogTable, Outcome, Pace, Read, Report, Schedule, StoreError};
+use store::{Aws, CatalogTable, ClientProfile, Consistency, Report, ReportOutcome, Schedule, StoreError};
 
 use crate::arguments;
-use crate::watching::watch;
+use crate::progress::reporter;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +62,9 @@ fn now() -> DateTime<Utc> {
 }
 
 /// AWS, where a source needs it.
-async fn aws_for(sources: &[&Source]) -> Result<Option<Aws>, SettingsError> {
-    let needed = sources.iter().any(|source| matches!(source, Source::S3 { .. }));
-    if needed { Aws::from_environment(Pace::Batch).await.map(Some) } else { Ok(None) }
+async fn aws_for(sources: &[&SourceLocation]) -> Result<Option<Aws>, SettingsError> {
+    let needed = sources.iter().any(|source| matches!(source, SourceLocation::S3 { .. }));
+    if needed { Aws::from_environment(ClientProfile::Batch).await.map(Some) } else { Ok(None) }
 }
 
 fn print_json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
@@ -83,7 +83,7 @@ fn print_report(report: &Report, json: bool) -> Result<(), Failure> {
 
 pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> {
     let source = arguments.source.source()?;
-    let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let table = aws.catalog_table(name);
     let archive = arguments.archive.as_deref().map(|bucket| aws.archive(bucket));
     let ingest = ingest::Ingest {
@@ -91,14 +91,14 @@ pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> 
         aws: Some(&aws),
         table: &table,
         archive: archive.as_ref(),
-        limits: Limits { min_builders: arguments.min_builders, max_drop_percent: arguments.max_drop_percent },
+        limits: GuardLimits { min_builders: arguments.min_builders, max_drop_percent: arguments.max_drop_percent },
         max_source_bytes: arguments.source.bound.max_source_bytes,
         schedule: arguments.schedule.schedule.as_ref(),
         dry_run: arguments.dry_run,
         force: arguments.force,
         only: &arguments.only,
         clock: now,
-        watch: watch(arguments.json),
+        on_progress: reporter(arguments.json),
     };
     let (report, result) = ingest.run().await;
     print_report(&report, arguments.json)?;
@@ -109,10 +109,10 @@ pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> 
     }
 }
 
-async fn read(source: &Source, aws: Option<&Aws>, max_bytes: u64, quiet: bool) -> Result<Dump, IngestError> {
-    let watch = if quiet { nobody() } else { watch(false) };
-    let dump = ingest::read_dump(source, aws, max_bytes, &watch).await?;
-    watch(ingest::Stage::Publishing);
+async fn read(source: &SourceLocation, aws: Option<&Aws>, max_bytes: u64, quiet: bool) -> Result<Dump, IngestError> {
+    let on_progress = if quiet { no_progress() } else { reporter(false) };
+    let dump = ingest::read_dump(source, aws, max_bytes, &on_progress).await?;
+    on_progress(ingest::Stage::Publishing);
     Ok(dump)
 }
 
@@ -138,7 +138,7 @@ pub(crate) async fn catalog(arguments: arguments::Catalog) -> Result<(), Failure
         let entry = store::ProjectReport { jobs: jobs.len(), ..store::ProjectReport::default() };
         report.projects.insert(project.to_owned(), entry);
     }
-    report.outcome = Outcome::Checked;
+    report.outcome = ReportOutcome::Checked;
     report.seconds = start.elapsed().as_secs_f64();
     print_report(&report, arguments.json)
 }
@@ -194,7 +194,7 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
     let old = read(&arguments.old, aws.as_ref(), max_bytes, arguments.json).await?;
     let new = read(&arguments.new, aws.as_ref(), max_bytes, arguments.json).await?;
     let ((old, _), (new, _)) = (old.projects(), new.projects());
-    let mut differences: BTreeMap<&str, Difference> = BTreeMap::new();
+    let mut differences: BTreeMap<&str, ListDiff> = BTreeMap::new();
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for project in old.keys().chain(new.keys()) {
         if differences.contains_key(project) {
@@ -206,7 +206,7 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
                 jobs::write_body(project, jobs, body, |_| ());
             }
         }
-        let difference = difference::compare(&before, &after)
+        let difference = diff::compare(&before, &after)
             .map_err(|error| IngestError::Internal(format!("a list that was just written: {error}")))?;
         differences.insert(project, difference);
     }
@@ -237,10 +237,10 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
 }
 
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
-    let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let table = aws.catalog_table(name);
     let last = arguments.last.max(1);
-    let mut reports = past::readable(table.each_report(last.max(past::REPORTS_LOOKED_AT)).await?);
+    let mut reports = past::readable(table.each_report(last.max(past::MAX_PAST_REPORTS)).await?);
     let schedule =
         arguments.schedule.schedule.as_ref().and_then(|cron| {
             Some(Schedule { next_due: cron.next(now())?, missed: past::missed(cron, &reports, now()) })
@@ -311,15 +311,15 @@ struct StoredList<'b> {
 
 /// The body of a project's list as it is stored.
 async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Failure> {
-    let Some(current) = table.current(project).await? else {
-        let known = table.projects(Read::Eventual).await?.into_iter().collect::<Vec<_>>().join(", ");
+    let Some(pointer) = table.pointer(project).await? else {
+        let known = table.projects(Consistency::Eventual).await?.into_iter().collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "it has none yet".to_owned() } else { format!("it has {known}") };
         return Err(Failure::Usage(format!("the catalog has no project '{project}'; {known}")));
     };
-    let packed = table.list(project, &current).await?;
+    let packed = table.list(project, &pointer).await?;
     let damaged = |what| StoreError::Damaged { key: format!("list of {project}"), what };
     let body = jobs::unpack(&packed).map_err(|error| damaged(error.to_string()))?;
-    if jobs::etag(&body) == current.etag {
+    if jobs::etag(&body) == pointer.etag {
         Ok(body)
     } else {
         Err(damaged("its content is not its ETag's".to_owned()).into())
@@ -327,7 +327,7 @@ async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Fai
 }
 
 pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
-    let (name, aws) = (arguments.table.name()?, Aws::from_environment(Pace::Batch).await?);
+    let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let project = &arguments.project;
     let body = stored_body(&aws.catalog_table(name), project).await?;
     let filtered = arguments.platform.is_some() || arguments.group.is_some() || arguments.name.is_some();

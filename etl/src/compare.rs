@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use catalog::difference;
+use catalog::diff;
 use catalog::dump::Findings;
 use catalog::guards::{self, Counts, Loss};
 use catalog::jobs::{self, PackedList, Projects};
-use store::{Current, ProjectReport, Report, StoreError};
+use store::{ListPointer, ProjectReport, Report, StoreError};
 
 use crate::ingest::{Ingest, IngestError, Pointers, write_body};
 
 /// How many unknown names a report shows.
-const UNKNOWN_SHOWN: usize = 20;
+const MAX_UNKNOWN_SHOWN: usize = 20;
 
 /// A project whose list is to be replaced, is new, or has a pointer of before summaries were kept.
 pub(crate) struct Change {
@@ -41,18 +41,18 @@ impl Ingest<'_> {
             let mut unknown = Vec::new();
             let summary = write_body(project, jobs, &mut body, &mut unknown);
             report.unknown_names += unknown.len() as u64;
-            let room = UNKNOWN_SHOWN - report.unknown.len();
+            let room = MAX_UNKNOWN_SHOWN - report.unknown.len();
             report.unknown.extend(unknown.into_iter().take(room));
-            let current = pointers.get(project);
-            let served = current.filter(|current| current.etag == jobs::etag(&body));
+            let pointer = pointers.get(project);
+            let served = pointer.filter(|pointer| pointer.etag == jobs::etag(&body));
             let same = match served {
                 // A list that is served is not read only to find it the same, but where it may be damaged.
-                Some(current) => !self.force || self.old_body(project, current).await? == body,
+                Some(pointer) => !self.force || self.old_body(project, pointer).await? == body,
                 None => false,
             };
             let entry = if same {
-                if let Some(current) = served.filter(|current| current.is_outdated()) {
-                    let list = self.once_more(project, current, PackedList::new(&body, summary)).await?;
+                if let Some(pointer) = served.filter(|pointer| pointer.is_outdated()) {
+                    let list = self.once_more(project, pointer, PackedList::new(&body, summary)).await?;
                     changes.push(Change { project: project.to_owned(), list });
                 }
                 let with_builds = jobs.iter().filter(|job| job.upstream.is_some()).count();
@@ -60,11 +60,11 @@ impl Ingest<'_> {
                 ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
             } else {
                 changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, summary) });
-                let old = match current {
-                    Some(current) => self.old_body(project, current).await?,
+                let old = match pointer {
+                    Some(pointer) => self.old_body(project, pointer).await?,
                     None => Vec::new(),
                 };
-                let found = difference::compare(&old, &body).map_err(|error| damaged(project, &error))?;
+                let found = diff::compare(&old, &body).map_err(|error| damaged(project, &error))?;
                 with_build.insert(project.to_owned(), found.with_build);
                 ProjectReport {
                     jobs: jobs.len(),
@@ -82,16 +82,21 @@ impl Ingest<'_> {
 
     /// A list that is served as it is, to be published once more for its summary. One part is replaced at once, several
     /// one by one: those keep their bytes, as other ones of another compressor would not fit what is not replaced yet.
-    async fn once_more(&self, project: &str, current: &Current, list: PackedList) -> Result<PackedList, IngestError> {
-        if current.parts == 1 && list.parts().len() == 1 {
+    async fn once_more(
+        &self,
+        project: &str,
+        pointer: &ListPointer,
+        list: PackedList,
+    ) -> Result<PackedList, IngestError> {
+        if pointer.parts == 1 && list.parts().len() == 1 {
             return Ok(list);
         }
-        Ok(PackedList { gzip: self.table.list(project, current).await?, ..list })
+        Ok(PackedList { gzip: self.table.list(project, pointer).await?, ..list })
     }
 
     /// The list that is served. One that is damaged counts as empty if this ingest is forced: it is then written anew.
-    async fn old_body(&self, project: &str, current: &Current) -> Result<Vec<u8>, IngestError> {
-        let body = match self.table.list(project, current).await {
+    async fn old_body(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, IngestError> {
+        let body = match self.table.list(project, pointer).await {
             Ok(packed) => jobs::unpack(&packed).map_err(|error| damaged(project, &error)),
             Err(error) => Err(error),
         };
@@ -113,20 +118,20 @@ impl Ingest<'_> {
     ) -> Result<(), IngestError> {
         if report.projects.values().any(|project| project.lost_builds > 0) {
             // The lists of projects that were not compared are read only where their tests count.
-            for (project, current) in pointers {
+            for (project, pointer) in pointers {
                 if !with_build.contains_key(project) {
-                    with_build.insert(project.clone(), self.tests_with_build(project, current).await?);
+                    with_build.insert(project.clone(), self.tests_with_build(project, pointer).await?);
                 }
             }
         }
         let is_touched = |project: &str| self.only.is_empty() || self.only.iter().any(|only| only == project);
         let losses: Vec<Loss<'_>> = pointers
             .iter()
-            .map(|(project, current)| {
+            .map(|(project, pointer)| {
                 let entry = report.projects.get(project);
                 Loss {
                     project,
-                    before: current.summary.jobs,
+                    before: pointer.summary.jobs,
                     removed: entry.map_or(0, |entry| entry.removed),
                     with_build: with_build.get(project).copied().unwrap_or_default(),
                     lost_builds: entry.map_or(0, |entry| entry.lost_builds),
@@ -148,9 +153,9 @@ impl Ingest<'_> {
 
     /// How many tests of the list that is served have a build. A damaged list counts as empty: its project is healed by
     /// an ingest of its own.
-    async fn tests_with_build(&self, project: &str, current: &Current) -> Result<usize, IngestError> {
-        match self.old_body(project, current).await {
-            Ok(body) => Ok(difference::with_build(&body).unwrap_or_default()),
+    async fn tests_with_build(&self, project: &str, pointer: &ListPointer) -> Result<usize, IngestError> {
+        match self.old_body(project, pointer).await {
+            Ok(body) => Ok(diff::with_build(&body).unwrap_or_default()),
             Err(IngestError::Store(StoreError::Damaged { .. })) => Ok(0),
             Err(error) => Err(error),
         }

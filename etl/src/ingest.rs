@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use catalog::allthethings::{self, ReadError};
 use catalog::dump::{Dump, Findings};
-use catalog::guards::Limits;
-use catalog::jobs::{self, Job, Projects, Summary};
+use catalog::guards::GuardLimits;
+use catalog::jobs::{self, CatalogJob, Projects, Summary};
 use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
 use store::{
-    Archive, Aws, CatalogTable, Current, FailureCode, Outcome, ProjectReport, Provenance, Read, Report, Schedule,
-    StoreError,
+    Archive, Aws, CatalogTable, Consistency, FailureCode, ListPointer, ProjectReport, Provenance, Report,
+    ReportOutcome, Schedule, StoreError,
 };
 
 use crate::compare::{Change, Compared};
-use crate::intake::{self, Counter, Intake, Spool};
-use crate::past::{self, REPORTS_LOOKED_AT, missed};
-use crate::source::{Content, Opened, Source, SourceError, Validators};
+use crate::decode::{self, ByteCounter, DecodedDump, Spool};
+use crate::past::{self, MAX_PAST_REPORTS, missed};
+use crate::source::{Content, Opened, SourceError, SourceLocation, Validators};
 
 /// Tells the time. It is passed in, so that a test can tell another.
 pub type Clock = fn() -> DateTime<Utc>;
@@ -71,11 +71,11 @@ impl IngestError {
         }
     }
 
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> ReportOutcome {
         match self.exit_code() {
-            3 => Outcome::Refused,
-            6 => Outcome::Superseded,
-            _ => Outcome::Failed,
+            3 => ReportOutcome::Refused,
+            6 => ReportOutcome::Superseded,
+            _ => ReportOutcome::Failed,
         }
     }
 }
@@ -97,17 +97,17 @@ pub enum Stage {
 }
 
 /// Is told how far an ingest is.
-pub type Watch = Arc<dyn Fn(Stage) + Send + Sync>;
+pub type ProgressCallback = Arc<dyn Fn(Stage) + Send + Sync>;
 
 /// Takes nothing and tells nobody.
-pub fn nobody() -> Watch {
+pub fn no_progress() -> ProgressCallback {
     Arc::new(|_| ())
 }
 
 /// An ingest that is about to be made.
 pub struct Ingest<'a> {
     /// Where the dump is.
-    pub source: &'a Source,
+    pub source: &'a SourceLocation,
     /// Clients for `s3://` sources.
     pub aws: Option<&'a Aws>,
     /// Where the catalog is.
@@ -115,7 +115,7 @@ pub struct Ingest<'a> {
     /// Where the dump is archived, if it is.
     pub archive: Option<&'a Archive>,
     /// The guards.
-    pub limits: Limits,
+    pub limits: GuardLimits,
     /// The greatest size of an uncompressed dump.
     pub max_source_bytes: u64,
     /// When ingests are due, for the report.
@@ -129,7 +129,7 @@ pub struct Ingest<'a> {
     /// Tells the time.
     pub clock: Clock,
     /// Is told how far it is.
-    pub watch: Watch,
+    pub on_progress: ProgressCallback,
 }
 
 impl Ingest<'_> {
@@ -145,10 +145,10 @@ impl Ingest<'_> {
             report.error = Some(error.to_string());
             report.error_code = Some(error.code());
         } else if self.dry_run {
-            report.outcome = Outcome::Checked;
+            report.outcome = ReportOutcome::Checked;
         }
         report.seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        report.schedule = self.schedule_told(&report);
+        report.schedule = self.schedule_status(&report);
         let usage = self.table.usage();
         (report.items_written, report.bytes_written) = (usage.items_written, usage.bytes_written);
         (report.read_units, report.write_units) = (usage.read_units, usage.write_units);
@@ -162,7 +162,7 @@ impl Ingest<'_> {
     }
 
     /// What the schedule says, given that this ingest has just run.
-    fn schedule_told(&self, report: &Report) -> Option<Schedule> {
+    fn schedule_status(&self, report: &Report) -> Option<Schedule> {
         let next_due = self.schedule?.next(report.started_at)?;
         let missed = report.schedule.as_ref().map_or(0, |before| before.missed);
         Some(Schedule { next_due, missed })
@@ -180,7 +180,7 @@ impl Ingest<'_> {
         report.masters = known.cloned().unwrap_or_default();
         // The pointers are read before the source is opened. Of two ingests at the same time the one whose pointers the
         // other moved ends, so the older state of a source never replaces the newer.
-        let mut names = self.table.projects(Read::Consistent).await?;
+        let mut names = self.table.projects(Consistency::Consistent).await?;
         let (mut pointers, mut damaged) = self.pointers(&names.iter().map(String::as_str).collect()).await?;
         let served = past::fingerprint(&names, &pointers);
         let is_conditional = !self.force && !self.dry_run && self.only.is_empty();
@@ -190,11 +190,11 @@ impl Ingest<'_> {
         report.source_last_modified.clone_from(&content.validators.last_modified);
 
         let spool = self.archive.is_some() && !self.dry_run;
-        let intake = read_content(content, self.max_source_bytes, spool, &self.watch).await?;
-        let (mut projects, findings) = intake.dump.projects();
+        let decoded = read_content(content, self.max_source_bytes, spool, &self.on_progress).await?;
+        let (mut projects, findings) = decoded.dump.projects();
         describe(report, &projects, &findings);
         past::compare_masters(report, &findings);
-        (self.watch)(Stage::Publishing);
+        (self.on_progress)(Stage::Publishing);
 
         damaged.extend(self.unlisted_pointers(&projects, &names, &mut pointers).await?);
         let all_pointers = pointers.clone();
@@ -216,14 +216,14 @@ impl Ingest<'_> {
             return Err(error.into());
         }
         let Compared { changes, with_build } = self.compare(&projects, &pointers, report).await?;
-        let gone: Vec<(&String, &Current)> =
+        let gone: Vec<(&String, &ListPointer)> =
             pointers.iter().filter(|(project, _)| !projects.contains_key(project.as_str())).collect();
-        for (project, current) in &gone {
-            let entry = ProjectReport { removed: current.summary.jobs, ..ProjectReport::default() };
+        for (project, pointer) in &gone {
+            let entry = ProjectReport { removed: pointer.summary.jobs, ..ProjectReport::default() };
             report.projects.insert((*project).clone(), entry);
         }
 
-        if let (Some(archive), Some(Spool { file, sha256 })) = (self.archive, &intake.spool) {
+        if let (Some(archive), Some(Spool { file, sha256 })) = (self.archive, &decoded.spool) {
             report.archive = Some(archive.keep(sha256, file.path()).await?);
         }
         self.guard(&all_pointers, &projects, &findings, with_build, report).await?;
@@ -248,12 +248,12 @@ impl Ingest<'_> {
         }
         let mut published = pointers.clone();
         for Change { project, list } in &changes {
-            let current = self.table.publish(project, list, pointers.get(project), &provenance).await?;
-            published.insert(project.clone(), current);
+            let pointer = self.table.publish(project, list, pointers.get(project), &provenance).await?;
+            published.insert(project.clone(), pointer);
             tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
         }
-        for (project, current) in &gone {
-            self.table.remove(project, current, report.started_at).await?;
+        for (project, pointer) in &gone {
+            self.table.remove(project, pointer, report.started_at).await?;
             published.remove(*project);
             tracing::info!(project, "removed");
         }
@@ -266,7 +266,7 @@ impl Ingest<'_> {
         for project in pointers.keys().filter(|project| !names.contains(*project)) {
             self.table.add_name(project).await?;
         }
-        report.outcome = if nothing { Outcome::Unchanged } else { Outcome::Published };
+        report.outcome = if nothing { ReportOutcome::Unchanged } else { ReportOutcome::Published };
         if self.only.is_empty() {
             report.served = Some(past::fingerprint(&published.keys().cloned().collect(), &published));
             // A dump without masters does not make us forget which there were.
@@ -296,7 +296,7 @@ impl Ingest<'_> {
         if is_archived {
             (report.source_etag, report.source_last_modified) = (known.etag, known.last_modified);
             (report.archive, report.served) = (archived, last.and_then(|last| last.served.clone()));
-            report.outcome = Outcome::Unchanged;
+            report.outcome = ReportOutcome::Unchanged;
             return Ok(None);
         }
         tracing::info!("the archive does not have it: it is read again");
@@ -308,15 +308,15 @@ impl Ingest<'_> {
 
     /// The reports of past ingests that can be read.
     async fn past(&self) -> Result<Vec<Report>, StoreError> {
-        Ok(past::readable(self.table.each_report(REPORTS_LOOKED_AT).await?))
+        Ok(past::readable(self.table.each_report(MAX_PAST_REPORTS).await?))
     }
 
     /// The pointers of these projects, and what is wrong with those that are damaged.
     async fn pointers(&self, projects: &BTreeSet<&str>) -> Result<(Pointers, Damaged), StoreError> {
         let (mut pointers, mut damaged) = (BTreeMap::new(), BTreeMap::new());
-        for (project, pointer) in self.table.pointers(projects.iter().copied(), Read::Consistent).await? {
+        for (project, pointer) in self.table.pointers(projects.iter().copied(), Consistency::Consistent).await? {
             match pointer {
-                Ok(current) => drop(pointers.insert(project, current)),
+                Ok(pointer) => drop(pointers.insert(project, pointer)),
                 Err(error) => drop(damaged.insert(project, error)),
             }
         }
@@ -337,7 +337,7 @@ impl Ingest<'_> {
         }
         let (found, damaged) = self.pointers(&unlisted).await?;
         if !found.is_empty() {
-            let names_now = self.table.projects(Read::Consistent).await?;
+            let names_now = self.table.projects(Consistency::Consistent).await?;
             if let Some(project) = found.keys().find(|project| names_now.contains(*project)) {
                 return Err(StoreError::Superseded { project: project.clone() });
             }
@@ -348,21 +348,26 @@ impl Ingest<'_> {
 }
 
 /// The pointers of projects.
-pub(crate) type Pointers = BTreeMap<String, Current>;
+pub(crate) type Pointers = BTreeMap<String, ListPointer>;
 /// What is wrong with the pointers of projects.
 type Damaged = BTreeMap<String, StoreError>;
 
 /// Reads a source's content on a thread that may block.
-async fn read_content(content: Content, max_bytes: u64, spool: bool, watch: &Watch) -> Result<Intake, IngestError> {
-    watch(Stage::Opened(content.length));
-    let watch = watch.clone();
+async fn read_content(
+    content: Content,
+    max_bytes: u64,
+    spool: bool,
+    on_progress: &ProgressCallback,
+) -> Result<DecodedDump, IngestError> {
+    on_progress(Stage::Opened(content.length));
+    let on_progress = on_progress.clone();
     let reading = tokio::task::spawn_blocking(move || {
-        let counter = Counter::default();
+        let counter = ByteCounter::default();
         let mut progress = |progress: allthethings::Progress| {
             let bytes = counter.load(std::sync::atomic::Ordering::Relaxed);
-            watch(Stage::Read { bytes, builders: progress.builders });
+            on_progress(Stage::Read { bytes, builders: progress.builders });
         };
-        intake::take(content.bytes, &counter, max_bytes, spool, &mut progress)
+        decode::decode(content.bytes, &counter, max_bytes, spool, &mut progress)
     });
     Ok(reading.await.map_err(|error| IngestError::Internal(error.to_string()))??)
 }
@@ -371,15 +376,20 @@ async fn read_content(content: Content, max_bytes: u64, spool: bool, watch: &Wat
 ///
 /// # Errors
 /// The source is broken or cannot be reached.
-pub async fn read_dump(source: &Source, aws: Option<&Aws>, max_bytes: u64, watch: &Watch) -> Result<Dump, IngestError> {
+pub async fn read_dump(
+    source: &SourceLocation,
+    aws: Option<&Aws>,
+    max_bytes: u64,
+    on_progress: &ProgressCallback,
+) -> Result<Dump, IngestError> {
     match source.open(&Validators::default(), aws).await? {
-        Opened::Content(content) => Ok(read_content(content, max_bytes, false, watch).await?.dump),
+        Opened::Content(content) => Ok(read_content(content, max_bytes, false, on_progress).await?.dump),
         Opened::NotModified => Err(IngestError::Internal("a source is not modified since nothing".to_owned())),
     }
 }
 
 /// Replaces `body` by that of a project's list, and adds the names that the grammar does not know to `unknown`.
-pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) -> Summary {
+pub fn write_body(project: &str, jobs: &[CatalogJob<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) -> Summary {
     body.clear();
     jobs::write_body(project, jobs, body, |name| unknown.push(name.to_owned()))
 }

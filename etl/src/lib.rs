@@ -3,8 +3,8 @@
 //! The scheduled function and the command line are two fronts of `ingest::Ingest`.
 
 mod compare;
+pub mod decode;
 pub mod ingest;
-pub mod intake;
 pub mod past;
 pub mod print;
 pub mod settings;

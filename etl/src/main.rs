@@ -2,7 +2,7 @@
 
 mod arguments;
 mod commands;
-mod watching;
+mod progress;
 
 use std::process::ExitCode;
 

@@ -7,12 +7,12 @@ use catalog::dump::Findings;
 use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use store::{Current, Report, StoreError};
+use store::{ListPointer, Report, StoreError};
 
-use crate::intake::hexadecimal;
+use crate::decode::hexadecimal;
 
 /// How many reports are looked at to find what the source was like. Refused and failed ones lie between.
-pub const REPORTS_LOOKED_AT: usize = 10;
+pub const MAX_PAST_REPORTS: usize = 10;
 
 /// The reports that can be read: a damaged one is left out, and the others still count.
 pub fn readable(reports: Vec<Result<Report, StoreError>>) -> Vec<Report> {
@@ -38,13 +38,13 @@ pub(crate) fn last_seen<'p>(past: &'p [Report], now: &Report, served: &str) -> O
 }
 
 /// A fingerprint of what is served: the names in the set, and the pointers.
-pub(crate) fn fingerprint(names: &BTreeSet<String>, pointers: &BTreeMap<String, Current>) -> String {
+pub(crate) fn fingerprint(names: &BTreeSet<String>, pointers: &BTreeMap<String, ListPointer>) -> String {
     let mut text = String::new();
     for name in names {
         let _ = writeln!(text, "{name}");
     }
-    for (project, current) in pointers {
-        let _ = writeln!(text, "{project} {} {}", current.generation, current.etag);
+    for (project, pointer) in pointers {
+        let _ = writeln!(text, "{project} {} {}", pointer.generation, pointer.etag);
     }
     hexadecimal(&Sha256::digest(text)[..16])
 }

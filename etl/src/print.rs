@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use store::{Outcome, Report, Schedule};
+use store::{Report, ReportOutcome, Schedule};
 
 /// How many problems and unknown names a printed report shows.
-const SHOWN: usize = 5;
+const MAX_SHOWN: usize = 5;
 
 /// Rows in columns. The first row is the heading; columns whose cells are all numbers are set to the right.
 pub fn table(rows: &[Vec<String>]) -> String {
@@ -38,14 +38,14 @@ pub fn time(time: DateTime<Utc>) -> String {
 }
 
 /// How an ingest ended, in a word.
-pub fn outcome(outcome: Outcome) -> &'static str {
+pub fn outcome(outcome: ReportOutcome) -> &'static str {
     match outcome {
-        Outcome::Published => "published",
-        Outcome::Unchanged => "unchanged",
-        Outcome::Checked => "checked",
-        Outcome::Refused => "refused",
-        Outcome::Superseded => "superseded",
-        Outcome::Failed => "failed",
+        ReportOutcome::Published => "published",
+        ReportOutcome::Unchanged => "unchanged",
+        ReportOutcome::Checked => "checked",
+        ReportOutcome::Refused => "refused",
+        ReportOutcome::Superseded => "superseded",
+        ReportOutcome::Failed => "failed",
     }
 }
 
@@ -112,10 +112,10 @@ pub fn report(report: &Report) -> String {
         line("  the source is not modified since the last ingest".to_owned());
     }
     let mut list = |what: &str, items: &[String], count: u64| {
-        for item in items.iter().take(SHOWN) {
+        for item in items.iter().take(MAX_SHOWN) {
             line(format!("  {what} {item}"));
         }
-        let more = count.saturating_sub(items.len().min(SHOWN) as u64);
+        let more = count.saturating_sub(items.len().min(MAX_SHOWN) as u64);
         if more > 0 && !items.is_empty() {
             line(format!("  {what} ... and {more} more"));
         }
@@ -135,10 +135,10 @@ pub fn report(report: &Report) -> String {
         line(String::new());
     }
     for refusal in &report.refusals {
-        let overridden = if report.outcome == Outcome::Refused { "refused" } else { "a guard says" };
+        let overridden = if report.outcome == ReportOutcome::Refused { "refused" } else { "a guard says" };
         line(format!("  {overridden}: {refusal}"));
     }
-    if report.outcome == Outcome::Refused && !report.refusals.is_empty() {
+    if report.outcome == ReportOutcome::Refused && !report.refusals.is_empty() {
         line("  the old catalog stays; --force overrides".to_owned());
     } else if let Some(error) = &report.error {
         line(format!("  {error}"));
@@ -155,8 +155,8 @@ pub fn report(report: &Report) -> String {
             report.write_units
         ));
     }
-    if let Some(told) = &report.schedule {
-        line(format!("  {}", schedule(told)));
+    if let Some(reported) = &report.schedule {
+        line(format!("  {}", schedule(reported)));
     }
     text
 }

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use catalog::guards::Limits;
+use catalog::guards::GuardLimits;
 use catalog::schedule::Cron;
 use store::settings::{A_TABLE, SettingsError, Variables, whole_number};
 
-use crate::source::Source;
+use crate::source::SourceLocation;
 
 /// The names of the variables, for the function and for the help of the command line.
 pub mod variables {
@@ -38,7 +38,7 @@ pub const MAX_SOURCE_BYTES: u64 = 512 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the dump is.
-    pub source: Source,
+    pub source: SourceLocation,
     /// The catalog table.
     pub catalog_table: String,
     /// The bucket that keeps the dumps.
@@ -46,7 +46,7 @@ pub struct Settings {
     /// When the ingest is due.
     pub schedule: Option<Cron>,
     /// The guards.
-    pub limits: Limits,
+    pub limits: GuardLimits,
     /// The greatest size of an uncompressed dump.
     pub max_source_bytes: u64,
 }
@@ -58,14 +58,14 @@ impl Settings {
     /// The first variable that is missing or wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let read = Variables::new(lookup);
-        let source = read.parsed(variables::SOURCE, Source::from_str)?;
+        let source = read.parsed(variables::SOURCE, SourceLocation::from_str)?;
         let no_source = SettingsError::Missing { variable: variables::SOURCE, expected: A_SOURCE };
         Ok(Self {
             source: source.ok_or(no_source)?,
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             archive_bucket: read.get(variables::ARCHIVE_BUCKET),
             schedule: read.parsed(variables::SCHEDULE, Cron::from_str)?,
-            limits: Limits {
+            limits: GuardLimits {
                 min_builders: read.parsed(variables::MIN_BUILDERS, whole_number)?.unwrap_or(MIN_BUILDERS),
                 max_drop_percent: read.parsed(variables::MAX_DROP_PERCENT, percent)?.unwrap_or(MAX_DROP_PERCENT),
             },
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn two_variables_are_enough() {
         let settings = read(&REQUIRED).unwrap();
-        assert_eq!(settings.limits, Limits { min_builders: 1000, max_drop_percent: 20 });
+        assert_eq!(settings.limits, GuardLimits { min_builders: 1000, max_drop_percent: 20 });
         assert_eq!((settings.archive_bucket, settings.schedule.is_none()), (None, true));
     }
 

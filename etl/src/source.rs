@@ -24,7 +24,7 @@ const MAX_REDIRECTS: usize = 5;
 
 /// The address of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum SourceLocation {
     /// `-`
     Stdin,
     /// A path.
@@ -40,7 +40,7 @@ pub enum Source {
     },
 }
 
-impl FromStr for Source {
+impl FromStr for SourceLocation {
     type Err = String;
 
     fn from_str(address: &str) -> Result<Self, String> {
@@ -62,7 +62,7 @@ impl FromStr for Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("standard input"),
@@ -146,7 +146,7 @@ fn refused_redirect(previous: &[Url], next: &Url) -> Option<&'static str> {
     (was_secure && next.scheme() != "https").then_some("the server redirects from https to http")
 }
 
-impl Source {
+impl SourceLocation {
     fn error(&self, reason: impl Into<String>) -> SourceError {
         SourceError { address: self.to_string(), reason: reason.into() }
     }
@@ -274,19 +274,19 @@ mod tests {
 
     #[test]
     fn an_address_tells_the_kind_of_source() {
-        let parse = |address: &str| address.parse::<Source>();
-        assert_eq!(parse("-"), Ok(Source::Stdin));
-        assert_eq!(parse("a/b.json"), Ok(Source::File("a/b.json".into())));
+        let parse = |address: &str| address.parse::<SourceLocation>();
+        assert_eq!(parse("-"), Ok(SourceLocation::Stdin));
+        assert_eq!(parse("a/b.json"), Ok(SourceLocation::File("a/b.json".into())));
         assert_eq!(
             parse("s3://bucket/a/b.json"),
-            Ok(Source::S3 { bucket: "bucket".to_owned(), key: "a/b.json".to_owned() })
+            Ok(SourceLocation::S3 { bucket: "bucket".to_owned(), key: "a/b.json".to_owned() })
         );
-        assert!(matches!(parse("https://example.org/a.json"), Ok(Source::Web(_))));
+        assert!(matches!(parse("https://example.org/a.json"), Ok(SourceLocation::Web(_))));
     }
 
     #[test]
     fn a_wrong_address_is_refused_with_what_is_expected() {
-        let said = |address: &str| address.parse::<Source>().unwrap_err();
+        let said = |address: &str| address.parse::<SourceLocation>().unwrap_err();
         assert_eq!(said("s3://bucket"), "not the address of an object: s3://BUCKET/KEY is expected");
         assert_eq!(said("ftp://host/a"), "its scheme is unknown: http, https, s3, a file or '-' can be read");
         assert_eq!(said(""), "an address, a path or '-' is expected");
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_password_in_an_address_is_not_shown() {
-        let source: Source = "https://user:secret@example.org/a.json".parse().unwrap();
+        let source: SourceLocation = "https://user:secret@example.org/a.json".parse().unwrap();
         assert_eq!(source.to_string(), "https://%E2%80%A6@example.org/a.json");
     }
 }

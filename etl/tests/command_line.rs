@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use support::http::Message;
-use support::{Bed, Site, dump, file, gzip, lists, path, sample};
+use support::{Site, TestEnv, dump, file, gzip, lists, path, sample};
 
 /// The program, with nothing configured but the emulator.
 fn etl(arguments: &[&str]) -> Command {
@@ -143,7 +143,7 @@ fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
     }
     assert!(said(&["ingest", "--table", "t"]).starts_with("etl: --source or RUNNABLE_JOBS_SOURCE is not set: "));
 
-    let told = |arguments: &[&str]| {
+    let reported = |arguments: &[&str]| {
         let output = run(arguments);
         badly(&output, 2);
         stderr(&output).to_owned()
@@ -154,7 +154,7 @@ fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
         ("--min-builders", "many", "a whole number of at least 0 is expected"),
         ("--source", "ftp://someone:secret@host/a", "http, https, s3, a file or '-' can"),
     ] {
-        let text = told(&["ingest", flag, value]);
+        let text = reported(&["ingest", flag, value]);
         // The value may come from a variable, and hold a password.
         assert!(text.contains(flag) && !text.contains(value) && text.contains(expected), "{text}");
     }
@@ -196,11 +196,11 @@ fn a_reader_that_has_seen_enough_ends_it_without_a_word() {
 
 #[tokio::test]
 async fn an_ingest_can_be_followed_from_the_report_to_the_list() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let document = dump(&[("try", 0..12), ("ash", 0..3)]);
     let source = file(&document);
     let with_table =
-        |arguments: &[&str]| etl(arguments).env("RUNNABLE_JOBS_CATALOG_TABLE", &bed.name).output().unwrap();
+        |arguments: &[&str]| etl(arguments).env("RUNNABLE_JOBS_CATALOG_TABLE", &env.name).output().unwrap();
 
     let none = with_table(&["runs"]);
     assert_eq!(well(&none), "no ingest has been made\n");
@@ -223,7 +223,7 @@ async fn an_ingest_can_be_followed_from_the_report_to_the_list() {
 
     // Byte for byte the body that is stored.
     let stored = with_table(&["show", "try", "--json"]);
-    assert_eq!(well(&stored), bed.served().await["try"]);
+    assert_eq!(well(&stored), env.served().await["try"]);
     let shown = with_table(&["show", "ash"]);
     insta::assert_snapshot!("show", well(&shown));
     for (filter, value, jobs) in [
@@ -248,24 +248,24 @@ async fn an_ingest_can_be_followed_from_the_report_to_the_list() {
 
 #[tokio::test]
 async fn a_refused_ingest_says_why_and_that_the_catalog_stays() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let few = file(&dump(&[("try", 0..5)]));
 
-    let output = run(&["ingest", "--source", path(&few), "--table", &bed.name]);
+    let output = run(&["ingest", "--source", path(&few), "--table", &env.name]);
 
     assert_eq!(badly(&output, 3), "etl: the catalog stays as it was");
     let said = "refused: the source holds 5 builders, fewer than the configured 1000\n  the old catalog stays";
     assert!(stdout(&output).contains(said), "{}", stdout(&output));
     let cut = file(b"{\"builders\": {\"Linux");
-    let output = run(&["ingest", "--source", path(&cut), "--table", &bed.name]);
+    let output = run(&["ingest", "--source", path(&cut), "--table", &env.name]);
     assert_eq!(badly(&output, 3), "etl: the catalog stays as it was");
     assert!(stdout(&output).contains("(byte "), "{}", stdout(&output));
 }
 
 #[tokio::test]
 async fn a_source_that_cannot_be_reached_is_exit_code_4() {
-    let bed = Bed::new().await;
-    let output = run(&["ingest", "--source", "s3://no-such-bucket/a.json", "--table", &bed.name]);
+    let env = TestEnv::new().await;
+    let output = run(&["ingest", "--source", "s3://no-such-bucket/a.json", "--table", &env.name]);
     assert!(badly(&output, 4).starts_with("etl: s3://no-such-bucket/a.json: NoSuchBucket"), "{}", stderr(&output));
 }
 
@@ -292,7 +292,7 @@ fn a_table_that_is_not_there_is_named() {
 /// Another ingest publishes the project after this one has read its pointer and before it moves it.
 #[tokio::test]
 async fn an_ingest_that_another_overtook_is_exit_code_6() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let refuse = support::proxy::Plan::Refuse("ConditionalCheckFailedException");
     let mut puts = 0;
     let overtaking = support::proxy::Proxy::start(move |operation, _| {
@@ -302,22 +302,22 @@ async fn an_ingest_that_another_overtook_is_exit_code_6() {
     });
     let source = file(&dump(&[("try", 0..5)]));
 
-    let ingest = ["ingest", "--source", path(&source), "--table", &bed.name, "--min-builders", "1"];
+    let ingest = ["ingest", "--source", path(&source), "--table", &env.name, "--min-builders", "1"];
     let output = etl(&ingest).env("AWS_ENDPOINT_URL", &overtaking.endpoint).output().unwrap();
 
     assert_eq!(badly(&output, 6), "etl: try was published by another ingest meanwhile; this one stops");
-    assert_eq!(bed.last_report().await.outcome, store::Outcome::Superseded);
+    assert_eq!(env.last_report().await.outcome, store::ReportOutcome::Superseded);
 }
 
 #[tokio::test]
 async fn a_list_can_be_cut_by_its_reader() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..3000)]));
-    bed.ingest(path(&source)).made_well().await;
+    env.ingest(path(&source)).made_well().await;
 
     for json in [&["show", "try", "--json"][..], &["show", "try"]] {
         let mut show = etl(json);
-        show.env("RUNNABLE_JOBS_CATALOG_TABLE", &bed.name).stdout(Stdio::piped()).stderr(Stdio::piped());
+        show.env("RUNNABLE_JOBS_CATALOG_TABLE", &env.name).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = show.spawn().unwrap();
         let mut start = [0; 7];
         child.stdout.take().unwrap().read_exact(&mut start).unwrap();

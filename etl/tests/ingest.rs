@@ -5,13 +5,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use catalog::guards::Refusal;
+use catalog::guards::GuardRefusal;
 use catalog::jobs::{self, PackedList, Summary};
 use etl::ingest::IngestError;
-use store::{Outcome, Provenance, Read, StoreError};
+use store::{Consistency, Provenance, ReportOutcome, StoreError};
 use support::http::Message;
 use support::proxy::{Plan, Proxy, is_write};
-use support::{Bed, Site, catalog_items, dump, file, gzip, items, lists, path, sample, set, unique, without};
+use support::{Site, TestEnv, catalog_items, dump, file, gzip, items, lists, path, sample, set, unique, without};
 
 fn writes(proxy: &Proxy) -> Vec<String> {
     proxy.seen().into_iter().filter(|operation| is_write(operation)).collect()
@@ -21,58 +21,58 @@ fn writes(proxy: &Proxy) -> Vec<String> {
 
 #[tokio::test]
 async fn a_first_ingest_publishes_every_project_and_the_second_writes_nothing_but_its_report() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let document = sample(3000, 1);
     let source = file(&document);
 
-    let first = bed.ingest(path(&source)).made_well().await;
+    let first = env.ingest(path(&source)).made_well().await;
 
     let expected = lists(&document);
-    assert_eq!(first.outcome, Outcome::Published);
+    assert_eq!(first.outcome, ReportOutcome::Published);
     assert_eq!((first.builders, first.bytes), (3000, document.len() as u64));
-    assert_eq!(bed.served().await, expected);
-    assert_eq!(bed.table().projects(Read::Consistent).await.unwrap(), expected.keys().cloned().collect());
+    assert_eq!(env.served().await, expected);
+    assert_eq!(env.table().projects(Consistency::Consistent).await.unwrap(), expected.keys().cloned().collect());
     assert!(first.projects.values().all(|project| project.added == project.jobs && project.removed == 0));
     assert_eq!(first.projects.values().map(|project| project.jobs as u64).sum::<u64>(), first.jobs);
-    assert_eq!(bed.last_report().await, first);
+    assert_eq!(env.last_report().await, first);
 
-    let before = catalog_items(&bed.client, &bed.name).await;
+    let before = catalog_items(&env.client, &env.name).await;
     let proxy = Proxy::start(|_, _| Plan::Pass);
-    let second = bed.ingest(path(&source)).through(&proxy.endpoint).made_well().await;
+    let second = env.ingest(path(&source)).through(&proxy.endpoint).made_well().await;
 
-    assert_eq!((second.outcome, second.items_written, second.bytes_written), (Outcome::Unchanged, 0, 0));
+    assert_eq!((second.outcome, second.items_written, second.bytes_written), (ReportOutcome::Unchanged, 0, 0));
     assert!(second.projects.values().all(|project| project.unchanged == project.jobs));
     assert_eq!(writes(&proxy), ["PutItem"]);
-    assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
-    assert_eq!(bed.last_report().await, second);
+    assert_eq!(catalog_items(&env.client, &env.name).await, before);
+    assert_eq!(env.last_report().await, second);
 }
 
 #[tokio::test]
 async fn a_pointer_of_before_summaries_were_kept_is_written_anew_though_its_list_is_the_same() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 1..5), ("cedar", 1..3)]));
-    bed.ingest(path(&source)).made_well().await;
-    let before = bed.table().current("try").await.unwrap().unwrap();
+    env.ingest(path(&source)).made_well().await;
+    let before = env.table().pointer("try").await.unwrap().unwrap();
     for attribute in ["build_systems", "platforms"] {
-        set(&bed.client, &bed.name, ("project#try", "current"), attribute, None).await;
+        set(&env.client, &env.name, ("project#try", "current"), attribute, None).await;
     }
 
-    let report = bed.ingest(path(&source)).made_well().await;
+    let report = env.ingest(path(&source)).made_well().await;
 
-    assert_eq!((report.outcome, report.projects["try"].unchanged), (Outcome::Published, 4));
-    let healed = bed.table().current("try").await.unwrap().unwrap();
+    assert_eq!((report.outcome, report.projects["try"].unchanged), (ReportOutcome::Published, 4));
+    let healed = env.table().pointer("try").await.unwrap().unwrap();
     assert_eq!((healed.generation, &healed.summary), (before.generation + 1, &before.summary));
-    assert_eq!(bed.table().current("cedar").await.unwrap().unwrap().generation, 1);
-    assert_eq!(bed.ingest(path(&source)).made_well().await.outcome, Outcome::Unchanged);
+    assert_eq!(env.table().pointer("cedar").await.unwrap().unwrap().generation, 1);
+    assert_eq!(env.ingest(path(&source)).made_well().await.outcome, ReportOutcome::Unchanged);
 }
 
 #[tokio::test]
 async fn a_changed_source_replaces_the_changed_projects_alone() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let document = sample(3000, 1);
     let site = Site::with_etag(&gzip(&document), "\"1\"");
-    bed.ingest(&site.address).made_well().await;
-    let before = catalog_items(&bed.client, &bed.name).await;
+    env.ingest(&site.address).made_well().await;
+    let before = catalog_items(&env.client, &env.name).await;
 
     let mut dropped = 0;
     let changed = without(&document, |name, builder| {
@@ -86,19 +86,19 @@ async fn a_changed_source_replaces_the_changed_projects_alone() {
     let different: Vec<&String> = new.keys().filter(|project| old[*project] != new[*project]).collect();
     assert!((1..=2).contains(&different.len()), "{different:?}");
     site.replace(&changed, "\"2\"");
-    let report = bed.ingest(&site.address).made_well().await;
+    let report = env.ingest(&site.address).made_well().await;
 
-    assert_eq!(bed.served().await, new);
-    let table = bed.table();
+    assert_eq!(env.served().await, new);
+    let table = env.table();
     let mut packed = 0;
     for project in &different {
-        let current = table.current(project).await.unwrap().unwrap();
-        assert_eq!((current.generation, current.provenance.source_etag.as_deref()), (2, Some("\"2\"")));
-        packed += current.packed_bytes as u64;
+        let pointer = table.pointer(project).await.unwrap().unwrap();
+        assert_eq!((pointer.generation, pointer.provenance.source_etag.as_deref()), (2, Some("\"2\"")));
+        packed += pointer.packed_bytes as u64;
     }
     assert_eq!(report.bytes_written, packed);
     assert_eq!(report.projects.values().map(|project| project.removed).sum::<usize>(), 3);
-    let after = catalog_items(&bed.client, &bed.name).await;
+    let after = catalog_items(&env.client, &env.name).await;
     for (key, item) in &before {
         if !different.iter().any(|project| key.0 == format!("project#{project}")) {
             assert_eq!(after.get(key), Some(item), "{key:?}");
@@ -108,53 +108,53 @@ async fn a_changed_source_replaces_the_changed_projects_alone() {
 
 #[tokio::test]
 async fn only_the_projects_that_are_asked_for_are_published() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let old = dump(&[("try", 0..10), ("cedar", 0..10), ("ash", 0..10)]);
-    bed.ingest(path(&file(&old))).made_well().await;
+    env.ingest(path(&file(&old))).made_well().await;
     let new = dump(&[("try", 0..11), ("cedar", 0..11), ("oak", 0..11)]);
     let new_file = file(&new);
 
-    let report = bed.ingest(path(&new_file)).only(&["cedar", "oak"]).made_well().await;
+    let report = env.ingest(path(&new_file)).only(&["cedar", "oak"]).made_well().await;
 
     assert_eq!(report.only, ["cedar", "oak"]);
-    let served = bed.served().await;
+    let served = env.served().await;
     assert_eq!((&served["cedar"], &served["oak"]), (&lists(&new)["cedar"], &lists(&new)["oak"]));
     assert_eq!((&served["try"], &served["ash"]), (&lists(&old)["try"], &lists(&old)["ash"]));
 
-    let (_, refused) = bed.ingest(path(&new_file)).only(&["nowhere"]).made_badly().await;
+    let (_, refused) = env.ingest(path(&new_file)).only(&["nowhere"]).made_badly().await;
     assert!(matches!(&refused, IngestError::NoProject(project) if project == "nowhere"));
     assert_eq!(refused.exit_code(), 2);
-    assert_eq!(bed.served().await, served);
+    assert_eq!(env.served().await, served);
 }
 
 #[tokio::test]
 async fn a_dry_run_tells_what_would_be_and_writes_nothing_at_all() {
-    let bed = Bed::new().await;
-    let bucket = bed.new_bucket().await;
-    bed.ingest(path(&file(&dump(&[("try", 0..10)])))).made_well().await;
-    let before = items(&bed.client, &bed.name).await;
+    let env = TestEnv::new().await;
+    let bucket = env.new_bucket().await;
+    env.ingest(path(&file(&dump(&[("try", 0..10)])))).made_well().await;
+    let before = items(&env.client, &env.name).await;
     let new = file(&dump(&[("try", 1..12), ("cedar", 0..5)]));
     let proxy = Proxy::start(|_, _| Plan::Pass);
 
-    let dry = bed.ingest(path(&new)).archived_in(&bucket).through(&proxy.endpoint).with(|run| run.dry_run = true);
+    let dry = env.ingest(path(&new)).archived_in(&bucket).through(&proxy.endpoint).with(|run| run.dry_run = true);
     let report = dry.made_well().await;
 
-    assert_eq!(report.outcome, Outcome::Checked);
+    assert_eq!(report.outcome, ReportOutcome::Checked);
     assert_eq!((report.projects["try"].added, report.projects["try"].removed), (2, 1));
     assert_eq!(report.projects["cedar"].added, 5);
     assert_eq!(writes(&proxy), [""; 0]);
-    assert_eq!(items(&bed.client, &bed.name).await, before);
-    assert_eq!(bed.keys(&bucket).await, [""; 0]);
+    assert_eq!(items(&env.client, &env.name).await, before);
+    assert_eq!(env.keys(&bucket).await, [""; 0]);
 }
 
 // Guards.
 
 #[tokio::test]
 async fn a_dump_that_lost_most_builders_is_refused_and_force_overrides() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let whole = sample(3000, 1);
-    bed.ingest(path(&file(&whole))).made_well().await;
-    let before = catalog_items(&bed.client, &bed.name).await;
+    env.ingest(path(&file(&whole))).made_well().await;
+    let before = catalog_items(&env.client, &env.name).await;
     let mut number = 0;
     let tenth = without(&whole, |_, _| {
         number += 1;
@@ -162,89 +162,89 @@ async fn a_dump_that_lost_most_builders_is_refused_and_force_overrides() {
     });
     let tenth_file = file(&tenth);
 
-    let (report, refused) = bed.ingest(path(&tenth_file)).made_badly().await;
+    let (report, refused) = env.ingest(path(&tenth_file)).made_badly().await;
 
-    assert_eq!((refused.exit_code(), report.outcome), (3, Outcome::Refused));
-    assert!(report.refusals.iter().any(|refusal| matches!(refusal, Refusal::CatalogDrops { .. })), "{report:?}");
-    assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
-    assert_eq!(bed.last_report().await, report);
+    assert_eq!((refused.exit_code(), report.outcome), (3, ReportOutcome::Refused));
+    assert!(report.refusals.iter().any(|refusal| matches!(refusal, GuardRefusal::CatalogDrops { .. })), "{report:?}");
+    assert_eq!(catalog_items(&env.client, &env.name).await, before);
+    assert_eq!(env.last_report().await, report);
 
-    let forced = bed.ingest(path(&tenth_file)).with(|run| run.force = true).made_well().await;
-    assert_eq!(forced.outcome, Outcome::Published);
+    let forced = env.ingest(path(&tenth_file)).with(|run| run.force = true).made_well().await;
+    assert_eq!(forced.outcome, ReportOutcome::Published);
     assert_eq!(forced.refusals, report.refusals);
-    assert_eq!(bed.served().await, lists(&tenth));
+    assert_eq!(env.served().await, lists(&tenth));
 }
 
 #[tokio::test]
 async fn a_dump_without_a_project_is_refused_and_force_removes_it() {
-    let bed = Bed::new().await;
-    bed.ingest(path(&file(&dump(&[("try", 0..200), ("ash", 0..3)])))).made_well().await;
-    let before = catalog_items(&bed.client, &bed.name).await;
+    let env = TestEnv::new().await;
+    env.ingest(path(&file(&dump(&[("try", 0..200), ("ash", 0..3)])))).made_well().await;
+    let before = catalog_items(&env.client, &env.name).await;
     let rest = dump(&[("try", 0..200)]);
     let rest_file = file(&rest);
 
-    let (report, refused) = bed.ingest(path(&rest_file)).made_badly().await;
+    let (report, refused) = env.ingest(path(&rest_file)).made_badly().await;
 
     assert_eq!(refused.to_string(), "refused: ash with its 3 jobs would be gone");
-    assert_eq!(report.refusals, [Refusal::ProjectGone { project: "ash".to_owned(), before: 3 }]);
-    assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
+    assert_eq!(report.refusals, [GuardRefusal::ProjectGone { project: "ash".to_owned(), before: 3 }]);
+    assert_eq!(catalog_items(&env.client, &env.name).await, before);
 
-    let forced = bed.ingest(path(&rest_file)).with(|run| run.force = true).made_well().await;
+    let forced = env.ingest(path(&rest_file)).with(|run| run.force = true).made_well().await;
     assert_eq!(forced.projects["ash"].removed, 3);
-    assert_eq!(bed.served().await, lists(&rest));
-    assert_eq!(bed.table().projects(Read::Consistent).await.unwrap(), ["try".to_owned()].into());
-    let after = catalog_items(&bed.client, &bed.name).await;
+    assert_eq!(env.served().await, lists(&rest));
+    assert_eq!(env.table().projects(Consistency::Consistent).await.unwrap(), ["try".to_owned()].into());
+    let after = catalog_items(&env.client, &env.name).await;
     let parts = after.iter().filter(|((pk, _), _)| pk == "project#ash");
     assert!(parts.clone().count() == 1 && parts.clone().all(|(_, part)| part.contains_key("expires_at")));
 }
 
 #[tokio::test]
 async fn a_dump_of_too_few_builders_is_refused_even_if_nothing_is_there() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let few = file(&dump(&[("try", 0..9)]));
 
-    let (report, refused) = bed.ingest(path(&few)).with(|run| run.limits.min_builders = 10).made_badly().await;
+    let (report, refused) = env.ingest(path(&few)).with(|run| run.limits.min_builders = 10).made_badly().await;
 
     assert_eq!(refused.to_string(), "refused: the source holds 9 builders, fewer than the configured 10");
-    assert_eq!((report.outcome, bed.served().await), (Outcome::Refused, BTreeMap::new()));
+    assert_eq!((report.outcome, env.served().await), (ReportOutcome::Refused, BTreeMap::new()));
 }
 
 // Sources that are not what they should be.
 
 #[tokio::test]
 async fn a_broken_document_writes_nothing_but_its_report() {
-    let bed = Bed::new().await;
-    let bucket = bed.new_bucket().await;
+    let env = TestEnv::new().await;
+    let bucket = env.new_bucket().await;
     let good = dump(&[("try", 0..50)]);
-    bed.ingest(path(&file(&good))).made_well().await;
-    let before = catalog_items(&bed.client, &bed.name).await;
+    env.ingest(path(&file(&good))).made_well().await;
+    let before = catalog_items(&env.client, &env.name).await;
     let zipped = gzip(&good);
     let bomb = gzip(&[b"{\"x\": \"".as_slice(), &vec![b' '; 5_000_000], b"\"}"].concat());
 
     for (what, content, exit_code, outcome, said) in [
-        ("empty", Vec::new(), 3, Outcome::Refused, "the source is empty"),
-        ("cut", good[..good.len() / 2].to_vec(), 3, Outcome::Refused, "(byte "),
-        ("HTML", b"<!DOCTYPE html><title>503</title>".to_vec(), 3, Outcome::Refused, "starts with '<'"),
-        ("another document", b"{\"slaves\": {}}".to_vec(), 3, Outcome::Refused, "it has no \"builders\""),
-        ("cut gzip", zipped[..zipped.len() / 2].to_vec(), 4, Outcome::Failed, "the source broke off"),
-        ("gzip bomb", bomb, 3, Outcome::Refused, "more than 1000000 bytes, the configured maximum"),
+        ("empty", Vec::new(), 3, ReportOutcome::Refused, "the source is empty"),
+        ("cut", good[..good.len() / 2].to_vec(), 3, ReportOutcome::Refused, "(byte "),
+        ("HTML", b"<!DOCTYPE html><title>503</title>".to_vec(), 3, ReportOutcome::Refused, "starts with '<'"),
+        ("another document", b"{\"slaves\": {}}".to_vec(), 3, ReportOutcome::Refused, "it has no \"builders\""),
+        ("cut gzip", zipped[..zipped.len() / 2].to_vec(), 4, ReportOutcome::Failed, "the source broke off"),
+        ("gzip bomb", bomb, 3, ReportOutcome::Refused, "more than 1000000 bytes, the configured maximum"),
     ] {
         let source = file(&content);
-        let ingest = bed.ingest(path(&source)).archived_in(&bucket).with(|run| run.max_source_bytes = 1_000_000);
+        let ingest = env.ingest(path(&source)).archived_in(&bucket).with(|run| run.max_source_bytes = 1_000_000);
         let (report, error) = ingest.made_badly().await;
 
         assert!(error.to_string().contains(said), "{what}: {error}");
         assert_eq!((error.exit_code(), report.outcome), (exit_code, outcome), "{what}");
         assert_eq!(report.error, Some(error.to_string()), "{what}");
-        assert_eq!(bed.last_report().await, report, "{what}");
-        assert_eq!(catalog_items(&bed.client, &bed.name).await, before, "{what}");
+        assert_eq!(env.last_report().await, report, "{what}");
+        assert_eq!(catalog_items(&env.client, &env.name).await, before, "{what}");
     }
-    assert_eq!(bed.keys(&bucket).await, [""; 0]);
+    assert_eq!(env.keys(&bucket).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_web_server_that_fails_once_is_asked_again() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let document = dump(&[("try", 0..3)]);
     let page = document.clone();
     let asked = AtomicU32::new(0);
@@ -253,18 +253,18 @@ async fn a_web_server_that_fails_once_is_asked_again() {
         _ => Some(Message::answer("200 OK", page.clone())),
     });
 
-    bed.ingest(&address).made_well().await;
+    env.ingest(&address).made_well().await;
 
-    assert_eq!(bed.served().await, lists(&document));
+    assert_eq!(env.served().await, lists(&document));
 }
 
 async fn cannot_be_reached(address: &str, said: &str) {
-    let bed = Bed::new().await;
-    let (report, error) = bed.ingest(address).made_badly().await;
+    let env = TestEnv::new().await;
+    let (report, error) = env.ingest(address).made_badly().await;
     assert!(error.to_string().contains(said), "{error}");
-    assert_eq!((error.exit_code(), report.outcome), (4, Outcome::Failed));
-    assert_eq!(catalog_items(&bed.client, &bed.name).await, BTreeMap::new());
-    assert_eq!(bed.last_report().await.error, Some(error.to_string()));
+    assert_eq!((error.exit_code(), report.outcome), (4, ReportOutcome::Failed));
+    assert_eq!(catalog_items(&env.client, &env.name).await, BTreeMap::new());
+    assert_eq!(env.last_report().await.error, Some(error.to_string()));
 }
 
 #[tokio::test]
@@ -304,80 +304,80 @@ async fn a_missing_file_is_named() {
 async fn a_source_that_is_not_modified_is_not_read_and_its_validators_are_carried_forward() {
     let modified = ("Last-Modified", "Mon, 23 Nov 2026 05:00:00 GMT");
     for (header, asked_by) in [(("ETag", "\"a-1\""), "if-none-match"), (modified, "if-modified-since")] {
-        let bed = Bed::new().await;
+        let env = TestEnv::new().await;
         let site = Site::new(Message::answer("200 OK", dump(&[("try", 0..5)])).with(header.0, header.1));
-        bed.ingest(&site.address).made_well().await;
+        env.ingest(&site.address).made_well().await;
         assert_eq!(site.asked().pop().unwrap().header(asked_by), None);
-        let before = catalog_items(&bed.client, &bed.name).await;
+        let before = catalog_items(&env.client, &env.name).await;
 
         // Twice: the second learns the validators from a report that read nothing.
         for _ in 0..2 {
             let proxy = Proxy::start(|_, _| Plan::Pass);
-            let report = bed.ingest(&site.address).through(&proxy.endpoint).made_well().await;
+            let report = env.ingest(&site.address).through(&proxy.endpoint).made_well().await;
 
             assert_eq!(site.asked().pop().unwrap().header(asked_by), Some(header.1));
-            assert_eq!((report.outcome, report.bytes, report.builders), (Outcome::Unchanged, 0, 0));
+            assert_eq!((report.outcome, report.bytes, report.builders), (ReportOutcome::Unchanged, 0, 0));
             assert_eq!(writes(&proxy), ["PutItem"]);
         }
-        assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
+        assert_eq!(catalog_items(&env.client, &env.name).await, before);
     }
 }
 
 #[tokio::test]
 async fn a_source_is_read_anew_where_the_last_ingest_says_too_little() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
     let asked = || site.asked().pop().expect("a request").header("if-none-match").map(str::to_owned);
-    bed.ingest(&site.address).made_well().await;
-    bed.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
     assert_eq!((asked().as_deref(), site.asked().len()), (Some("\"1\""), 0));
 
     // When it is forced,
-    let forced = bed.ingest(&site.address).with(|run| run.force = true).made_well().await;
-    assert_eq!((asked(), forced.outcome), (None, Outcome::Unchanged));
+    let forced = env.ingest(&site.address).with(|run| run.force = true).made_well().await;
+    assert_eq!((asked(), forced.outcome), (None, ReportOutcome::Unchanged));
 
     // when it is for some projects only, and behind that,
-    bed.ingest(&site.address).only(&["try"]).made_well().await;
+    env.ingest(&site.address).only(&["try"]).made_well().await;
     assert_eq!(asked(), None);
-    bed.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
     assert_eq!(asked(), None);
 
     // and when other rules made the lists.
-    bed.last_was_by_other_rules().await;
-    bed.ingest(&site.address).made_well().await;
+    env.last_was_by_other_rules().await;
+    env.ingest(&site.address).made_well().await;
     assert_eq!(asked(), None);
-    bed.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
     assert_eq!(asked().as_deref(), Some("\"1\""));
 }
 
 #[tokio::test]
 async fn pointers_of_before_summaries_were_kept_are_healed_though_the_source_is_as_it_was() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let document = dump(&[("try", 0..5), ("ash", 0..3)]);
     let site = Site::with_etag(&document, "\"1\"");
-    bed.ingest(&site.address).made_well().await;
-    let good = bed.table().current("try").await.unwrap().unwrap();
+    env.ingest(&site.address).made_well().await;
+    let good = env.table().pointer("try").await.unwrap().unwrap();
     // As an earlier release left it, whose rules were others.
     for attribute in ["build_systems", "platforms"] {
-        support::set(&bed.client, &bed.name, ("project#try", "current"), attribute, None).await;
+        support::set(&env.client, &env.name, ("project#try", "current"), attribute, None).await;
     }
-    bed.last_was_by_other_rules().await;
-    assert!(bed.table().current("try").await.unwrap().unwrap().is_outdated());
+    env.last_was_by_other_rules().await;
+    assert!(env.table().pointer("try").await.unwrap().unwrap().is_outdated());
 
-    let report = bed.ingest(&site.address).made_well().await;
+    let report = env.ingest(&site.address).made_well().await;
 
-    assert_eq!((report.outcome, report.items_written), (Outcome::Published, 2));
+    assert_eq!((report.outcome, report.items_written), (ReportOutcome::Published, 2));
     assert!(report.projects.values().all(|project| project.unchanged == project.jobs));
-    let healed = bed.table().current("try").await.unwrap().unwrap();
+    let healed = env.table().pointer("try").await.unwrap().unwrap();
     assert_eq!((healed.generation, &healed.summary), (2, &good.summary));
-    assert_eq!(bed.table().current("ash").await.unwrap().unwrap().generation, 1);
-    assert_eq!(bed.served().await, lists(&document));
-    assert_eq!(bed.ingest(&site.address).made_well().await.items_written, 0);
+    assert_eq!(env.table().pointer("ash").await.unwrap().unwrap().generation, 1);
+    assert_eq!(env.served().await, lists(&document));
+    assert_eq!(env.ingest(&site.address).made_well().await.items_written, 0);
 }
 
 #[tokio::test]
 async fn a_list_of_several_parts_keeps_its_bytes_when_its_pointer_is_healed() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     // Long names that shrink little.
     let name = |seed| {
         support::noise(400, seed).iter().fold("Linux try ".to_owned(), |name, byte| name + &format!("{byte:02x}"))
@@ -392,69 +392,69 @@ async fn a_list_of_several_parts_keeps_its_bytes_when_its_pointer_is_healed() {
     assert!(list.parts().len() > 1 && list.gzip != jobs::pack(body.as_bytes()));
     let provenance =
         Provenance { source: "-".to_owned(), source_etag: None, updated_at: support::at("2026-11-22T06:00:00Z") };
-    bed.table().publish("try", &list, None, &provenance).await.unwrap();
+    env.table().publish("try", &list, None, &provenance).await.unwrap();
 
-    bed.ingest(path(&file(&document))).made_well().await;
+    env.ingest(path(&file(&document))).made_well().await;
 
-    let healed = bed.table().current("try").await.unwrap().unwrap();
+    let healed = env.table().pointer("try").await.unwrap().unwrap();
     assert!(healed.generation == 2 && !healed.is_outdated());
-    assert_eq!(bed.table().list("try", &healed).await.unwrap(), list.gzip);
+    assert_eq!(env.table().list("try", &healed).await.unwrap(), list.gzip);
 }
 
 #[tokio::test]
 async fn refusals_do_not_make_an_unchanged_source_be_read_anew() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let site = Site::with_etag(&dump(&[("try", 0..200)]), "\"1\"");
-    bed.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
     site.replace(&dump(&[("try", 0..20)]), "\"2\"");
-    bed.ingest(&site.address).made_badly().await;
+    env.ingest(&site.address).made_badly().await;
     site.replace(&dump(&[("try", 0..200)]), "\"1\"");
     site.asked();
 
-    let report = bed.ingest(&site.address).made_well().await;
+    let report = env.ingest(&site.address).made_well().await;
 
     assert_eq!(site.asked()[0].header("if-none-match"), Some("\"1\""));
-    assert_eq!((report.outcome, report.bytes), (Outcome::Unchanged, 0));
+    assert_eq!((report.outcome, report.bytes), (ReportOutcome::Unchanged, 0));
 }
 
 // S3.
 
 #[tokio::test]
 async fn a_dump_in_s3_is_read_once_for_each_state_of_it() {
-    let bed = Bed::new().await;
-    let bucket = bed.new_bucket().await;
+    let env = TestEnv::new().await;
+    let bucket = env.new_bucket().await;
     let address = format!("s3://{bucket}/dumps/allthethings.json.gz");
     let (old, new) = (dump(&[("try", 0..5)]), dump(&[("try", 0..6)]));
 
-    let (report, error) = bed.ingest(&address).made_badly().await;
-    assert_eq!((error.exit_code(), report.outcome), (4, Outcome::Failed));
+    let (report, error) = env.ingest(&address).made_badly().await;
+    assert_eq!((error.exit_code(), report.outcome), (4, ReportOutcome::Failed));
     assert!(error.to_string().starts_with(&format!("{address}: NoSuchKey")), "{error}");
 
-    bed.put_object(&bucket, "dumps/allthethings.json.gz", &gzip(&old)).await;
-    assert_eq!(bed.ingest(&address).made_well().await.outcome, Outcome::Published);
-    let again = bed.ingest(&address).made_well().await;
-    assert_eq!((again.outcome, again.bytes), (Outcome::Unchanged, 0));
+    env.put_object(&bucket, "dumps/allthethings.json.gz", &gzip(&old)).await;
+    assert_eq!(env.ingest(&address).made_well().await.outcome, ReportOutcome::Published);
+    let again = env.ingest(&address).made_well().await;
+    assert_eq!((again.outcome, again.bytes), (ReportOutcome::Unchanged, 0));
     assert!(again.source_etag.is_some());
 
-    bed.put_object(&bucket, "dumps/allthethings.json.gz", &gzip(&new)).await;
-    assert_eq!(bed.ingest(&address).made_well().await.outcome, Outcome::Published);
-    assert_eq!(bed.served().await, lists(&new));
+    env.put_object(&bucket, "dumps/allthethings.json.gz", &gzip(&new)).await;
+    assert_eq!(env.ingest(&address).made_well().await.outcome, ReportOutcome::Published);
+    assert_eq!(env.served().await, lists(&new));
 }
 
 #[tokio::test]
 async fn a_dump_is_archived_once_under_the_hash_of_its_content() {
-    let bed = Bed::new().await;
-    let bucket = bed.new_bucket().await;
+    let env = TestEnv::new().await;
+    let bucket = env.new_bucket().await;
     let document = dump(&[("try", 0..50)]);
 
     for content in [document.clone(), gzip(&document)] {
         let source = file(&content);
-        let report = bed.ingest(path(&source)).archived_in(&bucket).made_well().await;
+        let report = env.ingest(path(&source)).archived_in(&bucket).made_well().await;
 
-        let keys = bed.keys(&bucket).await;
+        let keys = env.keys(&bucket).await;
         assert_eq!(keys.len(), 1);
         assert_eq!(report.archive, Some(format!("s3://{bucket}/{}", keys[0])));
-        let object = bed.aws.s3().get_object().bucket(&bucket).key(&keys[0]).send().await.unwrap();
+        let object = env.aws.s3().get_object().bucket(&bucket).key(&keys[0]).send().await.unwrap();
         let archived = object.body.collect().await.unwrap().into_bytes();
         assert_eq!(catalog::jobs::unpack(&archived).unwrap(), document);
         let hash = <sha2::Sha256 as sha2::Digest>::digest(&document);
@@ -465,15 +465,15 @@ async fn a_dump_is_archived_once_under_the_hash_of_its_content() {
 
 #[tokio::test]
 async fn a_missing_archive_is_told_before_anything_is_published() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..50)]));
 
-    let (report, error) = bed.ingest(path(&source)).archived_in(&unique("no-bucket")).made_badly().await;
+    let (report, error) = env.ingest(path(&source)).archived_in(&unique("no-bucket")).made_badly().await;
 
     assert!(error.to_string().starts_with("archiving the dump as s3://no-bucket-"), "{error}");
     assert!(error.to_string().contains("NoSuchBucket"), "{error}");
-    assert_eq!((error.exit_code(), report.outcome), (5, Outcome::Failed));
-    assert_eq!(catalog_items(&bed.client, &bed.name).await, BTreeMap::new());
+    assert_eq!((error.exit_code(), report.outcome), (5, ReportOutcome::Failed));
+    assert_eq!(catalog_items(&env.client, &env.name).await, BTreeMap::new());
 }
 
 // The store, when it is not what it should be.
@@ -483,30 +483,30 @@ async fn damaged_lists_and_pointers_stop_an_ingest_and_force_heals_them() {
     let (old, new) = (dump(&[("try", 0..10), ("ash", 0..3)]), dump(&[("try", 0..11), ("ash", 0..3)]));
     let new_file = file(&new);
     for damage in ["a part is gone", "a part is no gzip", "the pointer has no ETag"] {
-        let bed = Bed::new().await;
-        bed.ingest(path(&file(&old))).made_well().await;
-        let etag = bed.table().current("try").await.unwrap().unwrap().etag;
+        let env = TestEnv::new().await;
+        env.ingest(path(&file(&old))).made_well().await;
+        let etag = env.table().pointer("try").await.unwrap().unwrap().etag;
         let part = format!("list#{etag}#000");
         let noise = aws_sdk_dynamodb::types::AttributeValue::B(b"noise".as_slice().into());
         match damage {
-            "a part is gone" => support::delete(&bed.client, &bed.name, ("project#try", &part)).await,
+            "a part is gone" => support::delete(&env.client, &env.name, ("project#try", &part)).await,
             "a part is no gzip" => {
-                support::set(&bed.client, &bed.name, ("project#try", &part), "data", Some(noise)).await;
+                support::set(&env.client, &env.name, ("project#try", &part), "data", Some(noise)).await;
             }
-            _ => support::set(&bed.client, &bed.name, ("project#try", "current"), "etag", None).await,
+            _ => support::set(&env.client, &env.name, ("project#try", "current"), "etag", None).await,
         }
-        let before = catalog_items(&bed.client, &bed.name).await;
+        let before = catalog_items(&env.client, &env.name).await;
 
-        let (report, error) = bed.ingest(path(&new_file)).made_badly().await;
+        let (report, error) = env.ingest(path(&new_file)).made_badly().await;
         assert!(matches!(error, IngestError::Store(StoreError::Damaged { .. })), "{damage}: {error}");
         assert!(error.to_string().contains("try") && error.to_string().contains("--force"), "{damage}: {error}");
-        assert_eq!((error.exit_code(), report.outcome), (5, Outcome::Failed));
-        assert_eq!(catalog_items(&bed.client, &bed.name).await, before, "{damage}");
+        assert_eq!((error.exit_code(), report.outcome), (5, ReportOutcome::Failed));
+        assert_eq!(catalog_items(&env.client, &env.name).await, before, "{damage}");
 
-        let forced = bed.ingest(path(&new_file)).with(|run| run.force = true).made_well().await;
-        assert_eq!(forced.outcome, Outcome::Published, "{damage}");
-        assert_eq!(bed.served().await, lists(&new), "{damage}");
-        assert_eq!(bed.ingest(path(&new_file)).made_well().await.outcome, Outcome::Unchanged, "{damage}");
+        let forced = env.ingest(path(&new_file)).with(|run| run.force = true).made_well().await;
+        assert_eq!(forced.outcome, ReportOutcome::Published, "{damage}");
+        assert_eq!(env.served().await, lists(&new), "{damage}");
+        assert_eq!(env.ingest(path(&new_file)).made_well().await.outcome, ReportOutcome::Unchanged, "{damage}");
     }
 }
 
@@ -515,41 +515,41 @@ async fn force_writes_a_damaged_list_anew_even_if_the_source_is_the_same() {
     let document = dump(&[("try", 0..10), ("ash", 0..3)]);
     let source = file(&document);
     for damage in ["a part is gone", "a part is another list's"] {
-        let bed = Bed::new().await;
-        bed.ingest(path(&source)).made_well().await;
-        let etag = bed.table().current("try").await.unwrap().unwrap().etag;
+        let env = TestEnv::new().await;
+        env.ingest(path(&source)).made_well().await;
+        let etag = env.table().pointer("try").await.unwrap().unwrap().etag;
         let key = ("project#try", &*format!("list#{etag}#000"));
         if damage == "a part is gone" {
-            support::delete(&bed.client, &bed.name, key).await;
+            support::delete(&env.client, &env.name, key).await;
         } else {
             let other = aws_sdk_dynamodb::types::AttributeValue::B(gzip(b"{\"results\":[]}").into());
-            support::set(&bed.client, &bed.name, key, "data", Some(other)).await;
+            support::set(&env.client, &env.name, key, "data", Some(other)).await;
         }
 
-        let forced = bed.ingest(path(&source)).with(|run| run.force = true).made_well().await;
+        let forced = env.ingest(path(&source)).with(|run| run.force = true).made_well().await;
 
-        assert_eq!(forced.outcome, Outcome::Published, "{damage}");
-        assert_eq!(bed.served().await, lists(&document), "{damage}");
+        assert_eq!(forced.outcome, ReportOutcome::Published, "{damage}");
+        assert_eq!(env.served().await, lists(&document), "{damage}");
         // Only what is damaged is written.
-        assert_eq!(bed.table().current("ash").await.unwrap().unwrap().generation, 1);
+        assert_eq!(env.table().pointer("ash").await.unwrap().unwrap().generation, 1);
     }
 }
 
 #[tokio::test]
 async fn a_damaged_report_of_a_past_ingest_does_not_stop_the_next() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
-    bed.ingest(&site.address).made_well().await;
-    let key = items(&bed.client, &bed.name).await.into_keys().find(|(pk, _)| pk == "ingest").unwrap();
+    env.ingest(&site.address).made_well().await;
+    let key = items(&env.client, &env.name).await.into_keys().find(|(pk, _)| pk == "ingest").unwrap();
     let report = aws_sdk_dynamodb::types::AttributeValue::S("{}".to_owned());
-    support::set(&bed.client, &bed.name, (&key.0, &key.1), "report", Some(report)).await;
+    support::set(&env.client, &env.name, (&key.0, &key.1), "report", Some(report)).await;
     site.asked();
 
-    let report = bed.ingest(&site.address).made_well().await;
+    let report = env.ingest(&site.address).made_well().await;
 
     // It cannot tell what the source was like: the source is read.
     assert_eq!(site.asked()[0].header("if-none-match"), None);
-    assert_eq!((report.outcome, report.builders), (Outcome::Unchanged, 5));
+    assert_eq!((report.outcome, report.builders), (ReportOutcome::Unchanged, 5));
 }
 
 #[tokio::test]
@@ -561,9 +561,9 @@ async fn of_two_ingests_at_once_each_list_is_whole_and_one_of_the_two() {
     );
     let (one_file, other_file) = (file(&one), file(&other));
     for _ in 0..5 {
-        let bed = Bed::new().await;
-        bed.ingest(path(&file(&old))).made_well().await;
-        let at_once = |source| bed.ingest(source).with(|run| run.clock = support::a_second_later).made();
+        let env = TestEnv::new().await;
+        env.ingest(path(&file(&old))).made_well().await;
+        let at_once = |source| env.ingest(source).with(|run| run.clock = support::a_second_later).made();
 
         let ((_, first), (_, second)) = tokio::join!(at_once(path(&one_file)), at_once(path(&other_file)));
 
@@ -571,43 +571,43 @@ async fn of_two_ingests_at_once_each_list_is_whole_and_one_of_the_two() {
             assert!(matches!(result, Ok(()) | Err(IngestError::Store(StoreError::Superseded { .. }))), "{result:?}");
         }
         assert!(first.is_ok() || second.is_ok());
-        for (project, body) in bed.served().await {
+        for (project, body) in env.served().await {
             assert!(body == lists(&one)[&project] || body == lists(&other)[&project], "{project}");
         }
         // Whoever comes next repairs what the two have mixed.
-        bed.ingest(path(&one_file)).made_well().await;
-        assert_eq!(bed.served().await, lists(&one));
+        env.ingest(path(&one_file)).made_well().await;
+        assert_eq!(env.served().await, lists(&one));
     }
 }
 
 #[tokio::test]
 async fn a_schedule_tells_when_the_next_ingest_is_due_and_how_many_were_missed() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..5)]));
     support::it_is("2026-11-23T06:00:02Z");
-    let first = bed.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
+    let first = env.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
     assert_eq!((first.next_due, first.missed), (support::at("2026-11-24T06:00:00Z"), 0));
 
     // One that fails is no ingest that came.
     support::it_is("2026-11-25T06:00:02Z");
-    bed.ingest("/nowhere").due("0 6 * * ? *").made_badly().await;
+    env.ingest("/nowhere").due("0 6 * * ? *").made_badly().await;
     support::it_is("2026-11-26T12:00:00Z");
-    let late = bed.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
+    let late = env.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
     assert_eq!((late.next_due, late.missed), (support::at("2026-11-27T06:00:00Z"), 3));
 }
 
 #[tokio::test]
 async fn missed_ingests_are_told_even_if_none_succeeded_for_long() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     support::it_is("2026-11-01T06:00:02Z");
-    bed.ingest(path(&file(&dump(&[("try", 0..5)])))).made_well().await;
+    env.ingest(path(&file(&dump(&[("try", 0..5)])))).made_well().await;
     for day in 2..=20 {
         support::it_is(&format!("2026-11-{day:02}T06:00:02Z"));
-        bed.ingest("/nowhere").due("0 6 * * ? *").made_badly().await;
+        env.ingest("/nowhere").due("0 6 * * ? *").made_badly().await;
     }
 
     // Ten reports are looked at: the first of them is of the eleventh, and the twentieth is not yet late.
-    assert_eq!(bed.last_report().await.schedule.unwrap().missed, 9);
+    assert_eq!(env.last_report().await.schedule.unwrap().missed, 9);
 }
 
 // The store, when it fails.
@@ -624,10 +624,10 @@ async fn an_ingest_that_dies_at_any_write_leaves_whole_lists_and_the_next_one_fi
     let (old, new) = old_and_new();
     let (old_lists, new_lists) = (lists(&old), lists(&new));
     let counted = Proxy::start(|_, _| Plan::Pass);
-    let bed = Bed::new().await;
-    bed.ingest(path(&file(&old))).made_well().await;
+    let env = TestEnv::new().await;
+    env.ingest(path(&file(&old))).made_well().await;
     let new_file = file(&new);
-    bed.ingest(path(&new_file)).through(&counted.endpoint).with(|run| run.force = true).made_well().await;
+    env.ingest(path(&new_file)).through(&counted.endpoint).with(|run| run.force = true).made_well().await;
     let all = writes(&counted).len();
     assert!(all >= 12, "{:?}", writes(&counted));
 
@@ -636,9 +636,9 @@ async fn an_ingest_that_dies_at_any_write_leaves_whole_lists_and_the_next_one_fi
     for (dies_at, lost) in (0..all).flat_map(|write| [(write, false), (write, true)]) {
         for back_to_old in [false, true] {
             let case = format!("write {dies_at}, lost {lost}, back to old {back_to_old}");
-            let bed = Bed::new().await;
+            let env = TestEnv::new().await;
             let site = Site::with_etag(&old, "\"old\"");
-            bed.ingest(&site.address).made_well().await;
+            env.ingest(&site.address).made_well().await;
             site.replace(&new, "\"new\"");
             let mut write = 0;
             let dying = Proxy::start(move |operation, _| {
@@ -650,32 +650,32 @@ async fn an_ingest_that_dies_at_any_write_leaves_whole_lists_and_the_next_one_fi
                 }
             });
 
-            let dies = bed.ingest(&site.address).through(&dying.endpoint).with(|run| run.force = true);
+            let dies = env.ingest(&site.address).through(&dying.endpoint).with(|run| run.force = true);
             let (_, error) = dies.made_badly().await;
 
             assert_eq!(error.exit_code(), 5, "{case}: {error}");
             assert!(error.to_string().contains("ValidationException"), "{case}: {error}");
-            for (project, body) in bed.served().await {
+            for (project, body) in env.served().await {
                 let whole = [&old_lists, &new_lists].iter().any(|lists| lists.get(&project) == Some(&body));
                 assert!(whole, "{case}: {project}");
             }
             let (document, expected) = if back_to_old { (&old, &old_lists) } else { (&new, &new_lists) };
             site.replace(document, if back_to_old { "\"old\"" } else { "\"new\"" });
-            let next = bed.ingest(&site.address).with(|run| run.force = !back_to_old);
+            let next = env.ingest(&site.address).with(|run| run.force = !back_to_old);
             // Without `force` a project that is only in the new dump is in the way, if it was published.
             match next.made().await {
                 (_, Err(IngestError::Refused(_))) if back_to_old => {
-                    bed.ingest(&site.address).with(|run| run.force = true).made_well().await;
+                    env.ingest(&site.address).with(|run| run.force = true).made_well().await;
                 }
                 (_, result) => result.unwrap_or_else(|error| panic!("{case}: {error}")),
             }
-            assert_eq!(bed.served().await, *expected, "{case}");
+            assert_eq!(env.served().await, *expected, "{case}");
             assert_eq!(
-                bed.table().projects(Read::Consistent).await.unwrap(),
+                env.table().projects(Consistency::Consistent).await.unwrap(),
                 expected.keys().cloned().collect(),
                 "{case}"
             );
-            for ((pk, sk), item) in catalog_items(&bed.client, &bed.name).await {
+            for ((pk, sk), item) in catalog_items(&env.client, &env.name).await {
                 let of_gone = pk.strip_prefix("project#").is_some_and(|project| !expected.contains_key(project));
                 let two_hours_old = item.contains_key("expires_at") || !sk.starts_with("list#");
                 assert!(!of_gone || two_hours_old, "{case}: {pk} {sk} stays for ever");
@@ -687,31 +687,31 @@ async fn an_ingest_that_dies_at_any_write_leaves_whole_lists_and_the_next_one_fi
 #[tokio::test]
 async fn an_ingest_that_failed_half_way_is_not_trusted_by_the_next() {
     let (old, new) = old_and_new();
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let site = Site::with_etag(&old, "\"1\"");
-    bed.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
     site.replace(&new, "\"2\"");
     let mut batches = 0;
     let failing = Proxy::start(move |operation, _| {
         batches += usize::from(operation == "BatchWriteItem");
         if operation == "BatchWriteItem" && batches == 2 { Plan::Refuse("ValidationException") } else { Plan::Pass }
     });
-    let failed = bed.ingest(&site.address).through(&failing.endpoint).with(|run| run.force = true);
+    let failed = env.ingest(&site.address).through(&failing.endpoint).with(|run| run.force = true);
     let (report, _) = failed.made_badly().await;
     assert!(report.items_written > 0);
-    assert_eq!(bed.last_report().await, report);
+    assert_eq!(env.last_report().await, report);
     site.replace(&old, "\"1\"");
     site.asked();
 
-    bed.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
 
     assert_eq!(site.asked()[0].header("if-none-match"), None);
-    assert_eq!(bed.served().await, lists(&old));
+    assert_eq!(env.served().await, lists(&old));
 }
 
 #[tokio::test]
 async fn a_store_that_throttles_is_asked_again() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let document = dump(&[("try", 0..5), ("ash", 0..5)]);
     let mut before: BTreeMap<String, u32> = BTreeMap::new();
     // Each operation's first three requests.
@@ -721,16 +721,16 @@ async fn a_store_that_throttles_is_asked_again() {
         if *seen <= 3 { Plan::Refuse("ProvisionedThroughputExceededException") } else { Plan::Pass }
     });
 
-    bed.ingest(path(&file(&document))).through(&throttling.endpoint).made_well().await;
+    env.ingest(path(&file(&document))).through(&throttling.endpoint).made_well().await;
 
-    assert_eq!(bed.served().await, lists(&document));
+    assert_eq!(env.served().await, lists(&document));
 }
 
 #[tokio::test]
 async fn a_store_that_takes_half_of_each_batch_gets_the_rest_later() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let (old, new) = old_and_new();
-    bed.ingest(path(&file(&old))).made_well().await;
+    env.ingest(path(&file(&old))).made_well().await;
     let mut batches = 0;
     let slow = Proxy::start(move |operation, entries| {
         batches += u32::from(operation.starts_with("Batch"));
@@ -739,18 +739,18 @@ async fn a_store_that_takes_half_of_each_batch_gets_the_rest_later() {
     });
 
     let new_file = file(&new);
-    bed.ingest(path(&new_file)).through(&slow.endpoint).with(|run| run.force = true).made_well().await;
+    env.ingest(path(&new_file)).through(&slow.endpoint).with(|run| run.force = true).made_well().await;
 
-    assert_eq!(bed.served().await, lists(&new));
+    assert_eq!(env.served().await, lists(&new));
 }
 
 #[tokio::test]
 async fn a_store_that_is_not_there_is_told() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..5)]));
 
-    let (report, error) = bed.ingest(path(&source)).through(&support::http::nobody()).made_badly().await;
+    let (report, error) = env.ingest(path(&source)).through(&support::http::nobody()).made_badly().await;
 
     assert!(error.to_string().starts_with("reading the reports of past ingests: "), "{error}");
-    assert_eq!((error.exit_code(), report.outcome), (5, Outcome::Failed));
+    assert_eq!((error.exit_code(), report.outcome), (5, ReportOutcome::Failed));
 }

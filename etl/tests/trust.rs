@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use catalog::guards::Refusal;
+use catalog::guards::GuardRefusal;
 use etl::ingest::IngestError;
-use store::{FailureCode, Outcome, StoreError};
+use store::{FailureCode, ReportOutcome, StoreError};
 use support::http::Message;
-use support::{Bed, Site, catalog_items, dump, dump_with_builds, file, gzip, lists, path};
+use support::{Site, TestEnv, catalog_items, dump, dump_with_builds, file, gzip, lists, path};
 
 fn bytes(document: &serde_json::Value) -> Vec<u8> {
     serde_json::to_vec(document).expect("JSON")
@@ -35,52 +35,53 @@ async fn a_dump_whose_tests_lost_their_builds_is_refused_and_force_overrides() {
         (without(Some(serde_json::json!({}))), true, all),
         (dump_with_builds(&[("try", 150, 119), ("ash", 150, 150)]), false, vec![("try", 150, 31)]),
     ] {
-        let bed = Bed::new().await;
-        bed.ingest(path(&file(&bytes(&whole)))).made_well().await;
-        let before = catalog_items(&bed.client, &bed.name).await;
+        let env = TestEnv::new().await;
+        env.ingest(path(&file(&bytes(&whole)))).made_well().await;
+        let before = catalog_items(&env.client, &env.name).await;
         let poor = file(&bytes(&document));
 
-        let (report, refused) = bed.ingest(path(&poor)).made_badly().await;
+        let (report, refused) = env.ingest(path(&poor)).made_badly().await;
 
         assert_eq!(
             (refused.exit_code(), report.outcome, report.error_code),
-            (3, Outcome::Refused, Some(FailureCode::Guarded))
+            (3, ReportOutcome::Refused, Some(FailureCode::Guarded))
         );
         for (project, before, lost) in &lost {
-            let refusal = Refusal::ProjectLosesBuilds { project: (*project).to_owned(), before: *before, lost: *lost };
+            let refusal =
+                GuardRefusal::ProjectLosesBuilds { project: (*project).to_owned(), before: *before, lost: *lost };
             assert!(report.refusals.contains(&refusal), "{report:?}");
             assert_eq!(report.projects[*project].lost_builds, *lost);
         }
-        assert_eq!(report.refusals.contains(&Refusal::NoBuilds { tests: 300 }), no_builds, "{report:?}");
-        let of_catalog = Refusal::CatalogLosesBuilds { before: 300, lost: 300 };
+        assert_eq!(report.refusals.contains(&GuardRefusal::NoBuilds { tests: 300 }), no_builds, "{report:?}");
+        let of_catalog = GuardRefusal::CatalogLosesBuilds { before: 300, lost: 300 };
         assert_eq!(report.refusals.contains(&of_catalog), no_builds, "{report:?}");
-        assert_eq!(catalog_items(&bed.client, &bed.name).await, before);
-        assert_eq!(bed.last_report().await, report);
+        assert_eq!(catalog_items(&env.client, &env.name).await, before);
+        assert_eq!(env.last_report().await, report);
 
-        let forced = bed.ingest(path(&poor)).with(|run| run.force = true).made_well().await;
-        assert_eq!((forced.outcome, &forced.refusals), (Outcome::Published, &report.refusals));
-        assert_eq!(bed.served().await, lists(&bytes(&document)));
+        let forced = env.ingest(path(&poor)).with(|run| run.force = true).made_well().await;
+        assert_eq!((forced.outcome, &forced.refusals), (ReportOutcome::Published, &report.refusals));
+        assert_eq!(env.served().await, lists(&bytes(&document)));
     }
 }
 
 #[tokio::test]
 async fn a_first_dump_without_any_build_is_refused_and_one_of_few_tests_is_not() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let poor = file(&bytes(&dump_with_builds(&[("try", 101, 0)])));
-    let (report, refused) = bed.ingest(path(&poor)).made_badly().await;
+    let (report, refused) = env.ingest(path(&poor)).made_badly().await;
     assert_eq!(refused.to_string(), "refused: the source names no build for any of its 101 tests");
-    assert_eq!(report.refusals, [Refusal::NoBuilds { tests: 101 }]);
-    bed.ingest(path(&file(&bytes(&dump_with_builds(&[("try", 100, 0)]))))).made_well().await;
+    assert_eq!(report.refusals, [GuardRefusal::NoBuilds { tests: 101 }]);
+    env.ingest(path(&file(&bytes(&dump_with_builds(&[("try", 100, 0)]))))).made_well().await;
 }
 
 #[tokio::test]
 async fn fewer_tests_than_a_fifth_and_tests_of_small_projects_may_lose_their_builds() {
-    let bed = Bed::new().await;
-    bed.ingest(path(&file(&bytes(&dump_with_builds(&[("try", 150, 150), ("ash", 99, 40), ("oak", 150, 150)])))))
+    let env = TestEnv::new().await;
+    env.ingest(path(&file(&bytes(&dump_with_builds(&[("try", 150, 150), ("ash", 99, 40), ("oak", 150, 150)])))))
         .made_well()
         .await;
     let poorer = file(&bytes(&dump_with_builds(&[("try", 150, 121), ("ash", 99, 10), ("oak", 150, 150)])));
-    let report = bed.ingest(path(&poorer)).made_well().await;
+    let report = env.ingest(path(&poorer)).made_well().await;
     assert_eq!((report.projects["try"].lost_builds, report.projects["ash"].lost_builds), (29, 30));
 }
 
@@ -88,57 +89,57 @@ async fn fewer_tests_than_a_fifth_and_tests_of_small_projects_may_lose_their_bui
 
 #[tokio::test]
 async fn what_a_restricted_ingest_removes_counts_against_the_whole_catalog() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let old = dump_with_builds(&[("ash", 50, 50), ("try", 400, 400)]);
-    bed.ingest(path(&file(&bytes(&old)))).made_well().await;
+    env.ingest(path(&file(&bytes(&old)))).made_well().await;
     // A small project may lose what it likes: a tenth of the catalog.
     let small = file(&bytes(&dump_with_builds(&[("ash", 10, 5), ("try", 400, 400)])));
-    let report = bed.ingest(path(&small)).only(&["ash"]).made_well().await;
+    let report = env.ingest(path(&small)).only(&["ash"]).made_well().await;
     assert_eq!((report.projects["ash"].removed, report.projects["ash"].lost_builds), (40, 5));
 
     let large = file(&bytes(&dump_with_builds(&[("ash", 10, 5), ("try", 300, 200)])));
-    let (report, _) = bed.ingest(path(&large)).only(&["try"]).made_badly().await;
-    let refusal = |before, removed| Refusal::ProjectDrops { project: "try".to_owned(), before, removed };
+    let (report, _) = env.ingest(path(&large)).only(&["try"]).made_badly().await;
+    let refusal = |before, removed| GuardRefusal::ProjectDrops { project: "try".to_owned(), before, removed };
     assert!(report.refusals.contains(&refusal(401, 100)), "{report:?}");
-    assert!(report.refusals.contains(&Refusal::CatalogDrops { before: 412, removed: 100 }), "{report:?}");
-    assert!(report.refusals.contains(&Refusal::CatalogLosesBuilds { before: 405, lost: 100 }), "{report:?}");
+    assert!(report.refusals.contains(&GuardRefusal::CatalogDrops { before: 412, removed: 100 }), "{report:?}");
+    assert!(report.refusals.contains(&GuardRefusal::CatalogLosesBuilds { before: 405, lost: 100 }), "{report:?}");
 }
 
 // Masters and slave pools.
 
 #[tokio::test]
 async fn a_master_that_is_gone_is_named_until_a_catalog_without_it_is_published() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let dump_of = |builders: std::ops::Range<u32>, masters: serde_json::Value| {
         let mut document: serde_json::Value = serde_json::from_slice(&dump(&[("try", builders)])).expect("JSON");
         document["master_builders"] = masters;
         file(&bytes(&document))
     };
     let both = dump_of(0..200, serde_json::json!({"bm1": ["a"], "bm2": ["b", "c"]}));
-    let first = bed.ingest(path(&both)).made_well().await;
+    let first = env.ingest(path(&both)).made_well().await;
     assert_eq!((first.masters.len(), first.masters_gone.len()), (2, 0));
 
     let one = dump_of(0..100, serde_json::json!({"bm1": ["a"]}));
     for _ in 0..2 {
-        let (refused, _) = bed.ingest(path(&one)).made_badly().await;
+        let (refused, _) = env.ingest(path(&one)).made_badly().await;
         assert_eq!(refused.masters_gone, [("bm2".to_owned(), 2)].into());
         assert_eq!(refused.masters, first.masters);
     }
-    let forced = bed.ingest(path(&one)).with(|run| run.force = true).made_well().await;
+    let forced = env.ingest(path(&one)).with(|run| run.force = true).made_well().await;
     assert_eq!((forced.masters_gone.len(), forced.masters.len()), (1, 1));
     let text = etl::print::report(&forced);
     assert!(text.contains("a master is gone: bm2, which had 2 builders"), "{text}");
-    assert_eq!(bed.ingest(path(&one)).made_well().await.masters_gone, [].into());
+    assert_eq!(env.ingest(path(&one)).made_well().await.masters_gone, [].into());
 }
 
 #[tokio::test]
 async fn builders_with_an_empty_slave_pool_are_counted_in_the_report() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let mut document: serde_json::Value = serde_json::from_slice(&dump(&[("try", 0..5)])).expect("JSON");
     for builder in document["builders"].as_object_mut().unwrap().values_mut().take(2) {
         builder["slavepool"] = serde_json::json!([]);
     }
-    let report = bed.ingest(path(&file(&bytes(&document)))).made_well().await;
+    let report = env.ingest(path(&file(&bytes(&document)))).made_well().await;
     assert_eq!((report.jobs, report.empty_slavepool, report.not_runnable), (3, 2, 0));
     assert!(etl::print::report(&report).contains("2 builders whose slave pool is empty"));
 }
@@ -178,12 +179,12 @@ async fn of_two_overlapping_ingests_the_one_with_the_older_source_does_not_win()
         dump(&[("try", 0..102), ("ash", 0..52), ("elm", 0..3)]),
     );
     for first in [Some(&published), None] {
-        let bed = Bed::new().await;
+        let env = TestEnv::new().await;
         if let Some(first) = first {
-            bed.ingest(path(&file(first))).made_well().await;
+            env.ingest(path(&file(first))).made_well().await;
         }
         let source = slow_source(&older, &newer);
-        let at_once = || bed.ingest(&source.address).with(|run| run.clock = support::a_second_later);
+        let at_once = || env.ingest(&source.address).with(|run| run.clock = support::a_second_later);
         let second = async {
             while !source.was_asked.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -195,35 +196,35 @@ async fn of_two_overlapping_ingests_the_one_with_the_older_source_does_not_win()
 
         let ((slow, slow_result), quick) = tokio::join!(at_once().made(), second);
 
-        assert!(slow.started_at < quick.started_at && quick.outcome == Outcome::Published);
+        assert!(slow.started_at < quick.started_at && quick.outcome == ReportOutcome::Published);
         assert!(matches!(slow_result, Err(IngestError::Store(StoreError::Superseded { .. }))), "{slow_result:?}");
-        assert_eq!((slow.outcome, slow.error_code), (Outcome::Superseded, Some(FailureCode::Superseded)));
-        assert_eq!(bed.served().await, lists(&newer));
-        assert_eq!(bed.ingest(&source.address).made_well().await.outcome, Outcome::Unchanged);
-        assert_eq!(bed.served().await, lists(&newer));
+        assert_eq!((slow.outcome, slow.error_code), (ReportOutcome::Superseded, Some(FailureCode::Superseded)));
+        assert_eq!(env.served().await, lists(&newer));
+        assert_eq!(env.ingest(&source.address).made_well().await.outcome, ReportOutcome::Unchanged);
+        assert_eq!(env.served().await, lists(&newer));
     }
 }
 
 #[tokio::test]
 async fn validators_are_sent_only_while_the_catalog_is_what_their_ingest_made() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
-    bed.ingest(&site.address).made_well().await;
+    env.ingest(&site.address).made_well().await;
     site.asked();
     // Another ingest moves a pointer, and its report is not the last one.
-    let table = bed.table();
-    let current = table.current("try").await.unwrap().unwrap();
+    let table = env.table();
+    let pointer = table.pointer("try").await.unwrap().unwrap();
     let mut body = Vec::new();
-    let jobs = [catalog::jobs::Job { name: "Ubuntu VM 12.04 x64 try opt test mochitest-0", upstream: None }];
+    let jobs = [catalog::jobs::CatalogJob { name: "Ubuntu VM 12.04 x64 try opt test mochitest-0", upstream: None }];
     let summary = catalog::jobs::write_body("try", &jobs, &mut body, |_| ());
     let list = catalog::jobs::PackedList::new(&body, summary);
-    table.publish("try", &list, Some(&current), &current.provenance).await.unwrap();
+    table.publish("try", &list, Some(&pointer), &pointer.provenance).await.unwrap();
 
-    let report = bed.ingest(&site.address).with(|run| run.force = false).made_well().await;
+    let report = env.ingest(&site.address).with(|run| run.force = false).made_well().await;
 
     assert_eq!(site.asked()[0].header("if-none-match"), None);
-    assert_eq!(report.outcome, Outcome::Published);
-    assert_eq!(bed.ingest(&site.address).made_well().await.outcome, Outcome::Unchanged);
+    assert_eq!(report.outcome, ReportOutcome::Published);
+    assert_eq!(env.ingest(&site.address).made_well().await.outcome, ReportOutcome::Unchanged);
     assert_eq!(site.asked()[0].header("if-none-match"), Some("\"1\""));
 }
 
@@ -231,12 +232,12 @@ async fn validators_are_sent_only_while_the_catalog_is_what_their_ingest_made() 
 
 #[tokio::test]
 async fn a_source_that_is_not_modified_since_nothing_is_an_error() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let site = Site::new(Message::answer("304 Not Modified", ""));
     for force in [false, true] {
-        let (report, error) = bed.ingest(&site.address).with(|run| run.force = force).made_badly().await;
+        let (report, error) = env.ingest(&site.address).with(|run| run.force = force).made_badly().await;
         assert!(error.to_string().ends_with("304 Not Modified to a request without validators"), "{error}");
-        assert_eq!((error.exit_code(), report.outcome), (4, Outcome::Failed));
+        assert_eq!((error.exit_code(), report.outcome), (4, ReportOutcome::Failed));
         assert_eq!(report.error_code, Some(FailureCode::SourceUnavailable));
     }
 }
@@ -244,7 +245,7 @@ async fn a_source_that_is_not_modified_since_nothing_is_an_error() {
 #[tokio::test]
 async fn a_source_that_redirects_in_circles_is_asked_six_times_and_refused() {
     let site = Site::new(Message::answer("302 Found", "").with("Location", "/allthethings.json"));
-    let (_, error) = Bed::new().await.ingest(&site.address).made_badly().await;
+    let (_, error) = TestEnv::new().await.ingest(&site.address).made_badly().await;
     assert!(error.to_string().ends_with("the server redirects too often"), "{error}");
     assert_eq!((error.exit_code(), site.asked().len()), (4, 6));
 }
@@ -253,19 +254,19 @@ async fn a_source_that_redirects_in_circles_is_asked_six_times_and_refused() {
 
 #[tokio::test]
 async fn the_age_of_an_archived_dump_starts_anew_with_each_ingest_of_it() {
-    let bed = Bed::new().await;
-    let bucket = bed.new_bucket().await;
+    let env = TestEnv::new().await;
+    let bucket = env.new_bucket().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
-    let first = bed.ingest(&site.address).archived_in(&bucket).made_well().await;
-    let key = bed.keys(&bucket).await.pop().expect("an object");
-    let object = async || bed.aws.s3().head_object().bucket(&bucket).key(&key).send().await.expect("an object");
+    let first = env.ingest(&site.address).archived_in(&bucket).made_well().await;
+    let key = env.keys(&bucket).await.pop().expect("an object");
+    let object = async || env.aws.s3().head_object().bucket(&bucket).key(&key).send().await.expect("an object");
     // Read again, and not modified.
     for force in [true, false] {
         let before = object().await;
         // S3 gives times in whole seconds.
         for attempt in 1.. {
-            let report = bed.ingest(&site.address).archived_in(&bucket).with(|run| run.force = force).made_well().await;
-            assert_eq!((report.outcome, report.bytes > 0), (Outcome::Unchanged, force));
+            let report = env.ingest(&site.address).archived_in(&bucket).with(|run| run.force = force).made_well().await;
+            assert_eq!((report.outcome, report.bytes > 0), (ReportOutcome::Unchanged, force));
             assert_eq!(report.archive, first.archive);
             let after = object().await;
             assert_eq!(after.content_type(), Some("application/gzip"));
@@ -281,17 +282,17 @@ async fn the_age_of_an_archived_dump_starts_anew_with_each_ingest_of_it() {
 
 #[tokio::test]
 async fn a_source_is_read_again_where_the_archive_does_not_have_what_it_was() {
-    let bed = Bed::new().await;
-    let bucket = bed.new_bucket().await;
+    let env = TestEnv::new().await;
+    let bucket = env.new_bucket().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
     // Archived from now on only.
-    bed.ingest(&site.address).made_well().await;
-    let report = bed.ingest(&site.address).archived_in(&bucket).made_well().await;
-    assert_eq!((report.outcome, report.builders), (Outcome::Unchanged, 5));
-    let keys = bed.keys(&bucket).await;
+    env.ingest(&site.address).made_well().await;
+    let report = env.ingest(&site.address).archived_in(&bucket).made_well().await;
+    assert_eq!((report.outcome, report.builders), (ReportOutcome::Unchanged, 5));
+    let keys = env.keys(&bucket).await;
     assert_eq!(keys.len(), 1);
     // Deleted.
-    bed.aws.s3().delete_object().bucket(&bucket).key(&keys[0]).send().await.expect("it is deleted");
-    bed.ingest(&site.address).archived_in(&bucket).made_well().await;
-    assert_eq!(bed.keys(&bucket).await, keys);
+    env.aws.s3().delete_object().bucket(&bucket).key(&keys[0]).send().await.expect("it is deleted");
+    env.ingest(&site.address).archived_in(&bucket).made_well().await;
+    assert_eq!(env.keys(&bucket).await, keys);
 }

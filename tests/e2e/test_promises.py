@@ -14,8 +14,8 @@ Each promise is tested once. The others are
   reported with the reason; functions have no more permissions than they need;
 - in test_api: a list is served as it is stored, and is not sent to a client that has it;
 - in test_contract: Treeherder's client of 2018 works; an answer to invalid input says what is wrong;
-- in test_trigger: who may trigger jobs (functions/trigger/tests/http tests the sentences); one unknown name; the same
-  request twice; a request that was stored but not queued is queued; the rules while Treeherder is down;
+- in test_trigger: who may trigger jobs (functions/trigger/tests/http/authorization.rs tests the messages); one unknown
+  name; the same request twice; a request that was stored but not queued is queued; the rules while Treeherder is down;
 - in test_forward: the exact message; no listener; a broker that is down, refuses, or is another;
 - in tests/faults: nothing is lost, whatever is killed;
 - in etl/tests and functions/jobs/tests: an ingest that is killed; a store that does not answer.

@@ -114,7 +114,7 @@ class Containers(unittest.TestCase):
     def test_localstack_lets_the_pages_in_that_the_functions_let_in_with_the_headers_that_they_take(self) -> None:
         services = self.start()
         localstack = self.services["localstack"]["environment"]
-        edge = (ROOT / "crates" / "http" / "src" / "edge.rs").read_text()
+        edge = (ROOT / "crates" / "http-api" / "src" / "layer.rs").read_text()
         [allowed] = re.findall(r'const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static\(\s*"(.*?)"', edge)
 
         self.assertEqual(localstack["EXTRA_CORS_ALLOWED_ORIGINS"], services.parameters["AllowedOrigins"])

@@ -62,7 +62,7 @@ SOURCES = "\n".join(
 def printed() -> set[str]:
     """The names of the metrics that programs print: literal ones, and those that start with an HTTP function's name."""
     [endings] = re.findall(r"= \[([^\]]*)\]\.map\(name\);", SOURCES)
-    functions = re.findall(r'Edge \{ name: "(\w+)"', SOURCES)
+    functions = re.findall(r'ApiLayer \{ name: "(\w+)"', SOURCES)
     return set(re.findall(r'"((?:Ingest|Sweep|Forward)[A-Z]\w+|DamagedItems)"', SOURCES)) | {
         function + ending for function in functions for ending in re.findall(r"\w+", endings)
     }
@@ -351,7 +351,7 @@ class Settings(unittest.TestCase):
     def test_a_message_is_tried_as_often_as_the_program_counts_and_kept_for_longer_when_it_is_dead(self) -> None:
         queues = resources("AWS::SQS::Queue")
         queue, dead_letters = queues["RequestsQueue"], queues["RequestsDeadLetters"]
-        [most] = re.findall(r"const MOST_TIMES: u32 = (\d+);", SOURCES)
+        [most] = re.findall(r"const MAX_RECEIVES: u32 = (\d+);", SOURCES)
 
         self.assertEqual(written(queue["RedrivePolicy"]["deadLetterTargetArn"]), "RequestsDeadLetters.Arn")
         self.assertEqual(queue["RedrivePolicy"]["maxReceiveCount"], int(most))

@@ -107,7 +107,7 @@ fn selecting(criterion: &mut Criterion) {
     group.bench_function("fields", |bencher| bencher.iter(|| listing.select(&fields).len()));
     let name = listing.names().next().expect("a job").to_owned();
     group.bench_function("job", |bencher| bencher.iter(|| listing.job(&name).map(|answer| answer.len())));
-    group.bench_function("closest", |bencher| bencher.iter(|| listing.closest("no such job", 3).len()));
+    group.bench_function("closest", |bencher| bencher.iter(|| listing.suggest("no such job", 3).len()));
     group.finish();
 }
 

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use string_interner::symbol::SymbolU32;
 
 use crate::dump::{Builder, Dump, is_project_name};
-use crate::json::{BadText, JsonError, JsonReader, Kind, Text};
+use crate::json::{BadText, JsonError, JsonReader, Text, ValueKind};
 use crate::schedulers::Pending;
 
 /// The longest name that a builder, a scheduler or a property may have, in bytes. The longest real one has 112.
@@ -177,7 +177,7 @@ impl<R: Read> Reading<'_, R> {
             return Err(malformed("stands in the document twice".to_owned(), self.json.offset()));
         }
         match self.json.kind().map_err(|error| ReadError::new(error, &[name]))? {
-            Kind::Object => Ok(()),
+            ValueKind::Object => Ok(()),
             other => Err(malformed(format!("an object is expected, not {}", other.noun()), self.json.offset())),
         }
     }
@@ -223,20 +223,20 @@ impl<R: Read> Reading<'_, R> {
         let mut has_properties = false;
         let mut key = Text::new(MAX_NAME);
         let mut value = Text::new(MAX_NAME);
-        if self.json.kind()? != Kind::Object {
-            return Ok(Err(self.expected("", Kind::Object)?));
+        if self.json.kind()? != ValueKind::Object {
+            return Ok(Err(self.expected("", ValueKind::Object)?));
         }
         let start = self.json.offset();
         let mut members = self.json.object()?;
         while self.json.key(&mut members, &mut key)? {
             match key.bytes() {
-                b"properties" if self.json.kind()? == Kind::Object => {
+                b"properties" if self.json.kind()? == ValueKind::Object => {
                     has_properties = true;
                     self.properties(&mut builder, &mut fault, &mut key, &mut value)?;
                 }
                 b"properties" => {
                     has_properties = true;
-                    fault = Some(self.expected("properties", Kind::Object)?);
+                    fault = Some(self.expected("properties", ValueKind::Object)?);
                 }
                 // Only the shortname of a build is ever looked for, so that of a test may be anything.
                 b"shortname" if !builder.is_test => {
@@ -271,7 +271,7 @@ impl<R: Read> Reading<'_, R> {
                         *fault = Some(Fault { path: "properties.branch", what, offset: value.offset() });
                     }
                 }
-                b"slavebuilddir" if self.json.kind()? == Kind::String => {
+                b"slavebuilddir" if self.json.kind()? == ValueKind::String => {
                     self.json.string(value)?;
                     builder.is_test = value.bytes() == b"test";
                 }
@@ -289,8 +289,8 @@ impl<R: Read> Reading<'_, R> {
         fault: &mut Option<Fault>,
     ) -> Result<Option<SymbolU32>, JsonError> {
         match self.json.kind()? {
-            Kind::Null => self.json.skip()?,
-            Kind::String => {
+            ValueKind::Null => self.json.skip()?,
+            ValueKind::String => {
                 self.json.string(value)?;
                 match value.get() {
                     Ok("") => {}
@@ -298,13 +298,13 @@ impl<R: Read> Reading<'_, R> {
                     Err(bad) => *fault = Some(Fault::bad_text(path, value, &bad)),
                 }
             }
-            _ => *fault = Some(self.expected(path, Kind::String)?),
+            _ => *fault = Some(self.expected(path, ValueKind::String)?),
         }
         Ok(None)
     }
 
     /// Skips a value of the wrong kind, and says so.
-    pub(crate) fn expected(&mut self, path: &'static str, expected: Kind) -> Result<Fault, JsonError> {
+    pub(crate) fn expected(&mut self, path: &'static str, expected: ValueKind) -> Result<Fault, JsonError> {
         let found = self.json.kind()?;
         let offset = self.json.offset();
         self.json.skip()?;

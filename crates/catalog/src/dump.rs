@@ -7,17 +7,17 @@ use string_interner::backend::StringBackend;
 use string_interner::symbol::SymbolU32;
 use string_interner::{StringInterner, Symbol as _};
 
-use crate::jobs::{Job, Projects};
+use crate::jobs::{CatalogJob, Projects};
 
 /// How many problems are kept with their texts; all are counted.
-pub const PROBLEMS_KEPT: usize = 50;
+pub const MAX_PROBLEMS: usize = 50;
 
 /// How many masters are kept. The real dump has about a hundred.
 pub const MAX_MASTERS: usize = 1000;
 
 /// A builder or scheduler that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct DumpProblem {
     /// The path to it.
     pub path: String,
     /// What is wrong with it.
@@ -26,7 +26,7 @@ pub struct Problem {
     pub offset: u64,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for DumpProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} (byte {})", self.path, self.what, self.offset)
     }
@@ -44,7 +44,7 @@ pub struct Findings {
     /// Builders and schedulers that were left out because they are malformed.
     pub problem_count: u64,
     /// The first of them.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<DumpProblem>,
     /// Builders that no machine can run: their slave pool is an empty list.
     pub empty_slavepool: u64,
     /// Tests that a push can run.
@@ -59,8 +59,8 @@ pub struct Findings {
 impl Findings {
     pub(crate) fn add_problem(&mut self, path: &[&str], what: String, offset: u64) {
         self.problem_count += 1;
-        if self.problems.len() < PROBLEMS_KEPT {
-            self.problems.push(Problem { path: path.join("."), what, offset });
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(DumpProblem { path: path.join("."), what, offset });
         }
     }
 }
@@ -151,7 +151,7 @@ impl Dump {
             let upstream = upstream.filter(can_run).map(|(name, _)| name);
             findings.tests += u64::from(builder.is_test);
             findings.tests_without_build += u64::from(builder.is_test && upstream.is_none());
-            projects.entry(project).or_default().push(Job { name, upstream });
+            projects.entry(project).or_default().push(CatalogJob { name, upstream });
         }
         for jobs in projects.values_mut() {
             jobs.sort_unstable();

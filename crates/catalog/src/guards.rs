@@ -10,7 +10,7 @@ pub const SMALL_PROJECT: usize = 100;
 
 /// What is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct GuardLimits {
     /// The fewest builders that a whole dump may hold.
     pub min_builders: u64,
     /// The greatest share of its jobs, in percent, that the catalog or a project may lose at once; and the greatest
@@ -49,7 +49,7 @@ pub struct Loss<'p> {
 /// Why a catalog was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "guard", rename_all = "snake_case")]
-pub enum Refusal {
+pub enum GuardRefusal {
     /// The dump holds too few builders to be whole.
     TooFewBuilders {
         /// How many it holds.
@@ -103,7 +103,7 @@ pub enum Refusal {
     },
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for GuardRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFewBuilders { builders, min_builders } => {
@@ -131,37 +131,41 @@ impl fmt::Display for Refusal {
 
 /// Holds a new catalog against the guards. `losses` has every project of the old catalog, also those that stay as they
 /// are because the ingest is restricted to others. Returns every reason to refuse; none where it may be published.
-pub fn check(counts: &Counts, losses: &[Loss<'_>], limits: &Limits) -> Vec<Refusal> {
+pub fn check(counts: &Counts, losses: &[Loss<'_>], limits: &GuardLimits) -> Vec<GuardRefusal> {
     let mut refusals = Vec::new();
     if counts.builders < limits.min_builders {
         let (builders, min_builders) = (counts.builders, limits.min_builders);
-        refusals.push(Refusal::TooFewBuilders { builders, min_builders });
+        refusals.push(GuardRefusal::TooFewBuilders { builders, min_builders });
     }
     if counts.tests > SMALL_PROJECT as u64 && counts.tests_without_build == counts.tests {
-        refusals.push(Refusal::NoBuilds { tests: counts.tests });
+        refusals.push(GuardRefusal::NoBuilds { tests: counts.tests });
     }
     let is_too_much = |lost: usize, before: usize| lost * 100 > before * usize::from(limits.max_drop_percent);
     for &Loss { project, before, removed, with_build, lost_builds, stays } in losses {
         let project = || project.to_owned();
         if !stays {
-            refusals.push(Refusal::ProjectGone { project: project(), before });
+            refusals.push(GuardRefusal::ProjectGone { project: project(), before });
             continue;
         }
         if before > SMALL_PROJECT && is_too_much(removed, before) {
-            refusals.push(Refusal::ProjectDrops { project: project(), before, removed });
+            refusals.push(GuardRefusal::ProjectDrops { project: project(), before, removed });
         }
         if before > SMALL_PROJECT && is_too_much(lost_builds, with_build) {
-            refusals.push(Refusal::ProjectLosesBuilds { project: project(), before: with_build, lost: lost_builds });
+            refusals.push(GuardRefusal::ProjectLosesBuilds {
+                project: project(),
+                before: with_build,
+                lost: lost_builds,
+            });
         }
     }
     let sum = |part: fn(&Loss<'_>) -> usize| losses.iter().map(part).sum::<usize>();
     let (before, removed) = (sum(|loss| loss.before), sum(|loss| loss.removed));
     if is_too_much(removed, before) {
-        refusals.push(Refusal::CatalogDrops { before, removed });
+        refusals.push(GuardRefusal::CatalogDrops { before, removed });
     }
     let (before, lost) = (sum(|loss| loss.with_build), sum(|loss| loss.lost_builds));
     if is_too_much(lost, before) {
-        refusals.push(Refusal::CatalogLosesBuilds { before, lost });
+        refusals.push(GuardRefusal::CatalogLosesBuilds { before, lost });
     }
     refusals
 }
@@ -170,7 +174,7 @@ pub fn check(counts: &Counts, losses: &[Loss<'_>], limits: &Limits) -> Vec<Refus
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { min_builders: 1000, max_drop_percent: 20 };
+    const LIMITS: GuardLimits = GuardLimits { min_builders: 1000, max_drop_percent: 20 };
 
     fn said(builders: u64, losses: &[(&str, usize, usize, bool)]) -> Vec<String> {
         let loss = |&(project, before, removed, stays)| Loss {

@@ -16,14 +16,14 @@ use sha2::{Digest, Sha256};
 use crate::builder_name::{Classification, UNKNOWN, classify};
 
 /// The greatest part that a packed list is cut into, in bytes: a `DynamoDB` item holds 400 KB, keys included.
-pub const MAX_PART: usize = 380_000;
+pub const MAX_PART_BYTES: usize = 380_000;
 
 /// A fingerprint of the rules that make the lists: other rules may make other lists of the same dump.
 pub const RULES: &str = env!("CATALOG_RULES");
 
 /// A job that can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Job<'d> {
+pub struct CatalogJob<'d> {
     /// The builder name.
     pub name: &'d str,
     /// The builder name of the build that a test needs, where there is one.
@@ -43,14 +43,14 @@ pub struct Summary {
 }
 
 /// The jobs of each project: the projects by name, each with its jobs by name.
-pub type Projects<'d> = BTreeMap<&'d str, Vec<Job<'d>>>;
+pub type Projects<'d> = BTreeMap<&'d str, Vec<CatalogJob<'d>>>;
 
 /// The build system of all jobs that allthethings.json tells of.
 const BUILDBOT: &str = "buildbot";
 
 /// Where a job runs: the first fields of a job as Treeherder listed it. The order of the fields is that of the body.
 #[derive(Serialize)]
-struct Place<'j> {
+struct PlatformFields<'j> {
     build_platform_id: u64,
     build_platform: &'j str,
     build_os: &'j str,
@@ -61,7 +61,7 @@ struct Place<'j> {
     machine_platform_architecture: &'j str,
 }
 
-impl<'j> Place<'j> {
+impl<'j> PlatformFields<'j> {
     fn new(says: &Classification<'j>) -> Self {
         let (platform, os, architecture) = (says.platform(), says.os(), says.architecture());
         let platform_id = stable_id(&[os, platform, architecture]);
@@ -80,7 +80,7 @@ impl<'j> Place<'j> {
 
 /// What a job is: the other fields.
 #[derive(Serialize)]
-struct Kind<'j> {
+struct JobTypeFields<'j> {
     job_group_id: u64,
     job_group_name: &'j str,
     job_group_symbol: &'j str,
@@ -99,8 +99,8 @@ struct Kind<'j> {
     upstream: Option<&'j str>,
 }
 
-impl<'j> Kind<'j> {
-    fn new(job: &Job<'j>, says: &Classification<'j>, symbol: &'j str) -> Self {
+impl<'j> JobTypeFields<'j> {
+    fn new(job: &CatalogJob<'j>, says: &Classification<'j>, symbol: &'j str) -> Self {
         Self {
             job_group_id: stable_id(&[says.job_group_name(), says.job_group_symbol()]),
             job_group_name: says.job_group_name(),
@@ -152,7 +152,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 ///
 /// # Panics
 /// Never: writing to memory does not fail.
-pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, mut unknown: impl FnMut(&str)) -> Summary {
+pub fn write_body(
+    project: &str,
+    jobs: &[CatalogJob<'_>],
+    body: &mut Vec<u8>,
+    mut unknown: impl FnMut(&str),
+) -> Summary {
     let mut platforms = BTreeSet::new();
     body.extend_from_slice(b"{\"meta\":{\"repository\":");
     put(body, project);
@@ -176,14 +181,14 @@ pub fn write_body(project: &str, jobs: &[Job<'_>], body: &mut Vec<u8>, mut unkno
                 if says.os() != UNKNOWN {
                     platforms.insert(says.platform());
                 }
-                put(body, &Place::new(&says));
+                put(body, &PlatformFields::new(&says));
                 body.pop();
             }
         }
         last_place = Some((says.platform(), start..body.len()));
         // The second object goes on where the first, whose brace is left out, ended.
         let seam = body.len();
-        put(body, &Kind::new(job, &says, &says.job_type_symbol()));
+        put(body, &JobTypeFields::new(job, &says, &says.job_type_symbol()));
         body[seam] = b',';
     }
     body.extend_from_slice(b"]}");
@@ -220,7 +225,7 @@ impl PackedList {
 
     /// The packed list, cut into parts that fit an item each.
     pub fn parts(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.gzip.chunks(MAX_PART)
+        self.gzip.chunks(MAX_PART_BYTES)
     }
 }
 

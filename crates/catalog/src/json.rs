@@ -26,7 +26,7 @@ type Result<T> = std::result::Result<T, JsonError>;
 
 /// The kinds of JSON values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     Null,
     Bool,
     Number,
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Object,
 }
 
-impl Kind {
+impl ValueKind {
     /// The kind as it stands in a sentence.
     pub(crate) fn noun(self) -> &'static str {
         match self {
@@ -159,14 +159,14 @@ impl<R: Read> JsonReader<R> {
     }
 
     /// The kind of the next value, which is not taken.
-    pub(crate) fn kind(&mut self) -> Result<Kind> {
+    pub(crate) fn kind(&mut self) -> Result<ValueKind> {
         Ok(match self.peek_token()? {
-            Some(b'n') => Kind::Null,
-            Some(b't' | b'f') => Kind::Bool,
-            Some(b'-' | b'0'..=b'9') => Kind::Number,
-            Some(b'"') => Kind::String,
-            Some(b'[') => Kind::Array,
-            Some(b'{') => Kind::Object,
+            Some(b'n') => ValueKind::Null,
+            Some(b't' | b'f') => ValueKind::Bool,
+            Some(b'-' | b'0'..=b'9') => ValueKind::Number,
+            Some(b'"') => ValueKind::String,
+            Some(b'[') => ValueKind::Array,
+            Some(b'{') => ValueKind::Object,
             _ => return self.unexpected("a value"),
         })
     }
@@ -305,12 +305,12 @@ impl<R: Read> JsonReader<R> {
         let mut depth = 0;
         loop {
             match self.kind()? {
-                Kind::Object | Kind::Array if depth == MAX_DEPTH => {
+                ValueKind::Object | ValueKind::Array if depth == MAX_DEPTH => {
                     return self.syntax(format!("nested deeper than {MAX_DEPTH} levels"));
                 }
-                kind @ (Kind::Object | Kind::Array) => {
+                kind @ (ValueKind::Object | ValueKind::Array) => {
                     self.at += 1;
-                    let object = kind == Kind::Object;
+                    let object = kind == ValueKind::Object;
                     if !self.take(if object { b'}' } else { b']' })? {
                         levels[depth] = object;
                         depth += 1;
@@ -320,13 +320,13 @@ impl<R: Read> JsonReader<R> {
                         continue;
                     }
                 }
-                Kind::String => {
+                ValueKind::String => {
                     self.at += 1;
                     self.string_rest(None)?;
                 }
-                Kind::Number => self.skip_number()?,
-                Kind::Null => self.literal("null")?,
-                Kind::Bool => {
+                ValueKind::Number => self.skip_number()?,
+                ValueKind::Null => self.literal("null")?,
+                ValueKind::Bool => {
                     let word = if self.peek()? == Some(b't') { "true" } else { "false" };
                     self.literal(word)?;
                 }

@@ -3,8 +3,7 @@
 
 pub mod allthethings;
 pub mod builder_name;
-pub mod closest;
-pub mod difference;
+pub mod diff;
 pub mod dump;
 pub mod guards;
 pub mod jobs;
@@ -15,5 +14,6 @@ pub mod names;
 pub mod sample;
 pub mod schedule;
 mod schedulers;
+pub mod suggest;
 mod upstream;
 mod vocabulary;

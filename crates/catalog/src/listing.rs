@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::closest::{Effort, Index};
+use crate::suggest::{Index, SearchBudget};
 
 /// The fields of a job, in the order in which the body has them.
 pub const FIELDS: [&str; 24] = [
@@ -195,9 +195,9 @@ impl Listing {
         self.jobs.iter().map(|job| job.name.as_str())
     }
 
-    /// The `most` names of jobs that are nearest to this one, the nearest first. None are so far that they are no help.
-    pub fn closest(&self, name: &str, most: usize) -> Vec<&str> {
-        let places = self.index().closest(name, most, &mut Effort::default());
+    /// The `max` names of jobs that are nearest to this one, the nearest first. None are so far that they are no help.
+    pub fn suggest(&self, name: &str, max: usize) -> Vec<&str> {
+        let places = self.index().suggest(name, max, &mut SearchBudget::default());
         places.into_iter().map(|place| self.jobs[place].name.as_str()).collect()
     }
 

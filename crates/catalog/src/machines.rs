@@ -8,17 +8,17 @@ use string_interner::symbol::SymbolU32;
 
 use crate::allthethings::{MAX_NAME, ReadError, Reading};
 use crate::dump::MAX_MASTERS;
-use crate::json::{JsonError, Kind, Text};
+use crate::json::{JsonError, Text, ValueKind};
 
 impl<R: Read> Reading<'_, R> {
     /// A builder's `slavepool`: the name of a pool, and whether it is written out as an empty list instead.
     pub(crate) fn pool(&mut self, value: &mut Text) -> Result<(Option<SymbolU32>, bool), JsonError> {
         match self.json.kind()? {
-            Kind::String => {
+            ValueKind::String => {
                 self.json.string(value)?;
                 Ok((value.get().ok().map(|pool| self.dump.names.get_or_intern(pool)), false))
             }
-            Kind::Array => Ok((None, self.items()? == 0)),
+            ValueKind::Array => Ok((None, self.items()? == 0)),
             _ => self.json.skip().map(|()| (None, false)),
         }
     }
@@ -55,7 +55,7 @@ impl<R: Read> Reading<'_, R> {
     fn lists(&mut self, section: &str, mut each: impl FnMut(&mut Self, &str, u64)) -> Result<(), ReadError> {
         let at = |error| ReadError::new(error, &[section]);
         let kind = self.json.kind().map_err(at)?;
-        if kind != Kind::Object {
+        if kind != ValueKind::Object {
             let what = format!("an object is expected, not {}", kind.noun());
             let offset = self.json.offset();
             self.dump.findings.add_problem(&[section], what, offset);
@@ -64,7 +64,7 @@ impl<R: Read> Reading<'_, R> {
         let mut members = self.json.object().map_err(at)?;
         let mut name = Text::new(MAX_NAME);
         while self.json.key(&mut members, &mut name).map_err(at)? {
-            if self.json.kind().map_err(at)? == Kind::Array {
+            if self.json.kind().map_err(at)? == ValueKind::Array {
                 let length = self.items().map_err(at)?;
                 if let Ok(name) = name.get() {
                     each(self, name, length);

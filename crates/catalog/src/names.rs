@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::closest::{Effort, Index};
 use crate::listing::BadBody;
+use crate::suggest::{Index, SearchBudget};
 
 /// The names of a list's jobs.
 #[derive(Debug, Default)]
@@ -88,8 +88,8 @@ impl Names {
     }
 
     /// The name that is nearest to one that no job has, if any is near.
-    pub fn closest(&self, name: &str, effort: &mut Effort) -> Option<&str> {
-        let place = self.index().closest(name, 1, effort).pop();
+    pub fn suggest(&self, name: &str, budget: &mut SearchBudget) -> Option<&str> {
+        let place = self.index().suggest(name, 1, budget).pop();
         place.map(|place| &*self.known[place])
     }
 
@@ -138,7 +138,7 @@ mod tests {
             ("try", None),
             ("", None),
         ] {
-            assert_eq!(names.closest(asked, &mut Effort::default()), meant, "{asked}");
+            assert_eq!(names.suggest(asked, &mut SearchBudget::default()), meant, "{asked}");
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
         }
         let alike = Names::new(["a b", "A b", "c"].map(|name| (name, None)));
         assert_eq!((alike.same("A  B"), alike.same("C")), (None, Some("c")));
-        assert_eq!(alike.closest("A  B", &mut Effort::default()), Some("A b"));
+        assert_eq!(alike.suggest("A  B", &mut SearchBudget::default()), Some("A b"));
     }
 
     #[test]

@@ -255,7 +255,7 @@ mod tests {
             assert_eq!(findings.problems, []);
             let jobs = || projects.values().flatten();
             let unknown: Vec<_> = jobs().filter(|job| !crate::builder_name::classify(job.name).is_known()).collect();
-            assert_eq!(unknown, Vec::<&crate::jobs::Job<'_>>::new());
+            assert_eq!(unknown, Vec::<&crate::jobs::CatalogJob<'_>>::new());
             let tests = jobs().filter(|job| job.name.contains(" test ") || job.name.contains(" talos "));
             assert_eq!(tests.filter(|job| !job.name.ends_with("build") && job.upstream.is_none()).count(), 0);
         }

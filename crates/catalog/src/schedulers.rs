@@ -12,7 +12,7 @@ use string_interner::symbol::SymbolU32;
 
 use crate::allthethings::{Fault, MAX_NAME, ReadError, Reading};
 use crate::dump::TestScheduler;
-use crate::json::{JsonError, Kind, Text};
+use crate::json::{JsonError, Text, ValueKind};
 
 /// The schedulers that were read before the builders.
 #[derive(Default)]
@@ -102,8 +102,8 @@ impl<R: Read> Reading<'_, R> {
     ) -> Result<Result<(Option<Box<str>>, Downstream), Fault>, JsonError> {
         let (mut trigger, mut fault) = (None, None);
         let (mut tests, mut hashes) = (Vec::new(), Vec::new());
-        if self.json.kind()? != Kind::Object {
-            return Ok(Err(self.expected("", Kind::Object)?));
+        if self.json.kind()? != ValueKind::Object {
+            return Ok(Err(self.expected("", ValueKind::Object)?));
         }
         let mut members = self.json.object()?;
         let mut key = Text::new(MAX_NAME);
@@ -139,14 +139,14 @@ impl<R: Read> Reading<'_, R> {
         mut each: impl FnMut(&Self, &str),
     ) -> Result<(), JsonError> {
         match self.json.kind()? {
-            Kind::Null => self.json.skip(),
-            Kind::Array => {
+            ValueKind::Null => self.json.skip(),
+            ValueKind::Array => {
                 let mut items = self.json.array()?;
                 let mut value = Text::new(MAX_NAME);
                 while self.json.item(&mut items)? {
                     match self.json.kind()? {
-                        Kind::Null => self.json.skip()?,
-                        Kind::String => {
+                        ValueKind::Null => self.json.skip()?,
+                        ValueKind::String => {
                             self.json.string(&mut value)?;
                             if let Ok(text) = value.get()
                                 && !text.is_empty()
@@ -154,13 +154,13 @@ impl<R: Read> Reading<'_, R> {
                                 each(self, text);
                             }
                         }
-                        _ => *fault = Some(self.expected(path, Kind::String)?),
+                        _ => *fault = Some(self.expected(path, ValueKind::String)?),
                     }
                 }
                 Ok(())
             }
             _ => {
-                *fault = Some(self.expected(path, Kind::Array)?);
+                *fault = Some(self.expected(path, ValueKind::Array)?);
                 Ok(())
             }
         }

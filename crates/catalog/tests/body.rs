@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use catalog::jobs::{Job, MAX_PART, PackedList, Summary, etag, pack, unpack, write_body};
+use catalog::jobs::{CatalogJob, MAX_PART_BYTES, PackedList, Summary, etag, pack, unpack, write_body};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ const BUILD: &str = "Linux x86-64 try build";
 
 /// The body of some jobs, and the names that the grammar does not know.
 fn body(project: &str, jobs: &[(&str, Option<&str>)]) -> (String, Vec<String>) {
-    let jobs: Vec<Job<'_>> = jobs.iter().map(|&(name, upstream)| Job { name, upstream }).collect();
+    let jobs: Vec<CatalogJob<'_>> = jobs.iter().map(|&(name, upstream)| CatalogJob { name, upstream }).collect();
     let (mut body, mut unknown) = (Vec::new(), Vec::new());
     write_body(project, &jobs, &mut body, |name| unknown.push(name.to_owned()));
     (String::from_utf8(body).expect("a body is UTF-8"), unknown)
@@ -47,7 +47,7 @@ fn a_list_without_jobs_is_a_body_too() {
 #[test]
 fn a_summary_tells_what_the_body_holds_but_for_unknown_platforms() {
     let (mut body, names) = (Vec::new(), [BUILD, "Rev3 Fedora 12 try nonsense", "WINNT 5.2 try build", BUILD]);
-    let jobs = names.map(|name| Job { name, upstream: None });
+    let jobs = names.map(|name| CatalogJob { name, upstream: None });
 
     let summary = write_body("try", &jobs, &mut body, |_| ());
 
@@ -132,7 +132,7 @@ fn what_is_not_all_of_a_packed_list_is_not_unpacked() {
 fn a_list_larger_than_an_item_is_cut_into_parts_that_join_to_it() {
     // Bytes that do not shrink, so that the packed list is longer than three parts.
     let mut state = 1_u64;
-    let body: Vec<u8> = (0..=3 * MAX_PART)
+    let body: Vec<u8> = (0..=3 * MAX_PART_BYTES)
         .map(|_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             state.to_be_bytes()[0]
@@ -144,7 +144,7 @@ fn a_list_larger_than_an_item_is_cut_into_parts_that_join_to_it() {
 
     assert_eq!((list.etag.as_str(), list.summary.jobs, list.body_bytes), (etag(&body).as_str(), 7, body.len()));
     assert_eq!(parts.len(), 4);
-    assert!(parts.iter().all(|part| (1..=MAX_PART).contains(&part.len())));
+    assert!(parts.iter().all(|part| (1..=MAX_PART_BYTES).contains(&part.len())));
     assert_eq!(unpack(&parts.concat()).unwrap(), body);
 }
 

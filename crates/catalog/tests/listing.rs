@@ -1,7 +1,7 @@
 //! What is selected of a list, held against the plain meaning of the filters.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-use catalog::jobs::{Job, write_body};
+use catalog::jobs::{CatalogJob, write_body};
 use catalog::listing::{FIELDS, Listing, Selection};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn upstream(name: &str) -> Option<&'static str> {
 
 /// A list of these jobs.
 fn listing(names: &[&str]) -> (Listing, Value) {
-    let jobs: Vec<Job> = names.iter().map(|name| Job { name, upstream: upstream(name) }).collect();
+    let jobs: Vec<CatalogJob> = names.iter().map(|name| CatalogJob { name, upstream: upstream(name) }).collect();
     let mut body = Vec::new();
     write_body("try", &jobs, &mut body, |_| ());
     let whole = serde_json::from_slice(&body).unwrap();
@@ -105,7 +105,7 @@ fn a_job_comes_with_its_build_and_a_build_with_its_tests() {
     assert_eq!(typed["meta"], json!({"repository": "try", "asked_as": " linux x86-64  TRY build"}));
     typed["meta"] = build["meta"].clone();
     assert_eq!(typed, build);
-    assert_eq!(listing.closest("Linux x86-64 try biuld", 3), ["Linux x86-64 try build"]);
+    assert_eq!(listing.suggest("Linux x86-64 try biuld", 3), ["Linux x86-64 try build"]);
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn what_is_no_list_is_refused() {
 }
 
 fn some_of(values: Vec<String>) -> impl Strategy<Value = Vec<String>> {
-    let most = values.len().min(3);
-    prop_oneof![Just(Vec::new()), proptest::sample::subsequence(values, 0..=most)]
+    let max = values.len().min(3);
+    prop_oneof![Just(Vec::new()), proptest::sample::subsequence(values, 0..=max)]
 }
 
 fn values(field: &str) -> Vec<String> {

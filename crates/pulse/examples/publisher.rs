@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use chrono::DateTime;
-use pulse::{Content, Fate, Form, Message, Publisher, PulseSettings};
+use pulse::{DeliveryOutcome, Message, MessageContent, MessageFormat, Publisher, PulseSettings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -19,25 +19,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let exchange = settings.exchange();
     let publisher = Publisher::new(settings, credentials.ok_or("the address names no user")?, NonZeroU32::MAX);
     let message = |id: usize| {
-        let content = Content {
+        let content = MessageContent {
             project: "bench",
             push_id: 1001,
             requester: "someone@mozilla.com",
             decision_task_id: None,
             jobs: &["Ubuntu VM 12.04 x64 try opt test mochitest-1"],
             first: 0,
-            asked_at: DateTime::UNIX_EPOCH,
+            requested_at: DateTime::UNIX_EPOCH,
         };
-        Message::all(&format!("bench.{id}"), &exchange, &content, Form::default())
+        Message::all(&format!("bench.{id}"), &exchange, &content, MessageFormat::default())
     };
     let mut count = 0;
     for size in std::iter::once(1).chain(std::iter::repeat_n(size, batches)) {
         let messages: Vec<Message> = (count..count + size).flat_map(message).collect();
         count += size;
         let start = Instant::now();
-        let fates = publisher.publish(&messages, None).await;
+        let outcomes = publisher.publish(&messages, None).await;
         let taken = start.elapsed().as_micros();
-        if let Some(other) = fates.iter().find(|fate| **fate != Fate::Forwarded) {
+        if let Some(other) = outcomes.iter().find(|outcome| **outcome != DeliveryOutcome::Confirmed) {
             return Err(format!("not forwarded: {other:?}").into());
         }
         println!("{taken}");

@@ -5,6 +5,6 @@ mod message;
 mod publisher;
 mod settings;
 
-pub use message::{Content, Form, Message};
-pub use publisher::{Fate, Lost, Publisher};
+pub use message::{Message, MessageContent, MessageFormat};
+pub use publisher::{DeliveryOutcome, Publisher, Unconfirmed};
 pub use settings::{Credentials, PulseSettings};

@@ -8,21 +8,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// What Pulse wants a message to stay under, in bytes.
-const MOST_BYTES: usize = 8 * 1024;
+const MAX_BYTES: usize = 8 * 1024;
 
 /// How a project's listeners want the message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Form {
+pub struct MessageFormat {
     /// As before June 2016: `buildernames` instead of `requested_jobs` and `decision_task_id`.
-    pub of_2015: bool,
+    #[serde(alias = "of_2015")]
+    pub legacy_buildernames: bool,
     /// Inside the envelope of the mozillapulse library: `payload` and `_meta`.
     pub envelope: bool,
 }
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Content<'a> {
+pub struct MessageContent<'a> {
     /// The project, which is also the routing key.
     pub project: &'a str,
     /// The push, by its number in Treeherder.
@@ -36,7 +37,7 @@ pub struct Content<'a> {
     /// The number that the first of them has among all jobs that were ever asked for together.
     pub first: usize,
     /// When it was asked for.
-    pub asked_at: DateTime<Utc>,
+    pub requested_at: DateTime<Utc>,
 }
 
 /// A message as it is published.
@@ -51,7 +52,7 @@ pub struct Message {
     /// Which of the jobs it asks for, by their numbers.
     pub jobs: std::ops::Range<usize>,
     /// When it was asked for.
-    pub asked_at: DateTime<Utc>,
+    pub requested_at: DateTime<Utc>,
 }
 
 #[derive(Serialize)]
@@ -73,9 +74,9 @@ impl Message {
     /// The messages that ask for all of it, each valid by itself and under 8 KiB, unless one name alone is more. The id of
     /// each is `prefix`, a point, and the number of its first job. The same content makes the same messages; and if some
     /// of them are done with, the jobs of the others, as far as their numbers follow each other, make the others again.
-    pub fn all(prefix: &str, exchange: &str, content: &Content<'_>, form: Form) -> Vec<Self> {
+    pub fn all(prefix: &str, exchange: &str, content: &MessageContent<'_>, format: MessageFormat) -> Vec<Self> {
         let mut messages: Vec<Self> = Vec::new();
-        let bare = body(exchange, "", content, &[], form).len() + prefix.len() + 16;
+        let bare = body(exchange, "", content, &[], format).len() + prefix.len() + 16;
         let mut start = 0;
         while start < content.jobs.len() {
             let mut bytes = bare;
@@ -83,17 +84,17 @@ impl Message {
             while end < content.jobs.len() {
                 // With a comma; serde_json writes a string to memory without fail.
                 bytes += serde_json::to_string(content.jobs[end]).map_or(0, |name| name.len()) + 1;
-                if bytes > MOST_BYTES && end > start {
+                if bytes > MAX_BYTES && end > start {
                     break;
                 }
                 end += 1;
             }
             let id = format!("{prefix}.{}", content.first + start);
             messages.push(Self {
-                body: body(exchange, &id, content, &content.jobs[start..end], form),
+                body: body(exchange, &id, content, &content.jobs[start..end], format),
                 routing_key: content.project.to_owned(),
                 jobs: content.first + start..content.first + end,
-                asked_at: content.asked_at,
+                requested_at: content.requested_at,
                 id,
             });
             start = end;
@@ -102,22 +103,22 @@ impl Message {
     }
 }
 
-fn body(exchange: &str, id: &str, content: &Content<'_>, jobs: &[&str], form: Form) -> Vec<u8> {
-    let (push_id, timestamp) = (content.push_id.to_string(), content.asked_at.timestamp().to_string());
-    let new = !form.of_2015;
+fn body(exchange: &str, id: &str, content: &MessageContent<'_>, jobs: &[&str], format: MessageFormat) -> Vec<u8> {
+    let (push_id, timestamp) = (content.push_id.to_string(), content.requested_at.timestamp().to_string());
+    let new = !format.legacy_buildernames;
     let action = Action {
         version: 1,
         project: content.project,
         resultset_id: &push_id,
         requester: content.requester,
-        buildernames: form.of_2015.then_some(jobs),
+        buildernames: format.legacy_buildernames.then_some(jobs),
         requested_jobs: new.then_some(jobs),
         decision_task_id: new.then_some(content.decision_task_id.unwrap_or_default()),
         timestamp: &timestamp,
     };
-    let json = if form.envelope {
+    let json = if format.envelope {
         let payload = serde_json::to_value(&action).unwrap_or(Value::Null);
-        let sent = content.asked_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let sent = content.requested_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         serde_json::to_vec(&json!({
             "payload": payload,
             "_meta": {
@@ -152,15 +153,15 @@ mod tests {
         fields
     }
 
-    fn content<'a>(jobs: &'a [&'a str]) -> Content<'a> {
-        Content {
+    fn content<'a>(jobs: &'a [&'a str]) -> MessageContent<'a> {
+        MessageContent {
             project: "try",
             push_id: 87268,
             requester: "someone@mozilla.com",
             decision_task_id: None,
             jobs,
             first: 0,
-            asked_at: DateTime::from_timestamp(1_795_413_600, 0).unwrap(),
+            requested_at: DateTime::from_timestamp(1_795_413_600, 0).unwrap(),
         }
     }
 
@@ -168,34 +169,35 @@ mod tests {
         serde_json::from_slice(&message.body).unwrap()
     }
 
-    fn all(content: &Content<'_>, form: Form) -> Vec<Message> {
-        Message::all("id", "exchange/treeherder/v1/x", content, form)
+    fn all(content: &MessageContent<'_>, format: MessageFormat) -> Vec<Message> {
+        Message::all("id", "exchange/treeherder/v1/x", content, format)
     }
 
     #[test]
     fn the_message_is_the_one_that_listeners_know() {
         let jobs = ["Linux x86-64 try build", "b"];
-        let [message] = &all(&content(&jobs), Form::default())[..] else { panic!("one message") };
+        let [message] = &all(&content(&jobs), MessageFormat::default())[..] else { panic!("one message") };
         let expected = json!({
             "version": 1, "project": "try", "resultset_id": "87268", "requester": "someone@mozilla.com",
             "requested_jobs": jobs, "decision_task_id": "", "timestamp": "1795413600",
         });
         assert_eq!(json(message), expected);
         assert_eq!((message.id.as_str(), message.routing_key.as_str(), &message.jobs), ("id.0", "try", &(0..2)));
-        let task = Content { decision_task_id: Some("Ab-_9fIzT8aXVvV2yWqhGQ"), ..content(&jobs) };
-        assert_eq!(json(&all(&task, Form::default())[0])["decision_task_id"], "Ab-_9fIzT8aXVvV2yWqhGQ");
+        let task = MessageContent { decision_task_id: Some("Ab-_9fIzT8aXVvV2yWqhGQ"), ..content(&jobs) };
+        assert_eq!(json(&all(&task, MessageFormat::default())[0])["decision_task_id"], "Ab-_9fIzT8aXVvV2yWqhGQ");
     }
 
     #[test]
     fn old_listeners_get_the_form_of_2015_and_an_envelope_where_they_want_one() {
         let jobs = ["a"];
-        let of_2015 = json(&all(&content(&jobs), Form { of_2015: true, envelope: false })[0]);
+        let legacy_buildernames =
+            json(&all(&content(&jobs), MessageFormat { legacy_buildernames: true, envelope: false })[0]);
         let expected = json!({
             "version": 1, "project": "try", "resultset_id": "87268", "requester": "someone@mozilla.com",
             "buildernames": jobs, "timestamp": "1795413600",
         });
-        assert_eq!(of_2015, expected);
-        let wrapped = json(&all(&content(&jobs), Form { of_2015: true, envelope: true })[0]);
+        assert_eq!(legacy_buildernames, expected);
+        let wrapped = json(&all(&content(&jobs), MessageFormat { legacy_buildernames: true, envelope: true })[0]);
         assert_eq!(wrapped["payload"], expected);
         let meta = json!({"exchange": "exchange/treeherder/v1/x", "routing_key": "try", "serializer": "json",
             "message_id": "id.0", "sent": "2026-11-23T06:00:00Z"});
@@ -206,7 +208,8 @@ mod tests {
     fn a_name_that_is_too_long_goes_alone() {
         let long = "x".repeat(9000);
         let jobs = ["a", &long, "b"];
-        let parts: Vec<_> = all(&content(&jobs), Form::default()).into_iter().map(|message| message.jobs).collect();
+        let parts: Vec<_> =
+            all(&content(&jobs), MessageFormat::default()).into_iter().map(|message| message.jobs).collect();
         assert_eq!(parts, [0..1, 1..2, 2..3]);
     }
 
@@ -217,10 +220,10 @@ mod tests {
         for letter in ["x", "\"", "\u{1f600}", "\u{1}"] {
             let name = letter.repeat(1000 / letter.len());
             let jobs = [name.as_str(); 20];
-            let content = Content { project: &project, requester: &requester, ..content(&jobs) };
-            let messages = all(&content, Form { of_2015: false, envelope: true });
+            let content = MessageContent { project: &project, requester: &requester, ..content(&jobs) };
+            let messages = all(&content, MessageFormat { legacy_buildernames: false, envelope: true });
             assert_eq!(messages.iter().map(|message| message.jobs.len()).sum::<usize>(), jobs.len());
-            assert!(messages.iter().all(|message| message.body.len() <= MOST_BYTES), "{letter:?}");
+            assert!(messages.iter().all(|message| message.body.len() <= MAX_BYTES), "{letter:?}");
         }
     }
 
@@ -228,30 +231,30 @@ mod tests {
         #[test]
         fn every_part_is_valid_and_small_and_together_they_are_all(
             jobs in prop::collection::vec("[ -~\u{e9}\u{1f600}]{1,1000}", 1..60),
-            of_2015: bool,
+            legacy_buildernames: bool,
             envelope: bool,
         ) {
             let names: Vec<&str> = jobs.iter().map(String::as_str).collect();
-            let form = Form { of_2015, envelope };
-            let messages = all(&content(&names), form);
-            prop_assert_eq!(&messages, &all(&content(&names), form));
+            let format = MessageFormat { legacy_buildernames, envelope };
+            let messages = all(&content(&names), format);
+            prop_assert_eq!(&messages, &all(&content(&names), format));
             let mut found = Vec::new();
             for message in &messages {
-                prop_assert!(message.body.len() <= MOST_BYTES, "{}", message.body.len());
+                prop_assert!(message.body.len() <= MAX_BYTES, "{}", message.body.len());
                 prop_assert_eq!(&message.id, &format!("id.{}", found.len()));
                 prop_assert_eq!(message.jobs.start, found.len());
                 // From any of them on, they are made again as they were.
-                let rest = Content { jobs: &names[found.len()..], first: found.len(), ..content(&names) };
-                prop_assert_eq!(&all(&rest, form)[0], message);
+                let rest = MessageContent { jobs: &names[found.len()..], first: found.len(), ..content(&names) };
+                prop_assert_eq!(&all(&rest, format)[0], message);
                 let whole = json(message);
                 let action = if envelope { &whole["payload"] } else { &whole };
                 let fields: Vec<&str> = action.as_object().expect("an object").keys().map(String::as_str).collect();
-                if of_2015 {
+                if legacy_buildernames {
                     prop_assert_eq!(fields, FIELDS_OF_2015);
                 } else {
                     prop_assert_eq!(fields, fields_of_the_schema());
                 }
-                let list = if of_2015 { "buildernames" } else { "requested_jobs" };
+                let list = if legacy_buildernames { "buildernames" } else { "requested_jobs" };
                 found.extend(action[list].as_array().expect("a list").iter().map(|name| name.as_str().unwrap_or_default().to_owned()));
             }
             prop_assert_eq!(found, jobs);

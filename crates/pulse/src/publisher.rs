@@ -21,42 +21,42 @@ use tokio::time::Instant;
 use crate::{Credentials, Message, PulseSettings};
 
 /// How long opening a connection may take, and how long the broker may take to confirm a batch.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is opened anew: an environment may have been frozen meanwhile, and the broker
 /// may have given it up, as it hears nothing from one.
-const MOST_IDLE: Duration = Duration::from_secs(30);
+const MAX_IDLE: Duration = Duration::from_secs(30);
 /// The delivery mode of messages that the broker keeps on disk.
 const PERSISTENT: u8 = 2;
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum DeliveryOutcome {
     /// The broker has it, and some queue received it.
-    Forwarded,
+    Confirmed,
     /// The broker gave it back: nobody listens.
     Unroutable,
     /// The broker refuses it, and would refuse it again: the exchange is there, and of another type.
-    Refused(String),
+    Rejected(String),
     /// Not known to have arrived: to be tried again, under the same id.
-    Lost(Lost),
+    Unknown(Unconfirmed),
 }
 
 /// Why a message is not known to have arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
+pub struct Unconfirmed {
     /// In words.
     pub reason: String,
     /// Whether the broker said no, which it may do for a while only: a wrong password and an authentication back end that is
     /// down have the same answer.
-    pub is_refusal: bool,
+    pub is_rejection: bool,
     /// Whether it was sent: then it may have arrived all the same.
     pub may_have_arrived: bool,
 }
 
-impl Lost {
+impl Unconfirmed {
     /// One that was not sent.
     fn unsent(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), is_refusal: false, may_have_arrived: false }
+        Self { reason: reason.into(), is_rejection: false, may_have_arrived: false }
     }
 
     /// One that was sent.
@@ -69,13 +69,13 @@ impl Lost {
 pub struct Publisher {
     settings: PulseSettings,
     credentials: Credentials,
-    open: Mutex<Option<Open>>,
-    pace: Mutex<Pace>,
+    open: Mutex<Option<OpenConnection>>,
+    limiter: Mutex<RateLimiter>,
     /// How often a connection was opened so far.
     opened: std::sync::Mutex<u32>,
 }
 
-struct Open {
+struct OpenConnection {
     connection: Connection,
     channel: Channel,
     used: Instant,
@@ -83,9 +83,9 @@ struct Open {
 
 impl Publisher {
     /// A publisher, of so many messages a second at most. Nothing is opened yet.
-    pub fn new(settings: PulseSettings, credentials: Credentials, most_a_second: NonZeroU32) -> Self {
-        let pace = Mutex::new(Pace { most: most_a_second, last: VecDeque::new() });
-        Self { settings, credentials, open: Mutex::new(None), pace, opened: std::sync::Mutex::new(0) }
+    pub fn new(settings: PulseSettings, credentials: Credentials, max_per_second: NonZeroU32) -> Self {
+        let limiter = Mutex::new(RateLimiter { max: max_per_second, last: VecDeque::new() });
+        Self { settings, credentials, open: Mutex::new(None), limiter, opened: std::sync::Mutex::new(0) }
     }
 
     /// How often a connection was opened so far, or tried to be.
@@ -100,9 +100,9 @@ impl Publisher {
     pub async fn connect_now(&self) -> Result<(), String> {
         let mut open = self.open.lock().await;
         if !refresh(&mut open) {
-            *open = Some(self.open().await.map_err(|fate| match fate {
-                Fate::Refused(reason) | Fate::Lost(Lost { reason, .. }) => reason,
-                Fate::Forwarded | Fate::Unroutable => String::new(),
+            *open = Some(self.open().await.map_err(|outcome| match outcome {
+                DeliveryOutcome::Rejected(reason) | DeliveryOutcome::Unknown(Unconfirmed { reason, .. }) => reason,
+                DeliveryOutcome::Confirmed | DeliveryOutcome::Unroutable => String::new(),
             })?);
         }
         Ok(())
@@ -111,9 +111,9 @@ impl Publisher {
     /// Publishes messages one behind the other, without waiting for each, and tells what became of each. Where the
     /// connection turns out to be lost, it is opened once more, and what was not confirmed is published again. What is not
     /// published by `until` is not any more, and counts as lost.
-    pub async fn publish(&self, messages: &[Message], until: Option<Instant>) -> Vec<Fate> {
+    pub async fn publish(&self, messages: &[Message], until: Option<Instant>) -> Vec<DeliveryOutcome> {
         let mut open = self.open.lock().await;
-        let mut fates: Vec<Option<Fate>> = vec![None; messages.len()];
+        let mut outcomes: Vec<Option<DeliveryOutcome>> = vec![None; messages.len()];
         // By the first attempt; what the second one finds out counts more.
         let mut were_sent = vec![false; messages.len()];
         for attempt in 0..2 {
@@ -121,49 +121,56 @@ impl Publisher {
             if open.is_none() {
                 match self.open().await {
                     Ok(opened) => *open = Some(opened),
-                    Err(fate) => return settled(fates, &fate, &were_sent),
+                    Err(outcome) => return with_default(outcomes, &outcome, &were_sent),
                 }
             }
             let Some(opened) = open.as_mut() else { continue };
-            let left = fates.iter().zip(messages).enumerate();
-            let left: Vec<(usize, &Message)> =
-                left.filter(|(_, (fate, _))| fate.is_none()).map(|(place, (_, message))| (place, message)).collect();
+            let left = outcomes.iter().zip(messages).enumerate();
+            let left: Vec<(usize, &Message)> = left
+                .filter(|(_, (outcome, _))| outcome.is_none())
+                .map(|(place, (_, message))| (place, message))
+                .collect();
             let found = self.publish_on(&opened.channel, left.iter().map(|(_, message)| *message), until).await;
             opened.used = Instant::now();
             let mut is_lost = false;
-            for ((place, _), fate) in left.into_iter().zip(found) {
-                is_lost |= matches!(fate, Fate::Lost(_) | Fate::Refused(_));
+            for ((place, _), outcome) in left.into_iter().zip(found) {
+                is_lost |= matches!(outcome, DeliveryOutcome::Unknown(_) | DeliveryOutcome::Rejected(_));
                 // A connection that was kept may have been lost long ago: that says nothing of the message.
-                let is_worth_another = attempt == 0 && was_open && matches!(fate, Fate::Lost(_));
+                let is_worth_another = attempt == 0 && was_open && matches!(outcome, DeliveryOutcome::Unknown(_));
                 if is_worth_another {
-                    were_sent[place] = matches!(fate, Fate::Lost(Lost { may_have_arrived: true, .. }));
+                    were_sent[place] =
+                        matches!(outcome, DeliveryOutcome::Unknown(Unconfirmed { may_have_arrived: true, .. }));
                 } else {
-                    fates[place] = Some(in_doubt(fate, were_sent[place]));
+                    outcomes[place] = Some(in_doubt(outcome, were_sent[place]));
                 }
             }
             if is_lost {
                 *open = None;
             }
-            if fates.iter().all(Option::is_some) {
+            if outcomes.iter().all(Option::is_some) {
                 break;
             }
         }
-        settled(fates, &Fate::Lost(Lost::unsent("the connection was lost twice")), &were_sent)
+        with_default(
+            outcomes,
+            &DeliveryOutcome::Unknown(Unconfirmed::unsent("the connection was lost twice")),
+            &were_sent,
+        )
     }
 
-    async fn open(&self) -> Result<Open, Fate> {
+    async fn open(&self) -> Result<OpenConnection, DeliveryOutcome> {
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        match tokio::time::timeout(PATIENCE, self.connect()).await {
+        match tokio::time::timeout(TIMEOUT, self.connect()).await {
             Ok(Ok(open)) => Ok(open),
-            Ok(Err(error)) => Err(fate(&error, false)),
+            Ok(Err(error)) => Err(outcome(&error, false)),
             Err(_) => {
-                let reason = format!("the broker did not answer within {} s", PATIENCE.as_secs());
-                Err(Fate::Lost(Lost::unsent(reason)))
+                let reason = format!("the broker did not answer within {} s", TIMEOUT.as_secs());
+                Err(DeliveryOutcome::Unknown(Unconfirmed::unsent(reason)))
             }
         }
     }
 
-    async fn connect(&self) -> Result<Open, Error> {
+    async fn connect(&self) -> Result<OpenConnection, Error> {
         let mut uri = self.settings.uri.clone();
         uri.authority.userinfo =
             AMQPUserInfo { username: self.credentials.username.clone(), password: self.credentials.password.clone() };
@@ -175,7 +182,7 @@ impl Publisher {
         let exchange = self.settings.exchange();
         channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, FieldTable::default()).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Open { connection, channel, used: Instant::now() })
+        Ok(OpenConnection { connection, channel, used: Instant::now() })
     }
 
     async fn publish_on<'m>(
@@ -183,8 +190,8 @@ impl Publisher {
         channel: &Channel,
         messages: impl Iterator<Item = &'m Message>,
         until: Option<Instant>,
-    ) -> Vec<Fate> {
-        let mut pace = self.pace.lock().await;
+    ) -> Vec<DeliveryOutcome> {
+        let mut limiter = self.limiter.lock().await;
         let exchange = self.settings.exchange();
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let mut published = Vec::new();
@@ -193,10 +200,10 @@ impl Publisher {
                 .with_content_type("application/json".into())
                 .with_delivery_mode(PERSISTENT)
                 .with_message_id(message.id.clone().into())
-                .with_timestamp(message.asked_at.timestamp().try_into().unwrap_or_default())
+                .with_timestamp(message.requested_at.timestamp().try_into().unwrap_or_default())
                 .with_app_id("runnable-jobs".into());
             let key = message.routing_key.clone();
-            let confirm = if pace.wait(until).await {
+            let confirm = if limiter.wait(until).await {
                 let sent =
                     channel.basic_publish(exchange.clone().into(), key.into(), options, &message.body, properties);
                 Some(sent.await)
@@ -213,37 +220,44 @@ impl Publisher {
 ///
 /// lapin gives a message that came back to whichever confirm comes next, which may be that of another message: what came
 /// back is known by its id. The broker gives a message back before it confirms it.
-async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Error>>)>) -> Vec<Fate> {
-    let deadline = Instant::now() + PATIENCE;
+async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Error>>)>) -> Vec<DeliveryOutcome> {
+    let deadline = Instant::now() + TIMEOUT;
     let mut returned = HashSet::new();
     let mut note = |confirmation: &Confirmation| {
         if let Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message)) = confirmation {
             returned.extend(message.properties.message_id().as_ref().map(ToString::to_string));
         }
     };
-    let (mut fates, mut late) = (Vec::with_capacity(published.len()), Vec::new());
+    let (mut outcomes, mut late) = (Vec::with_capacity(published.len()), Vec::new());
     for (message, confirm) in published {
-        let fate = match confirm {
-            None => Fate::Lost(Lost::unsent("no time was left to publish it")),
-            Some(Err(error)) => fate(&error, !is_unsent(&error)),
+        let outcome = match confirm {
+            None => DeliveryOutcome::Unknown(Unconfirmed::unsent("no time was left to publish it")),
+            Some(Err(error)) => outcome(&error, !is_unsent(&error)),
             Some(Ok(mut confirm)) => match tokio::time::timeout_at(deadline, &mut confirm).await {
                 Err(_) => {
                     late.push(confirm);
-                    Fate::Lost(Lost::sent(format!("the broker did not confirm within {} s", PATIENCE.as_secs())))
+                    DeliveryOutcome::Unknown(Unconfirmed::sent(format!(
+                        "the broker did not confirm within {} s",
+                        TIMEOUT.as_secs()
+                    )))
                 }
-                Ok(Err(error)) => fate(&error, true),
+                Ok(Err(error)) => outcome(&error, true),
                 Ok(Ok(confirmation)) => {
                     note(&confirmation);
                     match confirmation {
-                        Confirmation::Ack(_) => Fate::Forwarded,
+                        Confirmation::Ack(_) => DeliveryOutcome::Confirmed,
                         // Of several queues, some may have it.
-                        Confirmation::Nack(_) => Fate::Lost(Lost::sent("the broker could not keep it")),
-                        Confirmation::NotRequested => Fate::Lost(Lost::sent("the broker was not asked to confirm")),
+                        Confirmation::Nack(_) => {
+                            DeliveryOutcome::Unknown(Unconfirmed::sent("the broker could not keep it"))
+                        }
+                        Confirmation::NotRequested => {
+                            DeliveryOutcome::Unknown(Unconfirmed::sent("the broker was not asked to confirm"))
+                        }
                     }
                 }
             },
         };
-        fates.push((message, fate));
+        outcomes.push((message, outcome));
     }
     // With a confirm that was too late something may have come that is told of a message which was confirmed in time.
     for confirm in late {
@@ -251,27 +265,30 @@ async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Err
             note(&confirmation);
         }
     }
-    let is_unroutable = |message: &Message, fate: &Fate| *fate == Fate::Forwarded && returned.contains(&message.id);
-    let known = |(message, fate)| if is_unroutable(message, &fate) { Fate::Unroutable } else { fate };
-    fates.into_iter().map(known).collect()
+    let is_unroutable = |message: &Message, outcome: &DeliveryOutcome| {
+        *outcome == DeliveryOutcome::Confirmed && returned.contains(&message.id)
+    };
+    let known =
+        |(message, outcome)| if is_unroutable(message, &outcome) { DeliveryOutcome::Unroutable } else { outcome };
+    outcomes.into_iter().map(known).collect()
 }
 
 /// Holds back what would be too much for listeners.
-struct Pace {
-    most: NonZeroU32,
+struct RateLimiter {
+    max: NonZeroU32,
     /// When the messages of the last second went: the oldest first.
     last: VecDeque<Instant>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// When another message may go.
     fn next(&self, now: Instant) -> Instant {
-        let is_full = self.last.len() >= self.most.get() as usize;
+        let is_full = self.last.len() >= self.max.get() as usize;
         self.last.front().filter(|_| is_full).map_or(now, |oldest| now.max(*oldest + Duration::from_secs(1)))
     }
 
     /// Notes that a message goes.
-    fn goes(&mut self, at: Instant) {
+    fn record_sent(&mut self, at: Instant) {
         while self.last.front().is_some_and(|earlier| *earlier + Duration::from_secs(1) <= at) {
             self.last.pop_front();
         }
@@ -288,15 +305,15 @@ impl Pace {
         if at > now {
             tokio::time::sleep_until(at).await;
         }
-        self.goes(at);
+        self.record_sent(at);
         true
     }
 }
 
 /// Lets go of a connection that is of no use any more; whether one was kept.
-fn refresh(open: &mut Option<Open>) -> bool {
-    let is_of_use = |open: &Open| {
-        open.connection.status().connected() && open.channel.status().connected() && open.used.elapsed() < MOST_IDLE
+fn refresh(open: &mut Option<OpenConnection>) -> bool {
+    let is_of_use = |open: &OpenConnection| {
+        open.connection.status().connected() && open.channel.status().connected() && open.used.elapsed() < MAX_IDLE
     };
     if open.as_ref().is_some_and(|open| !is_of_use(open)) {
         *open = None;
@@ -304,16 +321,24 @@ fn refresh(open: &mut Option<Open>) -> bool {
     open.is_some()
 }
 
-fn settled(fates: Vec<Option<Fate>>, otherwise: &Fate, were_sent: &[bool]) -> Vec<Fate> {
-    let known =
-        |(fate, was_sent): (Option<Fate>, &bool)| fate.unwrap_or_else(|| in_doubt(otherwise.clone(), *was_sent));
-    fates.into_iter().zip(were_sent).map(known).collect()
+fn with_default(
+    outcomes: Vec<Option<DeliveryOutcome>>,
+    otherwise: &DeliveryOutcome,
+    were_sent: &[bool],
+) -> Vec<DeliveryOutcome> {
+    let known = |(outcome, was_sent): (Option<DeliveryOutcome>, &bool)| {
+        outcome.unwrap_or_else(|| in_doubt(otherwise.clone(), *was_sent))
+    };
+    outcomes.into_iter().zip(were_sent).map(known).collect()
 }
 
 /// What became of a message that may have been sent before: what is lost then may have arrived.
-fn in_doubt(fate: Fate, was_sent: bool) -> Fate {
-    match fate {
-        Fate::Lost(lost) => Fate::Lost(Lost { may_have_arrived: lost.may_have_arrived || was_sent, ..lost }),
+fn in_doubt(outcome: DeliveryOutcome, was_sent: bool) -> DeliveryOutcome {
+    match outcome {
+        DeliveryOutcome::Unknown(unconfirmed) => DeliveryOutcome::Unknown(Unconfirmed {
+            may_have_arrived: unconfirmed.may_have_arrived || was_sent,
+            ..unconfirmed
+        }),
         known => known,
     }
 }
@@ -324,27 +349,29 @@ fn is_unsent(error: &Error) -> bool {
 }
 
 /// What an error means for what was to be published, or was sent already.
-fn fate(error: &Error, was_sent: bool) -> Fate {
-    let lost = |reason, is_refusal| Fate::Lost(Lost { reason, is_refusal, may_have_arrived: was_sent });
+fn outcome(error: &Error, was_sent: bool) -> DeliveryOutcome {
+    let unconfirmed = |reason, is_rejection| {
+        DeliveryOutcome::Unknown(Unconfirmed { reason, is_rejection, may_have_arrived: was_sent })
+    };
     let ErrorKind::ProtocolError(said) = error.kind() else {
         let reason = match error.to_string().split_once("invalid peer certificate: ") {
             Some((_, why)) => format!("the broker's certificate is not trusted ({why})"),
             None => format!("the connection to the broker: {error}"),
         };
-        return lost(reason, false);
+        return unconfirmed(reason, false);
     };
     match said.kind() {
         // While the exchange is declared. Later it may be said of another message of the batch.
         AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if !was_sent => {
-            Fate::Refused(format!("the broker refuses: {}", said.get_message()))
+            DeliveryOutcome::Rejected(format!("the broker refuses: {}", said.get_message()))
         }
         // It is going down, or its operator closed the connection.
         AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
-            lost(format!("the broker closed the connection: {}", said.get_message()), false)
+            unconfirmed(format!("the broker closed the connection: {}", said.get_message()), false)
         }
         // The rest may be over soon: ACCESS_REFUSED is said of a wrong password and of an authentication back end that is
         // down, NOT_ALLOWED of an unknown virtual host, of one that is down and of too many connections.
-        _ => lost(format!("the broker refuses: {}", said.get_message()), true),
+        _ => unconfirmed(format!("the broker refuses: {}", said.get_message()), true),
     }
 }
 
@@ -358,11 +385,11 @@ mod tests {
     fn only_what_the_broker_would_refuse_again_is_refused_for_good() {
         let said = |kind: AMQPErrorKind, was_sent| {
             let error: Error = ErrorKind::ProtocolError(AMQPError::new(kind, "NO - because".into())).into();
-            fate(&error, was_sent)
+            outcome(&error, was_sent)
         };
-        let refused = Fate::Refused("the broker refuses: NO - because".to_owned());
+        let refused = DeliveryOutcome::Rejected("the broker refuses: NO - because".to_owned());
         assert_eq!(said(AMQPSoftError::PRECONDITIONFAILED.into(), false), refused);
-        for (kind, is_refusal) in [
+        for (kind, is_rejection) in [
             (AMQPErrorKind::from(AMQPSoftError::PRECONDITIONFAILED), true),
             (AMQPSoftError::CONTENTTOOLARGE.into(), true),
             (AMQPSoftError::ACCESSREFUSED.into(), true),
@@ -374,43 +401,44 @@ mod tests {
             (AMQPHardError::CONNECTIONFORCED.into(), false),
             (AMQPHardError::INTERNALERROR.into(), false),
         ] {
-            let Fate::Lost(lost) = said(kind.clone(), true) else { panic!("{kind:?}") };
-            assert_eq!((lost.is_refusal, lost.may_have_arrived), (is_refusal, true), "{kind:?}");
-            assert!(lost.reason.ends_with("NO - because"), "{}", lost.reason);
+            let DeliveryOutcome::Unknown(unconfirmed) = said(kind.clone(), true) else { panic!("{kind:?}") };
+            assert_eq!((unconfirmed.is_rejection, unconfirmed.may_have_arrived), (is_rejection, true), "{kind:?}");
+            assert!(unconfirmed.reason.ends_with("NO - because"), "{}", unconfirmed.reason);
         }
     }
 
     #[test]
     fn what_was_sent_once_may_have_arrived_whatever_became_of_the_second_attempt() {
-        let lost = Fate::Lost(Lost::unsent("the broker is away"));
-        let fates = settled(vec![None, None, Some(Fate::Forwarded)], &lost, &[true, false, true]);
-        let sent = Fate::Lost(Lost::sent("the broker is away"));
-        assert_eq!(fates, [sent, lost, Fate::Forwarded]);
+        let unconfirmed = DeliveryOutcome::Unknown(Unconfirmed::unsent("the broker is away"));
+        let outcomes =
+            with_default(vec![None, None, Some(DeliveryOutcome::Confirmed)], &unconfirmed, &[true, false, true]);
+        let sent = DeliveryOutcome::Unknown(Unconfirmed::sent("the broker is away"));
+        assert_eq!(outcomes, [sent, unconfirmed, DeliveryOutcome::Confirmed]);
     }
 
     #[test]
     fn in_no_second_there_are_more_messages_than_may_be() {
-        let mut pace = Pace { most: NonZeroU32::new(3).unwrap(), last: VecDeque::new() };
+        let mut limiter = RateLimiter { max: NonZeroU32::new(3).unwrap(), last: VecDeque::new() };
         let start = Instant::now();
         let mut now = start;
         let mut went = Vec::new();
         for _ in 0..8 {
-            now = pace.next(now);
-            pace.goes(now);
+            now = limiter.next(now);
+            limiter.record_sent(now);
             went.push((now - start).as_millis());
             now += Duration::from_millis(100);
         }
         assert_eq!(went, [0, 100, 200, 1000, 1100, 1200, 2000, 2100]);
-        pace.goes(now + Duration::from_mins(1));
-        assert_eq!(pace.last.len(), 1, "what was before holds nothing back");
+        limiter.record_sent(now + Duration::from_mins(1));
+        assert_eq!(limiter.last.len(), 1, "what was before holds nothing back");
     }
 
     #[tokio::test]
     async fn what_would_go_too_late_does_not_go() {
-        let mut pace = Pace { most: NonZeroU32::MIN, last: VecDeque::new() };
+        let mut limiter = RateLimiter { max: NonZeroU32::MIN, last: VecDeque::new() };
         let start = Instant::now();
-        assert!(pace.wait(Some(start + Duration::from_mins(1))).await);
-        assert!(!pace.wait(Some(start + Duration::from_millis(500))).await);
+        assert!(limiter.wait(Some(start + Duration::from_mins(1))).await);
+        assert!(!limiter.wait(Some(start + Duration::from_millis(500))).await);
         assert!(start.elapsed() < Duration::from_millis(500), "it is known at once");
     }
 }

@@ -8,7 +8,7 @@ use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use listener::{address, message, project, publisher, settings};
-use pulse::Fate;
+use pulse::DeliveryOutcome;
 
 #[tokio::test]
 async fn an_exchange_of_another_type_is_refused_and_left_alone() {
@@ -20,9 +20,15 @@ async fn an_exchange_of_another_type_is_refused_and_left_alone() {
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare(name.clone().into(), ExchangeKind::Direct, options, FieldTable::default()).await.unwrap();
 
-    let fates = publisher(&url).publish(&[message("id-1", &project(), &["a"])], None).await;
+    let outcomes = publisher(&url).publish(&[message("id-1", &project(), &["a"])], None).await;
 
     channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await.unwrap();
-    assert!(matches!(&fates[..], [Fate::Refused(reason)] if reason.contains("PRECONDITION_FAILED")), "{fates:?}");
-    assert_eq!(publisher(&url).publish(&[message("id-2", &project(), &["a"])], None).await, [Fate::Unroutable]);
+    assert!(
+        matches!(&outcomes[..], [DeliveryOutcome::Rejected(reason)] if reason.contains("PRECONDITION_FAILED")),
+        "{outcomes:?}"
+    );
+    assert_eq!(
+        publisher(&url).publish(&[message("id-2", &project(), &["a"])], None).await,
+        [DeliveryOutcome::Unroutable]
+    );
 }

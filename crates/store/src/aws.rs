@@ -16,7 +16,7 @@ use crate::{Archive, CatalogTable, Queue, RequestsTable, StoreError};
 
 /// How long a program may wait for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum ClientProfile {
     /// It has minutes, and is better late than not done: up to eight attempts, of a minute at most.
     Batch,
     /// Somebody waits at the other end, and Lambda bills the waiting. The store mostly answers within some 10 ms: what
@@ -36,10 +36,10 @@ impl Aws {
     ///
     /// # Errors
     /// Nothing says which region the store is in.
-    pub async fn from_environment(pace: Pace) -> Result<Self, SettingsError> {
+    pub async fn from_environment(profile: ClientProfile) -> Result<Self, SettingsError> {
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .retry_config(pace.retries())
-            .timeout_config(pace.timeouts())
+            .retry_config(profile.retries())
+            .timeout_config(profile.timeouts())
             .load()
             .await;
         match config.region() {
@@ -54,14 +54,14 @@ impl Aws {
     ///
     /// # Errors
     /// The region's variable is not set.
-    pub fn from_lambda(lookup: impl Fn(&str) -> Option<String>, pace: Pace) -> Result<Self, SettingsError> {
+    pub fn from_lambda(lookup: impl Fn(&str) -> Option<String>, profile: ClientProfile) -> Result<Self, SettingsError> {
         let region = lookup("AWS_REGION").ok_or(NO_REGION)?;
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
-            .retry_config(pace.retries())
-            .timeout_config(pace.timeouts());
+            .retry_config(profile.retries())
+            .timeout_config(profile.timeouts());
         let set = |variable| lookup(variable).filter(|value| !value.is_empty());
         let endpoint = set("AWS_ENDPOINT_URL");
         if endpoint.is_none() && set("SSL_CERT_FILE").is_none() {
@@ -124,7 +124,7 @@ fn trust_in_aws_alone() -> TlsContext {
 const NO_REGION: SettingsError =
     SettingsError::Missing { variable: "AWS_REGION", expected: "the region that the store is in" };
 
-impl Pace {
+impl ClientProfile {
     /// How often throttled and failed requests are tried, with growing pauses.
     fn retries(self) -> RetryConfig {
         let (attempts, pause) = match self {
@@ -157,10 +157,10 @@ mod tests {
     #[test]
     fn a_function_makes_its_clients_of_the_region_alone() {
         let region = |variable: &str| (variable == "AWS_REGION").then(|| "us-east-1".to_owned());
-        let aws = Aws::from_lambda(region, Pace::Request).unwrap();
+        let aws = Aws::from_lambda(region, ClientProfile::Request).unwrap();
         assert!(aws.config.http_client().is_some());
         aws.catalog_table("catalog");
-        let error = Aws::from_lambda(|_| None, Pace::Request).unwrap_err();
+        let error = Aws::from_lambda(|_| None, ClientProfile::Request).unwrap_err();
         assert_eq!(error.to_string(), "AWS_REGION is not set: the region that the store is in is expected");
     }
 
@@ -171,7 +171,10 @@ mod tests {
                 let known = [("AWS_REGION", "us-east-1"), (other, "http://127.0.0.1:4566")];
                 known.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned())
             };
-            assert!(Aws::from_lambda(lookup, Pace::Request).unwrap().config.http_client().is_none(), "{other}");
+            assert!(
+                Aws::from_lambda(lookup, ClientProfile::Request).unwrap().config.http_client().is_none(),
+                "{other}"
+            );
         }
     }
 }

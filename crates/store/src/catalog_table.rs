@@ -25,15 +25,18 @@ use aws_sdk_dynamodb::types::{
 use catalog::jobs::{PackedList, Summary};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use crate::items::{self, Item, Pauses, is_condition, key, number, table_error};
+use crate::items::{self, Backoff, Item, is_condition, key, number, table_error};
 use crate::{Report, StoreError};
 
+/// Whether a pointer is the one that was read. A project that was removed and came back counts its generations anew.
+const IS_SAME: &str = "generation = :seen AND etag = :etag";
+
 /// How long a replaced list can still be read, for readers that hold its pointer.
-const REPLACED_LISTS_STAY: TimeDelta = TimeDelta::days(1);
+const REPLACED_LIST_RETENTION: TimeDelta = TimeDelta::days(1);
 /// Parts younger than this may belong to an ingest that is about to move the pointer to them.
-const UNTOUCHED: TimeDelta = TimeDelta::hours(1);
+const MIN_AGE: TimeDelta = TimeDelta::hours(1);
 /// How long reports stay.
-const REPORTS_STAY: TimeDelta = TimeDelta::days(90);
+const REPORT_RETENTION: TimeDelta = TimeDelta::days(90);
 /// The catalog table.
 #[derive(Debug)]
 pub struct CatalogTable {
@@ -44,7 +47,7 @@ pub struct CatalogTable {
 
 /// How current what is read must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+pub enum Consistency {
     /// All that was written before is seen.
     Consistent,
     /// What was written in the last second or so may not be seen; costs half.
@@ -66,7 +69,7 @@ pub struct Usage {
 
 /// A project's pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Current {
+pub struct ListPointer {
     /// Counts up each time the pointer moves.
     pub generation: u64,
     /// The tag of the list's body.
@@ -132,24 +135,24 @@ impl CatalogTable {
     ///
     /// # Errors
     /// The table cannot be read, or the pointer is damaged.
-    pub async fn current(&self, project: &str) -> Result<Option<Current>, StoreError> {
+    pub async fn pointer(&self, project: &str) -> Result<Option<ListPointer>, StoreError> {
         let action = || format!("reading the pointer of {project}");
         let request = self.client.get_item().table_name(&self.table).set_key(Some(pointer_key(project)));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let GetItemOutput { item, consumed_capacity, .. } =
             request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
         self.count_read(&consumed_capacity);
-        item.map(|item| Current::from_item(&item)).transpose()
+        item.map(|item| ListPointer::from_item(&item)).transpose()
     }
 
     /// The names of all projects that have a list or are about to.
     ///
     /// # Errors
     /// The table cannot be read.
-    pub async fn projects(&self, read: Read) -> Result<BTreeSet<String>, StoreError> {
+    pub async fn projects(&self, consistency: Consistency) -> Result<BTreeSet<String>, StoreError> {
         let action = "reading the names of the projects";
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key("projects", "current")));
-        let request = request.consistent_read(read == Read::Consistent);
+        let request = request.consistent_read(consistency == Consistency::Consistent);
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| table_error(&self.table, action, &error))?;
         self.count_read(&output.consumed_capacity);
@@ -164,13 +167,13 @@ impl CatalogTable {
     pub async fn pointers(
         &self,
         projects: impl IntoIterator<Item = &str>,
-        read: Read,
-    ) -> Result<BTreeMap<String, Result<Current, StoreError>>, StoreError> {
+        consistency: Consistency,
+    ) -> Result<BTreeMap<String, Result<ListPointer, StoreError>>, StoreError> {
         let keys: Vec<Item> = projects.into_iter().map(pointer_key).collect();
         let mut pointers = BTreeMap::new();
-        for item in self.get_all("reading the pointers of the projects", keys, read).await? {
+        for item in self.get_all("reading the pointers of the projects", keys, consistency).await? {
             let name = text(&item, "pk")?.trim_start_matches(PROJECT).to_owned();
-            pointers.insert(name, Current::from_item(&item));
+            pointers.insert(name, ListPointer::from_item(&item));
         }
         Ok(pointers)
     }
@@ -180,14 +183,14 @@ impl CatalogTable {
     ///
     /// # Errors
     /// The table cannot be read, or a part is missing.
-    pub async fn list(&self, project: &str, current: &Current) -> Result<Vec<u8>, StoreError> {
+    pub async fn list(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, StoreError> {
         let action = format!("reading the list of {project}");
         let mut parts = BTreeMap::new();
-        for read in [Read::Eventual, Read::Consistent] {
-            let keys = (0..current.parts).map(|part| part_key(project, &current.etag, part));
+        for consistency in [Consistency::Eventual, Consistency::Consistent] {
+            let keys = (0..pointer.parts).map(|part| part_key(project, &pointer.etag, part));
             let is_missing = |key: &Item| text(key, "sk").is_ok_and(|place| !parts.contains_key(place));
             let missing: Vec<Item> = keys.filter(is_missing).collect();
-            for mut item in self.get_all(&action, missing, read).await? {
+            for mut item in self.get_all(&action, missing, consistency).await? {
                 let place = text(&item, "sk")?.to_owned();
                 match item.remove("data") {
                     Some(AttributeValue::B(data)) => parts.insert(place, data.into_inner()),
@@ -195,16 +198,16 @@ impl CatalogTable {
                 };
             }
         }
-        if parts.len() != current.parts {
-            let missing = format!("{} of its {} parts are there", parts.len(), current.parts);
-            return Err(StoreError::damaged(format!("{PROJECT}{project} list#{}", current.etag), missing));
+        if parts.len() != pointer.parts {
+            let missing = format!("{} of its {} parts are there", parts.len(), pointer.parts);
+            return Err(StoreError::damaged(format!("{PROJECT}{project} list#{}", pointer.etag), missing));
         }
         Ok(parts.into_values().flatten().collect())
     }
 
-    async fn get_all(&self, action: &str, keys: Vec<Item>, read: Read) -> Result<Vec<Item>, StoreError> {
+    async fn get_all(&self, action: &str, keys: Vec<Item>, consistency: Consistency) -> Result<Vec<Item>, StoreError> {
         let count = |consumed: &[ConsumedCapacity]| self.count_read(consumed);
-        items::get_all(&self.client, &self.table, action, keys, read == Read::Consistent, count).await
+        items::get_all(&self.client, &self.table, action, keys, consistency == Consistency::Consistent, count).await
     }
 
     /// Publishes a project's list in place of `previous`.
@@ -215,10 +218,10 @@ impl CatalogTable {
         &self,
         project: &str,
         list: &PackedList,
-        previous: Option<&Current>,
+        previous: Option<&ListPointer>,
         provenance: &Provenance,
-    ) -> Result<Current, StoreError> {
-        let current = Current {
+    ) -> Result<ListPointer, StoreError> {
+        let pointer = ListPointer {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             etag: list.etag.clone(),
             summary: list.summary.clone(),
@@ -231,20 +234,21 @@ impl CatalogTable {
             self.add_name(project).await?;
         }
         self.write_parts(project, list, provenance.updated_at).await?;
-        self.move_pointer(project, &current, previous).await?;
-        self.expire_parts(project, Some(&current.etag), provenance.updated_at).await?;
-        Ok(current)
+        self.move_pointer(project, &pointer, previous).await?;
+        self.expire_parts(project, Some(&pointer.etag), provenance.updated_at).await?;
+        Ok(pointer)
     }
 
     /// Takes a project out of the catalog.
     ///
     /// # Errors
     /// `Superseded` where the pointer is not `previous` any more.
-    pub async fn remove(&self, project: &str, previous: &Current, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn remove(&self, project: &str, previous: &ListPointer, now: DateTime<Utc>) -> Result<(), StoreError> {
         let action = || format!("removing the pointer of {project}");
         let request = self.client.delete_item().table_name(&self.table).set_key(Some(pointer_key(project)));
-        let request = request.condition_expression("generation = :seen");
+        let request = request.condition_expression(IS_SAME);
         let request = request.expression_attribute_values(":seen", number(previous.generation));
+        let request = request.expression_attribute_values(":etag", AttributeValue::S(previous.etag.clone()));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| superseded_or(project, action(), &error))?;
         self.count_written(1, &output.consumed_capacity);
@@ -292,7 +296,7 @@ impl CatalogTable {
             let put = put.map_err(|error| StoreError::damaged("a part", error.to_string()))?;
             requests.push(WriteRequest::builder().put_request(put).build());
         }
-        let mut pauses = Pauses::new(&action);
+        let mut backoff = Backoff::new(&action);
         while !requests.is_empty() {
             // 25 items and 16 MB are the most that one request takes; 25 parts are 9.5 MB.
             let batch = requests.split_off(requests.len().saturating_sub(25));
@@ -305,7 +309,7 @@ impl CatalogTable {
             self.count_written((sent - unprocessed.len()) as u64, &consumed);
             let refused = !unprocessed.is_empty();
             requests.extend(unprocessed);
-            pauses.pause_if(refused).await?;
+            backoff.wait_if(refused).await?;
         }
         self.count(|usage| usage.bytes_written += list.gzip.len() as u64);
         Ok(())
@@ -325,16 +329,17 @@ impl CatalogTable {
     async fn move_pointer(
         &self,
         project: &str,
-        current: &Current,
-        previous: Option<&Current>,
+        pointer: &ListPointer,
+        previous: Option<&ListPointer>,
     ) -> Result<(), StoreError> {
         let action = || format!("moving the pointer of {project}");
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(current.to_item(project)));
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(pointer.to_item(project)));
         let request = match previous {
             None => request.condition_expression("attribute_not_exists(pk)"),
             Some(previous) => request
-                .condition_expression("generation = :seen")
-                .expression_attribute_values(":seen", number(previous.generation)),
+                .condition_expression(IS_SAME)
+                .expression_attribute_values(":seen", number(previous.generation))
+                .expression_attribute_values(":etag", AttributeValue::S(previous.etag.clone())),
         };
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| superseded_or(project, action(), &error))?;
@@ -356,7 +361,7 @@ impl CatalogTable {
             .filter_expression("attribute_not_exists(expires_at) AND written_at < :young")
             .expression_attribute_values(":pk", AttributeValue::S(format!("{PROJECT}{project}")))
             .expression_attribute_values(":list", AttributeValue::S(LIST.to_owned()))
-            .expression_attribute_values(":young", number((now - UNTOUCHED).timestamp()))
+            .expression_attribute_values(":young", number((now - MIN_AGE).timestamp()))
             .select(Select::SpecificAttributes)
             .projection_expression("pk, sk, written_at")
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
@@ -375,7 +380,7 @@ impl CatalogTable {
                 let request = request.update_expression("SET expires_at = :then");
                 // Somebody may write the same part anew meanwhile: it is then current again.
                 let request = request.condition_expression("written_at = :seen").set_expression_attribute_values(Some(
-                    [(":then".to_owned(), number((now + REPLACED_LISTS_STAY).timestamp()))]
+                    [(":then".to_owned(), number((now + REPLACED_LIST_RETENTION).timestamp()))]
                         .into_iter()
                         .chain(seen.map(|seen| (":seen".to_owned(), seen)))
                         .collect(),
@@ -401,7 +406,7 @@ impl CatalogTable {
         let time = report.started_at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let mut item = key("ingest", &time);
         item.insert("report".to_owned(), AttributeValue::S(json));
-        item.insert("expires_at".to_owned(), number((report.started_at + REPORTS_STAY).timestamp()));
+        item.insert("expires_at".to_owned(), number((report.started_at + REPORT_RETENTION).timestamp()));
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| table_error(&self.table, action, &error))?;
@@ -508,7 +513,7 @@ fn summary(item: &Item) -> Result<Summary, StoreError> {
     })
 }
 
-impl Current {
+impl ListPointer {
     /// Whether it is of before summaries were kept: an ingest then writes it anew.
     pub fn is_outdated(&self) -> bool {
         self.summary.jobs > 0 && self.summary.build_systems.is_empty()

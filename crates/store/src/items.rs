@@ -12,7 +12,7 @@ use crate::StoreError;
 /// How often the store is asked to take what it did not process, and how long the first pause is. Each pause is twice
 /// the one before: 12.75 s in all.
 const UNPROCESSED_ATTEMPTS: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -62,7 +62,7 @@ pub(crate) async fn get_all(
     count: impl Fn(&[ConsumedCapacity]),
 ) -> Result<Vec<Item>, StoreError> {
     let mut items = Vec::with_capacity(keys.len());
-    let mut pauses = Pauses::new(action);
+    let mut backoff = Backoff::new(action);
     while !keys.is_empty() {
         let batch: Vec<Item> = keys.split_off(keys.len().saturating_sub(100));
         let wanted = KeysAndAttributes::builder().set_keys(Some(batch));
@@ -76,24 +76,24 @@ pub(crate) async fn get_all(
         let unprocessed = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys);
         let before = keys.len();
         keys.extend(unprocessed);
-        pauses.pause_if(keys.len() > before).await?;
+        backoff.wait_if(keys.len() > before).await?;
     }
     Ok(items)
 }
 
 /// The pauses between attempts to have unprocessed items taken. One writer at a time needs no jitter.
-pub(crate) struct Pauses<'a> {
+pub(crate) struct Backoff<'a> {
     action: &'a str,
     attempt: u32,
 }
 
-impl<'a> Pauses<'a> {
+impl<'a> Backoff<'a> {
     pub(crate) fn new(action: &'a str) -> Self {
         Self { action, attempt: 0 }
     }
 
     /// Pauses if the last request left something; gives up when that happened too often in a row.
-    pub(crate) async fn pause_if(&mut self, unprocessed: bool) -> Result<(), StoreError> {
+    pub(crate) async fn wait_if(&mut self, unprocessed: bool) -> Result<(), StoreError> {
         if !unprocessed {
             self.attempt = 0;
             return Ok(());
@@ -103,7 +103,7 @@ impl<'a> Pauses<'a> {
             let reason = format!("the store left items unprocessed {UNPROCESSED_ATTEMPTS} times in a row");
             return Err(StoreError::Service { action: self.action.to_owned(), reason });
         }
-        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(self.attempt - 1)).await;
+        tokio::time::sleep(INITIAL_BACKOFF * 2_u32.pow(self.attempt - 1)).await;
         Ok(())
     }
 }

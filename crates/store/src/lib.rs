@@ -6,19 +6,19 @@
 
 mod archive;
 mod aws;
+pub mod cached;
 mod catalog_table;
 mod error;
 mod items;
-pub mod kept;
 mod queue;
 mod report;
 mod requests_table;
 pub mod settings;
 
 pub use archive::Archive;
-pub use aws::{Aws, Pace};
-pub use catalog_table::{CatalogTable, Current, Provenance, Read, Usage};
+pub use aws::{Aws, ClientProfile};
+pub use catalog_table::{CatalogTable, Consistency, ListPointer, Provenance, Usage};
 pub use error::StoreError;
-pub use queue::{Queue, Taken, Ticket};
-pub use report::{FailureCode, Outcome, ProjectReport, Report, Schedule};
-pub use requests_table::{Cost, RequestsTable, Share, Stored};
+pub use queue::{Queue, ReceivedMessage, Ticket};
+pub use report::{FailureCode, ProjectReport, Report, ReportOutcome, Schedule};
+pub use requests_table::{BudgetShare, Cost, RequestsTable, UpdateResult};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
+use requests::request::RequestId;
 use serde::{Deserialize, Serialize};
-use trigger::request::RequestId;
 
 use crate::StoreError;
 
@@ -22,18 +22,19 @@ pub struct Ticket {
     /// The request.
     pub request_id: RequestId,
     /// The request's round when it was queued. If the request is in another one, the message means nothing any more.
-    pub round: u32,
+    #[serde(rename = "round")]
+    pub attempt: u32,
 }
 
 /// A message that was taken out of the queue, for as long as the queue hides it from others.
 #[derive(Debug, Clone)]
-pub struct Taken {
+pub struct ReceivedMessage {
     /// What it is called in this delivery.
     pub receipt: String,
     /// What it says: a ticket, if it is one of ours.
     pub body: String,
     /// How often it was taken so far, this time included.
-    pub times: u32,
+    pub receive_count: u32,
 }
 
 impl Queue {
@@ -58,30 +59,30 @@ impl Queue {
     ///
     /// # Errors
     /// The queue does not answer.
-    pub async fn take(&self, most: usize, wait: Duration) -> Result<Vec<Taken>, StoreError> {
+    pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, StoreError> {
         let request = self.client.receive_message().queue_url(&self.url);
-        let request = request.max_number_of_messages(most.clamp(1, 10).try_into().unwrap_or(10));
+        let request = request.max_number_of_messages(max.clamp(1, 10).try_into().unwrap_or(10));
         let request = request.wait_time_seconds(wait.as_secs().try_into().unwrap_or(20));
         let request = request.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let output = request.send().await.map_err(|error| StoreError::service("taking from the queue", &error))?;
-        let taken = |message: aws_sdk_sqs::types::Message| {
+        let received = |message: aws_sdk_sqs::types::Message| {
             let attributes = message.attributes.unwrap_or_default();
-            let times = attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount);
-            Some(Taken {
+            let receive_count = attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount);
+            Some(ReceivedMessage {
                 receipt: message.receipt_handle?,
                 body: message.body.unwrap_or_default(),
-                times: times.and_then(|times| times.parse().ok()).unwrap_or(1),
+                receive_count: receive_count.and_then(|receive_count| receive_count.parse().ok()).unwrap_or(1),
             })
         };
-        Ok(output.messages.unwrap_or_default().into_iter().filter_map(taken).collect())
+        Ok(output.messages.unwrap_or_default().into_iter().filter_map(received).collect())
     }
 
     /// Removes a message that was taken and is done with.
     ///
     /// # Errors
     /// The queue does not answer: the message comes back.
-    pub async fn remove(&self, taken: &Taken) -> Result<(), StoreError> {
-        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&taken.receipt);
+    pub async fn remove(&self, received: &ReceivedMessage) -> Result<(), StoreError> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&received.receipt);
         let removed = request.send().await;
         removed.map(drop).map_err(|error| StoreError::service("removing a message from the queue", &error))
     }
@@ -90,8 +91,8 @@ impl Queue {
     ///
     /// # Errors
     /// The queue does not answer: the message comes back in its own time.
-    pub async fn give_back(&self, taken: &Taken) -> Result<(), StoreError> {
-        let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&taken.receipt);
+    pub async fn release(&self, received: &ReceivedMessage) -> Result<(), StoreError> {
+        let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&received.receipt);
         let given = request.visibility_timeout(0).send().await;
         given.map(drop).map_err(|error| StoreError::service("giving a message back to the queue", &error))
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use catalog::guards::Refusal;
+use catalog::guards::GuardRefusal;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How an ingest ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ReportOutcome {
     /// At least one list was replaced.
     Published,
     /// The source, or all that can be made of it, is as it was.
@@ -82,7 +82,7 @@ pub struct Report {
     /// How long it took.
     pub seconds: f64,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: ReportOutcome,
     /// Why it did not publish, where it should have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -91,7 +91,7 @@ pub struct Report {
     pub error_code: Option<FailureCode>,
     /// The guards that refused it, or that `--force` overrode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<GuardRefusal>,
     /// Where the dump came from.
     pub source: String,
     /// The source's ETag.
@@ -162,7 +162,7 @@ impl Report {
         Self {
             started_at,
             seconds: 0.0,
-            outcome: Outcome::Failed,
+            outcome: ReportOutcome::Failed,
             error: None,
             error_code: None,
             refusals: Vec::new(),
@@ -196,6 +196,6 @@ impl Report {
 
     /// Whether the catalog is, after this ingest, what its source says.
     pub fn succeeded(&self) -> bool {
-        matches!(self.outcome, Outcome::Published | Outcome::Unchanged)
+        matches!(self.outcome, ReportOutcome::Published | ReportOutcome::Unchanged)
     }
 }

@@ -33,24 +33,24 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use trigger::once::Claim;
-use trigger::request::{Job, Request, RequestId};
+use requests::idempotency::Claim;
+use requests::request::{Request, RequestId, RequestedJob};
 
 use self::reading::jobs_item;
 use crate::items::{Item, is_condition, key, number, table_error, units};
-use crate::{Read, StoreError};
+use crate::{Consistency, StoreError};
 
 /// How long requests are kept.
-const REQUESTS_STAY: TimeDelta = TimeDelta::days(90);
+const REQUEST_RETENTION: TimeDelta = TimeDelta::days(90);
 /// How long claims and budgets are kept beyond the time in which they mean something.
-const CLEANED_UP_AFTER: TimeDelta = TimeDelta::hours(1);
+const CLEANUP_GRACE: TimeDelta = TimeDelta::hours(1);
 /// How often a transaction is tried again that was throttled, and how long the first pause is; each is twice the one before.
 const THROTTLED_ATTEMPTS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 /// The one value of the index's key: it holds few requests, and is read in the order in which they are due.
 const OPEN: &str = "open";
 
-pub use self::budget::Share;
+pub use self::budget::BudgetShare;
 
 /// The requests table.
 #[derive(Debug)]
@@ -75,11 +75,11 @@ pub struct Cost {
 
 /// What became of a change to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
+pub enum UpdateResult {
     /// It is stored.
-    Yes,
+    Stored,
     /// Somebody else changed the request since it was read: nothing was written.
-    ChangedMeanwhile,
+    Conflict,
 }
 
 impl RequestsTable {
@@ -107,7 +107,7 @@ impl RequestsTable {
     }
 
     /// Notes that a stored item cannot be read.
-    fn note_damaged(&self, error: &StoreError) {
+    fn record_damaged(&self, error: &StoreError) {
         tracing::error!(%error, "a stored item cannot be read");
         self.cost.lock().unwrap_or_else(PoisonError::into_inner).damaged += 1;
     }
@@ -124,7 +124,7 @@ impl RequestsTable {
     ///
     /// # Errors
     /// The table cannot be written, or it is not known whether it was.
-    pub async fn create(&self, request: &Request, jobs: &[Job], now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn create(&self, request: &Request, jobs: &[RequestedJob], now: DateTime<Utc>) -> Result<(), StoreError> {
         let action = || format!("keeping the jobs of request {}", request.id);
         let put = self.client.put_item().table_name(&self.table).set_item(Some(jobs_item(request.id, jobs, now)?));
         let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -148,7 +148,12 @@ impl RequestsTable {
     ///
     /// # Errors
     /// The table cannot be written, or it is not known whether it was.
-    pub async fn update(&self, next: &Request, jobs: Option<&[Job]>, now: DateTime<Utc>) -> Result<Stored, StoreError> {
+    pub async fn update(
+        &self,
+        next: &Request,
+        jobs: Option<&[RequestedJob]>,
+        now: DateTime<Utc>,
+    ) -> Result<UpdateResult, StoreError> {
         let action = || format!("changing request {}", next.id);
         let put = Put::builder().table_name(&self.table).set_item(Some(head_item(next, now)?));
         let put = put.condition_expression("#version = :seen").expression_attribute_names("#version", "version");
@@ -163,7 +168,7 @@ impl RequestsTable {
                 match put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
                     Ok(output) => {
                         self.count_written(&output.consumed_capacity);
-                        return Ok(Stored::Yes);
+                        return Ok(UpdateResult::Stored);
                     }
                     Err(error) if is_condition(&error) => Ok(()),
                     Err(error) => Err(table_error(&self.table, action(), &error)),
@@ -176,9 +181,9 @@ impl RequestsTable {
                 match self.transact(writes.into()).await {
                     Ok(output) => {
                         self.count_written(output.consumed_capacity());
-                        return Ok(Stored::Yes);
+                        return Ok(UpdateResult::Stored);
                     }
-                    Err(error) if is_somebody_elses_change(&error) => Ok(()),
+                    Err(error) if is_conflict(&error) => Ok(()),
                     Err(error) => Err(table_error(&self.table, action(), &error)),
                 }
             }
@@ -186,8 +191,8 @@ impl RequestsTable {
         result?;
         self.count(0.0, 1.0);
         // It may be this very change that is there: an attempt before, of which nothing was heard.
-        let stored = self.request(next.id, Read::Consistent).await?;
-        Ok(if stored.as_ref() == Some(next) { Stored::Yes } else { Stored::ChangedMeanwhile })
+        let stored = self.request(next.id, Consistency::Consistent).await?;
+        Ok(if stored.as_ref() == Some(next) { UpdateResult::Stored } else { UpdateResult::Conflict })
     }
 
     /// Writes all or nothing. The SDK does not try a transaction again that was throttled: its error has another name.
@@ -200,7 +205,7 @@ impl RequestsTable {
             let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
             match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
                 Err(error) if attempt < THROTTLED_ATTEMPTS && is_throttled(&error) => {
-                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;
+                    tokio::time::sleep(INITIAL_BACKOFF * 2_u32.pow(attempt)).await;
                     attempt += 1;
                 }
                 done => return done,
@@ -222,7 +227,7 @@ impl RequestsTable {
     ) -> Result<Option<Claim>, StoreError> {
         let mut item: Item = serde_dynamo::to_item(claim).map_err(|error| damaged(claim.request, error))?;
         item.extend(claim_key(name));
-        item.insert("expires_at".to_owned(), number((claim.holds_until + CLEANED_UP_AFTER).timestamp()));
+        item.insert("expires_at".to_owned(), number((claim.valid_until + CLEANUP_GRACE).timestamp()));
         let earlier = instead_of.map(|earlier| ("request", AttributeValue::S(earlier.request.to_string())));
         let Some(holder) = self.put_claim(&item, earlier).await? else { return Ok(None) };
         let until = holder.get("expires_at").cloned();
@@ -230,7 +235,7 @@ impl RequestsTable {
             Ok(holder) => return Ok(if_other(holder, claim)),
             Err(error) => error,
         };
-        self.note_damaged(&unread);
+        self.record_damaged(&unread);
         // Known by what each claim has. If another request took it over in the meantime, it has another end.
         let earlier = until.map(|until| ("expires_at", until));
         match self.put_claim(&item, earlier).await? {
@@ -306,7 +311,7 @@ fn claim_key(name: &str) -> Item {
 }
 
 /// Whether a transaction failed because its condition did not hold, or because another was at work at the same time.
-fn is_somebody_elses_change<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+fn is_conflict<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     cancelled_by(error).any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code))
 }
 
@@ -336,7 +341,7 @@ fn head_item(request: &Request, now: DateTime<Utc>) -> Result<Item, StoreError> 
     if request.state.is_open() {
         item.insert("open".to_owned(), AttributeValue::S(OPEN.to_owned()));
     }
-    item.insert("expires_at".to_owned(), number((now + REQUESTS_STAY).timestamp()));
+    item.insert("expires_at".to_owned(), number((now + REQUEST_RETENTION).timestamp()));
     Ok(item)
 }
 

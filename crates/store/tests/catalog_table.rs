@@ -4,9 +4,11 @@ mod support;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use catalog::jobs::{self, MAX_PART, PackedList, Summary};
+use catalog::jobs::{self, MAX_PART_BYTES, PackedList, Summary};
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{Aws, CatalogTable, Current, Outcome, Pace, Provenance, Read, Report, StoreError, Usage};
+use store::{
+    Aws, CatalogTable, ClientProfile, Consistency, ListPointer, Provenance, Report, ReportOutcome, StoreError, Usage,
+};
 use support::proxy::{Plan, Proxy};
 use support::{at, client, endpoint, items, new_table, noise, number, set};
 
@@ -40,16 +42,16 @@ fn summary() -> Summary {
 
 /// A list in so many parts. (What it says does not matter to the table.)
 fn list_of_parts(parts: usize, seed: u64) -> PackedList {
-    let list = PackedList::new(&noise(MAX_PART * parts - MAX_PART / 2, seed), summary());
+    let list = PackedList::new(&noise(MAX_PART_BYTES * parts - MAX_PART_BYTES / 2, seed), summary());
     assert_eq!(list.parts().len(), parts);
     list
 }
 
 /// The body that is served, which must be the one that its pointer names.
 async fn served(table: &CatalogTable, project: &str) -> Vec<u8> {
-    let current = table.current(project).await.expect("a good pointer").expect("a pointer");
-    let body = jobs::unpack(&table.list(project, &current).await.expect("all parts")).expect("gzip");
-    assert_eq!(jobs::etag(&body), current.etag);
+    let pointer = table.pointer(project).await.expect("a good pointer").expect("a pointer");
+    let body = jobs::unpack(&table.list(project, &pointer).await.expect("all parts")).expect("gzip");
+    assert_eq!(jobs::etag(&body), pointer.etag);
     body
 }
 
@@ -70,8 +72,8 @@ async fn a_list_of_one_part_or_several_is_read_back_as_it_was_published() {
 
         let published = table.publish(project, &list, None, &provenance(morning())).await.unwrap();
 
-        assert_eq!(published, table.current(project).await.unwrap().unwrap());
-        let expected = Current {
+        assert_eq!(published, table.pointer(project).await.unwrap().unwrap());
+        let expected = ListPointer {
             generation: 1,
             etag: list.etag.clone(),
             summary: summary(),
@@ -93,14 +95,14 @@ async fn no_part_is_greater_than_an_item_may_be() {
     let items = items(&client, &name).await;
     let parts: Vec<_> = items.iter().filter(|((_, sk), _)| sk.starts_with("list#")).collect();
     assert_eq!(parts.len(), 3);
-    assert!(parts.iter().all(|(_, part)| part["data"].as_b().unwrap().as_ref().len() <= MAX_PART));
+    assert!(parts.iter().all(|(_, part)| part["data"].as_b().unwrap().as_ref().len() <= MAX_PART_BYTES));
 }
 
 #[tokio::test]
 async fn pointers_and_names_are_those_of_the_published_projects() {
     let (table, ..) = new_catalog().await;
-    assert_eq!(table.current("try").await.unwrap(), None);
-    assert!(table.projects(Read::Consistent).await.unwrap().is_empty());
+    assert_eq!(table.pointer("try").await.unwrap(), None);
+    assert!(table.projects(Consistency::Consistent).await.unwrap().is_empty());
     // More than one read of pointers takes.
     let names: Vec<String> = (0..130).map(|number| format!("twig-{number}")).collect();
     for name in &names {
@@ -109,13 +111,13 @@ async fn pointers_and_names_are_those_of_the_published_projects() {
     }
 
     let wanted = names.iter().map(String::as_str).chain(["nowhere"]);
-    let pointers = table.pointers(wanted, Read::Consistent).await.unwrap();
+    let pointers = table.pointers(wanted, Consistency::Consistent).await.unwrap();
 
     assert_eq!(pointers.len(), 130);
     for (name, pointer) in pointers {
         assert_eq!(pointer.unwrap().etag, jobs::etag(name.as_bytes()));
     }
-    assert_eq!(table.projects(Read::Consistent).await.unwrap(), names.into_iter().collect());
+    assert_eq!(table.projects(Consistency::Consistent).await.unwrap(), names.into_iter().collect());
 }
 
 #[tokio::test]
@@ -123,10 +125,10 @@ async fn a_list_without_jobs_has_a_pointer_that_is_not_outdated() {
     let (table, client, name) = new_catalog().await;
     let list = PackedList::new(b"{}", Summary::default());
 
-    let current = table.publish("ash", &list, None, &provenance(morning())).await.unwrap();
+    let pointer = table.publish("ash", &list, None, &provenance(morning())).await.unwrap();
 
-    assert_eq!(table.current("ash").await.unwrap().as_ref(), Some(&current));
-    assert!(!current.is_outdated());
+    assert_eq!(table.pointer("ash").await.unwrap().as_ref(), Some(&pointer));
+    assert!(!pointer.is_outdated());
     // The store knows no empty sets.
     let pointer = &items(&client, &name).await[&("project#ash".to_owned(), "current".to_owned())];
     assert!(!pointer.contains_key("platforms"));
@@ -148,7 +150,7 @@ async fn of_two_publishers_that_saw_the_same_pointer_exactly_one_wins() {
         let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
         let (won, lost) = (won.unwrap(), lost.unwrap_err());
         assert!(matches!(&lost, StoreError::Superseded { project } if project == "try"), "{lost}");
-        assert_eq!(table.current("try").await.unwrap().as_ref(), Some(&won));
+        assert_eq!(table.pointer("try").await.unwrap().as_ref(), Some(&won));
         served(&table, "try").await;
         assert_eq!(won.generation, round + 1);
         previous = Some(won);
@@ -169,7 +171,7 @@ async fn a_publisher_behind_the_times_changes_nothing_that_is_served() {
         assert!(matches!(lost, StoreError::Superseded { .. }));
     }
 
-    assert_eq!(table.current("try").await.unwrap(), Some(new.clone()));
+    assert_eq!(table.pointer("try").await.unwrap(), Some(new.clone()));
     assert_eq!(table.list("try", &new).await.unwrap(), second.gzip);
 }
 
@@ -177,15 +179,15 @@ async fn a_publisher_behind_the_times_changes_nothing_that_is_served() {
 async fn a_removed_project_is_gone_and_can_come_back() {
     let (table, client, name) = new_catalog().await;
     let list = list_of_parts(2, 1);
-    let current = table.publish("ash", &list, None, &provenance(morning())).await.unwrap();
+    let pointer = table.publish("ash", &list, None, &provenance(morning())).await.unwrap();
     let later = morning() + TimeDelta::hours(2);
 
-    table.remove("ash", &current, later).await.unwrap();
+    table.remove("ash", &pointer, later).await.unwrap();
 
-    assert_eq!(table.current("ash").await.unwrap(), None);
-    assert!(table.projects(Read::Consistent).await.unwrap().is_empty());
+    assert_eq!(table.pointer("ash").await.unwrap(), None);
+    assert!(table.projects(Consistency::Consistent).await.unwrap().is_empty());
     // Who still holds the pointer can read the list for a day.
-    assert_eq!(table.list("ash", &current).await.unwrap(), list.gzip);
+    assert_eq!(table.list("ash", &pointer).await.unwrap(), list.gzip);
     let parts = items(&client, &name).await;
     let expiries: Vec<_> = parts.values().filter_map(|item| number(item, "expires_at")).collect();
     assert_eq!(expiries, [(later + TimeDelta::days(1)).timestamp(); 2]);
@@ -193,6 +195,22 @@ async fn a_removed_project_is_gone_and_can_come_back() {
     let back = table.publish("ash", &list, None, &provenance(later)).await.unwrap();
     assert_eq!(table.list("ash", &back).await.unwrap(), list.gzip);
     assert!(items(&client, &name).await.values().all(|item| number(item, "expires_at").is_none()));
+}
+
+#[tokio::test]
+async fn a_pointer_of_before_a_removal_is_not_the_one_of_after() {
+    let (table, ..) = new_catalog().await;
+    let (first, second, late) = (list_of_parts(1, 1), list_of_parts(1, 2), list_of_parts(1, 3));
+    let old = table.publish("ash", &first, None, &provenance(morning())).await.unwrap();
+    table.remove("ash", &old, morning()).await.unwrap();
+    let new = table.publish("ash", &second, None, &provenance(morning())).await.unwrap();
+    assert_eq!(new.generation, old.generation);
+
+    let lost = table.publish("ash", &late, Some(&old), &provenance(morning())).await.unwrap_err();
+    assert!(matches!(lost, StoreError::Superseded { .. }), "{lost}");
+    let lost = table.remove("ash", &old, morning()).await.unwrap_err();
+    assert!(matches!(lost, StoreError::Superseded { .. }), "{lost}");
+    assert_eq!(table.pointer("ash").await.unwrap(), Some(new));
 }
 
 // Expiry.
@@ -211,7 +229,7 @@ async fn a_replaced_list_expires_a_day_later_and_the_kept_one_never() {
     let previous = table.publish("try", &old, None, &provenance(morning())).await.unwrap();
     let later = morning() + TimeDelta::hours(24);
 
-    let current = table.publish("try", &new, Some(&previous), &provenance(later)).await.unwrap();
+    let pointer = table.publish("try", &new, Some(&previous), &provenance(later)).await.unwrap();
 
     let then = Some((later + TimeDelta::days(1)).timestamp());
     assert_eq!(expiries(&client, &name, &old).await, [then, then]);
@@ -220,7 +238,7 @@ async fn a_replaced_list_expires_a_day_later_and_the_kept_one_never() {
 
     // When the old list comes back it is current again, and the time of the other's end is not moved again.
     let back = later + TimeDelta::hours(2);
-    let again = table.publish("try", &old, Some(&current), &provenance(back)).await.unwrap();
+    let again = table.publish("try", &old, Some(&pointer), &provenance(back)).await.unwrap();
     let after = back + TimeDelta::hours(2);
     table.publish("try", &old, Some(&again), &provenance(after)).await.unwrap();
     assert_eq!(expiries(&client, &name, &old).await, [None, None]);
@@ -271,7 +289,9 @@ async fn reports_come_newest_first_and_as_many_as_are_asked_for() {
     let (table, client, name) = new_catalog().await;
     assert_eq!(table.reports(10).await.unwrap(), []);
     let mut reports = Vec::new();
-    for (minute, outcome) in [Outcome::Published, Outcome::Unchanged, Outcome::Refused].into_iter().enumerate() {
+    for (minute, outcome) in
+        [ReportOutcome::Published, ReportOutcome::Unchanged, ReportOutcome::Refused].into_iter().enumerate()
+    {
         let started_at = morning() + TimeDelta::minutes(i64::try_from(minute).unwrap());
         let report = Report { outcome, ..Report::new(started_at, "-") };
         table.put_report(&report).await.unwrap();
@@ -308,16 +328,16 @@ async fn a_damaged_item_is_named() {
         (key(&part), "data", None, "#001 is damaged: it has no data"),
     ] {
         let (table, client, name) = new_catalog().await;
-        let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+        let pointer = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
         set(&client, &name, (&pk, &sk), attribute, value).await;
 
         let error = if sk == "current" {
-            let pointer = table.pointers(["try"], Read::Consistent).await.unwrap().remove("try").unwrap();
-            let error = table.current("try").await.unwrap_err();
+            let pointer = table.pointers(["try"], Consistency::Consistent).await.unwrap().remove("try").unwrap();
+            let error = table.pointer("try").await.unwrap_err();
             assert_eq!(pointer.unwrap_err().to_string(), error.to_string());
             error
         } else {
-            table.list("try", &current).await.unwrap_err()
+            table.list("try", &pointer).await.unwrap_err()
         };
 
         assert!(matches!(error, StoreError::Damaged { .. }));
@@ -330,10 +350,10 @@ async fn a_damaged_item_is_named() {
 async fn a_missing_part_is_told_with_how_many_are_there() {
     let (table, client, name) = new_catalog().await;
     let list = list_of_parts(3, 1);
-    let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+    let pointer = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
     support::delete(&client, &name, ("project#try", &format!("list#{}#001", list.etag))).await;
 
-    let error = table.list("try", &current).await.unwrap_err().to_string();
+    let error = table.list("try", &pointer).await.unwrap_err().to_string();
 
     let said = format!("project#try list#{} is damaged: 2 of its 3 parts are there", list.etag);
     assert!(error.contains(&said), "{error}");
@@ -359,9 +379,9 @@ async fn a_missing_table_is_told_by_whatever_needs_it() {
     let table = CatalogTable::new(client(&endpoint()).await, support::unique("no-table"));
     let list = list_of_parts(1, 1);
     for (error, doing) in [
-        (table.current("try").await.unwrap_err(), "reading the pointer of try"),
-        (table.projects(Read::Consistent).await.unwrap_err(), "reading the names of the projects"),
-        (table.pointers(["try"], Read::Consistent).await.unwrap_err(), "reading the pointers of the projects"),
+        (table.pointer("try").await.unwrap_err(), "reading the pointer of try"),
+        (table.projects(Consistency::Consistent).await.unwrap_err(), "reading the names of the projects"),
+        (table.pointers(["try"], Consistency::Consistent).await.unwrap_err(), "reading the pointers of the projects"),
         (table.reports(1).await.unwrap_err(), "reading the reports of past ingests"),
         (table.put_report(&Report::new(morning(), "-")).await.unwrap_err(), "writing the report of the ingest"),
         (table.publish("try", &list, None, &provenance(morning())).await.unwrap_err(), "writing the name of try"),
@@ -376,7 +396,7 @@ async fn a_missing_table_is_told_by_whatever_needs_it() {
 async fn a_store_that_is_not_there_is_told() {
     let table = CatalogTable::new(client(&support::http::nobody()).await, "catalog");
 
-    let error = table.current("try").await.unwrap_err();
+    let error = table.pointer("try").await.unwrap_err();
 
     let (doing, reason) = service(&error);
     assert_eq!(doing, "reading the pointer of try");
@@ -400,7 +420,7 @@ async fn what_is_asked_of_the_table_is_counted() {
     let least = list.gzip.len() as f64 / 1024.0;
     assert!(published.write_units > least, "{published:?}");
 
-    table.current("try").await.unwrap();
+    table.pointer("try").await.unwrap();
     let read = table.usage();
     assert!(read.read_units > published.read_units, "{read:?}");
     assert_eq!((read.items_written, read.bytes_written), (4, published.bytes_written));
@@ -441,12 +461,12 @@ async fn parts_that_the_store_did_not_process_are_sent_again() {
     })
     .await;
     let mut list = list_of_parts(1, 1);
-    list.gzip = noise(MAX_PART * 30, 1);
+    list.gzip = noise(MAX_PART_BYTES * 30, 1);
 
-    let current = through.publish("try", &list, None, &provenance(morning())).await.unwrap();
+    let pointer = through.publish("try", &list, None, &provenance(morning())).await.unwrap();
 
     assert!(count(&proxy, "BatchWriteItem") > 4, "{:?}", proxy.seen());
-    assert_eq!(table.list("try", &current).await.unwrap(), list.gzip);
+    assert_eq!(table.list("try", &pointer).await.unwrap(), list.gzip);
     // Each part counts once, however often it was sent.
     assert_eq!(through.usage().items_written, 32);
 }
@@ -464,9 +484,9 @@ async fn keys_that_the_store_did_not_process_are_asked_for_again() {
     })
     .await;
     let list = list_of_parts(7, 1);
-    let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+    let pointer = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
 
-    assert_eq!(through.list("try", &current).await.unwrap(), list.gzip);
+    assert_eq!(through.list("try", &pointer).await.unwrap(), list.gzip);
 
     assert_eq!(count(&proxy, "BatchGetItem"), 4);
 }
@@ -478,16 +498,16 @@ async fn a_store_that_never_processes_anything_is_given_up_with_a_clear_error() 
     };
     let ((writing, through, table), (reading, through_too, other)) = tokio::join!(behind(never), behind(never));
     let (list, provenance) = (list_of_parts(2, 1), provenance(morning()));
-    let current = other.publish("try", &list, None, &provenance).await.unwrap();
+    let pointer = other.publish("try", &list, None, &provenance).await.unwrap();
 
     let (written, read) =
-        tokio::join!(through.publish("try", &list, None, &provenance), through_too.list("try", &current));
+        tokio::join!(through.publish("try", &list, None, &provenance), through_too.list("try", &pointer));
 
     let reason = "the store left items unprocessed 9 times in a row";
     assert_eq!(service(&written.unwrap_err()), ("writing the list of try", reason));
     assert_eq!(service(&read.unwrap_err()), ("reading the list of try", reason));
     assert_eq!((count(&writing, "BatchWriteItem"), count(&reading, "BatchGetItem")), (9, 9));
-    assert_eq!(table.current("try").await.unwrap(), None);
+    assert_eq!(table.pointer("try").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -499,12 +519,12 @@ async fn parts_that_a_reader_does_not_see_yet_are_read_consistently() {
     })
     .await;
     let list = list_of_parts(2, 1);
-    let current = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
+    let pointer = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
 
-    assert_eq!(through.list("try", &current).await.unwrap(), list.gzip);
+    assert_eq!(through.list("try", &pointer).await.unwrap(), list.gzip);
     assert_eq!(proxy.seen(), ["BatchGetItem", "BatchGetItem"]);
 
-    let error = through.list("try", &current).await.unwrap_err();
+    let error = through.list("try", &pointer).await.unwrap_err();
     assert!(error.to_string().contains("0 of its 2 parts are there"), "{error}");
 }
 
@@ -518,7 +538,7 @@ async fn a_pointer_of_before_summaries_were_kept_is_read_and_known_to_be_outdate
         set(&client, &name, ("project#try", "current"), attribute, None).await;
     }
 
-    let read = table.current("try").await.unwrap().unwrap();
+    let read = table.pointer("try").await.unwrap().unwrap();
     assert!(read.is_outdated());
     assert_eq!(read.summary, Summary { jobs: 7, ..Summary::default() });
 }
@@ -527,7 +547,7 @@ async fn a_pointer_of_before_summaries_were_kept_is_read_and_known_to_be_outdate
 async fn each_metered_table_counts_for_itself() {
     let (table, ..) = new_catalog().await;
     let metered = table.metered();
-    metered.current("try").await.unwrap();
+    metered.pointer("try").await.unwrap();
     assert!(metered.usage().read_units > 0.0);
     assert_eq!((table.usage(), metered.metered().usage()), (Usage::default(), Usage::default()));
 }
@@ -546,40 +566,40 @@ async fn throttled_requests_are_made_again_and_others_that_fail_are_not() {
     })
     .await;
 
-    assert!(through.projects(Read::Consistent).await.unwrap().is_empty());
+    assert!(through.projects(Consistency::Consistent).await.unwrap().is_empty());
     assert_eq!(proxy.seen().len(), 7);
 
-    let error = through.current("try").await.unwrap_err();
+    let error = through.pointer("try").await.unwrap_err();
     assert_eq!(service(&error), ("reading the pointer of try", "AccessDeniedException: by the proxy"));
     assert_eq!(proxy.seen().len(), 8);
-    assert_eq!(table.current("try").await.unwrap(), None);
+    assert_eq!(table.pointer("try").await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_store_that_throttles_without_end_is_given_up() {
     let (proxy, through, _) = behind(|_, _| Plan::Refuse("ProvisionedThroughputExceededException")).await;
 
-    let error = through.projects(Read::Consistent).await.unwrap_err();
+    let error = through.projects(Consistency::Consistent).await.unwrap_err();
 
     assert_eq!(service(&error).1, "ProvisionedThroughputExceededException: by the proxy");
     assert_eq!(proxy.seen().len(), 8);
 }
 
 /// The table as a program of this pace reaches it, by the variables that Lambda sets.
-fn at_pace(pace: Pace, endpoint: &str) -> CatalogTable {
+fn with_profile(profile: ClientProfile, endpoint: &str) -> CatalogTable {
     let lookup = |variable: &str| match variable {
         "AWS_REGION" => Some("us-east-1".to_owned()),
         "AWS_ENDPOINT_URL" => Some(endpoint.to_owned()),
         _ => None,
     };
-    Aws::from_lambda(lookup, pace).expect("a region").catalog_table("catalog")
+    Aws::from_lambda(lookup, profile).expect("a region").catalog_table("catalog")
 }
 
 #[tokio::test]
 async fn who_is_waited_for_asks_three_times() {
     let proxy = Proxy::start(|_, _| Plan::Refuse("ThrottlingException"));
 
-    let error = at_pace(Pace::Request, &proxy.endpoint).current("try").await.unwrap_err();
+    let error = with_profile(ClientProfile::Request, &proxy.endpoint).pointer("try").await.unwrap_err();
 
     assert_eq!(service(&error), ("reading the pointer of try", "ThrottlingException: by the proxy"));
     assert_eq!(proxy.seen().len(), 3);
@@ -593,7 +613,7 @@ async fn who_is_waited_for_gives_up_a_store_that_does_not_answer_after_four_seco
     });
     let start = std::time::Instant::now();
 
-    let error = at_pace(Pace::Request, &silent).current("try").await.unwrap_err();
+    let error = with_profile(ClientProfile::Request, &silent).pointer("try").await.unwrap_err();
 
     assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
     assert!((3.5..8.0).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
@@ -601,6 +621,6 @@ async fn who_is_waited_for_gives_up_a_store_that_does_not_answer_after_four_seco
 
 #[test]
 fn a_missing_region_is_told() {
-    let error = Aws::from_lambda(|_| None, Pace::Batch).unwrap_err();
+    let error = Aws::from_lambda(|_| None, ClientProfile::Batch).unwrap_err();
     assert_eq!(error.to_string(), "AWS_REGION is not set: the region that the store is in is expected");
 }

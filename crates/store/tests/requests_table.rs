@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{Cost, Read, RequestsTable, Share, StoreError, Stored};
+use requests::email::Email;
+use requests::idempotency::{Claim, IdempotencyKey, RequestContent};
+use requests::planning::Planning;
+use requests::rate_limits::{Exceeded, Limit, RateLimits, Spent, Window};
+use requests::request::{
+    JobCode, JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs,
+};
+use store::{BudgetShare, Consistency, Cost, RequestsTable, StoreError, UpdateResult};
 use support::proxy::{Plan, Proxy};
 use support::{at, client, endpoint, items, new_requests_table, number, set};
-use trigger::email::Email;
-use trigger::limits::{Exceeded, Limit, Limits, Spent, Window};
-use trigger::once::{Asked, Claim, Key};
-use trigger::plan::Planning;
-use trigger::request::{Asking, Code, Job, JobState, Push, Request, RequestId, State, count};
 
 fn morning() -> DateTime<Utc> {
     at("2026-11-23T06:00:00Z")
@@ -29,12 +31,14 @@ fn someone() -> Email {
     "someone@mozilla.com".parse().unwrap()
 }
 
-fn jobs(count: usize) -> Vec<Job> {
-    (0..count).map(|number| Job::accepted(&format!("Ubuntu VM 12.04 x64 try opt test mochitest-{number}"))).collect()
+fn jobs(count: usize) -> Vec<RequestedJob> {
+    (0..count)
+        .map(|number| RequestedJob::accepted(&format!("Ubuntu VM 12.04 x64 try opt test mochitest-{number}")))
+        .collect()
 }
 
-fn request(push_id: u64, chance: u128, jobs: &[Job], now: DateTime<Utc>) -> Request {
-    let asking = Asking {
+fn request(push_id: u64, random: u128, jobs: &[RequestedJob], now: DateTime<Utc>) -> Request {
+    let new_request = NewRequest {
         project: "try".to_owned(),
         push_id,
         pushed: Some(Push { revision: "a".repeat(40), author: "author@example.org".parse().ok() }),
@@ -42,7 +46,7 @@ fn request(push_id: u64, chance: u128, jobs: &[Job], now: DateTime<Utc>) -> Requ
         on_behalf_by: Some("treeherder".to_owned()),
         decision_task_id: Some("Ab-_9fIzT8aXVvV2yWqhGQ".to_owned()),
     };
-    Request::new(RequestId::new(now, chance), asking, jobs, now)
+    Request::new(RequestId::new(now, random), new_request, jobs, now)
 }
 
 async fn table() -> (RequestsTable, Client, String) {
@@ -64,12 +68,13 @@ async fn behind(name: &str, plan: impl Fn(usize) -> Plan + Send + 'static) -> Re
     RequestsTable::new(client(&proxy.endpoint).await, name)
 }
 
-fn claim(header: &str, now: DateTime<Utc>, chance: u128) -> (Key, Claim) {
+fn claim(header: &str, now: DateTime<Utc>, random: u128) -> (IdempotencyKey, Claim) {
     let requester = someone();
     let names = ["a".to_owned()];
-    let asked = Asked { requester: &requester, project: "try", push: 1, names: &names, decision_task_id: None };
-    let key = Key::given(header, &asked).unwrap();
-    let claim = key.claim(RequestId::new(now, chance), now);
+    let asked =
+        RequestContent { requester: &requester, project: "try", push: 1, names: &names, decision_task_id: None };
+    let key = IdempotencyKey::from_header(header, &asked).unwrap();
+    let claim = key.claim(RequestId::new(now, random), now);
     (key, claim)
 }
 
@@ -77,20 +82,20 @@ fn claim(header: &str, now: DateTime<Utc>, chance: u128) -> (Key, Claim) {
 async fn a_request_is_read_as_it_was_kept() {
     let (table, ..) = table().await;
     let mut jobs = jobs(2);
-    jobs.push(Job {
+    jobs.push(RequestedJob {
         state: JobState::Rejected,
-        code: Some(Code::UnknownJob),
+        code: Some(JobCode::UnknownJob),
         closest: Some("x".to_owned()),
-        ..Job::accepted("\u{e9} \"y\"")
+        ..RequestedJob::accepted("\u{e9} \"y\"")
     });
     let request = request(7, 1, &jobs, morning());
     table.create(&request, &jobs, morning()).await.unwrap();
 
-    assert_eq!(table.request(request.id, Read::Consistent).await.unwrap().as_ref(), Some(&request));
-    assert_eq!(table.jobs(request.id, Read::Consistent).await.unwrap(), jobs);
+    assert_eq!(table.request(request.id, Consistency::Consistent).await.unwrap().as_ref(), Some(&request));
+    assert_eq!(table.jobs(request.id, Consistency::Consistent).await.unwrap(), jobs);
     let other = RequestId::new(morning(), 2);
-    assert_eq!(table.request(other, Read::Consistent).await.unwrap(), None);
-    assert!(matches!(table.jobs(other, Read::Consistent).await, Err(StoreError::DamagedRequest { .. })));
+    assert_eq!(table.request(other, Consistency::Consistent).await.unwrap(), None);
+    assert!(matches!(table.jobs(other, Consistency::Consistent).await, Err(StoreError::DamagedRequest { .. })));
 }
 
 #[tokio::test]
@@ -99,7 +104,7 @@ async fn every_item_of_a_request_ends_by_itself() {
     let (key, claim) = claim("k", morning(), 1);
     table.create(&request(7, 1, &jobs(1), morning()), &jobs(1), morning()).await.unwrap();
     table.claim(&key.name, &claim, None).await.unwrap();
-    table.spend(share(&someone(), morning(), 1), 1, &Limits::default()).await.unwrap().unwrap();
+    table.spend(share(&someone(), morning(), 1), 1, &RateLimits::default()).await.unwrap().unwrap();
 
     let items = items(&client, &name).await;
     assert_eq!(items.len(), 4);
@@ -118,10 +123,11 @@ async fn every_item_of_a_request_ends_by_itself() {
 async fn a_thousand_jobs_with_the_longest_names_fit() {
     let (table, ..) = table().await;
     let noise: String = support::noise(230_000, 7).iter().map(|byte| char::from(b' ' + byte % 95)).collect();
-    let jobs: Vec<Job> = (0..1000).map(|place| Job::accepted(&noise[place * 230..(place + 1) * 230])).collect();
+    let jobs: Vec<RequestedJob> =
+        (0..1000).map(|place| RequestedJob::accepted(&noise[place * 230..(place + 1) * 230])).collect();
     let request = request(7, 1, &jobs, morning());
     table.create(&request, &jobs, morning()).await.unwrap();
-    assert_eq!(table.jobs(request.id, Read::Consistent).await.unwrap(), jobs);
+    assert_eq!(table.jobs(request.id, Consistency::Consistent).await.unwrap(), jobs);
 }
 
 #[tokio::test]
@@ -161,8 +167,8 @@ async fn only_open_requests_are_due_and_the_oldest_first() {
     assert_eq!(seconds(later(500)).await, [120, 121]);
 
     let first = &table.due(later(120), 1).await.unwrap()[0];
-    let ended = Request { version: 2, state: State::Failed, ..first.clone() };
-    assert_eq!(table.update(&ended, None, later(500)).await.unwrap(), Stored::Yes);
+    let ended = Request { version: 2, state: RequestState::Failed, ..first.clone() };
+    assert_eq!(table.update(&ended, None, later(500)).await.unwrap(), UpdateResult::Stored);
     assert_eq!(seconds(later(500)).await, [121]);
 }
 
@@ -172,21 +178,21 @@ async fn of_two_changes_at_the_same_time_one_is_made() {
     let kept = request(7, 1, &jobs(1), morning());
     table.create(&kept, &jobs(1), morning()).await.unwrap();
     let one = kept.queued(later(1)).unwrap();
-    let other = kept.put_off(later(2));
-    assert_eq!(table.update(&one, None, later(1)).await.unwrap(), Stored::Yes);
-    assert_eq!(table.update(&other, None, later(2)).await.unwrap(), Stored::ChangedMeanwhile);
-    let changed_jobs = vec![Job { state: JobState::Failed, ..Job::accepted("b") }];
-    assert_eq!(table.update(&other, Some(&changed_jobs), later(2)).await.unwrap(), Stored::ChangedMeanwhile);
-    assert_eq!(table.request(kept.id, Read::Consistent).await.unwrap(), Some(one.clone()));
-    assert_eq!(table.jobs(kept.id, Read::Consistent).await.unwrap(), jobs(1));
+    let other = kept.postponed(later(2));
+    assert_eq!(table.update(&one, None, later(1)).await.unwrap(), UpdateResult::Stored);
+    assert_eq!(table.update(&other, None, later(2)).await.unwrap(), UpdateResult::Conflict);
+    let changed_jobs = vec![RequestedJob { state: JobState::Failed, ..RequestedJob::accepted("b") }];
+    assert_eq!(table.update(&other, Some(&changed_jobs), later(2)).await.unwrap(), UpdateResult::Conflict);
+    assert_eq!(table.request(kept.id, Consistency::Consistent).await.unwrap(), Some(one.clone()));
+    assert_eq!(table.jobs(kept.id, Consistency::Consistent).await.unwrap(), jobs(1));
 
     // A transaction that the store gave up for a reason of its own is nobody's change.
     let busy = behind(&name, |_| Plan::Refuse("TransactionCanceledException")).await;
-    assert!(busy.update(&one.put_off(later(3)), Some(&changed_jobs), later(3)).await.is_err());
+    assert!(busy.update(&one.postponed(later(3)), Some(&changed_jobs), later(3)).await.is_err());
 
-    let next = one.put_off(later(3));
-    assert_eq!(table.update(&next, Some(&changed_jobs), later(3)).await.unwrap(), Stored::Yes);
-    assert_eq!(table.jobs(kept.id, Read::Consistent).await.unwrap(), changed_jobs);
+    let next = one.postponed(later(3));
+    assert_eq!(table.update(&next, Some(&changed_jobs), later(3)).await.unwrap(), UpdateResult::Stored);
+    assert_eq!(table.jobs(kept.id, Consistency::Consistent).await.unwrap(), changed_jobs);
 }
 
 #[tokio::test]
@@ -197,7 +203,7 @@ async fn a_request_of_which_a_write_fails_is_not_there() {
         let broken =
             behind(&name, move |write| if write >= failing { Plan::Refuse("InternalServerError") } else { Plan::Pass });
         assert!(broken.await.create(&request, &jobs(1), morning()).await.is_err());
-        assert_eq!(table.request(request.id, Read::Consistent).await.unwrap(), None);
+        assert_eq!(table.request(request.id, Consistency::Consistent).await.unwrap(), None);
         assert!(table.of_push("try", 7, None, 10).await.unwrap().is_empty());
     }
 }
@@ -211,11 +217,11 @@ async fn a_lost_answer_is_not_taken_for_somebody_elses_write() {
     let request = request(7, 1, &jobs(1), morning());
     lossy(1).await.create(&request, &jobs(1), morning()).await.unwrap();
     let queued = request.queued(later(1)).unwrap();
-    assert_eq!(lossy(0).await.update(&queued, None, later(1)).await.unwrap(), Stored::Yes);
+    assert_eq!(lossy(0).await.update(&queued, None, later(1)).await.unwrap(), UpdateResult::Stored);
     let later_jobs = jobs(2);
-    let put_off = queued.put_off(later(2));
-    assert_eq!(lossy(0).await.update(&put_off, Some(&later_jobs), later(2)).await.unwrap(), Stored::Yes);
-    assert_eq!(table.jobs(request.id, Read::Consistent).await.unwrap(), later_jobs);
+    let postponed = queued.postponed(later(2));
+    assert_eq!(lossy(0).await.update(&postponed, Some(&later_jobs), later(2)).await.unwrap(), UpdateResult::Stored);
+    assert_eq!(table.jobs(request.id, Consistency::Consistent).await.unwrap(), later_jobs);
 
     let (key, claim) = claim("k", morning(), 1);
     assert_eq!(lossy(0).await.claim(&key.name, &claim, None).await.unwrap(), None);
@@ -243,7 +249,7 @@ async fn a_key_is_claimed_once_and_taken_over_from_the_one_that_had_it() {
 async fn of_fifty_who_claim_a_key_at_once_one_has_it() {
     let (table, ..) = table().await;
     let key = claim("k", morning(), 0).0;
-    let claims: Vec<Claim> = (0..50).map(|chance| claim("k", morning(), chance).1).collect();
+    let claims: Vec<Claim> = (0..50).map(|random| claim("k", morning(), random).1).collect();
     let got = futures_util::future::join_all(claims.iter().map(|claim| table.claim(&key.name, claim, None))).await;
     let winners = got.iter().filter(|got| matches!(got, Ok(None))).count();
     assert_eq!(winners, 1);
@@ -253,15 +259,16 @@ async fn of_fifty_who_claim_a_key_at_once_one_has_it() {
 }
 
 /// A share of a budget, for the request of this number.
-fn share(requester: &Email, now: DateTime<Utc>, number: u128) -> Share<'_> {
-    Share { requester, window: Window::at(now), request: RequestId::new(now, number) }
+fn share(requester: &Email, now: DateTime<Utc>, number: u128) -> BudgetShare<'_> {
+    BudgetShare { requester, window: Window::at(now), request: RequestId::new(now, number) }
 }
 
 fn limit(spent: Result<Spent, Exceeded>) -> Result<Spent, Limit> {
     spent.map_err(|exceeded| exceeded.limit)
 }
 
-const FEW: Limits = Limits { jobs_per_request: 1000, body_bytes: 1000, requests_per_minute: 3, jobs_per_hour: 100 };
+const FEW: RateLimits =
+    RateLimits { jobs_per_request: 1000, body_bytes: 1000, requests_per_minute: 3, jobs_per_hour: 100 };
 
 #[tokio::test]
 async fn a_budget_is_spent_to_its_end_and_no_further() {
@@ -314,10 +321,10 @@ async fn what_is_given_back_is_there_again_and_given_back_once() {
         table.spend(share, jobs, &FEW).await.unwrap().unwrap();
     }
     let lossy = behind(&name, |write| if write == 0 { Plan::Lose("ThrottlingException") } else { Plan::Pass }).await;
-    lossy.give_back(first).await.unwrap();
-    table.give_back(first).await.unwrap();
+    lossy.refund(first).await.unwrap();
+    table.refund(first).await.unwrap();
     // It took nothing.
-    table.give_back(third).await.unwrap();
+    table.refund(third).await.unwrap();
     assert_eq!(table.spend(third, 60, &FEW).await.unwrap(), Ok(Spent { jobs: 100, requests: 2 }));
 }
 
@@ -384,25 +391,25 @@ async fn a_damaged_request_is_told_as_one() {
     set(&client, &name, (&pk, "head"), "state", None).await;
     set(&client, &name, (&pk, "jobs"), "data", None).await;
     for error in [
-        table.request(request.id, Read::Consistent).await.unwrap_err(),
-        table.jobs(request.id, Read::Consistent).await.unwrap_err(),
+        table.request(request.id, Consistency::Consistent).await.unwrap_err(),
+        table.jobs(request.id, Consistency::Consistent).await.unwrap_err(),
     ] {
         let said = error.to_string();
         assert!(said.starts_with(&format!("the stored request {} is damaged: ", request.id)), "{said}");
     }
 }
 
-fn forwarded(count: usize) -> Vec<Job> {
-    jobs(count).into_iter().map(|job| Job { state: JobState::Forwarded, ..job }).collect()
+fn forwarded(count: usize) -> Vec<RequestedJob> {
+    jobs(count).into_iter().map(|job| RequestedJob { state: JobState::Forwarded, ..job }).collect()
 }
 
 /// A request that was queued, and then forwarded.
-async fn queued_and_forwarded(table: &RequestsTable, chance: u128) -> (Request, Request) {
-    let taken = request(7, chance, &jobs(2), morning());
+async fn queued_and_forwarded(table: &RequestsTable, random: u128) -> (Request, Request) {
+    let taken = request(7, random, &jobs(2), morning());
     table.create(&taken, &jobs(2), morning()).await.unwrap();
     let queued = taken.queued(later(1)).unwrap();
-    assert_eq!(table.update(&queued, None, later(1)).await.unwrap(), Stored::Yes);
-    let ended = queued.settled(&forwarded(2), &Planning::default(), later(2));
+    assert_eq!(table.update(&queued, None, later(1)).await.unwrap(), UpdateResult::Stored);
+    let ended = queued.with_results(&forwarded(2), &Planning::default(), later(2));
     (queued, ended)
 }
 
@@ -412,16 +419,16 @@ async fn head_and_jobs_that_belong_together_are_read_once() {
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
     let operations = async |request: &Request| {
         let metered = table.metered();
-        let found = metered.with_jobs(request.clone(), Read::Eventual).await.unwrap();
+        let found = metered.with_jobs(request.clone(), Consistency::Eventual).await.unwrap();
         (found, metered.cost().operations)
     };
     // The head alone changed since the jobs were written.
     assert_eq!(operations(&queued).await, ((queued.clone(), jobs(2)), 1));
     table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
     assert_eq!(operations(&ended).await, ((ended.clone(), forwarded(2)), 1));
-    let put_off = ended.put_off(later(3));
-    table.update(&put_off, None, later(3)).await.unwrap();
-    assert_eq!(operations(&put_off).await, ((put_off.clone(), forwarded(2)), 1));
+    let postponed = ended.postponed(later(3));
+    table.update(&postponed, None, later(3)).await.unwrap();
+    assert_eq!(operations(&postponed).await, ((postponed.clone(), forwarded(2)), 1));
 }
 
 #[tokio::test]
@@ -429,11 +436,11 @@ async fn a_head_that_was_read_before_its_jobs_changed_is_read_again_with_them() 
     let (table, ..) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
     table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
-    for read in [Read::Eventual, Read::Consistent] {
+    for read in [Consistency::Eventual, Consistency::Consistent] {
         assert_eq!(table.with_jobs(queued.clone(), read).await.unwrap(), (ended.clone(), forwarded(2)));
     }
-    assert_eq!(table.whole(queued.id).await.unwrap(), Some((ended, forwarded(2))));
-    assert_eq!(table.whole(RequestId::new(morning(), 9)).await.unwrap(), None);
+    assert_eq!(table.read_consistent(queued.id).await.unwrap(), Some((ended, forwarded(2))));
+    assert_eq!(table.read_consistent(RequestId::new(morning(), 9)).await.unwrap(), None);
 }
 
 /// A reader with eventual consistency sees the new head and the jobs of before.
@@ -456,10 +463,10 @@ async fn jobs_of_before_are_not_served_with_a_later_head() {
         held.clone()
     });
     let reader = RequestsTable::new(client(&behind).await, &name);
-    assert_eq!(reader.with_jobs(queued.clone(), Read::Eventual).await.unwrap(), (queued, jobs(2)));
+    assert_eq!(reader.with_jobs(queued.clone(), Consistency::Eventual).await.unwrap(), (queued, jobs(2)));
     table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
-    assert_eq!(reader.jobs(ended.id, Read::Eventual).await.unwrap(), jobs(2), "the reader is behind");
-    assert_eq!(reader.with_jobs(ended.clone(), Read::Eventual).await.unwrap(), (ended, forwarded(2)));
+    assert_eq!(reader.jobs(ended.id, Consistency::Eventual).await.unwrap(), jobs(2), "the reader is behind");
+    assert_eq!(reader.with_jobs(ended.clone(), Consistency::Eventual).await.unwrap(), (ended, forwarded(2)));
 }
 
 #[tokio::test]
@@ -471,13 +478,13 @@ async fn requests_of_before_are_held_together_by_their_counts() {
     let old = Request { jobs_digest: String::new(), ..ended.clone() };
     for (sk, attribute) in [("head", "jobs_digest"), ("jobs", "digest")] {
         set(&client, &name, (&pk, sk), attribute, None).await;
-        let found = table.request(queued.id, Read::Consistent).await.unwrap().unwrap();
+        let found = table.request(queued.id, Consistency::Consistent).await.unwrap().unwrap();
         assert_eq!(found, old);
         let metered = table.metered();
-        assert_eq!(metered.with_jobs(found, Read::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
+        assert_eq!(metered.with_jobs(found, Consistency::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
         assert_eq!(metered.cost().operations, 1);
         let stale = Request { jobs_digest: String::new(), ..queued.clone() };
-        assert_eq!(table.with_jobs(stale, Read::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
+        assert_eq!(table.with_jobs(stale, Consistency::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
     }
 }
 
@@ -487,9 +494,9 @@ async fn head_and_jobs_that_never_belong_together_agree_in_what_is_read() {
     let (queued, _) = queued_and_forwarded(&table, 1).await;
     let pk = format!("request#{}", queued.id);
     set(&client, &name, (&pk, "jobs"), "digest", Some(AttributeValue::S("other".to_owned()))).await;
-    let odd = Request { jobs: count(&forwarded(2)), ..queued.clone() };
-    let (found, read) = table.with_jobs(odd, Read::Eventual).await.unwrap();
-    assert_eq!((&found.jobs, read), (&count(&jobs(2)), jobs(2)));
+    let odd = Request { job_counts: count_jobs(&forwarded(2)), ..queued.clone() };
+    let (found, read) = table.with_jobs(odd, Consistency::Eventual).await.unwrap();
+    assert_eq!((&found.job_counts, read), (&count_jobs(&jobs(2)), jobs(2)));
 }
 
 /// Makes a head one of a version that this program does not know.
@@ -532,12 +539,12 @@ async fn items_that_are_read_alone_and_cannot_be_are_counted() {
     let data = Some(AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(*b"no gzip")));
     set(&client, &name, (&format!("request#{}", request.id), "jobs"), "data", data).await;
     let metered = table.metered();
-    assert!(metered.whole(request.id).await.is_err());
+    assert!(metered.read_consistent(request.id).await.is_err());
     assert_eq!(metered.cost().damaged, 1);
-    assert!(metered.with_jobs(request.clone(), Read::Eventual).await.is_err());
+    assert!(metered.with_jobs(request.clone(), Consistency::Eventual).await.is_err());
     assert_eq!(metered.cost().damaged, 2);
     make_unreadable(&client, &name, &request).await;
-    assert!(metered.request(request.id, Read::Consistent).await.is_err());
+    assert!(metered.request(request.id, Consistency::Consistent).await.is_err());
     assert_eq!(metered.cost().damaged, 3);
 }
 
@@ -548,7 +555,7 @@ async fn a_claim_that_cannot_be_read_is_taken_over_by_one() {
     assert_eq!(table.claim(&key.name, &first, None).await.unwrap(), None);
     let pk = format!("idempotency#{}", key.name);
     set(&client, &name, (&pk, "claim"), "fingerprint", None).await;
-    let claims: Vec<Claim> = (2..12).map(|chance| claim("k", later(1), chance).1).collect();
+    let claims: Vec<Claim> = (2..12).map(|random| claim("k", later(1), random).1).collect();
     let metered = table.metered();
     let got = futures_util::future::join_all(claims.iter().map(|claim| metered.claim(&key.name, claim, None))).await;
     let got: Vec<Option<Claim>> = got.into_iter().map(Result::unwrap).collect();

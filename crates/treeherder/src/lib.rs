@@ -8,33 +8,33 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{StatusCode, Uri};
-use http_edge::{FetchError, Fetcher};
+use http_api::{FetchError, Fetcher};
+use requests::request::Push;
+use requests::runs::{Run, RunState, Runs};
 use serde::Deserialize;
-use trigger::request::Push;
-use trigger::runs::{Run, RunState, Runs};
 
 /// Where Treeherder is.
-pub const TREEHERDER: &str = "https://treeherder.mozilla.org";
+pub const DEFAULT_TREEHERDER_URL: &str = "https://treeherder.mozilla.org";
 
 /// How long an answer about a push may take. A person waits.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long all answers about its jobs may take together: they are large.
-const PATIENCE_FOR_JOBS: Duration = Duration::from_secs(10);
+const JOBS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one of them may take: less, as who does not answer at all is known by the first.
-const PATIENCE_FOR_A_PAGE: Duration = Duration::from_secs(8);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The most of an answer that is read, in bytes: a push lists its revisions.
-const MOST_BYTES: usize = 1024 * 1024;
+const MAX_PUSH_BYTES: usize = 1024 * 1024;
 /// The same for a page of jobs, of which each is some kilobytes.
-const MOST_BYTES_OF_JOBS: usize = 16 * 1024 * 1024;
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// How many jobs are asked for at once: the most that Treeherder gives.
-const PAGE: usize = 2000;
+const PAGE_SIZE: usize = 2000;
 /// How many jobs are read of a push. The largest had some 20,000.
-const MOST_JOBS: usize = 100_000;
+const MAX_JOBS: usize = 100_000;
 /// How long it is left alone after it did not answer, as each attempt keeps a person waiting; and how long a push is of
 /// which its answer is of no use.
-const LEFT_ALONE: TimeDelta = TimeDelta::seconds(5);
+const FAILURE_COOLDOWN: TimeDelta = TimeDelta::seconds(5);
 /// How many pushes are held. People trigger jobs on a few at a time.
-const MOST_HELD: usize = 1000;
+const MAX_CACHED_PUSHES: usize = 1000;
 
 /// Tells the time.
 type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -42,45 +42,45 @@ type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// Treeherder's API.
 pub struct Treeherder {
     url: String,
-    holds: TimeDelta,
+    ttl: TimeDelta,
     clock: Clock,
     pushes: Fetcher,
     jobs: Fetcher,
-    state: Mutex<State>,
+    state: Mutex<LookupState>,
 }
 
 #[derive(Default)]
-struct State {
-    pushes: HashMap<Place, (DateTime<Utc>, Arc<Push>)>,
+struct LookupState {
+    pushes: HashMap<PushKey, (DateTime<Utc>, Arc<Push>)>,
     /// When it did not answer last, and why.
-    silent: Option<(DateTime<Utc>, String)>,
+    unreachable: Option<(DateTime<Utc>, String)>,
     /// When its answer about a push was last of no use, and why.
-    broken: HashMap<(What, Place), (DateTime<Utc>, String)>,
+    invalid: HashMap<(Resource, PushKey), (DateTime<Utc>, String)>,
 }
 
 /// A push: its project and its number.
-type Place = (String, u64);
+type PushKey = (String, u64);
 
 /// What is asked of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum What {
+enum Resource {
     Push,
     Jobs,
 }
 
 /// Why there is nothing to be had, in words for the log.
 enum Failure {
-    /// It answers no request: it cannot be reached, is silent, or the proxy before it says that it is down.
-    Silent(String),
-    /// What it answers of this push is of no use. Of others it may be.
-    Broken(String),
+    /// It answers no request: it cannot be reached, or the proxy before it says that it is down.
+    Unreachable(String),
+    /// It answers about this push too late, or with something of no use. About others it may answer.
+    Invalid(String),
 }
 
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::NoAnswer(reason) => Self::Silent(reason),
-            FetchError::Broken(reason) => Self::Broken(reason),
+            FetchError::NoAnswer(reason) => Self::Unreachable(reason),
+            FetchError::Broken(reason) => Self::Invalid(reason),
         }
     }
 }
@@ -91,22 +91,22 @@ impl Failure {
         let reason = format!("it answers with {status}");
         match status {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                Self::Silent(reason)
+                Self::Unreachable(reason)
             }
-            _ => Self::Broken(reason),
+            _ => Self::Invalid(reason),
         }
     }
 }
 
 /// What Treeherder says of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum PushLookup {
     /// This is it.
-    Push(Arc<Push>),
+    Found(Arc<Push>),
     /// There is none.
     Unknown,
     /// It does not answer, or not what it should of this push; why is for the log.
-    Silent(String),
+    Unavailable(String),
 }
 
 /// What is read of a push.
@@ -152,55 +152,55 @@ pub fn address(value: &str) -> Result<String, &'static str> {
 
 impl Treeherder {
     /// Treeherder at `url`, without a slash at the end; what it told holds for so long.
-    pub fn new(url: impl Into<String>, holds: TimeDelta, clock: Clock) -> Self {
+    pub fn new(url: impl Into<String>, ttl: TimeDelta, clock: Clock) -> Self {
         Self {
             url: url.into(),
-            holds,
+            ttl,
             clock,
-            pushes: Fetcher::new(PATIENCE, MOST_BYTES),
-            jobs: Fetcher::new(PATIENCE_FOR_A_PAGE, MOST_BYTES_OF_JOBS),
+            pushes: Fetcher::new(PUSH_TIMEOUT, MAX_PUSH_BYTES),
+            jobs: Fetcher::new(PAGE_TIMEOUT, MAX_PAGE_BYTES),
             state: Mutex::default(),
         }
     }
 
     /// Whether what it said of a push is held, so that it need not be asked.
-    pub fn holds(&self, project: &str, push_id: u64) -> bool {
-        let place = (project.to_owned(), push_id);
+    pub fn has_cached(&self, project: &str, push_id: u64) -> bool {
+        let key = (project.to_owned(), push_id);
         let now = (self.clock)();
-        self.state().pushes.get(&place).is_some_and(|(at, _)| (now - *at).abs() < self.holds)
+        self.state().pushes.get(&key).is_some_and(|(at, _)| (now - *at).abs() < self.ttl)
     }
 
     /// What it says of a push. A project's name has nothing in it that would have to be encoded.
-    pub async fn push(&self, project: &str, push_id: u64) -> Told {
-        let place = (project.to_owned(), push_id);
+    pub async fn push(&self, project: &str, push_id: u64) -> PushLookup {
+        let key = (project.to_owned(), push_id);
         {
             let state = self.state();
             let now = (self.clock)();
-            if let Some((_, push)) = state.pushes.get(&place).filter(|(at, _)| (now - *at).abs() < self.holds) {
-                return Told::Push(push.clone());
+            if let Some((_, push)) = state.pushes.get(&key).filter(|(at, _)| (now - *at).abs() < self.ttl) {
+                return PushLookup::Found(push.clone());
             }
-            if let Some(reason) = state.failed(What::Push, &place, now) {
-                return Told::Silent(reason);
+            if let Some(reason) = state.failed(Resource::Push, &key, now) {
+                return PushLookup::Unavailable(reason);
             }
         }
-        let asked = self.ask(project, push_id).await;
+        let asked = self.fetch_push(project, push_id).await;
         let now = (self.clock)();
         let mut state = self.state();
         match asked {
             Ok(Some(push)) => {
                 let push = Arc::new(push);
-                if state.pushes.len() >= MOST_HELD {
-                    state.pushes.retain(|_, (at, _)| (now - *at).abs() < self.holds);
+                if state.pushes.len() >= MAX_CACHED_PUSHES {
+                    state.pushes.retain(|_, (at, _)| (now - *at).abs() < self.ttl);
                 }
-                if state.pushes.len() >= MOST_HELD {
+                if state.pushes.len() >= MAX_CACHED_PUSHES {
                     state.pushes.clear();
                 }
-                state.pushes.insert(place, (now, push.clone()));
-                Told::Push(push)
+                state.pushes.insert(key, (now, push.clone()));
+                PushLookup::Found(push)
             }
             // Not held: a push may come to be known at any moment.
-            Ok(None) => Told::Unknown,
-            Err(failure) => Told::Silent(state.fail(What::Push, place, now, &failure)),
+            Ok(None) => PushLookup::Unknown,
+            Err(failure) => PushLookup::Unavailable(state.fail(Resource::Push, key, now, &failure)),
         }
     }
 
@@ -209,26 +209,26 @@ impl Treeherder {
     /// # Errors
     /// It does not answer, or not what it should; why is for the log.
     pub async fn runs(&self, project: &str, push_id: u64, wanted: &BTreeSet<String>) -> Result<Runs, String> {
-        let place = (project.to_owned(), push_id);
-        if let Some(reason) = self.state().failed(What::Jobs, &place, (self.clock)()) {
+        let key = (project.to_owned(), push_id);
+        if let Some(reason) = self.state().failed(Resource::Jobs, &key, (self.clock)()) {
             return Err(reason);
         }
-        let asked = tokio::time::timeout(PATIENCE_FOR_JOBS, self.ask_for_runs(project, push_id, wanted)).await;
-        let asked = asked.unwrap_or_else(|_| Err(Failure::Broken("its answers take too long".to_owned())));
-        asked.map_err(|failure| self.state().fail(What::Jobs, place, (self.clock)(), &failure))
+        let asked = tokio::time::timeout(JOBS_TIMEOUT, self.fetch_runs(project, push_id, wanted)).await;
+        let asked = asked.unwrap_or_else(|_| Err(Failure::Invalid("its answers take too long".to_owned())));
+        asked.map_err(|failure| self.state().fail(Resource::Jobs, key, (self.clock)(), &failure))
     }
 
-    async fn ask_for_runs(&self, project: &str, push_id: u64, wanted: &BTreeSet<String>) -> Result<Runs, Failure> {
+    async fn fetch_runs(&self, project: &str, push_id: u64, wanted: &BTreeSet<String>) -> Result<Runs, Failure> {
         let mut runs = Runs::default();
-        for offset in (0..MOST_JOBS).step_by(PAGE) {
-            let query = format!("push_id={push_id}&count={PAGE}&offset={offset}");
+        for offset in (0..MAX_JOBS).step_by(PAGE_SIZE) {
+            let query = format!("push_id={push_id}&count={PAGE_SIZE}&offset={offset}");
             let (status, body) = self.jobs.get(&format!("{}/api/project/{project}/jobs/?{query}", self.url)).await?;
             if status != StatusCode::OK {
                 return Err(Failure::of(status));
             }
             let Page { results } = serde_json::from_slice(&body)
-                .map_err(|error| Failure::Broken(format!("its answer is no list of jobs: {error}")))?;
-            let is_last = results.len() < PAGE;
+                .map_err(|error| Failure::Invalid(format!("its answer is no list of jobs: {error}")))?;
+            let is_last = results.len() < PAGE_SIZE;
             for job in results {
                 let Some(name) = job.ref_data_name.filter(|name| wanted.contains(&**name)) else { continue };
                 let is_coalesced = job.job_coalesced_to_guid.is_some_and(|guid| !guid.is_empty());
@@ -240,10 +240,10 @@ impl Treeherder {
                 return Ok(runs);
             }
         }
-        Err(Failure::Broken(format!("the push has more than {MOST_JOBS} jobs")))
+        Err(Failure::Invalid(format!("the push has more than {MAX_JOBS} jobs")))
     }
 
-    async fn ask(&self, project: &str, push_id: u64) -> Result<Option<Push>, Failure> {
+    async fn fetch_push(&self, project: &str, push_id: u64) -> Result<Option<Push>, Failure> {
         let url = format!("{}/api/project/{project}/push/{push_id}/", self.url);
         let body = match self.pushes.get(&url).await? {
             (StatusCode::OK, body) => body,
@@ -251,39 +251,39 @@ impl Treeherder {
             (other, _) => return Err(Failure::of(other)),
         };
         let PushBody { revision, author } = serde_json::from_slice(&body)
-            .map_err(|error| Failure::Broken(format!("its answer is no push: {error}")))?;
+            .map_err(|error| Failure::Invalid(format!("its answer is no push: {error}")))?;
         let is_revision = (1..=64).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_revision {
-            return Err(Failure::Broken("its answer is no push: the revision is none".to_owned()));
+            return Err(Failure::Invalid("its answer is no push: the revision is none".to_owned()));
         }
         Ok(Some(Push { revision, author: author.parse().ok() }))
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, LookupState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LookupState {
     /// Why it is not asked about this push, if it is not.
-    fn failed(&self, what: What, place: &Place, now: DateTime<Utc>) -> Option<String> {
-        let broken = || self.broken.get(&(what, place.clone()));
-        let recent = |failure: &&(DateTime<Utc>, String)| (now - failure.0).abs() < LEFT_ALONE;
-        let silent = self.silent.as_ref().filter(recent);
-        silent.or_else(|| broken().filter(recent)).map(|(_, reason)| reason.clone())
+    fn failed(&self, resource: Resource, key: &PushKey, now: DateTime<Utc>) -> Option<String> {
+        let invalid = || self.invalid.get(&(resource, key.clone()));
+        let recent = |failure: &&(DateTime<Utc>, String)| (now - failure.0).abs() < FAILURE_COOLDOWN;
+        let unreachable = self.unreachable.as_ref().filter(recent);
+        unreachable.or_else(|| invalid().filter(recent)).map(|(_, reason)| reason.clone())
     }
 
     /// Notes a failure; why, in words for the log.
-    fn fail(&mut self, what: What, place: Place, now: DateTime<Utc>, failure: &Failure) -> String {
-        let (Failure::Silent(reason) | Failure::Broken(reason)) = failure;
+    fn fail(&mut self, resource: Resource, key: PushKey, now: DateTime<Utc>, failure: &Failure) -> String {
+        let (Failure::Unreachable(reason) | Failure::Invalid(reason)) = failure;
         let reason = format!("Treeherder: {reason}");
         let noted = (now, reason.clone());
         match failure {
-            Failure::Silent(_) => self.silent = Some(noted),
-            Failure::Broken(_) => {
-                self.broken.retain(|_, (at, _)| (now - *at).abs() < LEFT_ALONE);
-                if self.broken.len() < MOST_HELD {
-                    self.broken.insert((what, place), noted);
+            Failure::Unreachable(_) => self.unreachable = Some(noted),
+            Failure::Invalid(_) => {
+                self.invalid.retain(|_, (at, _)| (now - *at).abs() < FAILURE_COOLDOWN);
+                if self.invalid.len() < MAX_CACHED_PUSHES {
+                    self.invalid.insert((resource, key), noted);
                 }
             }
         }
@@ -401,18 +401,20 @@ mod tests {
             asked.await.unwrap();
             // It would be seen if it was asked: the connection is refused now, which has another reason.
             assert_eq!(treeherder.runs("try", 8, &wanted()).await, Err(error.clone()));
-            assert_eq!(treeherder.push("autoland", 7).await, Told::Silent(error));
+            assert_eq!(treeherder.push("autoland", 7).await, PushLookup::Unavailable(error));
         }
         let (treeherder, asked) = answering(vec![]).await;
         asked.await.unwrap();
-        let Told::Silent(refused) = treeherder.push("try", 7).await else { panic!("there is none to answer") };
-        assert_eq!(treeherder.push("try", 8).await, Told::Silent(refused.clone()));
+        let PushLookup::Unavailable(refused) = treeherder.push("try", 7).await else {
+            panic!("there is none to answer")
+        };
+        assert_eq!(treeherder.push("try", 8).await, PushLookup::Unavailable(refused.clone()));
         assert_eq!(treeherder.runs("try", 9, &wanted()).await, Err(refused));
     }
 
     #[tokio::test]
     async fn a_useless_answer_about_a_push_is_that_pushs_alone_and_not_asked_for_again_at_once() {
-        let long = " ".repeat(MOST_BYTES + 1);
+        let long = " ".repeat(MAX_PUSH_BYTES + 1);
         for (status, body, said) in [
             (500, "", "Treeherder: it answers with 500"),
             (429, "", "Treeherder: it answers with 429"),
@@ -424,14 +426,43 @@ mod tests {
             let good = (200, A_PUSH.to_owned());
             let list = (200, page(&[]));
             let (treeherder, asked) = answering(vec![(status, body.to_owned()), good.clone(), list, good]).await;
-            let Told::Silent(error) = treeherder.push("try", 7).await else { panic!("{said}") };
+            let PushLookup::Unavailable(error) = treeherder.push("try", 7).await else { panic!("{said}") };
             assert!(error.starts_with(said), "{error}");
-            assert_eq!(treeherder.push("try", 7).await, Told::Silent(error));
-            assert!(matches!(treeherder.push("try", 8).await, Told::Push(_)), "{said}");
+            assert_eq!(treeherder.push("try", 7).await, PushLookup::Unavailable(error));
+            assert!(matches!(treeherder.push("try", 8).await, PushLookup::Found(_)), "{said}");
             assert_eq!(treeherder.runs("try", 7, &wanted()).await, Ok(Runs::default()), "{said}");
-            assert!(matches!(treeherder.push("autoland", 7).await, Told::Push(_)), "{said}");
+            assert!(matches!(treeherder.push("autoland", 7).await, PushLookup::Found(_)), "{said}");
             assert_eq!(asked.await.unwrap().len(), 4);
         }
+    }
+
+    /// A push with very many jobs may take Treeherder longer than we wait.
+    #[tokio::test]
+    async fn an_answer_that_takes_too_long_is_that_pushs_alone() {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", service.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            loop {
+                let (mut connection, _) = service.accept().await.unwrap();
+                let mut request = [0; 2048];
+                let length = connection.read(&mut request).await.unwrap();
+                // About push 7 it says nothing.
+                if !String::from_utf8_lossy(&request[..length]).contains("/push/7/") {
+                    let length = A_PUSH.len();
+                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{A_PUSH}");
+                    connection.write_all(answer.as_bytes()).await.unwrap();
+                }
+                open.push(connection);
+            }
+        });
+        let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
+        let mut treeherder = Treeherder::new(url, TimeDelta::seconds(60), Arc::new(move || now));
+        treeherder.pushes = Fetcher::new(Duration::from_millis(300), MAX_PUSH_BYTES);
+        let late = PushLookup::Unavailable("Treeherder: operation timed out".to_owned());
+        assert_eq!(treeherder.push("try", 7).await, late);
+        assert!(matches!(treeherder.push("try", 8).await, PushLookup::Found(_)));
+        assert_eq!(treeherder.push("try", 7).await, late);
     }
 
     #[tokio::test]
@@ -447,14 +478,14 @@ mod tests {
             assert!(error.starts_with(said), "{error}");
             assert_eq!(treeherder.runs("try", 7, &wanted()).await, Err(error));
             assert_eq!(treeherder.runs("try", 8, &wanted()).await, Ok(Runs::default()));
-            assert!(matches!(treeherder.push("try", 7).await, Told::Push(_)));
+            assert!(matches!(treeherder.push("try", 7).await, PushLookup::Found(_)));
             asked.await.unwrap();
         }
     }
 
     #[test]
     fn an_address_is_whole() {
-        assert_eq!(address("https://treeherder.mozilla.org/").as_deref(), Ok(TREEHERDER));
+        assert_eq!(address("https://treeherder.mozilla.org/").as_deref(), Ok(DEFAULT_TREEHERDER_URL));
         for wrong in ["", "treeherder", "ftp://treeherder.mozilla.org", "https://treeherder.mozilla.org/?a=b"] {
             assert!(address(wrong).is_err(), "{wrong}");
         }

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use chrono::Utc;
-use etl::ingest::{Ingest, nobody};
+use etl::ingest::{Ingest, no_progress};
 use etl::settings::Settings;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
-use store::{Aws, Outcome, Pace, Report};
+use store::{Aws, ClientProfile, Report, ReportOutcome};
 use tokio::sync::OnceCell;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     let aws = OnceCell::new();
     let handler = service_fn(|_: LambdaEvent<Value>| async {
         let aws = aws
-            .get_or_try_init(async || Aws::from_lambda(|variable| std::env::var(variable).ok(), Pace::Batch))
+            .get_or_try_init(async || Aws::from_lambda(|variable| std::env::var(variable).ok(), ClientProfile::Batch))
             .await?;
         ingest(&settings, aws).await
     });
@@ -60,7 +60,7 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
         force: false,
         only: &[],
         clock: Utc::now,
-        watch: nobody(),
+        on_progress: no_progress(),
     };
     let (report, result) = ingest.run().await;
     print_metrics(&report);
@@ -87,8 +87,8 @@ fn print_metrics(report: &Report) {
         report.started_at,
         &[
             ("IngestSucceeded", "Count", u8::from(report.succeeded()).into()),
-            ("IngestRefused", "Count", count(Outcome::Refused).into()),
-            ("IngestFailed", "Count", (count(Outcome::Failed) + count(Outcome::Superseded)).into()),
+            ("IngestRefused", "Count", count(ReportOutcome::Refused).into()),
+            ("IngestFailed", "Count", (count(ReportOutcome::Failed) + count(ReportOutcome::Superseded)).into()),
             ("IngestMissed", "Count", report.schedule.as_ref().map_or(0, |schedule| schedule.missed).into()),
             ("IngestJobs", "Count", report.jobs.into()),
             ("IngestUnknownNames", "Count", report.unknown_names.into()),

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use catalog::guards::Limits;
+use catalog::guards::GuardLimits;
 use catalog::jobs;
 use catalog::schedule::Cron;
 use chrono::{DateTime, TimeDelta, Utc};
-use etl::ingest::{Ingest, IngestError, nobody};
+use etl::ingest::{Ingest, IngestError, no_progress};
 use http::Message;
 use store::Aws;
 use store::{CatalogTable, Report};
@@ -46,27 +46,31 @@ pub(crate) fn it_is(time: &str) {
 }
 
 /// A catalog table, and what is needed to look into it.
-pub(crate) struct Bed {
+pub(crate) struct TestEnv {
     pub(crate) aws: Aws,
     pub(crate) client: Client,
     pub(crate) name: String,
 }
 
-impl Bed {
+impl TestEnv {
     pub(crate) async fn new() -> Self {
         let client = client(&endpoint()).await;
         let name = new_table(&client).await;
-        Self { aws: Aws::from_environment(store::Pace::Batch).await.expect("the emulator's region"), client, name }
+        Self {
+            aws: Aws::from_environment(store::ClientProfile::Batch).await.expect("the emulator's region"),
+            client,
+            name,
+        }
     }
 
     /// An ingest that is to be made into this table. Without further words it accepts a dump of any size.
     pub(crate) fn ingest(&self, source: &str) -> Attempt<'_> {
         Attempt {
-            bed: self,
+            env: self,
             source: source.to_owned(),
             through: None,
             archive: None,
-            limits: Limits { min_builders: 1, max_drop_percent: 20 },
+            limits: GuardLimits { min_builders: 1, max_drop_percent: 20 },
             max_source_bytes: 100_000_000,
             schedule: None,
             dry_run: false,
@@ -86,11 +90,11 @@ impl Bed {
         let mut bodies = BTreeMap::new();
         for (pk, sk) in items(&self.client, &self.name).await.into_keys() {
             let Some(project) = pk.strip_prefix("project#").filter(|_| sk == "current") else { continue };
-            let current = table.current(project).await.expect("a good pointer").expect("a pointer");
-            let packed = table.list(project, &current).await.expect("all parts");
+            let pointer = table.pointer(project).await.expect("a good pointer").expect("a pointer");
+            let packed = table.list(project, &pointer).await.expect("all parts");
             let body = jobs::unpack(&packed).expect("gzip");
-            assert_eq!(jobs::etag(&body), current.etag, "{project}");
-            assert_eq!((body.len(), packed.len()), (current.body_bytes, current.packed_bytes), "{project}");
+            assert_eq!(jobs::etag(&body), pointer.etag, "{project}");
+            assert_eq!((body.len(), packed.len()), (pointer.body_bytes, pointer.packed_bytes), "{project}");
             bodies.insert(project.to_owned(), String::from_utf8(body).expect("UTF-8"));
         }
         bodies
@@ -131,11 +135,11 @@ impl Bed {
 
 /// An ingest that is about to be made.
 pub(crate) struct Attempt<'b> {
-    bed: &'b Bed,
+    env: &'b TestEnv,
     source: String,
     through: Option<String>,
     archive: Option<String>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: GuardLimits,
     pub(crate) max_source_bytes: u64,
     schedule: Option<Cron>,
     pub(crate) dry_run: bool,
@@ -174,14 +178,14 @@ impl Attempt<'_> {
     pub(crate) async fn made(self) -> (Report, Result<(), IngestError>) {
         let client = match &self.through {
             Some(endpoint) => client(endpoint).await,
-            None => self.bed.client.clone(),
+            None => self.env.client.clone(),
         };
         let source = self.source.parse().expect("an address");
-        let table = CatalogTable::new(client, &self.bed.name);
-        let archive = self.archive.as_deref().map(|bucket| self.bed.aws.archive(bucket));
+        let table = CatalogTable::new(client, &self.env.name);
+        let archive = self.archive.as_deref().map(|bucket| self.env.aws.archive(bucket));
         let ingest = Ingest {
             source: &source,
-            aws: Some(&self.bed.aws),
+            aws: Some(&self.env.aws),
             table: &table,
             archive: archive.as_ref(),
             limits: self.limits,
@@ -191,7 +195,7 @@ impl Attempt<'_> {
             force: self.force,
             only: &self.only,
             clock: self.clock,
-            watch: nobody(),
+            on_progress: no_progress(),
         };
         ingest.run().await
     }
@@ -264,7 +268,7 @@ pub(crate) fn without(document: &[u8], mut stays: impl FnMut(&str, &serde_json::
 pub(crate) fn lists(document: &[u8]) -> BTreeMap<String, String> {
     let dump = catalog::allthethings::read(document, u64::MAX, &mut |_| ()).expect("a good dump");
     let (projects, _) = dump.projects();
-    let body = |(&project, jobs): (&&str, &Vec<jobs::Job<'_>>)| {
+    let body = |(&project, jobs): (&&str, &Vec<jobs::CatalogJob<'_>>)| {
         let mut body = Vec::new();
         jobs::write_body(project, jobs, &mut body, |_| ());
         (project.to_owned(), String::from_utf8(body).expect("UTF-8"))

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
-use pulse::{Content, Fate, Form, Message, Publisher};
+use pulse::{DeliveryOutcome, Message, MessageContent, MessageFormat, Publisher};
+use requests::planning::{PlanContext, Planning, names_to_check, plan};
+use requests::request::{JobState, Request, RequestId, RequestedJob};
+use requests::runs::Runs;
 use serde::Serialize;
-use store::kept::Clock;
-use store::{Aws, Read, RequestsTable, StoreError, Ticket};
+use store::cached::Clock;
+use store::{Aws, Consistency, RequestsTable, StoreError, Ticket};
 use tokio::time::Instant;
 use treeherder::Treeherder;
-use trigger::plan::{Planning, Turn, plan, wanted};
-use trigger::request::{Job, JobState, Request, RequestId};
-use trigger::runs::Runs;
 
 use crate::settings::Settings;
 
@@ -22,6 +22,7 @@ use crate::settings::Settings;
 pub const TIME_NEEDED: Duration = Duration::from_secs(30);
 /// What is not published when so little time is left is not any more: confirms may take five seconds, and recording four.
 pub const TIME_TO_RECORD: Duration = Duration::from_secs(10);
+
 /// Forwards requests.
 pub struct Forwarder {
     /// Where requests are kept.
@@ -35,7 +36,7 @@ pub struct Forwarder {
     /// The exchange, for envelopes.
     pub exchange: String,
     /// How the listeners of some projects want the message.
-    pub forms: HashMap<String, Form>,
+    pub formats: HashMap<String, MessageFormat>,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -48,21 +49,21 @@ pub struct Delivery {
     /// What it says.
     pub body: String,
     /// How often it was given out, this time included.
-    pub times: u32,
+    pub receive_count: u32,
 }
 
 /// Whether a message is to stay in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
+pub enum Disposition {
     /// It is done with.
-    Done,
+    Ack,
     /// It is to come back, for this reason.
-    Again(String),
+    Retry(String),
 }
 
 /// What is logged of a message of the queue; the numbers as metrics.
 #[derive(Debug, Default, Serialize)]
-pub struct Line {
+pub struct DeliveryLog {
     /// The request.
     pub request: String,
     /// Its project.
@@ -90,8 +91,8 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Why nobody knows of the builds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unplanned: Option<String>,
+    #[serde(rename = "unplanned", skip_serializing_if = "Option::is_none")]
+    pub plan_skipped: Option<String>,
     /// Seconds between the request and now.
     #[serde(skip)]
     pub age_seconds: i64,
@@ -124,12 +125,12 @@ pub struct PreviewedMessage {
 }
 
 /// A request whose jobs are to be forwarded.
-pub(crate) struct Loaded {
+pub(crate) struct PendingRequest {
     pub(crate) place: usize,
     pub(crate) request: Request,
-    pub(crate) jobs: Vec<Job>,
-    pub(crate) times: u32,
-    pub(crate) unplanned: Option<String>,
+    pub(crate) jobs: Vec<RequestedJob>,
+    pub(crate) receive_count: u32,
+    pub(crate) plan_skipped: Option<String>,
     /// Jobs that planning closed.
     pub(crate) closed: u32,
     pub(crate) messages: Vec<Message>,
@@ -137,7 +138,7 @@ pub(crate) struct Loaded {
 
 /// Why it is not known what a message of the queue wants.
 #[derive(Debug, thiserror::Error)]
-enum Unread {
+enum LoadError {
     #[error("the message is no ticket: {0}")]
     Ticket(#[from] serde_json::Error),
     #[error("there is no request {0}")]
@@ -147,24 +148,24 @@ enum Unread {
 }
 
 /// A message of the queue of which nothing is published: it is done with, or comes back because of the line's error.
-struct Over {
+struct Finished {
     place: usize,
-    line: Line,
+    line: DeliveryLog,
 }
 
 /// What Treeherder tells of pushes: their runs, or why it does not.
-type Told = HashMap<(String, u64), Result<Runs, String>>;
+type RunsByPush = HashMap<(String, u64), Result<Runs, String>>;
 
-impl Loaded {
-    pub(crate) fn line(&self, now: DateTime<Utc>) -> Line {
-        Line {
+impl PendingRequest {
+    pub(crate) fn line(&self, now: DateTime<Utc>) -> DeliveryLog {
+        DeliveryLog {
             request: self.request.id.to_string(),
             project: Some(self.request.project.clone()),
-            waiting: self.request.count(JobState::Waiting),
+            waiting: self.request.job_count(JobState::Waiting),
             failed: self.closed,
-            unplanned: self.unplanned.clone(),
+            plan_skipped: self.plan_skipped.clone(),
             age_seconds: self.request.created_at().map_or(0, |taken| (now - taken).num_seconds()),
-            ..Line::default()
+            ..DeliveryLog::default()
         }
     }
 
@@ -188,11 +189,11 @@ impl Forwarder {
         Ok(Self {
             requests: aws.requests_table(&settings.requests_table),
             exchange: settings.pulse.exchange(),
-            publisher: Publisher::new(settings.pulse.clone(), credentials, settings.most_a_second),
+            publisher: Publisher::new(settings.pulse.clone(), credentials, settings.max_per_second),
             // Only pushes would be held, and none is asked for.
             treeherder: Treeherder::new(&settings.treeherder_url, TimeDelta::zero(), clock.clone()),
             planning: settings.planning,
-            forms: settings.forms.clone(),
+            formats: settings.formats.clone(),
             clock,
         })
     }
@@ -204,9 +205,9 @@ impl Forwarder {
         &self,
         deliveries: &[Delivery],
         until: Option<Instant>,
-        log: &mut impl FnMut(&Line),
-    ) -> Vec<Left> {
-        let mut left = vec![Left::Done; deliveries.len()];
+        log: &mut impl FnMut(&DeliveryLog),
+    ) -> Vec<Disposition> {
+        let mut left = vec![Disposition::Ack; deliveries.len()];
         let mut loaded = Vec::new();
         let mut seen = HashSet::new();
         let load = deliveries.iter().enumerate().map(|(place, delivery)| self.load(place, delivery));
@@ -215,26 +216,26 @@ impl Forwarder {
                 // A message that was given out twice is in the batch twice.
                 Ok(Some(one)) if seen.insert(one.request.id) => loaded.push(one),
                 Ok(_) => {}
-                Err(unread) => {
-                    let reason = unread.to_string();
-                    log(&Line {
+                Err(error) => {
+                    let reason = error.to_string();
+                    log(&DeliveryLog {
                         request: shown(&delivery.body),
                         error: Some(reason.clone()),
-                        damaged: u32::from(matches!(unread, Unread::Store(StoreError::DamagedRequest { .. }))),
-                        ..Line::default()
+                        damaged: u32::from(matches!(error, LoadError::Store(StoreError::DamagedRequest { .. }))),
+                        ..DeliveryLog::default()
                     });
-                    left[place] = Left::Again(reason);
+                    left[place] = Disposition::Retry(reason);
                 }
             }
         }
 
-        let told = self.ask(&loaded).await;
+        let runs_by_push = self.fetch_runs(&loaded).await;
         let mut planned = Vec::with_capacity(loaded.len());
-        for done in join_all(loaded.into_iter().map(|one| self.plan(one, &told))).await {
+        for done in join_all(loaded.into_iter().map(|one| self.plan(one, &runs_by_push))).await {
             match done {
                 Ok(one) => planned.push(one),
-                Err(Over { place, line }) => {
-                    left[place] = line.error.clone().map_or(Left::Done, Left::Again);
+                Err(Finished { place, line }) => {
+                    left[place] = line.error.clone().map_or(Disposition::Ack, Disposition::Retry);
                     log(&line);
                 }
             }
@@ -242,16 +243,16 @@ impl Forwarder {
 
         let messages: Vec<Message> = planned.iter().flat_map(|one| one.messages.iter().cloned()).collect();
         let start = Instant::now();
-        let fates = if messages.is_empty() { Vec::new() } else { self.publisher.publish(&messages, until).await };
+        let outcomes = if messages.is_empty() { Vec::new() } else { self.publisher.publish(&messages, until).await };
         let confirm_ms = (!messages.is_empty()).then(|| u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let mut fates = fates.into_iter();
+        let mut outcomes = outcomes.into_iter();
         let record = planned.into_iter().map(|one| {
-            let fates: Vec<Fate> = fates.by_ref().take(one.messages.len()).collect();
-            async move { (one.place, self.record(one, &fates).await) }
+            let outcomes: Vec<DeliveryOutcome> = outcomes.by_ref().take(one.messages.len()).collect();
+            async move { (one.place, self.record(one, &outcomes).await) }
         });
         for (place, (line, again)) in join_all(record.collect::<Vec<_>>()).await {
-            log(&Line { confirm_ms, ..line });
-            left[place] = again.map_or(Left::Done, Left::Again);
+            log(&DeliveryLog { confirm_ms, ..line });
+            left[place] = again.map_or(Disposition::Ack, Disposition::Retry);
         }
         left
     }
@@ -261,18 +262,18 @@ impl Forwarder {
     /// # Errors
     /// It cannot be told.
     pub async fn preview(&self, delivery: &Delivery) -> Result<Option<Preview>, String> {
-        let loaded = self.load(0, delivery).await.map_err(|unread| unread.to_string())?;
+        let loaded = self.load(0, delivery).await.map_err(|error| error.to_string())?;
         let Some(mut one) = loaded else { return Ok(None) };
-        let told = self.ask(std::slice::from_ref(&one)).await;
-        let planned = self.planned(&mut one, &told);
+        let runs_by_push = self.fetch_runs(std::slice::from_ref(&one)).await;
+        let planned = self.plan_jobs(&mut one, &runs_by_push);
         let before = std::mem::replace(&mut one.jobs, planned);
-        let stays = |place: usize, job: &Job| match job.state {
+        let stays = |place: usize, job: &RequestedJob| match job.state {
             JobState::Waiting => true,
             JobState::Accepted => false,
             state => before.get(place).is_some_and(|before| before.state != state),
         };
         let not_forwarded = one.jobs.iter().enumerate().filter(|(place, job)| stays(*place, job));
-        let why = |(_, job): (usize, &Job)| (job.name.clone(), job.reason.clone().unwrap_or_default());
+        let why = |(_, job): (usize, &RequestedJob)| (job.name.clone(), job.reason.clone().unwrap_or_default());
         let message = |message: Message| PreviewedMessage {
             id: message.id,
             body: serde_json::from_slice(&message.body).unwrap_or_default(),
@@ -286,89 +287,94 @@ impl Forwarder {
     }
 
     /// What a message names. None if nothing is to be done: the request was forwarded before, or sent again since.
-    async fn load(&self, place: usize, delivery: &Delivery) -> Result<Option<Loaded>, Unread> {
+    async fn load(&self, place: usize, delivery: &Delivery) -> Result<Option<PendingRequest>, LoadError> {
         let ticket: Ticket = serde_json::from_str(&delivery.body)?;
         let id = ticket.request_id;
-        let is_done = |request: &Request| request.round != ticket.round || !request.state.is_open();
-        let request = self.requests.request(id, Read::Consistent).await?.ok_or(Unread::Request(id))?;
+        let is_done = |request: &Request| request.attempt != ticket.attempt || !request.state.is_open();
+        let request = self.requests.request(id, Consistency::Consistent).await?.ok_or(LoadError::Request(id))?;
         if is_done(&request) {
             return Ok(None);
         }
-        let (request, jobs) = self.requests.with_jobs(request, Read::Consistent).await?;
+        let (request, jobs) = self.requests.with_jobs(request, Consistency::Consistent).await?;
         if is_done(&request) {
             return Ok(None);
         }
-        Ok(Some(Loaded {
+        Ok(Some(PendingRequest {
             place,
             request,
             jobs,
-            times: delivery.times,
-            unplanned: None,
+            receive_count: delivery.receive_count,
+            plan_skipped: None,
             closed: 0,
             messages: Vec::new(),
         }))
     }
 
     /// Asks Treeherder for what has to be known of each push, once for all requests on it.
-    async fn ask(&self, loaded: &[Loaded]) -> Told {
+    async fn fetch_runs(&self, loaded: &[PendingRequest]) -> RunsByPush {
         let mut pushes: HashMap<(String, u64), BTreeSet<String>> = HashMap::new();
         for one in loaded {
-            let wanted = wanted(&one.jobs, &self.planning);
-            if !wanted.is_empty() {
-                pushes.entry(one.push()).or_default().extend(wanted.into_iter().map(ToOwned::to_owned));
+            let names_to_check = names_to_check(&one.jobs, &self.planning);
+            if !names_to_check.is_empty() {
+                pushes.entry(one.push()).or_default().extend(names_to_check.into_iter().map(ToOwned::to_owned));
             }
         }
-        let ask = pushes.into_iter().map(async |((project, push_id), wanted)| {
-            let runs = self.treeherder.runs(&project, push_id, &wanted).await;
+        let ask = pushes.into_iter().map(async |((project, push_id), names_to_check)| {
+            let runs = self.treeherder.runs(&project, push_id, &names_to_check).await;
             ((project, push_id), runs)
         });
         join_all(ask).await.into_iter().collect()
     }
 
     /// The jobs of a request as they are planned now.
-    fn planned(&self, one: &mut Loaded, told: &Told) -> Vec<Job> {
-        let turn = Turn { now: (self.clock)(), part: one.request.version + 1, is_repeat: one.times > 1 };
+    fn plan_jobs(&self, one: &mut PendingRequest, runs_by_push: &RunsByPush) -> Vec<RequestedJob> {
+        let context =
+            PlanContext { now: (self.clock)(), batch: one.request.version + 1, is_repeat: one.receive_count > 1 };
         let none = Runs::default();
-        let runs = match told.get(&one.push()) {
+        let runs = match runs_by_push.get(&one.push()) {
             None => Some(&none),
             Some(Ok(runs)) => Some(runs),
             Some(Err(reason)) => {
-                one.unplanned = Some(reason.clone());
+                one.plan_skipped = Some(reason.clone());
                 None
             }
         };
-        plan(&one.jobs, runs, &self.planning, turn)
+        plan(&one.jobs, runs, &self.planning, context)
     }
 
     /// Plans the jobs of a request. What is decided is stored before anything is published: should that have to be done once
     /// more, the same jobs go in the same messages.
-    async fn plan(&self, mut one: Loaded, told: &Told) -> Result<Loaded, Over> {
-        let planned = self.planned(&mut one, told);
+    async fn plan(&self, mut one: PendingRequest, runs_by_push: &RunsByPush) -> Result<PendingRequest, Finished> {
+        let planned = self.plan_jobs(&mut one, runs_by_push);
         let has_changed = planned != one.jobs;
         let goes = planned.iter().any(|job| job.state == JobState::Accepted);
-        let has_failed =
-            |(before, after): (&Job, &Job)| before.state != JobState::Failed && after.state == JobState::Failed;
+        let has_failed = |(before, after): (&RequestedJob, &RequestedJob)| {
+            before.state != JobState::Failed && after.state == JobState::Failed
+        };
         let closed = one.jobs.iter().zip(&planned).filter(|pair| has_failed(*pair)).count();
         one.closed = u32::try_from(closed).unwrap_or(u32::MAX);
         one.jobs = planned;
         let stored = match (has_changed, goes) {
             (false, true) => Ok(one.request.clone()),
             (true, true) => {
-                self.store(&one.request, Some(&one.jobs), |request, now| request.planned(&one.jobs, now)).await
+                self.store(&one.request, Some(&one.jobs), |request, now| request.with_plan(&one.jobs, now)).await
             }
             // With nothing to publish, this is all.
             (_, false) => {
                 let jobs = has_changed.then_some(&one.jobs[..]);
-                self.store(&one.request, jobs, |request, now| request.settled(&one.jobs, &self.planning, now)).await
+                self.store(&one.request, jobs, |request, now| request.with_results(&one.jobs, &self.planning, now))
+                    .await
             }
         };
         let now = (self.clock)();
         match stored {
             Ok(request) => one.request = request,
-            Err(reason) => return Err(Over { place: one.place, line: Line { error: Some(reason), ..one.line(now) } }),
+            Err(reason) => {
+                return Err(Finished { place: one.place, line: DeliveryLog { error: Some(reason), ..one.line(now) } });
+            }
         }
         if !goes {
-            return Err(Over { place: one.place, line: one.line(now) });
+            return Err(Finished { place: one.place, line: one.line(now) });
         }
         one.messages = self.messages(&one);
         Ok(one)
@@ -377,26 +383,26 @@ impl Forwarder {
     /// The messages of all jobs that are to be forwarded. Those of which nobody knows whether they arrived are made again as
     /// they were, with the same ids: a message holds jobs of one part, and never jobs of before and behind one that is
     /// done with.
-    fn messages(&self, one: &Loaded) -> Vec<Message> {
-        let Loaded { request, jobs, .. } = one;
-        let form = self.forms.get(&request.project).copied().unwrap_or_default();
-        let prefix = format!("{}.{}", request.id, request.round);
-        let goes_with = |place: &usize| (jobs[*place].state == JobState::Accepted, jobs[*place].part);
+    fn messages(&self, one: &PendingRequest) -> Vec<Message> {
+        let PendingRequest { request, jobs, .. } = one;
+        let format = self.formats.get(&request.project).copied().unwrap_or_default();
+        let prefix = format!("{}.{}", request.id, request.attempt);
+        let goes_with = |place: &usize| (jobs[*place].state == JobState::Accepted, jobs[*place].batch);
         let mut messages = Vec::new();
         let mut first = 0;
         for run in one.numbered().chunk_by(|one, other| goes_with(one) == goes_with(other)) {
             if goes_with(&run[0]).0 {
                 let names: Vec<&str> = run.iter().map(|place| jobs[*place].name.as_str()).collect();
-                let content = Content {
+                let content = MessageContent {
                     project: &request.project,
                     push_id: request.push_id,
                     requester: request.requester.as_str(),
                     decision_task_id: request.decision_task_id.as_deref(),
                     jobs: &names,
                     first,
-                    asked_at: request.created_at().unwrap_or_default(),
+                    requested_at: request.created_at().unwrap_or_default(),
                 };
-                messages.extend(Message::all(&prefix, &self.exchange, &content, form));
+                messages.extend(Message::all(&prefix, &self.exchange, &content, format));
             }
             first += run.len();
         }

@@ -5,5 +5,7 @@ mod log;
 mod record;
 pub mod settings;
 
-pub use forwarder::{Delivery, Forwarder, Left, Line, Preview, PreviewedMessage, TIME_NEEDED, TIME_TO_RECORD};
+pub use forwarder::{
+    Delivery, DeliveryLog, Disposition, Forwarder, Preview, PreviewedMessage, TIME_NEEDED, TIME_TO_RECORD,
+};
 pub use log::{init_logging, print_line};

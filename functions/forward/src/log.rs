@@ -3,13 +3,13 @@
 use std::io;
 
 use metrics::Metric;
-use store::kept::Clock;
+use store::cached::Clock;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-use crate::forwarder::Line;
+use crate::forwarder::DeliveryLog;
 
 /// Sends what the program and its libraries have to say beside the messages to standard error, as JSON lines.
 pub fn init_logging() {
@@ -22,9 +22,9 @@ pub fn init_logging() {
 
 /// Prints the line of a message.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]
-pub fn print_line(line: &Line, clock: &Clock) {
+pub fn print_line(line: &DeliveryLog, clock: &Clock) {
     let mut json = serde_json::to_value(line).unwrap_or_default();
-    json["level"] = match (&line.error, &line.unplanned) {
+    json["level"] = match (&line.error, &line.plan_skipped) {
         (Some(_), _) => "ERROR",
         (None, Some(_)) => "WARN",
         (None, None) => "INFO",

@@ -7,10 +7,10 @@ use std::time::Duration;
 use chrono::Utc;
 use clap::Parser;
 use forward::settings::Settings;
-use forward::{Delivery, Forwarder, Left, print_line};
+use forward::{Delivery, Disposition, Forwarder, print_line};
 use serde_json::json;
 use store::settings::{Variables, variables};
-use store::{Aws, Pace, Queue, Taken};
+use store::{Aws, ClientProfile, Queue, ReceivedMessage};
 
 /// Forwards queued requests to Pulse, as the function does in Lambda.
 ///
@@ -51,7 +51,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let settings = Settings::read(lookup).map_err(|error| error.to_string())?;
     let url = Variables::new(lookup).required(variables::QUEUE_URL, "the address of the queue");
     let url = url.map_err(|error| error.to_string())?;
-    let aws = Aws::from_environment(Pace::Batch).await.map_err(|error| error.to_string())?;
+    let aws = Aws::from_environment(ClientProfile::Batch).await.map_err(|error| error.to_string())?;
     let queue = aws.queue(&url);
     #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
     let clock = Arc::new(Utc::now);
@@ -61,22 +61,22 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     }
     let wait = Duration::from_secs(if arguments.once { 1 } else { 20 });
     loop {
-        let taken = queue.take(10, wait).await.map_err(|error| error.to_string())?;
-        if taken.is_empty() && arguments.once {
+        let received = queue.receive(10, wait).await.map_err(|error| error.to_string())?;
+        if received.is_empty() && arguments.once {
             return Ok(());
         }
-        let deliveries: Vec<Delivery> = taken.iter().map(delivery).collect();
+        let deliveries: Vec<Delivery> = received.iter().map(delivery).collect();
         let what = forwarder.forward(&deliveries, None, &mut |line| print_line(line, &forwarder.clock)).await;
-        for (taken, left) in taken.iter().zip(what) {
-            if left == Left::Done {
-                queue.remove(taken).await.map_err(|error| error.to_string())?;
+        for (received, left) in received.iter().zip(what) {
+            if left == Disposition::Ack {
+                queue.remove(received).await.map_err(|error| error.to_string())?;
             }
         }
     }
 }
 
-fn delivery(taken: &Taken) -> Delivery {
-    Delivery { id: taken.receipt.clone(), body: taken.body.clone(), times: taken.times }
+fn delivery(received: &ReceivedMessage) -> Delivery {
+    Delivery { id: received.receipt.clone(), body: received.body.clone(), receive_count: received.receive_count }
 }
 
 /// Prints a line for each message of the queue. All are held until the end, so that none is shown twice.
@@ -84,23 +84,23 @@ async fn preview(forwarder: &Forwarder, queue: &Queue) -> Result<(), String> {
     let mut held = Vec::new();
     let shown = async {
         loop {
-            let taken = queue.take(10, Duration::from_secs(1)).await.map_err(|error| error.to_string())?;
-            if taken.is_empty() {
+            let received = queue.receive(10, Duration::from_secs(1)).await.map_err(|error| error.to_string())?;
+            if received.is_empty() {
                 return Ok(());
             }
-            for taken in &taken {
-                print(&match forwarder.preview(&delivery(taken)).await {
+            for received in &received {
+                print(&match forwarder.preview(&delivery(received)).await {
                     Ok(Some(preview)) => serde_json::to_value(preview).map_err(|error| error.to_string())?,
-                    Ok(None) => json!({"message": taken.body, "done": "nothing is left to be done with it"}),
-                    Err(reason) => json!({"message": taken.body, "error": reason}),
+                    Ok(None) => json!({"message": received.body, "done": "nothing is left to be done with it"}),
+                    Err(reason) => json!({"message": received.body, "error": reason}),
                 });
             }
-            held.extend(taken);
+            held.extend(received);
         }
     };
     let shown = shown.await;
-    for taken in &held {
-        queue.give_back(taken).await.map_err(|error| error.to_string())?;
+    for received in &held {
+        queue.release(received).await.map_err(|error| error.to_string())?;
     }
     shown
 }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-use pulse::{Credentials, Form, PulseSettings};
+use pulse::{Credentials, MessageFormat, PulseSettings};
+use requests::planning::Planning;
+use requests::read_object;
 use serde::Deserialize;
 use store::Aws;
 use store::settings::{SettingsError, Variables, variables};
-use treeherder::{TREEHERDER, address};
-use trigger::plan::Planning;
-use trigger::read_object;
+use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
 /// The broker's address.
 pub const PULSE_URL: &str = "RUNNABLE_JOBS_PULSE_URL";
@@ -37,9 +37,9 @@ pub struct Settings {
     /// As whom we are there.
     pub user: User,
     /// How the listeners of some projects want the message.
-    pub forms: HashMap<String, Form>,
+    pub formats: HashMap<String, MessageFormat>,
     /// How many messages are published in a second at most.
-    pub most_a_second: NonZeroU32,
+    pub max_per_second: NonZeroU32,
     /// Treeherder's address, without a slash at the end.
     pub treeherder_url: String,
     /// How jobs are planned.
@@ -80,15 +80,17 @@ impl Settings {
             Some(given) => User::Given(given),
             None => User::Secret(read.required(PULSE_SECRET, "the secret with username and password")?),
         };
-        let forms = read.parsed(PULSE_FORMS, |json| read_object("forms of projects", json))?;
+        let formats = read.parsed(PULSE_FORMS, |json| read_object("forms of projects", json))?;
         let rate = |value: &str| value.parse().map_err(|_| "a whole number of at least 1 is expected");
         Ok(Self {
             requests_table,
             pulse,
             user,
-            forms: forms.unwrap_or_default(),
-            most_a_second: read.parsed(PULSE_RATE, rate)?.unwrap_or(RATE),
-            treeherder_url: read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned()),
+            formats: formats.unwrap_or_default(),
+            max_per_second: read.parsed(PULSE_RATE, rate)?.unwrap_or(RATE),
+            treeherder_url: read
+                .parsed(variables::TREEHERDER_URL, address)?
+                .unwrap_or_else(|| DEFAULT_TREEHERDER_URL.to_owned()),
             planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
         })
     }
@@ -137,17 +139,17 @@ mod tests {
         assert_eq!(read(&[]).unwrap().user, User::Secret("arn:secret".to_owned()));
         let given = Credentials { username: "me".to_owned(), password: "secret".to_owned() };
         assert_eq!(read(&[(PULSE_URL, "amqp://me:secret@127.0.0.1/%2f")]).unwrap().user, User::Given(given));
-        let forms = read(&[(PULSE_FORMS, r#"{"try": {"of_2015": true}}"#)]).unwrap().forms;
-        assert_eq!(forms["try"], Form { of_2015: true, envelope: false });
+        let formats = read(&[(PULSE_FORMS, r#"{"try": {"of_2015": true}}"#)]).unwrap().formats;
+        assert_eq!(formats["try"], MessageFormat { legacy_buildernames: true, envelope: false });
     }
 
     #[test]
     fn what_is_not_given_is_as_listeners_and_people_can_bear() {
         let settings = read(&[]).unwrap();
-        assert_eq!((settings.most_a_second.get(), settings.planning), (100, Planning::default()));
+        assert_eq!((settings.max_per_second.get(), settings.planning), (100, Planning::default()));
         assert_eq!(settings.treeherder_url, "https://treeherder.mozilla.org");
         let settings = read(&[(PULSE_RATE, "5"), (variables::PLANNING, r#"{"most_hours": 1}"#)]).unwrap();
-        assert_eq!((settings.most_a_second.get(), settings.planning.most_hours), (5, 1));
+        assert_eq!((settings.max_per_second.get(), settings.planning.max_wait_hours), (5, 1));
     }
 
     #[test]

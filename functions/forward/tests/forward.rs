@@ -12,22 +12,22 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, TimeDelta, Utc};
-use forward::{Delivery, Forwarder, Left};
+use forward::{Delivery, Disposition, Forwarder};
 use listener::{Listener, address, project, publisher, settings};
-use pulse::{Form, Publisher};
+use pulse::{MessageFormat, Publisher};
+use requests::planning::Planning;
+use requests::request::{JobCode, JobState, NewRequest, Request, RequestId, RequestState, RequestedJob};
 use serde_json::{Value, json};
-use store::{Read, RequestsTable};
+use store::{Consistency, RequestsTable};
 use store_support::http::{Message as Answer, nobody, serve};
 use store_support::proxy::{Plan, Proxy, is_write};
 use store_support::{at, client, endpoint, new_requests_table};
 use treeherder::Treeherder;
-use trigger::plan::Planning;
-use trigger::request::{Asking, Code, Job, JobState, Request, RequestId, State};
 
 const BUILD: &str = "Linux x86-64 try build";
 const TEST: &str = "Ubuntu VM 12.04 x64 try opt test mochitest-1";
 
-struct Bed {
+struct TestApp {
     requests: RequestsTable,
     name: String,
     forwarder: Forwarder,
@@ -63,12 +63,12 @@ fn forwarder(requests: RequestsTable, publisher: Publisher) -> Forwarder {
         treeherder: Treeherder::new(nobody(), TimeDelta::zero(), Arc::new(morning)),
         planning: Planning::default(),
         exchange: settings(&address("PULSE_URL")).0.exchange(),
-        forms: HashMap::new(),
+        formats: HashMap::new(),
         clock: Arc::new(|| morning() + TimeDelta::seconds(10)),
     }
 }
 
-impl Bed {
+impl TestApp {
     async fn new() -> Self {
         let client = client(&endpoint()).await;
         let name = new_requests_table(&client).await;
@@ -79,21 +79,21 @@ impl Bed {
         let clock = now.clone();
         forwarder.clock = Arc::new(move || *clock.lock().unwrap());
         forwarder.treeherder = Treeherder::new(treeherder(&runs), TimeDelta::zero(), forwarder.clock.clone());
-        let bed = Self { requests, name, forwarder, project: project(), runs, now };
+        let app = Self { requests, name, forwarder, project: project(), runs, now };
         // Has the exchange made, as listeners cannot.
-        let first = bed.request(99, &["x"]).await;
-        bed.forward(&[ticket(&first, 1)]).await;
-        bed
+        let first = app.request(99, &["x"]).await;
+        app.forward(&[ticket(&first, 1)]).await;
+        app
     }
 
     /// A queued request for these jobs.
-    async fn request(&self, chance: u128, names: &[&str]) -> Request {
-        let jobs: Vec<Job> = names.iter().map(|name| Job::accepted(name)).collect();
-        self.request_of(chance, &jobs).await
+    async fn request(&self, random: u128, names: &[&str]) -> Request {
+        let jobs: Vec<RequestedJob> = names.iter().map(|name| RequestedJob::accepted(name)).collect();
+        self.request_of(random, &jobs).await
     }
 
-    async fn request_of(&self, chance: u128, jobs: &[Job]) -> Request {
-        let asking = Asking {
+    async fn request_of(&self, random: u128, jobs: &[RequestedJob]) -> Request {
+        let new_request = NewRequest {
             project: self.project.clone(),
             push_id: 7,
             pushed: None,
@@ -101,22 +101,22 @@ impl Bed {
             on_behalf_by: None,
             decision_task_id: None,
         };
-        let request = Request::new(RequestId::new(morning(), chance), asking, jobs, morning());
+        let request = Request::new(RequestId::new(morning(), random), new_request, jobs, morning());
         self.requests.create(&request, jobs, morning()).await.unwrap();
         let queued = request.queued(morning()).unwrap();
         self.requests.update(&queued, None, morning()).await.unwrap();
         queued
     }
 
-    async fn forward(&self, deliveries: &[Delivery]) -> Vec<Left> {
+    async fn forward(&self, deliveries: &[Delivery]) -> Vec<Disposition> {
         self.forwarder.forward(deliveries, None, &mut |_| ()).await
     }
 
     /// A queued request for a test and others.
-    async fn test(&self, chance: u128, others: &[&str]) -> Request {
-        let mut jobs = vec![Job { build: Some(BUILD.to_owned()), ..Job::accepted(TEST) }];
-        jobs.extend(others.iter().map(|name| Job::accepted(name)));
-        self.request_of(chance, &jobs).await
+    async fn test(&self, random: u128, others: &[&str]) -> Request {
+        let mut jobs = vec![RequestedJob { build: Some(BUILD.to_owned()), ..RequestedJob::accepted(TEST) }];
+        jobs.extend(others.iter().map(|name| RequestedJob::accepted(name)));
+        self.request_of(random, &jobs).await
     }
 
     fn treeherder_tells(&self, runs: &[(&'static str, &'static str, &'static str)]) {
@@ -127,9 +127,9 @@ impl Bed {
         *self.now.lock().unwrap() += TimeDelta::minutes(minutes);
     }
 
-    async fn now(&self, request: &Request) -> (Request, Vec<Job>) {
-        let now = self.requests.request(request.id, Read::Consistent).await.unwrap().unwrap();
-        (now, self.requests.jobs(request.id, Read::Consistent).await.unwrap())
+    async fn now(&self, request: &Request) -> (Request, Vec<RequestedJob>) {
+        let now = self.requests.request(request.id, Consistency::Consistent).await.unwrap().unwrap();
+        (now, self.requests.jobs(request.id, Consistency::Consistent).await.unwrap())
     }
 
     /// The same forwarder, whose store answers by this plan.
@@ -140,12 +140,12 @@ impl Bed {
     }
 }
 
-fn ticket(request: &Request, times: u32) -> Delivery {
-    let body = json!({"request_id": request.id, "round": request.round}).to_string();
-    Delivery { id: format!("delivery-{}", request.id), body, times }
+fn ticket(request: &Request, receive_count: u32) -> Delivery {
+    let body = json!({"request_id": request.id, "round": request.attempt}).to_string();
+    Delivery { id: format!("delivery-{}", request.id), body, receive_count }
 }
 
-fn states(jobs: &[Job]) -> Vec<JobState> {
+fn states(jobs: &[RequestedJob]) -> Vec<JobState> {
     jobs.iter().map(|job| job.state).collect()
 }
 
@@ -159,81 +159,85 @@ fn nowhere() -> Publisher {
 
 #[tokio::test]
 async fn a_queued_request_is_forwarded_and_that_is_recorded() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    let rejected = Job { state: JobState::Rejected, code: Some(Code::UnknownJob), ..Job::accepted("no such job") };
-    let request = bed.request_of(1, &[Job::accepted("a"), rejected, Job::accepted("b")]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    let rejected = RequestedJob {
+        state: JobState::Rejected,
+        code: Some(JobCode::UnknownJob),
+        ..RequestedJob::accepted("no such job")
+    };
+    let request = app.request_of(1, &[RequestedJob::accepted("a"), rejected, RequestedJob::accepted("b")]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
 
     let got = listener.next().await.unwrap();
     let body: Value = serde_json::from_slice(&got.data).unwrap();
     assert_eq!((&body["requested_jobs"], &body["resultset_id"]), (&json!(["a", "b"]), &json!("7")));
     assert_eq!(got.properties.message_id().as_ref().unwrap().as_str(), format!("{}.1.0", request.id));
-    let (now, jobs) = bed.now(&request).await;
+    let (now, jobs) = app.now(&request).await;
     assert_eq!(
         (now.state, states(&jobs)),
-        (State::Forwarded, vec![JobState::Forwarded, JobState::Rejected, JobState::Forwarded])
+        (RequestState::Forwarded, vec![JobState::Forwarded, JobState::Rejected, JobState::Forwarded])
     );
     assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 2 forwarded."));
 }
 
 #[tokio::test]
 async fn what_is_given_out_twice_is_published_once() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    let request = bed.request(1, &["a"]).await;
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    let request = app.request(1, &["a"]).await;
     let twice = [ticket(&request, 1), ticket(&request, 1)];
-    assert_eq!(bed.forward(&twice).await, [Left::Done, Left::Done]);
-    assert_eq!(bed.forward(&twice).await, [Left::Done, Left::Done]);
+    assert_eq!(app.forward(&twice).await, [Disposition::Ack, Disposition::Ack]);
+    assert_eq!(app.forward(&twice).await, [Disposition::Ack, Disposition::Ack]);
     assert!(listener.next().await.is_some());
     assert!(listener.next().await.is_none());
 }
 
 #[tokio::test]
 async fn a_ticket_of_an_earlier_round_means_nothing() {
-    let bed = Bed::new().await;
-    let request = bed.request(1, &["a"]).await;
-    let old = Request { round: 0, ..request.clone() };
-    assert_eq!(bed.forward(&[ticket(&old, 1)]).await, [Left::Done]);
-    assert_eq!(bed.now(&request).await.0.state, State::Queued);
+    let app = TestApp::new().await;
+    let request = app.request(1, &["a"]).await;
+    let old = Request { attempt: 0, ..request.clone() };
+    assert_eq!(app.forward(&[ticket(&old, 1)]).await, [Disposition::Ack]);
+    assert_eq!(app.now(&request).await.0.state, RequestState::Queued);
 }
 
 #[tokio::test]
 async fn without_a_listener_jobs_are_unroutable_and_that_is_told() {
-    let bed = Bed::new().await;
-    let request = bed.request(1, &["a"]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Unroutable]));
+    let app = TestApp::new().await;
+    let request = app.request(1, &["a"]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Unroutable]));
     assert!(jobs[0].reason.as_ref().unwrap().starts_with("Pulse has no listener"));
 }
 
 #[tokio::test]
 async fn a_message_that_is_none_of_ours_fails_alone() {
-    let bed = Bed::new().await;
-    let _listener = Listener::on(&bed.project).await;
-    let request = bed.request(1, &["a"]).await;
-    let poison = |body: &str| Delivery { id: "poison".to_owned(), body: body.to_owned(), times: 1 };
+    let app = TestApp::new().await;
+    let _listener = Listener::on(&app.project).await;
+    let request = app.request(1, &["a"]).await;
+    let poison = |body: &str| Delivery { id: "poison".to_owned(), body: body.to_owned(), receive_count: 1 };
     let gone = r#"{"request_id":"01KAS4B0MRJ6WJ0RGDX8T0E4JQ","round":1}"#;
-    let left = bed.forward(&[poison("x"), ticket(&request, 1), poison(gone), poison("{}")]).await;
-    let is_done: Vec<bool> = left.iter().map(|left| *left == Left::Done).collect();
+    let left = app.forward(&[poison("x"), ticket(&request, 1), poison(gone), poison("{}")]).await;
+    let is_done: Vec<bool> = left.iter().map(|left| *left == Disposition::Ack).collect();
     assert_eq!(is_done, [false, true, false, false], "{left:?}");
-    assert_eq!(bed.now(&request).await.0.state, State::Forwarded);
+    assert_eq!(app.now(&request).await.0.state, RequestState::Forwarded);
 }
 
 #[tokio::test]
 async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
-    let bed = Bed::new().await;
-    let request = bed.request(1, &["a"]).await;
-    let lost = forwarder(RequestsTable::new(client(&endpoint()).await, &bed.name), nowhere());
+    let app = TestApp::new().await;
+    let request = app.request(1, &["a"]).await;
+    let lost = forwarder(RequestsTable::new(client(&endpoint()).await, &app.name), nowhere());
     let left = lost.forward(&[ticket(&request, 4)], None, &mut |_| ()).await;
-    assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.version, now.state, states(&jobs)), (2, State::Queued, vec![JobState::Accepted]));
+    assert!(matches!(&left[..], [Disposition::Retry(_)]), "{left:?}");
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.version, now.state, states(&jobs)), (2, RequestState::Queued, vec![JobState::Accepted]));
 
-    assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Left::Done]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed]));
+    assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Disposition::Ack]);
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed]));
     assert!(
         jobs[0].reason.as_ref().unwrap().starts_with("It could not be forwarded to Pulse: the connection"),
         "{jobs:?}"
@@ -242,24 +246,24 @@ async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
 
 #[tokio::test]
 async fn what_the_broker_refuses_comes_back_until_the_last_time() {
-    let bed = Bed::new().await;
-    let request = bed.request(1, &["a"]).await;
+    let app = TestApp::new().await;
+    let request = app.request(1, &["a"]).await;
     let (settings, mut user) = settings(&address("PULSE_URL"));
     user.password = "wrong".to_owned();
     let refused = forwarder(
-        RequestsTable::new(client(&endpoint()).await, &bed.name),
+        RequestsTable::new(client(&endpoint()).await, &app.name),
         Publisher::new(settings, user, NonZeroU32::MAX),
     );
     let mut lines = Vec::new();
-    let mut log = |line: &forward::Line| lines.push((line.refused, line.failed));
+    let mut log = |line: &forward::DeliveryLog| lines.push((line.refused, line.failed));
     let left = refused.forward(&[ticket(&request, 4)], None, &mut log).await;
-    assert!(matches!(&left[..], [Left::Again(reason)] if reason.contains("ACCESS_REFUSED")), "{left:?}");
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.version, now.state, states(&jobs)), (2, State::Queued, vec![JobState::Accepted]));
+    assert!(matches!(&left[..], [Disposition::Retry(reason)] if reason.contains("ACCESS_REFUSED")), "{left:?}");
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.version, now.state, states(&jobs)), (2, RequestState::Queued, vec![JobState::Accepted]));
 
-    assert_eq!(refused.forward(&[ticket(&request, 5)], None, &mut log).await, [Left::Done]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed]));
+    assert_eq!(refused.forward(&[ticket(&request, 5)], None, &mut log).await, [Disposition::Ack]);
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed]));
     let said = jobs[0].reason.as_ref().unwrap();
     assert!(said.contains("ACCESS_REFUSED") && !said.contains("may have arrived"), "{said}");
     assert_eq!(lines, [(1, 0), (1, 1)], "operators hear of it before it has failed");
@@ -267,101 +271,104 @@ async fn what_the_broker_refuses_comes_back_until_the_last_time() {
 
 #[tokio::test]
 async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_when_it_has_failed() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    let requests = async || RequestsTable::new(client(&endpoint()).await, &bed.name);
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    let requests = async || RequestsTable::new(client(&endpoint()).await, &app.name);
     let wire = listener::Wire::new().await;
-    let request = bed.request(1, &["a"]).await;
+    let request = app.request(1, &["a"]).await;
     let unheard = forwarder(requests().await, publisher(&wire.url));
     unheard.publisher.connect_now().await.unwrap();
     wire.mute();
     let left = unheard.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
-    assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
+    assert!(matches!(&left[..], [Disposition::Retry(_)]), "{left:?}");
     assert_eq!(heard(&listener).await.unwrap().0, ["a"]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs), jobs[0].in_doubt), (State::Queued, vec![JobState::Accepted], true));
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs), jobs[0].in_doubt), (RequestState::Queued, vec![JobState::Accepted], true));
 
     // The last try does not even reach the broker.
     let lost = forwarder(requests().await, nowhere());
-    assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Left::Done]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!(now.state, State::Failed);
+    assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Disposition::Ack]);
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!(now.state, RequestState::Failed);
     let said = jobs[0].reason.as_ref().unwrap();
     assert!(said.contains("may have arrived") && said.ends_with("a retry may run it twice."), "{said}");
 }
 
 #[tokio::test]
 async fn a_doubt_ends_when_the_job_is_forwarded() {
-    let bed = Bed::new().await;
-    let _listener = Listener::on(&bed.project).await;
-    let request = bed.request_of(1, &[Job { in_doubt: true, ..Job::accepted("a") }]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 2)]).await, [Left::Done]);
-    let (_, jobs) = bed.now(&request).await;
+    let app = TestApp::new().await;
+    let _listener = Listener::on(&app.project).await;
+    let request = app.request_of(1, &[RequestedJob { in_doubt: true, ..RequestedJob::accepted("a") }]).await;
+    assert_eq!(app.forward(&[ticket(&request, 2)]).await, [Disposition::Ack]);
+    let (_, jobs) = app.now(&request).await;
     assert_eq!((jobs[0].state, jobs[0].in_doubt, &jobs[0].reason), (JobState::Forwarded, false, &None));
 }
 
 #[tokio::test]
 async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
-    let bed = Bed::new().await;
-    let _listener = Listener::on(&bed.project).await;
-    let (odd, right) = (bed.request(1, &["a"]).await, bed.request(2, &["b"]).await);
+    let app = TestApp::new().await;
+    let _listener = Listener::on(&app.project).await;
+    let (odd, right) = (app.request(1, &["a"]).await, app.request(2, &["b"]).await);
     let pk = format!("request#{}", odd.id);
-    store_support::set(&client(&endpoint()).await, &bed.name, (&pk, "jobs"), "data", None).await;
+    store_support::set(&client(&endpoint()).await, &app.name, (&pk, "jobs"), "data", None).await;
     let mut damaged = 0;
-    let mut log = |line: &forward::Line| damaged += line.damaged;
-    let left = bed.forwarder.forward(&[ticket(&odd, 1), ticket(&right, 1)], None, &mut log).await;
-    assert!(matches!(&left[..], [Left::Again(_), Left::Done]), "{left:?}");
-    assert_eq!((damaged, bed.now(&right).await.0.state), (1, State::Forwarded));
+    let mut log = |line: &forward::DeliveryLog| damaged += line.damaged;
+    let left = app.forwarder.forward(&[ticket(&odd, 1), ticket(&right, 1)], None, &mut log).await;
+    assert!(matches!(&left[..], [Disposition::Retry(_), Disposition::Ack]), "{left:?}");
+    assert_eq!((damaged, app.now(&right).await.0.state), (1, RequestState::Forwarded));
 }
 
 /// What Treeherder says of the build decides.
 #[tokio::test]
 async fn an_orange_build_lets_its_tests_go_and_a_superseded_one_does_not() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    bed.treeherder_tells(&[(BUILD, "completed", "testfailed")]);
-    let request = bed.test(1, &[]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    app.treeherder_tells(&[(BUILD, "completed", "testfailed")]);
+    let request = app.test(1, &[]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
-    assert_eq!(bed.now(&request).await.1.len(), 1, "no second build");
+    assert_eq!(app.now(&request).await.1.len(), 1, "no second build");
 
-    bed.treeherder_tells(&[(BUILD, "completed", "superseded")]);
-    let request = bed.test(2, &[]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    app.treeherder_tells(&[(BUILD, "completed", "superseded")]);
+    let request = app.test(2, &[]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [BUILD]);
-    let (_, jobs) = bed.now(&request).await;
+    let (_, jobs) = app.now(&request).await;
     assert!(jobs[0].reason.as_ref().unwrap().contains("is not on this push"), "{jobs:?}");
 
     // The build that a test waits for is cancelled: it is requested after all, once.
-    bed.treeherder_tells(&[(BUILD, "unscheduled", "unknown")]);
-    let request = bed.test(3, &[]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    app.treeherder_tells(&[(BUILD, "unscheduled", "unknown")]);
+    let request = app.test(3, &[]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert!(listener.next().await.is_none());
-    bed.treeherder_tells(&[(BUILD, "completed", "usercancel")]);
+    app.treeherder_tells(&[(BUILD, "completed", "usercancel")]);
     for _ in 0..2 {
-        bed.wait(5);
-        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+        app.wait(5);
+        assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     }
     assert_eq!(heard(&listener).await.unwrap(), (vec![BUILD.to_owned()], format!("{}.1.1", request.id)));
     assert!(listener.next().await.is_none());
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
 }
 
 #[tokio::test]
 async fn a_store_that_fails_loses_nothing_and_repeats_have_the_same_id() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    let request = bed.request(1, &["a"]).await;
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    let request = app.request(1, &["a"]).await;
     let unwritten =
-        bed.behind(|operation, _| if is_write(operation) { Plan::Refuse("ValidationException") } else { Plan::Pass });
+        app.behind(|operation, _| if is_write(operation) { Plan::Refuse("ValidationException") } else { Plan::Pass });
     let left = unwritten.await.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
-    assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
-    let unread = bed
+    assert!(matches!(&left[..], [Disposition::Retry(_)]), "{left:?}");
+    let error = app
         .behind(|operation, _| if operation == "GetItem" { Plan::Refuse("ValidationException") } else { Plan::Pass });
-    assert!(matches!(&unread.await.forward(&[ticket(&request, 1)], None, &mut |_| ()).await[..], [Left::Again(_)]));
-    assert_eq!(bed.forward(&[ticket(&request, 2)]).await, [Left::Done]);
-    assert_eq!(bed.now(&request).await.0.state, State::Forwarded);
+    assert!(matches!(
+        &error.await.forward(&[ticket(&request, 1)], None, &mut |_| ()).await[..],
+        [Disposition::Retry(_)]
+    ));
+    assert_eq!(app.forward(&[ticket(&request, 2)]).await, [Disposition::Ack]);
+    assert_eq!(app.now(&request).await.0.state, RequestState::Forwarded);
     let ids = [listener.next().await.unwrap(), listener.next().await.unwrap()]
         .map(|got| got.properties.message_id().as_ref().unwrap().as_str().to_owned());
     assert_eq!(ids[0], ids[1]);
@@ -371,15 +378,15 @@ async fn a_store_that_fails_loses_nothing_and_repeats_have_the_same_id() {
 /// The ticket is in the queue before that is noted: the note may come when the jobs are published already.
 #[tokio::test]
 async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    let queued = bed.request(1, &["a"]).await;
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    let queued = app.request(1, &["a"]).await;
     // It is about to be noted that this is in its next version.
-    let noted = queued.put_off(morning());
+    let noted = queued.postponed(morning());
     let (reached, is_reached) = std::sync::mpsc::channel();
     let (go, may_go) = std::sync::mpsc::channel();
     let mut is_first = true;
-    let held_up = bed.behind(move |operation, _| {
+    let held_up = app.behind(move |operation, _| {
         if operation == "TransactWriteItems" && std::mem::take(&mut is_first) {
             reached.send(()).unwrap();
             may_go.recv().unwrap();
@@ -390,28 +397,28 @@ async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
     let tickets = [ticket(&queued, 1)];
     let note = async {
         tokio::task::spawn_blocking(move || is_reached.recv().unwrap()).await.unwrap();
-        assert_eq!(bed.requests.update(&noted, None, morning()).await.unwrap(), store::Stored::Yes);
+        assert_eq!(app.requests.update(&noted, None, morning()).await.unwrap(), store::UpdateResult::Stored);
         go.send(()).unwrap();
     };
     let mut log = |_: &_| ();
     let (left, ()) = futures_util::future::join(held_up.forward(&tickets, None, &mut log), note).await;
-    assert_eq!(left, [Left::Done]);
-    let (now, jobs) = bed.now(&queued).await;
-    assert_eq!((now.version, now.state, states(&jobs)), (4, State::Forwarded, vec![JobState::Forwarded]));
+    assert_eq!(left, [Disposition::Ack]);
+    let (now, jobs) = app.now(&queued).await;
+    assert_eq!((now.version, now.state, states(&jobs)), (4, RequestState::Forwarded, vec![JobState::Forwarded]));
     assert!(listener.next().await.is_some());
     assert!(listener.next().await.is_none());
 }
 
 #[tokio::test]
 async fn a_large_request_goes_in_parts_and_a_project_has_its_own_form() {
-    let mut bed = Bed::new().await;
-    bed.forwarder.forms.insert(bed.project.clone(), Form { of_2015: true, envelope: true });
-    let listener = Listener::on(&bed.project).await;
+    let mut app = TestApp::new().await;
+    app.forwarder.formats.insert(app.project.clone(), MessageFormat { legacy_buildernames: true, envelope: true });
+    let listener = Listener::on(&app.project).await;
     let names: Vec<String> =
         (0..328).map(|number| format!("Ubuntu VM 12.04 x64 try opt test mochitest-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let request = bed.request(1, &names).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let request = app.request(1, &names).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let mut found = Vec::new();
     while found.len() < names.len() {
         let got = listener.next().await.unwrap();
@@ -432,43 +439,43 @@ async fn heard(listener: &Listener) -> Option<(Vec<String>, String)> {
     Some((jobs.collect(), got.properties.message_id().as_ref().unwrap().as_str().to_owned()))
 }
 
-fn codes(jobs: &[Job]) -> Vec<Option<Code>> {
+fn codes(jobs: &[RequestedJob]) -> Vec<Option<JobCode>> {
     jobs.iter().map(|job| job.code).collect()
 }
 
 #[tokio::test]
 async fn a_test_whose_build_is_done_is_forwarded_in_the_same_message_as_others() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    bed.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "completed", "testfailed")]);
-    let request = bed.test(1, &["other"]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    app.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "completed", "testfailed")]);
+    let request = app.test(1, &["other"]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
-    let (now, jobs) = bed.now(&request).await;
+    let (now, jobs) = app.now(&request).await;
     // Nothing had to be decided, so nothing was stored before it was forwarded.
     assert_eq!((now.version, codes(&jobs)), (3, vec![None, None]));
 }
 
 #[tokio::test]
 async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    bed.treeherder_tells(&[(BUILD, "running", "unknown")]);
-    let request = bed.test(1, &["other"]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    app.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    let request = app.test(1, &["other"]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await, Some((vec!["other".to_owned()], format!("{}.1.1", request.id))));
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
     assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 forwarded, 1 waiting."));
     assert_eq!(now.due_at, (morning() + TimeDelta::seconds(130)).timestamp());
 
     // To look again and to find nothing new is no event.
-    bed.wait(20);
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
-    let (again, jobs) = bed.now(&request).await;
+    app.wait(20);
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
+    let (again, jobs) = app.now(&request).await;
     assert_eq!(
         (again.state, again.history.len(), codes(&jobs)[0]),
-        (State::Waiting, now.history.len(), Some(Code::BuildRunning))
+        (RequestState::Waiting, now.history.len(), Some(JobCode::BuildRunning))
     );
     assert_eq!(
         again.due_at,
@@ -477,38 +484,38 @@ async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
     );
     assert!(listener.next().await.is_none());
 
-    bed.wait(10);
-    bed.treeherder_tells(&[(BUILD, "completed", "success")]);
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    app.wait(10);
+    app.treeherder_tells(&[(BUILD, "completed", "success")]);
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await, Some((vec![TEST.to_owned()], format!("{}.1.0", request.id))));
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Forwarded, vec![JobState::Forwarded, JobState::Forwarded]));
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Forwarded, vec![JobState::Forwarded, JobState::Forwarded]));
     assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 2 forwarded."));
     assert!(listener.next().await.is_none());
 }
 
 #[tokio::test]
 async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_waits() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    for (chance, before) in [(1, vec![]), (2, vec![(BUILD, "completed", "busted")])] {
-        bed.treeherder_tells(&before);
-        let request = bed.test(chance, &[]).await;
-        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    for (random, before) in [(1, vec![]), (2, vec![(BUILD, "completed", "busted")])] {
+        app.treeherder_tells(&before);
+        let request = app.test(random, &[]).await;
+        assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
         assert_eq!(heard(&listener).await, Some((vec![BUILD.to_owned()], format!("{}.1.1", request.id))));
-        let (now, jobs) = bed.now(&request).await;
-        assert_eq!((now.state, states(&jobs)), (State::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
-        assert_eq!(codes(&jobs), [Some(Code::BuildRequested), Some(Code::NeededBuild)]);
+        let (now, jobs) = app.now(&request).await;
+        assert_eq!((now.state, states(&jobs)), (RequestState::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
+        assert_eq!(codes(&jobs), [Some(JobCode::BuildRequested), Some(JobCode::NeededBuild)]);
         // The same failure as before says nothing.
-        bed.wait(5);
-        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
-        assert_eq!(bed.now(&request).await.0.state, State::Waiting);
+        app.wait(5);
+        assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
+        assert_eq!(app.now(&request).await.0.state, RequestState::Waiting);
         // A new one does.
         let after = [&before[..], &[(BUILD, "completed", "busted")]].concat();
-        bed.treeherder_tells(&after);
-        assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
-        let (now, jobs) = bed.now(&request).await;
-        assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed, JobState::Forwarded]));
+        app.treeherder_tells(&after);
+        assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
+        let (now, jobs) = app.now(&request).await;
+        assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed, JobState::Forwarded]));
         assert!(jobs[0].reason.as_ref().unwrap().contains("failed (busted)"), "{jobs:?}");
         assert!(listener.next().await.is_none());
     }
@@ -516,26 +523,26 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
 
 #[tokio::test]
 async fn a_test_does_not_wait_for_a_build_that_nobody_takes() {
-    let bed = Bed::new().await;
-    bed.treeherder_tells(&[]);
-    let request = bed.test(1, &[]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Failed, JobState::Unroutable]));
+    let app = TestApp::new().await;
+    app.treeherder_tells(&[]);
+    let request = app.test(1, &[]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed, JobState::Unroutable]));
     assert!(jobs[0].reason.as_ref().unwrap().ends_with("It can be retried when there is one."), "{jobs:?}");
 }
 
 #[tokio::test]
 async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    let request = bed.test(1, &["other"]).await;
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    let request = app.test(1, &["other"]).await;
     let mut lines = Vec::new();
-    let mut log = |line: &forward::Line| lines.push((line.forwarded, line.unplanned.clone()));
-    assert_eq!(bed.forwarder.forward(&[ticket(&request, 1)], None, &mut log).await, [Left::Done]);
+    let mut log = |line: &forward::DeliveryLog| lines.push((line.forwarded, line.plan_skipped.clone()));
+    assert_eq!(app.forwarder.forward(&[ticket(&request, 1)], None, &mut log).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, codes(&jobs)), (State::Forwarded, vec![Some(Code::Unplanned), None]));
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, codes(&jobs)), (RequestState::Forwarded, vec![Some(JobCode::PlanSkipped), None]));
     assert!(jobs[0].reason.as_ref().unwrap().starts_with("Treeherder does not answer"), "{jobs:?}");
     let [(2, Some(why))] = &lines[..] else { panic!("{lines:?}") };
     assert!(why.starts_with("Treeherder: "), "{why}");
@@ -543,20 +550,20 @@ async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
 
 #[tokio::test]
 async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone() {
-    let mut bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    bed.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
-    let request = bed.test(1, &[]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
+    let mut app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    app.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
+    let request = app.test(1, &[]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
-    let (_, jobs) = bed.now(&request).await;
-    assert_eq!((states(&jobs), codes(&jobs)), (vec![JobState::Forwarded], vec![Some(Code::AlreadyRunning)]));
+    let (_, jobs) = app.now(&request).await;
+    assert_eq!((states(&jobs), codes(&jobs)), (vec![JobState::Forwarded], vec![Some(JobCode::AlreadyRunning)]));
 
-    bed.forwarder.planning = Planning::read(r#"{"already_running": "skip"}"#).unwrap();
-    let request = bed.test(2, &[]).await;
-    assert_eq!(bed.forward(&[ticket(&request, 1)]).await, [Left::Done]);
-    let (now, jobs) = bed.now(&request).await;
-    assert_eq!((now.state, states(&jobs)), (State::Failed, vec![JobState::Rejected]));
+    app.forwarder.planning = Planning::read(r#"{"already_running": "skip"}"#).unwrap();
+    let request = app.test(2, &[]).await;
+    assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Rejected]));
     assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 running already."));
     assert!(listener.next().await.is_none());
 }
@@ -564,60 +571,60 @@ async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone()
 /// What is in doubt is published again as it was, though other jobs of the request no longer wait meanwhile.
 #[tokio::test]
 async fn jobs_that_no_longer_wait_go_in_messages_of_their_own() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    bed.treeherder_tells(&[(BUILD, "running", "unknown")]);
-    let request = bed.test(1, &["other"]).await;
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    app.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    let request = app.test(1, &["other"]).await;
     // The plan is stored, what became of it is not.
     let mut writes = 0;
-    let mut unrecorded = bed
+    let mut unrecorded = app
         .behind(move |operation, _| {
             writes += usize::from(is_write(operation));
             if is_write(operation) && writes > 1 { Plan::Refuse("ValidationException") } else { Plan::Pass }
         })
         .await;
-    unrecorded.treeherder = Treeherder::new(treeherder(&bed.runs), TimeDelta::zero(), Arc::new(morning));
+    unrecorded.treeherder = Treeherder::new(treeherder(&app.runs), TimeDelta::zero(), Arc::new(morning));
     let left = unrecorded.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
-    assert!(matches!(&left[..], [Left::Again(_)]), "{left:?}");
+    assert!(matches!(&left[..], [Disposition::Retry(_)]), "{left:?}");
     let first = heard(&listener).await.unwrap();
     assert_eq!(first.0, ["other"]);
 
-    bed.treeherder_tells(&[(BUILD, "completed", "success")]);
-    assert_eq!(bed.forward(&[ticket(&request, 2)]).await, [Left::Done]);
+    app.treeherder_tells(&[(BUILD, "completed", "success")]);
+    assert_eq!(app.forward(&[ticket(&request, 2)]).await, [Disposition::Ack]);
     let (waited, again) = (heard(&listener).await.unwrap(), heard(&listener).await.unwrap());
     assert_eq!((waited.0, waited.1), (vec![TEST.to_owned()], format!("{}.1.0", request.id)));
     assert_eq!(again, first);
-    assert_eq!(bed.now(&request).await.0.state, State::Forwarded);
+    assert_eq!(app.now(&request).await.0.state, RequestState::Forwarded);
 }
 
 #[tokio::test]
 async fn what_cannot_be_published_in_time_comes_back() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
     let (settings, user) = settings(&address("PULSE_URL"));
     let slow = Publisher::new(settings, user, NonZeroU32::MIN);
-    let slow = forwarder(RequestsTable::new(client(&endpoint()).await, &bed.name), slow);
-    let requests = [bed.request(1, &["a"]).await, bed.request(2, &["b"]).await];
+    let slow = forwarder(RequestsTable::new(client(&endpoint()).await, &app.name), slow);
+    let requests = [app.request(1, &["a"]).await, app.request(2, &["b"]).await];
     let until = tokio::time::Instant::now() + std::time::Duration::from_millis(800);
     let tickets = [ticket(&requests[0], 1), ticket(&requests[1], 1)];
     let left = slow.forward(&tickets, Some(until), &mut |_| ()).await;
-    assert_eq!(left, [Left::Done, Left::Again("no time was left to publish it".to_owned())]);
+    assert_eq!(left, [Disposition::Ack, Disposition::Retry("no time was left to publish it".to_owned())]);
     assert_eq!(heard(&listener).await.unwrap().0, ["a"]);
     assert!(listener.next().await.is_none());
-    assert_eq!(bed.now(&requests[1]).await.0.state, State::Queued);
+    assert_eq!(app.now(&requests[1]).await.0.state, RequestState::Queued);
 }
 
 #[tokio::test]
 async fn a_preview_tells_what_would_be_done_and_does_nothing() {
-    let bed = Bed::new().await;
-    let listener = Listener::on(&bed.project).await;
-    bed.treeherder_tells(&[]);
-    let request = bed.test(1, &["other"]).await;
-    let preview = bed.forwarder.preview(&ticket(&request, 1)).await.unwrap().unwrap();
+    let app = TestApp::new().await;
+    let listener = Listener::on(&app.project).await;
+    app.treeherder_tells(&[]);
+    let request = app.test(1, &["other"]).await;
+    let preview = app.forwarder.preview(&ticket(&request, 1)).await.unwrap().unwrap();
     assert_eq!(preview.messages.len(), 1);
     assert_eq!(preview.messages[0].body["requested_jobs"], json!(["other", BUILD]));
     assert_eq!(preview.not_forwarded.keys().collect::<Vec<_>>(), [TEST]);
-    assert_eq!(bed.now(&request).await.0, request);
+    assert_eq!(app.now(&request).await.0, request);
     assert!(listener.next().await.is_none());
-    assert!(bed.forwarder.preview(&ticket(&Request { round: 0, ..request }, 1)).await.unwrap().is_none());
+    assert!(app.forwarder.preview(&ticket(&Request { attempt: 0, ..request }, 1)).await.unwrap().is_none());
 }

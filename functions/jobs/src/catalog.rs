@@ -8,35 +8,35 @@ use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
-use catalog::closest::closest;
 use catalog::dump::is_project_name;
 use catalog::jobs::unpack;
 use catalog::listing::Listing;
 use catalog::schedule::Cron;
+use catalog::suggest::suggest;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use http::HeaderValue;
 use http::header::{AGE, WARNING};
-use http_edge::{Ledger, Problem};
-use store::kept::{Clock, Held, Kept, ReadFrom, Unavailable};
-use store::{CatalogTable, Current, Read, Report, StoreError};
+use http_api::{Problem, RequestLog};
+use store::cached::{CacheEntry, CacheStatus, Cached, Clock, Unavailable};
+use store::{CatalogTable, Consistency, ListPointer, Report, StoreError};
 
 use crate::api::Health;
 use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
 
 /// How many of the last ingests are told.
-pub(crate) const REPORTS: usize = 20;
+pub(crate) const MAX_REPORTS: usize = 20;
 /// How long the last ingest's report is not asked for again by a heartbeat.
-const HEARTBEAT_HOLDS: TimeDelta = TimeDelta::seconds(5);
+const HEARTBEAT_TTL: TimeDelta = TimeDelta::seconds(5);
 /// How many places are held for projects while the store cannot tell whether they exist.
-const MOST_UNCHECKED: usize = 500;
+const MAX_UNCHECKED: usize = 500;
 /// How long one reading may take, with all its requests and the pauses between them. An answer takes three at most, and
 /// Lambda ends the function after ten seconds (`Timeout` in infra/template.yaml).
-const PATIENCE: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// When to ask again after the store did not answer, in seconds.
 const RETRY_AFTER: u32 = 10;
 
 /// The catalog.
-pub(crate) struct Catalog {
+pub(crate) struct CatalogCache {
     table: CatalogTable,
     schedule: Option<Cron>,
     fresh: TimeDelta,
@@ -45,26 +45,26 @@ pub(crate) struct Catalog {
     projects: Mutex<HashMap<String, Arc<Project>>>,
     /// Counts requests, so that the project that was asked for longest ago can be told.
     requests: AtomicU64,
-    names: Kept<Arc<BTreeSet<String>>>,
-    pointers: Kept<Arc<BTreeMap<String, Current>>>,
-    reports: Kept<Arc<Vec<Report>>>,
-    pulse: Kept<Arc<Vec<Report>>>,
+    names: Cached<Arc<BTreeSet<String>>>,
+    pointers: Cached<Arc<BTreeMap<String, ListPointer>>>,
+    reports: Cached<Arc<Vec<Report>>>,
+    heartbeat_reports: Cached<Arc<Vec<Report>>>,
 }
 
 /// What is held of a project.
 #[derive(Default)]
 struct Project {
     /// None where the store has no such project.
-    pointer: Kept<Option<Arc<Current>>>,
-    list: Kept<Arc<List>>,
+    pointer: Cached<Option<Arc<ListPointer>>>,
+    list: Cached<Arc<List>>,
     bytes: AtomicUsize,
-    asked: AtomicU64,
+    last_used: AtomicU64,
 }
 
 /// A project's list as it was read, and what was made of it since.
 pub(crate) struct List {
     /// The pointer that named it.
-    pub(crate) current: Arc<Current>,
+    pub(crate) pointer: Arc<ListPointer>,
     /// As it is stored.
     pub(crate) gzip: Bytes,
     plain: OnceLock<Arc<[u8]>>,
@@ -81,8 +81,8 @@ pub(crate) struct Found<T> {
 }
 
 impl<T> Found<T> {
-    fn new(held: Held<T>, from: ReadFrom, clock: &Clock) -> Self {
-        let stale_for = (from == ReadFrom::Stale).then(|| (clock() - held.at).num_seconds().max(0));
+    fn new(held: CacheEntry<T>, from: CacheStatus, clock: &Clock) -> Self {
+        let stale_for = (from == CacheStatus::Stale).then(|| (clock() - held.at).num_seconds().max(0));
         Self { value: held.value, stale_for }
     }
 }
@@ -96,7 +96,7 @@ impl List {
         if let Some(plain) = self.plain.get() {
             return Ok(plain.clone());
         }
-        let plain = unpack(&self.gzip).map_err(|error| damaged(&self.current, error))?;
+        let plain = unpack(&self.gzip).map_err(|error| damaged(&self.pointer, error))?;
         Ok(self.plain.get_or_init(|| plain.into()).clone())
     }
 
@@ -108,7 +108,7 @@ impl List {
         if let Some(listing) = self.listing.get() {
             return Ok(listing.clone());
         }
-        let listing = Listing::read(self.plain()?).map_err(|error| damaged(&self.current, error))?;
+        let listing = Listing::read(self.plain()?).map_err(|error| damaged(&self.pointer, error))?;
         Ok(self.listing.get_or_init(|| Arc::new(listing)).clone())
     }
 
@@ -118,8 +118,8 @@ impl List {
     }
 }
 
-fn damaged(current: &Current, error: impl std::fmt::Display) -> Problem {
-    unavailable(format!("the stored list {} is damaged: {error}", current.etag))
+fn damaged(pointer: &ListPointer, error: impl std::fmt::Display) -> Problem {
+    unavailable(format!("the stored list {} is damaged: {error}", pointer.etag))
 }
 
 fn unavailable(reason: impl Into<String>) -> Problem {
@@ -127,7 +127,7 @@ fn unavailable(reason: impl Into<String>) -> Problem {
     Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER).because(reason)
 }
 
-impl Catalog {
+impl CatalogCache {
     /// The catalog in `table`.
     pub(crate) fn new(
         table: CatalogTable,
@@ -144,10 +144,10 @@ impl Catalog {
             clock,
             projects: Mutex::default(),
             requests: AtomicU64::new(0),
-            names: Kept::default(),
-            pointers: Kept::default(),
-            reports: Kept::default(),
-            pulse: Kept::default(),
+            names: Cached::default(),
+            pointers: Cached::default(),
+            reports: Cached::default(),
+            heartbeat_reports: Cached::default(),
         }
     }
 
@@ -160,32 +160,36 @@ impl Catalog {
     ///
     /// # Errors
     /// There is no such project, or the store does not answer.
-    pub(crate) async fn current(&self, name: &str, ledger: &Ledger) -> Result<Found<Arc<Current>>, Problem> {
-        ledger.note("project", name.chars().take(100).collect::<String>());
+    pub(crate) async fn pointer(
+        &self,
+        name: &str,
+        request_log: &RequestLog,
+    ) -> Result<Found<Arc<ListPointer>>, Problem> {
+        request_log.record("project", name.chars().take(100).collect::<String>());
         if !is_project_name(name.as_bytes()) {
-            return Err(self.unknown(name, ledger).await);
+            return Err(self.unknown(name, request_log).await);
         }
-        let held = self.held(name);
+        let held = self.cached(name);
         if held.is_none() && self.names.peek().is_some_and(|names| self.is_fresh(&names) && !names.value.contains(name))
         {
             // Known to be unknown: asking the store for each would let anybody run up its bill.
-            return Err(self.unknown(name, ledger).await);
+            return Err(self.unknown(name, request_log).await);
         }
-        let project = held.unwrap_or_else(|| self.hold(name));
-        let load = async || self.read(ledger, async |table| Ok(table.current(name).await?.map(Arc::new))).await;
+        let project = held.unwrap_or_else(|| self.entry(name));
+        let load = async || self.read(request_log, async |table| Ok(table.pointer(name).await?.map(Arc::new))).await;
         match project.pointer.get(&self.clock, |held, now| now - held.at < self.fresh, load).await {
-            Ok((Held { value: Some(current), at }, from)) => {
-                ledger.note("cache", if from == ReadFrom::Store { "revalidated" } else { "memory" });
-                Ok(self.found(Held { value: current, at }, from, ledger))
+            Ok((CacheEntry { value: Some(pointer), at }, from)) => {
+                request_log.record("cache", if from == CacheStatus::Loaded { "revalidated" } else { "memory" });
+                Ok(self.found(CacheEntry { value: pointer, at }, from, request_log))
             }
-            Ok((Held { value: None, .. }, _)) => {
-                self.let_go(name);
-                Err(self.unknown(name, ledger).await)
+            Ok((CacheEntry { value: None, .. }, _)) => {
+                self.evict(name);
+                Err(self.unknown(name, request_log).await)
             }
             Err(Unavailable(reason)) => {
                 // The place remembers that the store failed. Of names that nobody can check just now, only so many.
-                if self.projects().len() > MOST_UNCHECKED {
-                    self.let_go(name);
+                if self.projects().len() > MAX_UNCHECKED {
+                    self.evict(name);
                 }
                 Err(unavailable(reason))
             }
@@ -199,43 +203,46 @@ impl Catalog {
     pub(crate) async fn list(
         &self,
         name: &str,
-        current: &Arc<Current>,
-        ledger: &Ledger,
+        pointer: &Arc<ListPointer>,
+        request_log: &RequestLog,
     ) -> Result<Found<Arc<List>>, Problem> {
-        let project = self.held(name).unwrap_or_else(|| self.hold(name));
-        let is_current = |held: &Held<Arc<List>>, _| held.value.current.etag == current.etag;
+        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        let is_current = |held: &CacheEntry<Arc<List>>, _| held.value.pointer.etag == pointer.etag;
         let load = async || {
-            let gzip = self.read(ledger, async |table| table.list(name, current).await).await?;
+            let gzip = self.read(request_log, async |table| table.list(name, pointer).await).await?;
             let list =
-                List { current: current.clone(), gzip: gzip.into(), plain: OnceLock::new(), listing: OnceLock::new() };
+                List { pointer: pointer.clone(), gzip: gzip.into(), plain: OnceLock::new(), listing: OnceLock::new() };
             Ok(Arc::new(list))
         };
         let (held, from) =
             project.list.get(&self.clock, is_current, load).await.map_err(|Unavailable(reason)| unavailable(reason))?;
-        if from == ReadFrom::Store {
-            ledger.note("cache", "store");
+        if from == CacheStatus::Loaded {
+            request_log.record("cache", "store");
         }
         project.bytes.store(held.value.bytes(), Ordering::Relaxed);
-        project.asked.store(self.requests.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        project.last_used.store(self.requests.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         self.keep_within_memory(name);
-        Ok(self.found(held, from, ledger))
+        Ok(self.found(held, from, request_log))
     }
 
     /// Every project's pointer.
     ///
     /// # Errors
     /// The store does not answer.
-    pub(crate) async fn pointers(&self, ledger: &Ledger) -> Result<Found<Arc<BTreeMap<String, Current>>>, Problem> {
-        let names = self.names(ledger).await?.value;
+    pub(crate) async fn pointers(
+        &self,
+        request_log: &RequestLog,
+    ) -> Result<Found<Arc<BTreeMap<String, ListPointer>>>, Problem> {
+        let names = self.names(request_log).await?.value;
         let load = async || {
-            self.read(ledger, async |table| {
+            self.read(request_log, async |table| {
                 let mut pointers = BTreeMap::new();
-                for (name, pointer) in table.pointers(names.iter().map(String::as_str), Read::Eventual).await? {
+                for (name, pointer) in table.pointers(names.iter().map(String::as_str), Consistency::Eventual).await? {
                     match pointer {
                         Ok(pointer) => drop(pointers.insert(name, pointer)),
                         Err(error) => {
                             tracing::error!(project = name, %error, "a project is left out");
-                            ledger.add_damaged(1);
+                            request_log.add_damaged(1);
                         }
                     }
                 }
@@ -243,30 +250,31 @@ impl Catalog {
             })
             .await
         };
-        let is_fresh = |held: &Held<_>, now| now - held.at < self.fresh;
+        let is_fresh = |held: &CacheEntry<_>, now| now - held.at < self.fresh;
         let got = self.pointers.get(&self.clock, is_fresh, load).await;
         let (held, from) = got.map_err(|Unavailable(reason)| unavailable(reason))?;
-        Ok(self.found(held, from, ledger))
+        Ok(self.found(held, from, request_log))
     }
 
     /// What the last ingests found, newest first.
     ///
     /// # Errors
     /// The store does not answer.
-    pub(crate) async fn reports(&self, ledger: &Ledger) -> Result<Found<Arc<Vec<Report>>>, Problem> {
-        let load =
-            async || self.read(ledger, async |table| Ok(Arc::new(readable(table, REPORTS, ledger).await?))).await;
+    pub(crate) async fn reports(&self, request_log: &RequestLog) -> Result<Found<Arc<Vec<Report>>>, Problem> {
+        let load = async || {
+            self.read(request_log, async |table| Ok(Arc::new(readable(table, MAX_REPORTS, request_log).await?))).await
+        };
         let got = self.reports.get(&self.clock, |held, now| now - held.at < self.fresh, load).await;
         let (held, from) = got.map_err(|Unavailable(reason)| unavailable(reason))?;
-        Ok(self.found(held, from, ledger))
+        Ok(self.found(held, from, request_log))
     }
 
     /// The reports that it takes to tell whether the catalog is fresh, as the store has them now.
     ///
     /// None if the store does not answer.
-    pub(crate) async fn pulse(&self, ledger: &Ledger) -> Option<Arc<Vec<Report>>> {
+    pub(crate) async fn heartbeat_reports(&self, request_log: &RequestLog) -> Option<Arc<Vec<Report>>> {
         let load = async || {
-            self.read(ledger, async |table| {
+            self.read(request_log, async |table| {
                 let last = table.each_report(1).await?;
                 let is_enough = match last.first() {
                     Some(Ok(report)) => report.succeeded() && report.only.is_empty(),
@@ -274,13 +282,13 @@ impl Catalog {
                     None => true,
                 };
                 let last = last.into_iter().flatten().collect();
-                Ok(Arc::new(if is_enough { last } else { readable(table, REPORTS, ledger).await? }))
+                Ok(Arc::new(if is_enough { last } else { readable(table, MAX_REPORTS, request_log).await? }))
             })
             .await
         };
-        match self.pulse.get(&self.clock, |held, now| now - held.at < HEARTBEAT_HOLDS, load).await {
-            Ok((held, ReadFrom::Memory | ReadFrom::Store)) => Some(held.value),
-            Ok((_, ReadFrom::Stale)) | Err(_) => None,
+        match self.heartbeat_reports.get(&self.clock, |held, now| now - held.at < HEARTBEAT_TTL, load).await {
+            Ok((held, CacheStatus::Hit | CacheStatus::Loaded)) => Some(held.value),
+            Ok((_, CacheStatus::Stale)) | Err(_) => None,
         }
     }
 
@@ -318,49 +326,51 @@ impl Catalog {
     /// Reads from the table, and notes what that cost.
     async fn read<T>(
         &self,
-        ledger: &Ledger,
+        request_log: &RequestLog,
         read: impl AsyncFnOnce(&CatalogTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let table = self.table.metered();
-        let result = match tokio::time::timeout(PATIENCE, read(&table)).await {
+        let result = match tokio::time::timeout(READ_TIMEOUT, read(&table)).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unreachable {
                 action: "reading the catalog".to_owned(),
-                reason: format!("no answer within {} s", PATIENCE.as_secs()),
+                reason: format!("no answer within {} s", READ_TIMEOUT.as_secs()),
             }),
         };
-        ledger.add_read_units(table.usage().read_units);
+        request_log.add_read_units(table.usage().read_units);
         if let Err(error) = &result {
             // In the request's line, also where the answer is a good one, from what was held.
-            ledger.note("error", error.to_string());
+            request_log.record("error", error.to_string());
         }
         result
     }
 
-    fn found<T>(&self, held: Held<T>, from: ReadFrom, ledger: &Ledger) -> Found<T> {
+    fn found<T>(&self, held: CacheEntry<T>, from: CacheStatus, request_log: &RequestLog) -> Found<T> {
         let found = Found::new(held, from, &self.clock);
         if found.stale_for.is_some() {
-            ledger.is_stale();
-            ledger.note("cache", "stale");
+            request_log.mark_stale();
+            request_log.record("cache", "stale");
         }
         found
     }
 
-    fn is_fresh<T>(&self, held: &Held<T>) -> bool {
+    fn is_fresh<T>(&self, held: &CacheEntry<T>) -> bool {
         (self.clock)() - held.at < self.fresh
     }
 
-    async fn names(&self, ledger: &Ledger) -> Result<Found<Arc<BTreeSet<String>>>, Problem> {
-        let load = async || self.read(ledger, async |table| Ok(Arc::new(table.projects(Read::Eventual).await?))).await;
+    async fn names(&self, request_log: &RequestLog) -> Result<Found<Arc<BTreeSet<String>>>, Problem> {
+        let load = async || {
+            self.read(request_log, async |table| Ok(Arc::new(table.projects(Consistency::Eventual).await?))).await
+        };
         let got = self.names.get(&self.clock, |held, now| now - held.at < self.fresh, load).await;
         let (held, from) = got.map_err(|Unavailable(reason)| unavailable(reason))?;
-        Ok(self.found(held, from, ledger))
+        Ok(self.found(held, from, request_log))
     }
 
-    async fn unknown(&self, name: &str, ledger: &Ledger) -> Problem {
+    async fn unknown(&self, name: &str, request_log: &RequestLog) -> Problem {
         // If the names cannot be read, the answer is no less true without them.
-        let names = self.names(ledger).await.map(|names| names.value).unwrap_or_default();
-        let nearest = closest(name, names.iter().map(String::as_str), 3);
+        let names = self.names(request_log).await.map(|names| names.value).unwrap_or_default();
+        let nearest = suggest(name, names.iter().map(String::as_str), 3);
         let shown: String = name.chars().take(100).collect();
         let detail = match nearest[..] {
             [] => format!("There is no project '{shown}'. GET /api/projects/ lists those that there are."),
@@ -369,15 +379,15 @@ impl Catalog {
         Problem::new(&UNKNOWN_PROJECT, detail).with("closest", nearest)
     }
 
-    fn held(&self, name: &str) -> Option<Arc<Project>> {
+    fn cached(&self, name: &str) -> Option<Arc<Project>> {
         self.projects().get(name).cloned()
     }
 
-    fn hold(&self, name: &str) -> Arc<Project> {
+    fn entry(&self, name: &str) -> Arc<Project> {
         self.projects().entry(name.to_owned()).or_default().clone()
     }
 
-    fn let_go(&self, name: &str) {
+    fn evict(&self, name: &str) {
         self.projects().remove(name);
     }
 
@@ -387,7 +397,7 @@ impl Catalog {
         loop {
             let held: usize = projects.values().map(|project| project.bytes.load(Ordering::Relaxed)).sum();
             let others = projects.iter().filter(|(name, _)| *name != asked_now);
-            let oldest = others.min_by_key(|(_, project)| project.asked.load(Ordering::Relaxed));
+            let oldest = others.min_by_key(|(_, project)| project.last_used.load(Ordering::Relaxed));
             match oldest.map(|(name, _)| name.clone()) {
                 Some(name) if held > self.memory => projects.remove(&name),
                 _ => break,
@@ -401,11 +411,11 @@ impl Catalog {
 }
 
 /// The last reports that can be read. The others are logged and counted.
-async fn readable(table: &CatalogTable, last: usize, ledger: &Ledger) -> Result<Vec<Report>, StoreError> {
+async fn readable(table: &CatalogTable, last: usize, request_log: &RequestLog) -> Result<Vec<Report>, StoreError> {
     let read = |report: Result<Report, StoreError>| {
         let left_out = |error: &StoreError| {
             tracing::error!(%error, "a report is left out");
-            ledger.add_damaged(1);
+            request_log.add_damaged(1);
         };
         report.inspect_err(left_out).ok()
     };
@@ -413,7 +423,7 @@ async fn readable(table: &CatalogTable, last: usize, ledger: &Ledger) -> Result<
 }
 
 /// Tells that an answer is older than it should be.
-pub(crate) fn marked(mut response: Response, stale_for: Option<i64>) -> Response {
+pub(crate) fn with_staleness(mut response: Response, stale_for: Option<i64>) -> Response {
     if let Some(seconds) = stale_for {
         response.headers_mut().insert(AGE, HeaderValue::from(seconds));
         let warning = HeaderValue::from_static("110 runnable-jobs \"Response is Stale\"");

@@ -8,10 +8,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
-use http_edge::Ledger;
+use http_api::RequestLog;
 
 use crate::api::{Health, Heartbeat, Version};
-use crate::catalog::Catalog;
+use crate::catalog::CatalogCache;
 
 /// What runs here
 #[utoipa::path(
@@ -43,14 +43,14 @@ pub(crate) async fn version() -> Json<Version> {
         (status = 503, description = "Something is not; the details tell what", body = Heartbeat),
     ),
 )]
-pub(crate) async fn heartbeat(State(catalog): State<Arc<Catalog>>, ledger: Ledger) -> Response {
-    let pulse = catalog.pulse(&ledger).await;
-    let store = match &pulse {
+pub(crate) async fn heartbeat(State(catalog): State<Arc<CatalogCache>>, request_log: RequestLog) -> Response {
+    let heartbeat_reports = catalog.heartbeat_reports(&request_log).await;
+    let store = match &heartbeat_reports {
         Some(_) => (Health::Ok, "it can be read".to_owned()),
         // Why is for the log: it names tables and roles.
         None => (Health::Error, "it cannot be read; the function's log tells why".to_owned()),
     };
-    let fresh = match &pulse {
+    let fresh = match &heartbeat_reports {
         Some(reports) => catalog.freshness(reports),
         None => (Health::Error, "nobody can tell: the store does not answer".to_owned()),
     };

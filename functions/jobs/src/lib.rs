@@ -15,18 +15,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{MethodRouter, get};
-use http_edge::Edge;
+use http_api::ApiLayer;
 use store::CatalogTable;
 
-use crate::catalog::Catalog;
+use crate::catalog::CatalogCache;
 pub use crate::reference::openapi;
 use crate::settings::Settings;
-pub use store::kept::Clock;
+pub use store::cached::Clock;
 
 /// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
 pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
     let Settings { catalog_table: _, schedule, fresh, allowed_origins, memory } = settings;
-    let catalog = Arc::new(Catalog::new(table, schedule, fresh, memory, clock.clone()));
+    let catalog = Arc::new(CatalogCache::new(table, schedule, fresh, memory, clock.clone()));
     let routes = Router::new()
         .route("/__version__", get(health::version))
         .route("/__heartbeat__", get(health::heartbeat))
@@ -38,10 +38,14 @@ pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn F
     let routes = at(routes, "/api/ingests", get(overview::ingests));
     let routes = at(routes, "/api/ingests/latest", get(overview::latest_ingest));
     let routes = routes.with_state(catalog).merge(reference::routes());
-    Edge { name: "Jobs", allowed_origins: allowed_origins.into(), clock, log }.around(routes)
+    ApiLayer { name: "Jobs", allowed_origins: allowed_origins.into(), clock, log }.wrap(routes)
 }
 
 /// A resource, with and without the last slash.
-fn at(routes: Router<Arc<Catalog>>, path: &str, method: MethodRouter<Arc<Catalog>>) -> Router<Arc<Catalog>> {
+fn at(
+    routes: Router<Arc<CatalogCache>>,
+    path: &str,
+    method: MethodRouter<Arc<CatalogCache>>,
+) -> Router<Arc<CatalogCache>> {
     routes.route(path, method.clone()).route(&format!("{path}/"), method)
 }

@@ -7,11 +7,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use catalog::jobs::etag;
 use http::HeaderMap;
-use http_edge::{Body, Caching, Ledger, Path, Problem, Validators, accepts_gzip};
-use store::Current;
+use http_api::{Caching, Path, Problem, RequestLog, ResponseBody, Validators, accepts_gzip};
+use store::ListPointer;
 
 use crate::api::{Field, JobWithRelatives, RunnableJobs};
-use crate::catalog::{Catalog, Found, List, marked};
+use crate::catalog::{CatalogCache, Found, List, with_staleness};
 use crate::problems::UNKNOWN_JOB;
 use crate::query;
 
@@ -58,35 +58,35 @@ const JSON: &str = "application/json";
     responses((status = 200, description = "The list, or what was asked for of it", body = RunnableJobs))
 )]
 pub(crate) async fn list(
-    State(catalog): State<Arc<Catalog>>,
+    State(catalog): State<Arc<CatalogCache>>,
     Path(project): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
     let wanted = query::selection(query.as_deref())?;
     let gzip = accepts_gzip(&headers);
-    let current = catalog.current(&project, &ledger).await?;
+    let pointer = catalog.pointer(&project, &request_log).await?;
     if wanted.is_none()
-        && let Some(not_modified) = validators(&catalog, &current.value).not_modified(&headers, gzip)
+        && let Some(not_modified) = validators(&catalog, &pointer.value).not_modified(&headers, gzip)
     {
-        return Ok(marked(not_modified, current.stale_for));
+        return Ok(with_staleness(not_modified, pointer.stale_for));
     }
-    let list = catalog.list(&project, &current.value, &ledger).await?;
-    let stale_for = list.stale_for.or(current.stale_for);
-    let current = served(&current, &list);
+    let list = catalog.list(&project, &pointer.value, &request_log).await?;
+    let stale_for = list.stale_for.or(pointer.stale_for);
+    let pointer = served(&pointer, &list);
     let response = match wanted {
         None => {
             let body = if gzip {
-                Body::Gzip(list.value.gzip.clone())
+                ResponseBody::Gzip(list.value.gzip.clone())
             } else {
-                Body::Plain(Bytes::from_owner(list.value.plain()?))
+                ResponseBody::Plain(Bytes::from_owner(list.value.plain()?))
             };
-            validators(&catalog, current).ok(JSON, body)?
+            validators(&catalog, pointer).ok(JSON, body)?
         }
-        Some(wanted) => made(&catalog, current, &headers, list.value.listing()?.select(&wanted))?,
+        Some(wanted) => respond(&catalog, pointer, &headers, list.value.listing()?.select(&wanted))?,
     };
-    Ok(marked(response, stale_for))
+    Ok(with_staleness(response, stale_for))
 }
 
 /// One job, with the build that it needs and the tests that need it
@@ -105,19 +105,19 @@ pub(crate) async fn list(
     responses((status = 200, description = "The job", body = JobWithRelatives))
 )]
 pub(crate) async fn job(
-    State(catalog): State<Arc<Catalog>>,
+    State(catalog): State<Arc<CatalogCache>>,
     Path((project, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let current = catalog.current(&project, &ledger).await?;
-    let list = catalog.list(&project, &current.value, &ledger).await?;
+    let pointer = catalog.pointer(&project, &request_log).await?;
+    let list = catalog.list(&project, &pointer.value, &request_log).await?;
     let listing = list.value.listing()?;
     let bare = name.strip_suffix('/').unwrap_or(&name);
     let Some(body) = listing.job(bare) else {
-        let nearest = listing.closest(bare, 3);
+        let nearest = listing.suggest(bare, 3);
         let shown: String = bare.chars().take(200).collect();
         let detail = match nearest[..] {
             [] => format!("{project} has no job '{shown}'."),
@@ -125,26 +125,31 @@ pub(crate) async fn job(
         };
         return Err(Problem::new(&UNKNOWN_JOB, detail).with("closest", nearest));
     };
-    let response = made(&catalog, served(&current, &list), &headers, body)?;
-    Ok(marked(response, list.stale_for.or(current.stale_for)))
+    let response = respond(&catalog, served(&pointer, &list), &headers, body)?;
+    Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
 }
 
 /// The pointer that tells of the list that is served: the newer one, unless its list could not be read.
-fn served<'f>(current: &'f Found<Arc<Current>>, list: &'f Found<Arc<List>>) -> &'f Current {
-    if list.value.current.etag == current.value.etag { &current.value } else { &list.value.current }
+fn served<'f>(pointer: &'f Found<Arc<ListPointer>>, list: &'f Found<Arc<List>>) -> &'f ListPointer {
+    if list.value.pointer.etag == pointer.value.etag { &pointer.value } else { &list.value.pointer }
 }
 
-fn validators<'c>(catalog: &Catalog, current: &'c Current) -> Validators<'c> {
+fn validators<'c>(catalog: &CatalogCache, pointer: &'c ListPointer) -> Validators<'c> {
     Validators {
-        etag: &current.etag,
-        last_modified: Some(current.provenance.updated_at),
+        etag: &pointer.etag,
+        last_modified: Some(pointer.provenance.updated_at),
         caching: Caching::Public(catalog.max_age()),
     }
 }
 
 /// An answer that was made for this request.
-fn made(catalog: &Catalog, current: &Current, headers: &HeaderMap, body: Vec<u8>) -> Result<Response, Problem> {
+fn respond(
+    catalog: &CatalogCache,
+    pointer: &ListPointer,
+    headers: &HeaderMap,
+    body: Vec<u8>,
+) -> Result<Response, Problem> {
     let etag = etag(&body);
-    let validators = Validators { etag: &etag, ..validators(catalog, current) };
-    validators.answer(headers, JSON, Body::packed_for(headers, body))
+    let validators = Validators { etag: &etag, ..validators(catalog, pointer) };
+    validators.answer(headers, JSON, ResponseBody::packed_for(headers, body))
 }

@@ -8,7 +8,7 @@ use chrono::Utc;
 use clap::Parser;
 use jobs::settings::Settings;
 use store::settings::variables::{ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, SCHEDULE};
-use store::{Aws, Pace};
+use store::{Aws, ClientProfile};
 use tokio::net::TcpListener;
 
 /// Serves each project's runnable jobs over HTTP, as the function does in Lambda.
@@ -37,7 +37,7 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    http_edge::init_logging();
+    http_api::init_logging();
     match serve(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -54,7 +54,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     let lookup =
         |variable: &str| given.iter().find(|(known, _)| *known == variable).and_then(|(_, value)| value.clone());
     let settings = Settings::read(lookup).map_err(|error| error.to_string())?;
-    let aws = Aws::from_environment(Pace::Request).await.map_err(|error| error.to_string())?;
+    let aws = Aws::from_environment(ClientProfile::Request).await.map_err(|error| error.to_string())?;
     let table = aws.catalog_table(&settings.catalog_table);
     let cannot = |error| format!("{listen} cannot be listened on: {error}");
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
@@ -64,7 +64,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     #[expect(clippy::print_stdout, reason = "the log is what this program prints")]
     let log = Arc::new(|line: &str| println!("{line}"));
     say(&format!("Serving http://{address}/api/docs/ until Ctrl-C"));
-    http_edge::listen(listener, jobs::app(settings, table, clock, log)).await.map_err(|error| error.to_string())
+    http_api::listen(listener, jobs::app(settings, table, clock, log)).await.map_err(|error| error.to_string())
 }
 
 #[expect(clippy::print_stderr, reason = "what is for the person, not for the log")]

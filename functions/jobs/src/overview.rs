@@ -6,11 +6,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use catalog::jobs::etag;
 use http::HeaderMap;
-use http_edge::{Body, Caching, Ledger, Problem, Validators};
+use http_api::{Caching, Problem, RequestLog, ResponseBody, Validators};
 use serde::Serialize;
 
 use crate::api::{Ingest, Ingests, Project, Projects};
-use crate::catalog::{Catalog, Found, marked};
+use crate::catalog::{CatalogCache, Found, with_staleness};
 use crate::problems::NO_INGEST;
 use crate::query;
 
@@ -26,23 +26,23 @@ use crate::query;
     responses((status = 200, description = "The projects, by name", body = Projects))
 )]
 pub(crate) async fn projects(
-    State(catalog): State<Arc<Catalog>>,
+    State(catalog): State<Arc<CatalogCache>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let pointers = catalog.pointers(&ledger).await?;
-    let reports = catalog.reports(&ledger).await?;
-    let projects = pointers.value.iter().map(|(name, current)| {
-        let updated_at = current.provenance.updated_at;
+    let pointers = catalog.pointers(&request_log).await?;
+    let reports = catalog.reports(&request_log).await?;
+    let projects = pointers.value.iter().map(|(name, pointer)| {
+        let updated_at = pointer.provenance.updated_at;
         // Where the reports do not reach back far enough, the list itself tells when it was made.
         let (checked_at, missed) = catalog.missed(&reports.value, name, updated_at);
         Project {
             name: name.clone(),
-            jobs: current.summary.jobs,
-            build_systems: current.summary.build_systems.clone(),
-            platforms: current.summary.platforms.clone(),
+            jobs: pointer.summary.jobs,
+            build_systems: pointer.summary.build_systems.clone(),
+            platforms: pointer.summary.platforms.clone(),
             updated_at,
             checked_at,
             stale: missed > 0,
@@ -64,13 +64,13 @@ pub(crate) async fn projects(
     responses((status = 200, description = "The ingests", body = Ingests))
 )]
 pub(crate) async fn ingests(
-    State(catalog): State<Arc<Catalog>>,
+    State(catalog): State<Arc<CatalogCache>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let Found { value: reports, stale_for } = catalog.reports(&ledger).await?;
+    let Found { value: reports, stale_for } = catalog.reports(&request_log).await?;
     json(&catalog, &headers, &Ingests { ingests: reports.iter().map(Ingest::from).collect() }, stale_for)
 }
 
@@ -83,13 +83,13 @@ pub(crate) async fn ingests(
     responses((status = 200, description = "The ingest", body = Ingest))
 )]
 pub(crate) async fn latest_ingest(
-    State(catalog): State<Arc<Catalog>>,
+    State(catalog): State<Arc<CatalogCache>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let Found { value: reports, stale_for } = catalog.reports(&ledger).await?;
+    let Found { value: reports, stale_for } = catalog.reports(&request_log).await?;
     match reports.first() {
         Some(report) => json(&catalog, &headers, &Ingest::from(report), stale_for),
         None => Err(Problem::new(&NO_INGEST, "Nothing has been ingested in the last 90 days.")),
@@ -97,7 +97,7 @@ pub(crate) async fn latest_ingest(
 }
 
 fn json(
-    catalog: &Catalog,
+    catalog: &CatalogCache,
     headers: &HeaderMap,
     answer: &impl Serialize,
     stale_for: Option<i64>,
@@ -105,6 +105,6 @@ fn json(
     let body = serde_json::to_vec(answer).expect("numbers, strings and times can be written to memory");
     let etag = etag(&body);
     let validators = Validators { etag: &etag, last_modified: None, caching: Caching::Public(catalog.max_age()) };
-    let response = validators.answer(headers, "application/json", Body::packed_for(headers, body))?;
-    Ok(marked(response, stale_for))
+    let response = validators.answer(headers, "application/json", ResponseBody::packed_for(headers, body))?;
+    Ok(with_staleness(response, stale_for))
 }

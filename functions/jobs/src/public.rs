@@ -1,7 +1,7 @@
 //! What everybody may read of an ingest's report. The report itself is for operators: its source may be a signed address,
 //! and its error says what the store or the network said. They see it with `etl runs`, and in the log.
 
-use store::{FailureCode, Outcome, Report};
+use store::{FailureCode, Report, ReportOutcome};
 
 use crate::api::{Ingest, IngestErrorCode, IngestOutcome, ProjectChanges};
 
@@ -20,12 +20,12 @@ impl From<&Report> for Ingest {
             started_at: report.started_at,
             seconds: report.seconds,
             outcome: match report.outcome {
-                Outcome::Published => IngestOutcome::Published,
-                Outcome::Unchanged => IngestOutcome::Unchanged,
-                Outcome::Checked => IngestOutcome::Checked,
-                Outcome::Refused => IngestOutcome::Refused,
-                Outcome::Superseded => IngestOutcome::Superseded,
-                Outcome::Failed => IngestOutcome::Failed,
+                ReportOutcome::Published => IngestOutcome::Published,
+                ReportOutcome::Unchanged => IngestOutcome::Unchanged,
+                ReportOutcome::Checked => IngestOutcome::Checked,
+                ReportOutcome::Refused => IngestOutcome::Refused,
+                ReportOutcome::Superseded => IngestOutcome::Superseded,
+                ReportOutcome::Failed => IngestOutcome::Failed,
             },
             error: error_code.as_ref().map(|code| sentence(code).to_owned()),
             error_code,
@@ -51,9 +51,9 @@ impl From<&Report> for Ingest {
 fn error_code(report: &Report) -> Option<IngestErrorCode> {
     report.error.as_ref()?;
     let code = report.error_code.unwrap_or(match report.outcome {
-        Outcome::Superseded => FailureCode::Superseded,
-        Outcome::Refused if report.refusals.is_empty() => FailureCode::DocumentBroken,
-        Outcome::Refused => FailureCode::Guarded,
+        ReportOutcome::Superseded => FailureCode::Superseded,
+        ReportOutcome::Refused if report.refusals.is_empty() => FailureCode::DocumentBroken,
+        ReportOutcome::Refused => FailureCode::Guarded,
         _ => FailureCode::Internal,
     });
     Some(match code {

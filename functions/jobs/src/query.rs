@@ -1,7 +1,7 @@
 //! The query string of a list: filters, a page, and the fields wanted.
 
 use catalog::listing::{FIELDS, Selection};
-use http_edge::Problem;
+use http_api::Problem;
 
 use crate::problems::BAD_PARAMETER;
 

@@ -14,12 +14,14 @@ use axum::routing::get;
 use catalog::jobs::{etag, unpack};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue};
-use http_edge::{ANSWER_TOO_LARGE, BAD_PATH, Body, Caching, EDGE_KINDS, Kind, Problem, Validators, accepts_gzip};
+use http_api::{
+    ANSWER_TOO_LARGE, BAD_PATH, Caching, ErrorCode, LAYER_ERROR_CODES, Problem, ResponseBody, Validators, accepts_gzip,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{Modify, OpenApi};
 
-use crate::problems::{BAD_PARAMETER, KINDS, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
+use crate::problems::{BAD_PARAMETER, ERROR_CODES, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
 
 /// How long browsers keep these files, in seconds.
 const MAX_AGE: u32 = 3600;
@@ -66,7 +68,7 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
     // Seen from where the document is: the service need not be at the root of its host.
     servers((url = "..", description = "This service")),
     // What is not collected: it stands in a parameter, or is put in by `Common`.
-    components(schemas(crate::api::Field, http_edge::ProblemBody)),
+    components(schemas(crate::api::Field, http_api::ProblemBody)),
     modifiers(&Common),
     tags(
         (name = "Lists", description = "What can be run"),
@@ -83,7 +85,10 @@ struct Common;
 impl Modify for Common {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for operation in document.paths.paths.values_mut().filter_map(|path| path.get.as_mut()) {
-            let (own, is_cached): (&[&'static Kind], bool) = match operation.operation_id.as_deref().unwrap_or_default()
+            let (own, is_cached): (&[&'static ErrorCode], bool) = match operation
+                .operation_id
+                .as_deref()
+                .unwrap_or_default()
             {
                 "listRunnableJobs" => {
                     (&[&BAD_PARAMETER, &BAD_PATH, &UNKNOWN_PROJECT, &ANSWER_TOO_LARGE, &STORE_UNAVAILABLE], true)
@@ -96,7 +101,7 @@ impl Modify for Common {
                 "listProjects" | "listIngests" => (&[&BAD_PARAMETER, &STORE_UNAVAILABLE], true),
                 _ => (&[], false),
             };
-            http_edge::describe(operation, own, is_cached);
+            http_api::describe(operation, own, is_cached);
         }
     }
 }
@@ -158,7 +163,8 @@ struct Row {
 
 async fn page(headers: HeaderMap) -> Result<axum::response::Response, Problem> {
     static FILLED: LazyLock<String> = LazyLock::new(|| {
-        let ours = KINDS.iter().chain(&EDGE_KINDS).map(|kind| (kind.code, kind.status.as_u16(), kind.meaning));
+        let ours =
+            ERROR_CODES.iter().chain(&LAYER_ERROR_CODES).map(|kind| (kind.code, kind.status.as_u16(), kind.meaning));
         let mut kinds: Vec<Row> = ours
             .map(|(code, status, meaning)| Row { code: code.to_owned(), status, meaning: meaning.to_owned() })
             .collect();
@@ -180,7 +186,7 @@ async fn page(headers: HeaderMap) -> Result<axum::response::Response, Problem> {
 }
 
 fn text(headers: &HeaderMap, content_type: &'static str, text: &str) -> Result<axum::response::Response, Problem> {
-    answer(headers, content_type, &etag(text.as_bytes()), Body::packed_for(headers, text.into()))
+    answer(headers, content_type, &etag(text.as_bytes()), ResponseBody::packed_for(headers, text.into()))
 }
 
 fn packed(
@@ -189,9 +195,9 @@ fn packed(
     gzip: &'static [u8],
 ) -> Result<axum::response::Response, Problem> {
     let body = if accepts_gzip(headers) {
-        Body::Gzip(gzip.into())
+        ResponseBody::Gzip(gzip.into())
     } else {
-        Body::Plain(unpack(gzip).expect("the build packed it").into())
+        ResponseBody::Plain(unpack(gzip).expect("the build packed it").into())
     };
     answer(headers, content_type, &etag(gzip), body)
 }
@@ -200,7 +206,7 @@ fn answer(
     headers: &HeaderMap,
     content_type: &'static str,
     etag: &str,
-    body: Body,
+    body: ResponseBody,
 ) -> Result<axum::response::Response, Problem> {
     let validators = Validators { etag, last_modified: None, caching: Caching::Public(MAX_AGE) };
     validators.answer(headers, content_type, body)

@@ -41,7 +41,7 @@ impl Settings {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             schedule: read.parsed(variables::SCHEDULE, str::parse)?,
             fresh: TimeDelta::seconds(fresh.into()),
-            allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_edge::origins)?.unwrap_or_default(),
+            allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
             // The rest is for the program, and for what it makes of a list while it answers.
             memory: memory_mb * 1024 * 1024 / 2,
         })

@@ -3,6 +3,6 @@
 
 #[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn main() -> serde_json::Result<()> {
-    print!("{}", desk::openapi()?);
+    print!("{}", trigger_api::openapi()?);
     Ok(())
 }

@@ -2,33 +2,33 @@
 
 use std::sync::Arc;
 
-use http_edge::{Ledger, Problem};
-use treeherder::Told;
-use trigger::email::Email;
-use trigger::request::{Push, RequestId};
-use trigger::rules::Author;
+use http_api::{Problem, RequestLog};
+use requests::email::Email;
+use requests::permissions::Author;
+use requests::request::{Push, RequestId};
+use treeherder::PushLookup;
 
 use crate::budget::share;
-use crate::desk::{Desk, RETRY_AFTER, WithoutTreeherder};
-use crate::problems::{NOT_ALLOWED, TOO_MANY_REQUESTS, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH};
+use crate::problems::{NOT_ALLOWED, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH};
+use crate::service::{RETRY_AFTER, TriggerService, WithoutTreeherder};
 
-impl Desk {
+impl TriggerService {
     /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
     pub(crate) async fn admit(
         &self,
         project: &str,
         push_id: u64,
         requester: &Email,
-        ledger: &Ledger,
+        request_log: &RequestLog,
     ) -> Result<Option<Arc<Push>>, Problem> {
         let push = match self.treeherder.push(project, push_id).await {
-            Told::Push(push) => Some(push),
-            Told::Unknown => {
+            PushLookup::Found(push) => Some(push),
+            PushLookup::Unknown => {
                 let detail = format!("Treeherder knows no push {push_id} in {project}.");
                 return Err(Problem::new(&UNKNOWN_PUSH, detail));
             }
-            Told::Silent(reason) => {
-                ledger.note("error", reason.clone());
+            PushLookup::Unavailable(reason) => {
+                request_log.record("error", reason.clone());
                 if self.without_treeherder == WithoutTreeherder::Refuse {
                     let detail = "Treeherder does not tell of the push at the moment, so nothing was requested. Please try \
                                   again in half a minute.";
@@ -38,7 +38,7 @@ impl Desk {
                 None
             }
         };
-        match self.rules.check(project, requester, Author::of(push.as_deref())) {
+        match self.permissions.check(project, requester, Author::of(push.as_deref())) {
             Ok(()) => Ok(push),
             Err(refusal) => {
                 let mut detail =
@@ -58,21 +58,18 @@ impl Desk {
         project: &str,
         push_id: u64,
         requester: &Email,
-        ledger: &Ledger,
+        request_log: &RequestLog,
     ) -> Result<Option<Arc<Push>>, Problem> {
         let now = (self.clock)();
-        if self.treeherder.holds(project, push_id) {
-            return self.admit(project, push_id, requester, ledger).await;
+        if self.treeherder.has_cached(project, push_id) {
+            return self.admit(project, push_id, requester, request_log).await;
         }
         self.budget.refuse_exhausted(requester, now)?;
-        let refusal = match self.admit(project, push_id, requester, ledger).await {
-            Err(problem) if problem.kind().status.is_client_error() => problem,
+        let refusal = match self.admit(project, push_id, requester, request_log).await {
+            Err(problem) if problem.error_code().status.is_client_error() => problem,
             admitted => return admitted,
         };
-        let share = share(requester, RequestId::new(now, (self.chance)()), now);
-        match self.budget.spend(&self.metered(ledger), share, 0, ledger).await {
-            Err(problem) if *problem.kind() == TOO_MANY_REQUESTS => Err(problem),
-            _ => Err(refusal),
-        }
+        let share = share(requester, RequestId::new(now, (self.random)()), now);
+        Err(self.budget.count_refusal(&self.metered(request_log), share, refusal, request_log).await)
     }
 }

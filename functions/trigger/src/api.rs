@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use requests::request::{Request, RequestedJob};
 use serde::{Deserialize, Serialize};
-use trigger::request::{Job, Request};
 use utoipa::ToSchema;
 
 /// What became of asking for jobs.
@@ -27,13 +27,14 @@ pub struct Triggered {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
     /// The jobs, in the order in which they were asked for, each once; behind them builds that they need.
-    pub jobs: Vec<RequestedJob>,
+    pub jobs: Vec<JobStatus>,
 }
 
 /// A job of a request.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RequestedJob {
+#[schema(as = RequestedJob)]
+pub struct JobStatus {
     /// Its name in the catalog; of a rejected one, the name that was asked for.
     #[schema(example = "Linux x86-64 try build")]
     pub name: String,
@@ -70,7 +71,7 @@ pub struct TriggerRequest {
     #[serde(flatten)]
     pub summary: Summary,
     /// Its jobs, in the order in which they were asked for; behind them builds that they need.
-    pub jobs: Vec<RequestedJob>,
+    pub jobs: Vec<JobStatus>,
     /// What happened to it, oldest first: the first event, and the last fifty.
     pub history: Vec<Happened>,
     /// How many events behind the first one are left out of the history.
@@ -164,12 +165,12 @@ pub fn status_url(request: &Request) -> String {
 }
 
 /// A project's jobs as they are told.
-pub fn jobs(project: &str, jobs: &[Job]) -> Vec<RequestedJob> {
-    jobs.iter().map(|job| RequestedJob::new(project, job)).collect()
+pub fn jobs(project: &str, jobs: &[RequestedJob]) -> Vec<JobStatus> {
+    jobs.iter().map(|job| JobStatus::new(project, job)).collect()
 }
 
-impl RequestedJob {
-    fn new(project: &str, job: &Job) -> Self {
+impl JobStatus {
+    fn new(project: &str, job: &RequestedJob) -> Self {
         Self {
             name: job.name.clone(),
             asked_as: job.asked_as.clone(),
@@ -184,7 +185,7 @@ impl RequestedJob {
 impl Summary {
     /// A request; who asked is told if `shows_people`.
     pub fn new(request: &Request, treeherder: &str, shows_people: bool) -> Self {
-        let can_be_retried = !request.state.is_open() && request.jobs.keys().any(|state| state.can_be_retried());
+        let can_be_retried = !request.state.is_open() && request.job_counts.keys().any(|state| state.can_be_retried());
         let this = status_url(request);
         let push = request
             .pushed
@@ -196,7 +197,7 @@ impl Summary {
             push_id: request.push_id,
             revision: request.pushed.as_ref().map(|pushed| pushed.revision.clone()),
             state: request.state.as_str().to_owned(),
-            job_counts: request.jobs.iter().map(|(state, count)| (state.as_str().to_owned(), *count)).collect(),
+            job_counts: request.job_counts.iter().map(|(state, count)| (state.as_str().to_owned(), *count)).collect(),
             created_at: request.created_at().unwrap_or_default(),
             requester: shows_people.then(|| request.requester.to_string()),
             on_behalf_by: request.on_behalf_by.clone(),
@@ -208,8 +209,8 @@ impl Summary {
 
 impl TriggerRequest {
     /// A request with its jobs; people are told if `shows_people`.
-    pub fn new(request: &Request, jobs: &[Job], treeherder: &str, shows_people: bool) -> Self {
-        let happened = |event: &trigger::request::Event| Happened {
+    pub fn new(request: &Request, jobs: &[RequestedJob], treeherder: &str, shows_people: bool) -> Self {
+        let happened = |event: &requests::request::Event| Happened {
             at: event.at,
             state: event.state.as_str().to_owned(),
             detail: event.detail.clone(),

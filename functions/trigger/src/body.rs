@@ -5,20 +5,20 @@ use catalog::allthethings::MAX_NAME;
 use catalog::dump::is_project_name;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_edge::{BAD_PATH, Problem};
+use http_api::{BAD_PATH, Problem};
+use requests::email::Email;
+use requests::rate_limits::RateLimits;
+use requests::request::RequestId;
 use serde::{Deserialize, Deserializer};
-use trigger::email::Email;
-use trigger::limits::Limits;
-use trigger::request::RequestId;
 use utoipa::ToSchema;
 
 use crate::problems::{BAD_BODY, BAD_PARAMETER, BODY_TOO_LARGE, NOT_JSON, TOO_MANY_JOBS, UNKNOWN_REQUEST};
 
 /// How much of what a client sent is told back to it, in characters.
-const TOLD_BACK: usize = 200;
+const MAX_ECHOED: usize = 200;
 /// How many requests a page of them has, and has at most.
-const PAGE: usize = 20;
-const LARGEST_PAGE: usize = 100;
+const DEFAULT_PAGE_SIZE: usize = 20;
+const MAX_PAGE_SIZE: usize = 100;
 
 /// Which jobs are to be run.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -64,7 +64,7 @@ fn given<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<String>>, D::E
 
 /// What a body asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct ParsedBody {
     pub(crate) names: Vec<String>,
     pub(crate) decision_task_id: Option<String>,
     pub(crate) requester: Option<Email>,
@@ -74,21 +74,21 @@ pub(crate) struct Wanted {
 ///
 /// # Errors
 /// It is too long, no JSON, or not what is expected.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Wanted, Problem> {
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &RateLimits) -> Result<ParsedBody, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         let detail = "The body must be JSON, and say so: send the header 'Content-Type: application/json'.";
         return Err(Problem::new(&NOT_JSON, detail));
     }
-    let most = limits.body_bytes;
+    let max = limits.body_bytes;
     let too_large =
-        || Problem::new(&BODY_TOO_LARGE, format!("The body has more than {most} bytes, the most that are read."));
-    let bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
-    wanted(&bytes, limits)
+        || Problem::new(&BODY_TOO_LARGE, format!("The body has more than {max} bytes, the most that are read."));
+    let bytes = to_bytes(body, max).await.map_err(|_| too_large())?;
+    parse(&bytes, limits)
 }
 
-fn wanted(bytes: &[u8], limits: &Limits) -> Result<Wanted, Problem> {
+fn parse(bytes: &[u8], limits: &RateLimits) -> Result<ParsedBody, Problem> {
     let bad = |detail: String| Problem::new(&BAD_BODY, detail);
     // A list would be read as the fields in their order.
     if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -144,7 +144,7 @@ fn wanted(bytes: &[u8], limits: &Limits) -> Result<Wanted, Problem> {
     };
     let requester = body.requester.map(|requester| requester.parse()).transpose();
     let requester = requester.map_err(|error| bad(format!("'requester': {error}.")))?;
-    Ok(Wanted { names, decision_task_id, requester })
+    Ok(ParsedBody { names, decision_task_id, requester })
 }
 
 /// A project's name in a path.
@@ -199,7 +199,7 @@ pub(crate) struct Parameters {
 impl Parameters {
     /// How many requests are wanted.
     pub(crate) fn page(&self) -> usize {
-        self.count.unwrap_or(PAGE)
+        self.count.unwrap_or(DEFAULT_PAGE_SIZE)
     }
 
     /// Reads a query string, of which `known` parameters are.
@@ -229,7 +229,7 @@ impl Parameters {
                 "requester" => return Err(wrong("'me'")),
                 "before" => read.before = Some(value.parse().map_err(|_| wrong("the name of a request"))?),
                 _ => {
-                    let count = value.parse().ok().filter(|count| (1..=LARGEST_PAGE).contains(count));
+                    let count = value.parse().ok().filter(|count| (1..=MAX_PAGE_SIZE).contains(count));
                     read.count = Some(count.ok_or_else(|| wrong("a whole number from 1 to 100"))?);
                 }
             }
@@ -244,10 +244,10 @@ fn bad(parameter: &str, detail: String) -> Problem {
 
 /// As much of what a client sent as is told back to it.
 fn shown(text: &str) -> String {
-    if text.chars().count() <= TOLD_BACK {
+    if text.chars().count() <= MAX_ECHOED {
         return text.to_owned();
     }
-    text.chars().take(TOLD_BACK).chain("...".chars()).collect()
+    text.chars().take(MAX_ECHOED).chain("...".chars()).collect()
 }
 
 #[cfg(test)]
@@ -256,13 +256,13 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &str) -> Result<Wanted, String> {
-        wanted(body.as_bytes(), &Limits::default()).map_err(|problem| format!("{problem:?}"))
+    fn read(body: &str) -> Result<ParsedBody, String> {
+        parse(body.as_bytes(), &RateLimits::default()).map_err(|problem| format!("{problem:?}"))
     }
 
     #[test]
     fn both_keys_of_the_years_are_read() {
-        let expected = |names: &[&str], task: Option<&str>| Wanted {
+        let expected = |names: &[&str], task: Option<&str>| ParsedBody {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             decision_task_id: task.map(ToOwned::to_owned),
             requester: None,

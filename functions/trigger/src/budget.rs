@@ -4,26 +4,26 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use http_edge::{Ledger, Problem};
-use store::{RequestsTable, Share};
-use trigger::email::Email;
-use trigger::limits::{Exceeded, Limit, Limits, Spent, Window};
-use trigger::request::RequestId;
+use http_api::{Problem, RequestLog};
+use requests::email::Email;
+use requests::rate_limits::{Exceeded, Limit, RateLimits, Spent, Window};
+use requests::request::RequestId;
+use store::{BudgetShare, RequestsTable};
 
-use crate::desk::unavailable;
 use crate::problems::{TOO_MANY_JOBS, TOO_MANY_REQUESTS};
+use crate::service::unavailable;
 
 /// The budgets, which the store counts.
 pub struct Budget {
     /// How much one may ask for.
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// Those who have no request left, by the minute for which that holds: the store need not be asked again.
     exhausted: Mutex<HashMap<Email, Window>>,
 }
 
 impl Budget {
     /// Budgets with these limits.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: RateLimits) -> Self {
         Self { limits, exhausted: Mutex::default() }
     }
 
@@ -44,23 +44,37 @@ impl Budget {
     pub(crate) async fn spend(
         &self,
         table: &RequestsTable,
-        share: Share<'_>,
+        share: BudgetShare<'_>,
         jobs: u32,
-        ledger: &Ledger,
+        request_log: &RequestLog,
     ) -> Result<Spent, Problem> {
         match table.spend(share, jobs, &self.limits).await {
             Ok(Ok(spent)) => Ok(spent),
             Ok(Err(exceeded)) => {
                 if exceeded.limit == Limit::Requests {
-                    self.note_exhausted(share);
+                    self.record_exhausted(share);
                 }
                 Err(too_many(exceeded))
             }
             Err(error) => {
                 // The store may have heard it.
-                give_back(table, share, ledger).await;
+                refund(table, share, request_log).await;
                 Err(unavailable(&error))
             }
+        }
+    }
+
+    /// Counts a refusal as a request without jobs: the refusal, or that there are too many.
+    pub(crate) async fn count_refusal(
+        &self,
+        table: &RequestsTable,
+        share: BudgetShare<'_>,
+        refusal: Problem,
+        request_log: &RequestLog,
+    ) -> Problem {
+        match self.spend(table, share, 0, request_log).await {
+            Err(problem) if *problem.error_code() == TOO_MANY_REQUESTS => problem,
+            _ => refusal,
         }
     }
 
@@ -72,7 +86,7 @@ impl Budget {
         self.limits.check_size(jobs).map_err(|detail| Problem::new(&TOO_MANY_JOBS, detail + " Nothing was requested."))
     }
 
-    fn note_exhausted(&self, share: Share<'_>) {
+    fn record_exhausted(&self, share: BudgetShare<'_>) {
         let mut exhausted = self.exhausted();
         exhausted.retain(|_, since| since.is_minute_of(share.window));
         exhausted.insert(share.requester.clone(), share.window);
@@ -84,15 +98,15 @@ impl Budget {
 }
 
 /// A person's share, counted in the minute in which its request was made.
-pub(crate) fn share(requester: &Email, request: RequestId, at: DateTime<Utc>) -> Share<'_> {
-    Share { requester, window: Window::at(at), request }
+pub(crate) fn share(requester: &Email, request: RequestId, at: DateTime<Utc>) -> BudgetShare<'_> {
+    BudgetShare { requester, window: Window::at(at), request }
 }
 
 /// Gives back what a request took of which nothing came.
-pub(crate) async fn give_back(table: &RequestsTable, share: Share<'_>, ledger: &Ledger) {
-    if let Err(error) = table.give_back(share).await {
+pub(crate) async fn refund(table: &RequestsTable, share: BudgetShare<'_>, request_log: &RequestLog) {
+    if let Err(error) = table.refund(share).await {
         // It ends with its hour.
-        ledger.note("error", error.to_string());
+        request_log.record("error", error.to_string());
     }
 }
 

@@ -2,58 +2,58 @@
 
 use std::fmt::Write as _;
 
-use trigger::request::{Code, Job, JobState, Request, State};
+use requests::request::{JobCode, JobState, Request, RequestState, RequestedJob};
 
 use crate::api::{self, Triggered};
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct TriggerOutcome {
     /// The request, if one was made.
     pub request: Option<Request>,
     /// Its jobs.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<RequestedJob>,
     /// How it came about.
-    pub how: How,
+    pub kind: OutcomeKind,
 }
 
 /// How an outcome came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum OutcomeKind {
     /// The request was made now.
-    Made,
+    Created,
     /// The client's key stands for it.
     Replayed,
     /// The same was asked for this many seconds before.
-    Repeated(i64),
+    Duplicate(i64),
     /// Nothing was made: it was a dry run.
-    Checked,
+    DryRun,
 }
 
-impl Outcome {
+impl TriggerOutcome {
     /// The answer to whoever asked for jobs on this push.
-    pub fn told(&self, project: &str, push_id: u64) -> Triggered {
+    pub fn response(&self, project: &str, push_id: u64) -> Triggered {
         let request = self.request.as_ref();
-        let state = match (self.how, request) {
+        let state = match (self.kind, request) {
             // The first answer again.
-            (How::Replayed, Some(request)) => {
-                let was_queued = request.history.iter().any(|event| event.state == State::Queued);
-                if was_queued { State::Queued.as_str() } else { State::Accepted.as_str() }
+            (OutcomeKind::Replayed, Some(request)) => {
+                let was_queued = request.history.iter().any(|event| event.state == RequestState::Queued);
+                if was_queued { RequestState::Queued.as_str() } else { RequestState::Accepted.as_str() }
             }
             (_, Some(request)) => request.state.as_str(),
             (_, None) => "checked",
         };
         // Before anything was planned.
-        let first = |job: &Job| {
-            let code = job.named_otherwise();
+        let first = |job: &RequestedJob| {
+            let code = job.name_change_code();
             if job.exists() {
-                Job { asked_as: job.asked_as.clone(), code, ..Job::accepted(&job.name) }
+                RequestedJob { asked_as: job.asked_as.clone(), code, ..RequestedJob::accepted(&job.name) }
             } else {
                 job.clone()
             }
         };
-        let jobs: Vec<Job> = match self.how {
-            How::Replayed => self.jobs.iter().filter(|job| job.is_asked_for()).map(first).collect(),
+        let jobs: Vec<RequestedJob> = match self.kind {
+            OutcomeKind::Replayed => self.jobs.iter().filter(|job| job.is_asked_for()).map(first).collect(),
             _ => self.jobs.clone(),
         };
         Triggered {
@@ -61,22 +61,22 @@ impl Outcome {
             request_id: request.map(|request| request.id.to_string()),
             status_url: request.map(api::status_url),
             state: state.to_owned(),
-            repeated: matches!(self.how, How::Repeated(_)),
+            repeated: matches!(self.kind, OutcomeKind::Duplicate(_)),
             jobs: api::jobs(project, &jobs),
         }
     }
 
-    fn message(&self, project: &str, push_id: u64, state: &str, jobs: &[Job]) -> String {
-        let number = |is: &dyn Fn(&&Job) -> bool| jobs.iter().filter(is).count();
+    fn message(&self, project: &str, push_id: u64, state: &str, jobs: &[RequestedJob]) -> String {
+        let number = |is: &dyn Fn(&&RequestedJob) -> bool| jobs.iter().filter(is).count();
         let unknown = number(&|job| !job.exists());
-        let renamed = number(&|job| job.named_otherwise() == Some(Code::Renamed));
-        let corrected = number(&|job| job.named_otherwise() == Some(Code::Corrected));
+        let renamed = number(&|job| job.name_change_code() == Some(JobCode::Renamed));
+        let corrected = number(&|job| job.name_change_code() == Some(JobCode::Corrected));
         let left_alone = number(&|job| job.exists() && job.state == JobState::Rejected);
         let added = number(&|job| !job.is_asked_for());
-        let (run, needed) = match self.how {
+        let (run, needed) = match self.kind {
             // When a request is sent again, others of its jobs are done with.
-            How::Made => {
-                let is_sent = |job: &&Job| job.state == JobState::Accepted;
+            OutcomeKind::Created => {
+                let is_sent = |job: &&RequestedJob| job.state == JobState::Accepted;
                 let run = number(&|job| is_sent(job) && job.is_asked_for());
                 (run, number(&|job| is_sent(job) && !job.is_asked_for()))
             }
@@ -84,12 +84,12 @@ impl Outcome {
         };
         let of = format!("push {push_id} of {project}");
         let (noun, are) = if run == 1 { ("1 job".to_owned(), "is") } else { (format!("{run} jobs"), "are") };
-        let mut message = match (self.how, state) {
-            (How::Repeated(seconds), _) => format!(
+        let mut message = match (self.kind, state) {
+            (OutcomeKind::Duplicate(seconds), _) => format!(
                 "The same was requested {seconds} s ago: this is that request, which is {state}. Nothing was requested \
                  again."
             ),
-            (How::Checked, _) => format!("{noun} would be requested for {of}."),
+            (OutcomeKind::DryRun, _) => format!("{noun} would be requested for {of}."),
             (_, "accepted") => {
                 format!("{noun} for {of} {are} kept, but not queued yet. That is tried again every few minutes.")
             }
@@ -113,7 +113,7 @@ impl Outcome {
         }
         // What a request waits for is told with its jobs; of what only would wait nothing else tells.
         let waiting = number(&|job| job.state == JobState::Waiting);
-        if waiting > 0 && self.how == How::Checked {
+        if waiting > 0 && self.kind == OutcomeKind::DryRun {
             let _ = write!(message, " {} for a build first.", plural(waiting, "One would wait", "would wait"));
         }
         if left_alone > 0 {
@@ -123,7 +123,7 @@ impl Outcome {
             let left_out = plural(unknown, "One name is not known and was", "names are not known and were");
             let _ = write!(message, " {left_out} left out.");
         }
-        if self.how == How::Made && self.request.as_ref().is_some_and(|request| request.pushed.is_none()) {
+        if self.kind == OutcomeKind::Created && self.request.as_ref().is_some_and(|request| request.pushed.is_none()) {
             message += " Treeherder did not answer, so nobody has checked that the push exists.";
         }
         message

@@ -1,66 +1,66 @@
 //! The kinds of errors that this function's own routes answer with.
 
 use http::StatusCode;
-use http_edge::Kind;
+use http_api::ErrorCode;
 
 /// The project is not in the catalog.
-pub(crate) const UNKNOWN_PROJECT: Kind = Kind {
+pub(crate) const UNKNOWN_PROJECT: ErrorCode = ErrorCode {
     status: StatusCode::NOT_FOUND,
     code: "unknown_project",
     title: "Unknown project",
     meaning: "The catalog has no such project. The member closest tells the nearest names; GET /api/projects/ lists all.",
 };
 /// Treeherder does not know the push.
-pub(crate) const UNKNOWN_PUSH: Kind = Kind {
+pub(crate) const UNKNOWN_PUSH: ErrorCode = ErrorCode {
     status: StatusCode::NOT_FOUND,
     code: "unknown_push",
     title: "Unknown push",
     meaning: "Treeherder knows no such push in the project.",
 };
 /// There is no such request.
-pub(crate) const UNKNOWN_REQUEST: Kind = Kind {
+pub(crate) const UNKNOWN_REQUEST: ErrorCode = ErrorCode {
     status: StatusCode::NOT_FOUND,
     code: "unknown_request",
     title: "Unknown request",
     meaning: "The project has no trigger request of this name. Requests are kept for 90 days.",
 };
 /// The body cannot be read.
-pub(crate) const BAD_BODY: Kind = Kind {
+pub(crate) const BAD_BODY: ErrorCode = ErrorCode {
     status: StatusCode::BAD_REQUEST,
     code: "bad_body",
     title: "Bad body",
     meaning: "The body is not the JSON that is expected; the detail tells what is wrong, and where.",
 };
 /// The body is too long.
-pub(crate) const BODY_TOO_LARGE: Kind = Kind {
+pub(crate) const BODY_TOO_LARGE: ErrorCode = ErrorCode {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     code: "body_too_large",
     title: "Body too large",
     meaning: "The body has more bytes than are read; the detail tells the limit.",
 };
 /// The body is no JSON by its own account.
-pub(crate) const NOT_JSON: Kind = Kind {
+pub(crate) const NOT_JSON: ErrorCode = ErrorCode {
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
     code: "not_json",
     title: "Not JSON",
     meaning: "The Content-Type must be application/json.",
 };
 /// A query parameter is wrong.
-pub(crate) const BAD_PARAMETER: Kind = Kind {
+pub(crate) const BAD_PARAMETER: ErrorCode = ErrorCode {
     status: StatusCode::BAD_REQUEST,
     code: "bad_parameter",
     title: "Bad parameter",
     meaning: "A query parameter is unknown, or its value is not what is expected. The member parameter names it.",
 };
 /// The key of a request is none.
-pub(crate) const BAD_KEY: Kind = Kind {
+pub(crate) const BAD_KEY: ErrorCode = ErrorCode {
     status: StatusCode::BAD_REQUEST,
     code: "bad_idempotency_key",
     title: "Bad Idempotency-Key",
     meaning: "The header Idempotency-Key is not what is expected; the detail tells what is.",
 };
 /// Too many jobs in one request.
-pub(crate) const TOO_MANY_JOBS: Kind = Kind {
+pub(crate) const TOO_MANY_JOBS: ErrorCode = ErrorCode {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     code: "too_many_jobs",
     title: "Too many jobs",
@@ -68,7 +68,7 @@ pub(crate) const TOO_MANY_JOBS: Kind = Kind {
               how many. Nothing was requested.",
 };
 /// None of the jobs exists.
-pub(crate) const NO_KNOWN_JOBS: Kind = Kind {
+pub(crate) const NO_KNOWN_JOBS: ErrorCode = ErrorCode {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     code: "no_known_jobs",
     title: "No known jobs",
@@ -76,21 +76,21 @@ pub(crate) const NO_KNOWN_JOBS: Kind = Kind {
               requested.",
 };
 /// The key was used for something else.
-pub(crate) const KEY_REUSED: Kind = Kind {
+pub(crate) const KEY_REUSED: ErrorCode = ErrorCode {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     code: "idempotency_key_reused",
     title: "Idempotency-Key used before",
     meaning: "The Idempotency-Key stands for another request. Nothing was requested.",
 };
 /// The same request is being worked at.
-pub(crate) const IN_PROGRESS: Kind = Kind {
+pub(crate) const IN_PROGRESS: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "request_in_progress",
     title: "Request in progress",
     meaning: "The same request is being worked at. Retry-After tells when its answer can be had by asking again.",
 };
 /// They may not.
-pub(crate) const NOT_ALLOWED: Kind = Kind {
+pub(crate) const NOT_ALLOWED: ErrorCode = ErrorCode {
     status: StatusCode::FORBIDDEN,
     code: "not_allowed",
     title: "Not allowed",
@@ -98,7 +98,7 @@ pub(crate) const NOT_ALLOWED: Kind = Kind {
               who could.",
 };
 /// Somebody asks too much.
-pub(crate) const TOO_MANY_REQUESTS: Kind = Kind {
+pub(crate) const TOO_MANY_REQUESTS: ErrorCode = ErrorCode {
     status: StatusCode::TOO_MANY_REQUESTS,
     code: "too_many_requests",
     title: "Too many requests",
@@ -107,14 +107,14 @@ pub(crate) const TOO_MANY_REQUESTS: Kind = Kind {
               Nothing was requested.",
 };
 /// Treeherder does not answer, and is needed.
-pub(crate) const TREEHERDER_UNAVAILABLE: Kind = Kind {
+pub(crate) const TREEHERDER_UNAVAILABLE: ErrorCode = ErrorCode {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "treeherder_unavailable",
     title: "Treeherder unavailable",
     meaning: "Treeherder does not tell of the push at the moment. Nothing was requested.",
 };
 /// The store does not answer.
-pub(crate) const STORE_UNAVAILABLE: Kind = Kind {
+pub(crate) const STORE_UNAVAILABLE: ErrorCode = ErrorCode {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "store_unavailable",
     title: "Store unavailable",
@@ -122,21 +122,21 @@ pub(crate) const STORE_UNAVAILABLE: Kind = Kind {
               not known. Retry-After tells when to ask again.",
 };
 /// Nothing to send again.
-pub(crate) const NOTHING_TO_RETRY: Kind = Kind {
+pub(crate) const NOTHING_TO_RETRY: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "nothing_to_retry",
     title: "Nothing to retry",
     meaning: "No job of the request failed or was unroutable.",
 };
 /// It is on its way.
-pub(crate) const STILL_OPEN: Kind = Kind {
+pub(crate) const STILL_OPEN: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "still_open",
     title: "Request still open",
     meaning: "Jobs of the request are on their way still. It can be retried when nothing more is to happen in it.",
 };
 /// Somebody was quicker.
-pub(crate) const CHANGED_MEANWHILE: Kind = Kind {
+pub(crate) const CHANGED_MEANWHILE: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "changed_meanwhile",
     title: "Request changed meanwhile",

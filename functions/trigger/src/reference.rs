@@ -1,7 +1,7 @@
 //! This function's part of the OpenAPI document. The whole is served by the jobs function, which takes this part in as
 //! it is checked in: `openapi.json`, made by `cargo run -p trigger-function --example openapi_part`.
 
-use http_edge::{ANSWER_TOO_LARGE, BAD_PATH, Kind, describe, describe_header};
+use http_api::{ANSWER_TOO_LARGE, BAD_PATH, ErrorCode, describe, describe_header};
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -14,15 +14,15 @@ use crate::problems::{
 };
 
 /// What may be said of any request.
-const ALWAYS: [&Kind; 6] = [
-    &http_edge::SIGN_IN,
-    &http_edge::BAD_TOKEN,
-    &http_edge::INSUFFICIENT_SCOPE,
-    &http_edge::KEYS_UNAVAILABLE,
+const ALWAYS: [&ErrorCode; 6] = [
+    &http_api::SIGN_IN,
+    &http_api::BAD_TOKEN,
+    &http_api::INSUFFICIENT_SCOPE,
+    &http_api::KEYS_UNAVAILABLE,
     &BAD_PARAMETER,
     &STORE_UNAVAILABLE,
 ];
-const TRIGGER: [&Kind; 14] = [
+const TRIGGER: [&ErrorCode; 14] = [
     &BAD_PATH,
     &UNKNOWN_PROJECT,
     &UNKNOWN_PUSH,
@@ -38,7 +38,7 @@ const TRIGGER: [&Kind; 14] = [
     &TOO_MANY_REQUESTS,
     &TREEHERDER_UNAVAILABLE,
 ];
-const RETRY: [&Kind; 11] = [
+const RETRY: [&ErrorCode; 12] = [
     &BAD_PATH,
     &UNKNOWN_PROJECT,
     &UNKNOWN_PUSH,
@@ -46,14 +46,15 @@ const RETRY: [&Kind; 11] = [
     &NOTHING_TO_RETRY,
     &STILL_OPEN,
     &CHANGED_MEANWHILE,
+    &TOO_MANY_JOBS,
     &NO_KNOWN_JOBS,
     &NOT_ALLOWED,
     &TOO_MANY_REQUESTS,
     &TREEHERDER_UNAVAILABLE,
 ];
-const ONE: [&Kind; 4] = [&BAD_PATH, &UNKNOWN_REQUEST, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
-const LIST: [&Kind; 3] = [&BAD_PATH, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
-const MINE: [&Kind; 2] = [&NOT_ALLOWED, &ANSWER_TOO_LARGE];
+const ONE: [&ErrorCode; 4] = [&BAD_PATH, &UNKNOWN_REQUEST, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
+const LIST: [&ErrorCode; 3] = [&BAD_PATH, &NOT_ALLOWED, &ANSWER_TOO_LARGE];
+const MINE: [&ErrorCode; 2] = [&NOT_ALLOWED, &ANSWER_TOO_LARGE];
 
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -64,7 +65,7 @@ const MINE: [&Kind; 2] = [&NOT_ALLOWED, &ANSWER_TOO_LARGE];
         crate::routes::of_push,
         crate::routes::mine,
     ),
-    components(schemas(http_edge::ProblemBody)),
+    components(schemas(http_api::ProblemBody)),
     modifiers(&Common),
 )]
 struct Document;
@@ -74,17 +75,17 @@ struct Common;
 
 impl Modify for Common {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let mut codes: Vec<&Kind> = Vec::new();
+        let mut codes: Vec<&ErrorCode> = Vec::new();
         for path in document.paths.paths.values_mut() {
             for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
-                let (own, is_cached): (&[&'static Kind], bool) = match operation.operation_id.as_deref() {
+                let (own, is_cached): (&[&'static ErrorCode], bool) = match operation.operation_id.as_deref() {
                     Some("triggerRunnableJobs") => (&TRIGGER, false),
                     Some("retryTriggerRequest") => (&RETRY, false),
                     Some("getTriggerRequest") => (&ONE, true),
                     Some("listTriggerRequests") => (&MINE, true),
                     _ => (&LIST, true),
                 };
-                let errors: Vec<&'static Kind> = ALWAYS.iter().chain(own).copied().collect();
+                let errors: Vec<&'static ErrorCode> = ALWAYS.iter().chain(own).copied().collect();
                 codes.extend(errors.iter().filter(|kind| !codes.contains(kind)).copied().collect::<Vec<_>>());
                 describe(operation, &errors, is_cached);
                 let responses = &mut operation.responses.responses;

@@ -9,36 +9,36 @@ use catalog::jobs::etag;
 use chrono::{DateTime, Utc};
 use http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use http_edge::{Body, Caching, Caller, Identity, Ledger, Path, Problem, Validators};
+use http_api::{Caching, Caller, Identity, Path, Problem, RequestLog, ResponseBody, Validators};
+use requests::email::Email;
+use requests::request::{Request, RequestId};
 use serde::Serialize;
-use store::Read;
-use trigger::email::Email;
-use trigger::request::{Request, RequestId};
+use store::Consistency;
 
 use crate::api::{Summary, TriggerRequest, TriggerRequests, Triggered};
 use crate::body::{self, Parameters};
-use crate::desk::{Desk, Order};
-use crate::outcome::{How, Outcome};
+use crate::outcome::{OutcomeKind, TriggerOutcome};
 use crate::problems::{BAD_BODY, BAD_PARAMETER, NOT_ALLOWED};
+use crate::service::{Submission, TriggerService};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: &str = "application/json";
 
 /// What the routes work with.
-pub(crate) struct Counter {
-    pub(crate) desk: Desk,
+pub(crate) struct AppState {
+    pub(crate) service: TriggerService,
     /// None: nobody can sign in.
     pub(crate) identity: Option<Identity>,
 }
 
-impl Counter {
-    async fn caller(&self, headers: &HeaderMap, ledger: &Ledger) -> Result<Caller, Problem> {
+impl AppState {
+    async fn caller(&self, headers: &HeaderMap, request_log: &RequestLog) -> Result<Caller, Problem> {
         let Some(identity) = &self.identity else {
             let detail = "Nobody can sign in here: no sign-in is configured.";
-            return Err(Problem::new(&http_edge::SIGN_IN, detail).challenge("Bearer"));
+            return Err(Problem::new(&http_api::SIGN_IN, detail).challenge("Bearer"));
         };
-        identity.caller(headers, ledger).await
+        identity.caller(headers, request_log).await
     }
 }
 
@@ -81,36 +81,39 @@ fn person(caller: Caller) -> Result<Option<Email>, Problem> {
     security(("sign_in" = []))
 )]
 pub(crate) async fn trigger(
-    State(counter): State<Arc<Counter>>,
+    State(state): State<Arc<AppState>>,
     Path((project, push_id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
     body: RequestBody,
 ) -> Result<Response, Problem> {
-    let caller = counter.caller(&headers, &ledger).await?;
+    let caller = state.caller(&headers, &request_log).await?;
     let project = body::project(&project)?.to_owned();
-    ledger.note("project", project.as_str());
+    request_log.record("project", project.as_str());
     let push_id = body::push_id(&push_id)?;
     let parameters = Parameters::read(query.as_deref(), &["dry_run"])?;
-    let wanted = body::read(&headers, body, &counter.desk.budget.limits).await?;
-    ledger.note("jobs", wanted.names.len());
-    let (requester, on_behalf_by) = requester(caller, wanted.requester)?;
+    let parsed = body::read(&headers, body, &state.service.budget.limits).await?;
+    request_log.record("jobs", parsed.names.len());
+    let (requester, on_behalf_by) = requester(caller, parsed.requester)?;
     let idempotency_key = idempotency_key(&headers)?;
-    let order = Order {
+    let submission = Submission {
         project,
         push_id,
-        names: wanted.names,
-        decision_task_id: wanted.decision_task_id,
+        names: parsed.names,
+        decision_task_id: parsed.decision_task_id,
         requester,
         on_behalf_by,
         idempotency_key,
     };
-    let desk = &counter.desk;
-    let outcome =
-        if parameters.is_dry_run { desk.check(&order, &ledger).await? } else { desk.submit(&order, &ledger).await? };
-    note(&ledger, &outcome);
-    Ok(answered(&outcome, &outcome.told(&order.project, order.push_id)))
+    let service = &state.service;
+    let outcome = if parameters.is_dry_run {
+        service.check(&submission, &request_log).await?
+    } else {
+        service.submit(&submission, &request_log).await?
+    };
+    record_outcome(&request_log, &outcome);
+    Ok(answered(&outcome, &outcome.response(&submission.project, submission.push_id)))
 }
 
 /// For whom jobs are asked for, and through which service.
@@ -133,25 +136,25 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-fn note(ledger: &Ledger, outcome: &Outcome) {
-    let how = match outcome.how {
-        How::Made => "made",
-        How::Replayed => "replayed",
-        How::Repeated(_) => "repeated",
-        How::Checked => "checked",
+fn record_outcome(request_log: &RequestLog, outcome: &TriggerOutcome) {
+    let kind = match outcome.kind {
+        OutcomeKind::Created => "made",
+        OutcomeKind::Replayed => "replayed",
+        OutcomeKind::Duplicate(_) => "repeated",
+        OutcomeKind::DryRun => "checked",
     };
-    ledger.note("outcome", how);
+    request_log.record("outcome", kind);
 }
 
-fn answered(outcome: &Outcome, answer: &Triggered) -> Response {
-    let status = if outcome.how == How::Checked { StatusCode::OK } else { StatusCode::ACCEPTED };
+fn answered(outcome: &TriggerOutcome, answer: &Triggered) -> Response {
+    let status = if outcome.kind == OutcomeKind::DryRun { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, axum::Json(answer)).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(url) = answer.status_url.as_deref().and_then(|url| HeaderValue::try_from(url).ok()) {
         headers.insert(LOCATION, url);
     }
-    if outcome.how == How::Replayed {
+    if outcome.kind == OutcomeKind::Replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
@@ -176,17 +179,17 @@ fn answered(outcome: &Outcome, answer: &Triggered) -> Response {
     security(("sign_in" = []))
 )]
 pub(crate) async fn one(
-    State(counter): State<Arc<Counter>>,
+    State(state): State<Arc<AppState>>,
     Path((project, id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
-    let caller = counter.caller(&headers, &ledger).await?;
+    let caller = state.caller(&headers, &request_log).await?;
     Parameters::read(query.as_deref(), &[])?;
-    let desk = &counter.desk;
-    let request = find(desk, &project, &id, &ledger).await?;
-    let shows_people = shows_people(desk, person(caller)?.as_ref(), &request);
+    let service = &state.service;
+    let request = find(service, &project, &id, &request_log).await?;
+    let shows_people = shows_people(service, person(caller)?.as_ref(), &request);
     let etag = etag_of(&request, shows_people);
     // Which encoding the client holds is not known: it depends on the length of what is not read for this.
     let held = private(&etag).not_modified(&headers, true).or_else(|| private(&etag).not_modified(&headers, false));
@@ -194,12 +197,13 @@ pub(crate) async fn one(
         (request, not_modified)
     } else {
         // Head and jobs of one version: where they differ, both are read again, and it may be a later one.
-        let (request, jobs) = desk.read(&ledger, async |table| table.with_jobs(request, Read::Eventual).await).await?;
-        let answer = TriggerRequest::new(&request, &jobs, &desk.treeherder_public_url, shows_people);
+        let (request, jobs) =
+            service.read(&request_log, async |table| table.with_jobs(request, Consistency::Eventual).await).await?;
+        let answer = TriggerRequest::new(&request, &jobs, &service.treeherder_public_url, shows_people);
         let response = private(&etag_of(&request, shows_people)).ok(JSON, packed(&headers, &answer))?;
         (request, response)
     };
-    if let Some(seconds) = retry_after(&request, (desk.clock)()) {
+    if let Some(seconds) = retry_after(&request, (service.clock)()) {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     Ok(response)
@@ -226,18 +230,18 @@ fn retry_after(request: &Request, now: DateTime<Utc>) -> Option<u32> {
 }
 
 /// A request that the project has.
-async fn find(desk: &Desk, project: &str, id: &str, ledger: &Ledger) -> Result<Request, Problem> {
+async fn find(service: &TriggerService, project: &str, id: &str, request_log: &RequestLog) -> Result<Request, Problem> {
     let project = body::project(project)?;
-    ledger.note("project", project);
+    request_log.record("project", project);
     let found: RequestId = body::request_id(id)?;
-    ledger.note("request", found.to_string());
-    let request = desk.request(found, ledger).await?.filter(|request| request.project == project);
+    request_log.record("request", found.to_string());
+    let request = service.request(found, request_log).await?.filter(|request| request.project == project);
     request.ok_or_else(|| body::unknown_request(id))
 }
 
 /// Who asked is told to themselves, and to those who may trigger jobs on the same push.
-fn shows_people(desk: &Desk, reader: Option<&Email>, request: &Request) -> bool {
-    reader.is_some_and(|reader| *reader == request.requester || desk.may(reader, request))
+fn shows_people(service: &TriggerService, reader: Option<&Email>, request: &Request) -> bool {
+    reader.is_some_and(|reader| *reader == request.requester || service.may_trigger(reader, request))
 }
 
 /// Retry a request
@@ -260,21 +264,21 @@ fn shows_people(desk: &Desk, reader: Option<&Email>, request: &Request) -> bool 
     security(("sign_in" = []))
 )]
 pub(crate) async fn retry(
-    State(counter): State<Arc<Counter>>,
+    State(state): State<Arc<AppState>>,
     Path((project, id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
-    let caller = counter.caller(&headers, &ledger).await?;
+    let caller = state.caller(&headers, &request_log).await?;
     Parameters::read(query.as_deref(), &[])?;
     let Some(by) = person(caller)? else {
         let detail = "Only people retry requests: sign in as yourself.";
         return Err(Problem::new(&NOT_ALLOWED, detail).with("rule", "retry"));
     };
-    let request = find(&counter.desk, &project, &id, &ledger).await?;
-    let outcome = counter.desk.retry(&request, Some(&by), &ledger).await?;
-    Ok(answered(&outcome, &outcome.told(&request.project, request.push_id)))
+    let request = find(&state.service, &project, &id, &request_log).await?;
+    let outcome = state.service.retry(&request, Some(&by), &request_log).await?;
+    Ok(answered(&outcome, &outcome.response(&request.project, request.push_id)))
 }
 
 /// The requests on a push
@@ -298,22 +302,22 @@ pub(crate) async fn retry(
     security(("sign_in" = []))
 )]
 pub(crate) async fn of_push(
-    State(counter): State<Arc<Counter>>,
+    State(state): State<Arc<AppState>>,
     Path((project, push_id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
-    let reader = person(counter.caller(&headers, &ledger).await?)?;
+    let reader = person(state.caller(&headers, &request_log).await?)?;
     let project = body::project(&project)?;
-    ledger.note("project", project);
+    request_log.record("project", project);
     let push_id = body::push_id(&push_id)?;
-    let wanted = Parameters::read(query.as_deref(), &["before", "count"])?;
-    let found = counter
-        .desk
-        .read(&ledger, async |table| table.of_push(project, push_id, wanted.before, wanted.page() + 1).await);
+    let parsed = Parameters::read(query.as_deref(), &["before", "count"])?;
+    let found = state
+        .service
+        .read(&request_log, async |table| table.of_push(project, push_id, parsed.before, parsed.page() + 1).await);
     let path = format!("/api/project/{project}/push/{push_id}/trigger_requests/?");
-    listed(&counter.desk, &headers, reader.as_ref(), found.await?, &wanted, &path)
+    listed(&state.service, &headers, reader.as_ref(), found.await?, &parsed, &path)
 }
 
 /// One's own requests
@@ -334,44 +338,48 @@ pub(crate) async fn of_push(
     security(("sign_in" = []))
 )]
 pub(crate) async fn mine(
-    State(counter): State<Arc<Counter>>,
+    State(state): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    ledger: Ledger,
+    request_log: RequestLog,
 ) -> Result<Response, Problem> {
-    let reader = person(counter.caller(&headers, &ledger).await?)?;
-    let wanted = Parameters::read(query.as_deref(), &["requester", "before", "count"])?;
+    let reader = person(state.caller(&headers, &request_log).await?)?;
+    let parsed = Parameters::read(query.as_deref(), &["requester", "before", "count"])?;
     let bad = |detail| Problem::new(&BAD_PARAMETER, detail).with("parameter", "requester");
-    if !wanted.is_mine {
+    if !parsed.is_mine {
         return Err(bad("Whose requests? 'requester=me' is expected."));
     }
     let me = reader.ok_or_else(|| bad("A service has no requests of its own, so it is nobody's 'me'."))?;
     let found =
-        counter.desk.read(&ledger, async |table| table.of_requester(&me, wanted.before, wanted.page() + 1).await);
-    listed(&counter.desk, &headers, Some(&me), found.await?, &wanted, "/api/trigger_requests/?requester=me&")
+        state.service.read(&request_log, async |table| table.of_requester(&me, parsed.before, parsed.page() + 1).await);
+    listed(&state.service, &headers, Some(&me), found.await?, &parsed, "/api/trigger_requests/?requester=me&")
 }
 
 /// A page of requests, of which one more than wanted was read, to tell whether there is another.
 fn listed(
-    desk: &Desk,
+    service: &TriggerService,
     headers: &HeaderMap,
     reader: Option<&Email>,
     mut found: Vec<Request>,
-    wanted: &Parameters,
+    parsed: &Parameters,
     path: &str,
 ) -> Result<Response, Problem> {
-    let has_more = found.len() > wanted.page();
-    found.truncate(wanted.page());
+    let has_more = found.len() > parsed.page();
+    found.truncate(parsed.page());
     let next = found.last().filter(|_| has_more).map(|last| {
-        let count = wanted.count.map(|count| format!("count={count}&")).unwrap_or_default();
+        let count = parsed.count.map(|count| format!("count={count}&")).unwrap_or_default();
         format!("{path}{count}before={}", last.id)
     });
-    let summary = |request| Summary::new(request, &desk.treeherder_public_url, shows_people(desk, reader, request));
+    let summary =
+        |request| Summary::new(request, &service.treeherder_public_url, shows_people(service, reader, request));
     let answer = TriggerRequests { results: found.iter().map(summary).collect(), next };
     let etag = etag(&serde_json::to_vec(&answer).unwrap_or_default());
     private(&etag).answer(headers, JSON, packed(headers, &answer))
 }
 
-fn packed(headers: &HeaderMap, answer: &impl Serialize) -> Body {
-    Body::packed_for(headers, serde_json::to_vec(answer).expect("numbers, strings and times can be written to memory"))
+fn packed(headers: &HeaderMap, answer: &impl Serialize) -> ResponseBody {
+    ResponseBody::packed_for(
+        headers,
+        serde_json::to_vec(answer).expect("numbers, strings and times can be written to memory"),
+    )
 }

@@ -2,22 +2,22 @@
 
 use chrono::TimeDelta;
 use http::HeaderValue;
-use http_edge::{IdentitySettings, KeySource};
+use http_api::{IdentitySettings, KeySource};
+use requests::permissions::Permissions;
+use requests::planning::Planning;
+use requests::rate_limits::RateLimits;
+use requests::resolve::Renames;
 use store::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
-use treeherder::{TREEHERDER, address};
-use trigger::judge::Renames;
-use trigger::limits::Limits;
-use trigger::plan::Planning;
-use trigger::rules::Rules;
+use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
-use crate::desk::WithoutTreeherder;
+use crate::service::WithoutTreeherder;
 
 /// The scope by which a service may ask on behalf of people.
 pub(crate) const SCOPE: &str = "trigger:on-behalf";
 /// For how long what Treeherder told of a push holds, where nothing is configured, in seconds.
-const TREEHERDER_HOLDS: u32 = 60;
+const TREEHERDER_TTL: u32 = 60;
 /// For how long names are used without asking whether they are current, where nothing is configured, in seconds.
-const NAMES_HOLD: u32 = 30;
+const NAMES_TTL: u32 = 30;
 
 const TREEHERDER_CACHE_SECONDS: &str = "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS";
 const TREEHERDER_PUBLIC_URL: &str = "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL";
@@ -49,15 +49,15 @@ pub struct Settings {
     /// Treeherder's address for people's browsers, which links start with.
     pub treeherder_public_url: String,
     /// How long what it told of a push holds.
-    pub treeherder_holds: TimeDelta,
+    pub treeherder_ttl: TimeDelta,
     /// What happens while it does not answer.
     pub without_treeherder: WithoutTreeherder,
     /// Whose sign-ins are taken; none: nobody can sign in.
     pub identity: Option<IdentitySettings>,
     /// Who may trigger jobs.
-    pub rules: Rules,
+    pub permissions: Permissions,
     /// How much one may ask for.
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// How names changed.
     pub renames: Renames,
     /// How jobs are planned.
@@ -80,15 +80,15 @@ impl Settings {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             requests_table: read.required(variables::REQUESTS_TABLE, "the name of the requests table")?,
             queue_url: read.required(variables::QUEUE_URL, "the address of the queue")?,
-            fresh: seconds(variables::FRESH_SECONDS, NAMES_HOLD)?,
-            allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_edge::origins)?.unwrap_or_default(),
+            fresh: seconds(variables::FRESH_SECONDS, NAMES_TTL)?,
+            allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
             treeherder_url,
             treeherder_public_url,
-            treeherder_holds: seconds(TREEHERDER_CACHE_SECONDS, TREEHERDER_HOLDS)?,
-            without_treeherder: read.parsed(WITHOUT_TREEHERDER, without)?.unwrap_or(WithoutTreeherder::Rules),
+            treeherder_ttl: seconds(TREEHERDER_CACHE_SECONDS, TREEHERDER_TTL)?,
+            without_treeherder: read.parsed(WITHOUT_TREEHERDER, without)?.unwrap_or(WithoutTreeherder::PermissionsOnly),
             identity: identity(&read)?,
-            rules: needed(&read, TRIGGER_RULES, "who may trigger jobs, in JSON,", Rules::read)?,
-            limits: read.parsed(TRIGGER_LIMITS, Limits::read)?.unwrap_or_default(),
+            permissions: needed(&read, TRIGGER_RULES, "who may trigger jobs, in JSON,", Permissions::read)?,
+            limits: read.parsed(TRIGGER_LIMITS, RateLimits::read)?.unwrap_or_default(),
             renames: read.parsed(RENAMES, Renames::read)?.unwrap_or_default(),
             planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
         })
@@ -97,7 +97,7 @@ impl Settings {
 
 /// Where the function reaches Treeherder, and where people do: at the same address, unless another is configured.
 fn treeherder<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<(String, String), SettingsError> {
-    let url = read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| TREEHERDER.to_owned());
+    let url = read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| DEFAULT_TREEHERDER_URL.to_owned());
     let public_url = read.parsed(TREEHERDER_PUBLIC_URL, address)?.unwrap_or_else(|| url.clone());
     Ok((url, public_url))
 }
@@ -142,7 +142,7 @@ fn needed<L: Fn(&str) -> Option<String>, T, E: ToString>(
 
 fn without(value: &str) -> Result<WithoutTreeherder, &'static str> {
     match value {
-        "rules" => Ok(WithoutTreeherder::Rules),
+        "rules" => Ok(WithoutTreeherder::PermissionsOnly),
         "refuse" => Ok(WithoutTreeherder::Refuse),
         _ => Err("'rules' or 'refuse' is expected"),
     }
@@ -174,9 +174,9 @@ mod tests {
         let settings = read(&[(OIDC_ISSUER, "https://issuer.example.org/")]).unwrap();
         assert!(settings.identity.is_none());
         assert_eq!(settings.treeherder_url, "https://treeherder.mozilla.org");
-        assert_eq!((settings.fresh, settings.treeherder_holds), (TimeDelta::seconds(30), TimeDelta::seconds(60)));
-        assert_eq!(settings.without_treeherder, WithoutTreeherder::Rules);
-        assert_eq!((settings.limits, settings.renames), (Limits::default(), Renames::default()));
+        assert_eq!((settings.fresh, settings.treeherder_ttl), (TimeDelta::seconds(30), TimeDelta::seconds(60)));
+        assert_eq!(settings.without_treeherder, WithoutTreeherder::PermissionsOnly);
+        assert_eq!((settings.limits, settings.renames), (RateLimits::default(), Renames::default()));
     }
 
     #[test]

@@ -2,22 +2,22 @@
 //! schedule, every few minutes. What does not get any further is given up.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use requests::planning::Planning;
+use requests::request::{Request, RequestState};
 use serde::Serialize;
-use store::kept::Clock;
-use store::{Queue, RequestsTable, StoreError, Stored, Ticket};
-use trigger::plan::Planning;
-use trigger::request::{Request, State};
+use store::cached::Clock;
+use store::{Queue, RequestsTable, StoreError, Ticket, UpdateResult};
 
-use crate::desk::enqueue;
+use crate::service::enqueue;
 
 /// How many requests one sweep looks at. What is left is the next one's.
-const LOOKED_AT: usize = 500;
+const MAX_REQUESTS: usize = 500;
 /// When what was queued and never forwarded is queued again. By then the queue has given it out as often as it does.
 const LOST_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// What a sweep found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Swept {
+pub struct SweepReport {
     /// Requests that were kept but not queued, or got lost, and are queued now.
     pub queued: u32,
     /// Requests that wait for a build, and are looked at again now.
@@ -42,23 +42,23 @@ pub async fn sweep(
     queue: &Queue,
     planning: &Planning,
     clock: &Clock,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepReport, StoreError> {
     let requests = requests.metered();
-    let mut swept = Swept::default();
-    for request in requests.due(clock(), LOOKED_AT).await? {
+    let mut swept = SweepReport::default();
+    for request in requests.due(clock(), MAX_REQUESTS).await? {
         let now = clock();
         let age = request.created_at().map_or(0, |taken| (now - taken).num_seconds());
         swept.oldest_seconds = swept.oldest_seconds.max(age);
         let found = if request.is_overdue(planning, now) {
-            give_up(&requests, &request, now).await
+            end_request(&requests, &request, now).await
         } else {
-            look_at(&requests, queue, &request, now).await
+            check_request(&requests, queue, &request, now).await
         };
         match found {
-            Ok(Found::Queued) => swept.queued += 1,
-            Ok(Found::Waiting) => swept.waiting += 1,
-            Ok(Found::OnItsWay) => {}
-            Ok(Found::GivenUp) => {
+            Ok(SweepAction::Queued) => swept.queued += 1,
+            Ok(SweepAction::Waiting) => swept.waiting += 1,
+            Ok(SweepAction::OnItsWay) => {}
+            Ok(SweepAction::GivenUp) => {
                 swept.failed += 1;
                 let state = request.state.as_str();
                 swept.error.get_or_insert_with(|| format!("request {} stayed {state}, and was given up", request.id));
@@ -74,10 +74,14 @@ pub async fn sweep(
 }
 
 /// Ends a request to which nothing happens any more, as failed. It can be sent again then.
-async fn give_up(requests: &RequestsTable, request: &Request, now: DateTime<Utc>) -> Result<Found, StoreError> {
-    let stored = match requests.whole(request.id).await {
-        Ok(Some((now_stored, _))) if now_stored.version != request.version => return Ok(Found::OnItsWay),
-        Ok(None) => return Ok(Found::OnItsWay),
+async fn end_request(
+    requests: &RequestsTable,
+    request: &Request,
+    now: DateTime<Utc>,
+) -> Result<SweepAction, StoreError> {
+    let stored = match requests.read_consistent(request.id).await {
+        Ok(Some((now_stored, _))) if now_stored.version != request.version => return Ok(SweepAction::OnItsWay),
+        Ok(None) => return Ok(SweepAction::OnItsWay),
         Ok(Some((_, jobs))) => {
             let (next, jobs) = request.given_up(&jobs, now);
             requests.update(&next, Some(&jobs), now).await?
@@ -86,14 +90,14 @@ async fn give_up(requests: &RequestsTable, request: &Request, now: DateTime<Utc>
         Err(error) => return Err(error),
     };
     Ok(match stored {
-        Stored::Yes => Found::GivenUp,
+        UpdateResult::Stored => SweepAction::GivenUp,
         // Something happened to it after all.
-        Stored::ChangedMeanwhile => Found::OnItsWay,
+        UpdateResult::Conflict => SweepAction::OnItsWay,
     })
 }
 
 /// What was found out about a request.
-enum Found {
+enum SweepAction {
     Queued,
     Waiting,
     OnItsWay,
@@ -101,30 +105,30 @@ enum Found {
 }
 
 /// Does what a request needs. One that is the forwarder's now is put off: should nothing come of it, it is due again.
-async fn look_at(
+async fn check_request(
     requests: &RequestsTable,
     queue: &Queue,
     request: &Request,
     now: DateTime<Utc>,
-) -> Result<Found, StoreError> {
-    let again = Ticket { request_id: request.id, round: request.round };
+) -> Result<SweepAction, StoreError> {
+    let again = Ticket { request_id: request.id, attempt: request.attempt };
     let found = match request.state {
-        State::Accepted => {
+        RequestState::Accepted => {
             let queued = enqueue(requests, queue, request, now).await?;
-            return Ok(queued.map_or(Found::OnItsWay, |_| Found::Queued));
+            return Ok(queued.map_or(SweepAction::OnItsWay, |_| SweepAction::Queued));
         }
-        State::Waiting => {
+        RequestState::Waiting => {
             queue.send(again).await?;
-            Found::Waiting
+            SweepAction::Waiting
         }
-        State::Queued if request.changed_at().is_some_and(|changed| now - changed >= LOST_AFTER) => {
+        RequestState::Queued if request.changed_at().is_some_and(|changed| now - changed >= LOST_AFTER) => {
             queue.send(again).await?;
-            Found::Queued
+            SweepAction::Queued
         }
-        State::Queued => Found::OnItsWay,
+        RequestState::Queued => SweepAction::OnItsWay,
         // An index is behind the table: it is not open any more, which is all the better.
-        State::Forwarded | State::Failed => return Ok(Found::OnItsWay),
+        RequestState::Forwarded | RequestState::Failed => return Ok(SweepAction::OnItsWay),
     };
-    requests.update(&request.put_off(now), None, now).await?;
+    requests.update(&request.postponed(now), None, now).await?;
     Ok(found)
 }

@@ -7,12 +7,12 @@ mod store_support;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use catalog::jobs::{Job as CatalogJob, PackedList, write_body};
+use catalog::jobs::{CatalogJob, PackedList, write_body};
 use chrono::{DateTime, TimeDelta, Utc};
+use requests::request::{JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs};
 use serde_json::{Value, json};
-use store::{CatalogTable, Provenance, RequestsTable, Stored};
+use store::{CatalogTable, Provenance, RequestsTable, UpdateResult};
 use store_support::{at, client, config, endpoint, new_requests_table, new_table};
-use trigger::request::{Asking, Job, JobState, Push, Request, RequestId, State, count};
 
 const BUILD: &str = "Linux x86-64 try build";
 const TEST: &str = "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1";
@@ -48,22 +48,25 @@ impl Shell {
     }
 
     /// A request that was made that morning, whose jobs are in these states.
-    async fn request(&self, push_id: u64, chance: u128, states: &[JobState], state: State) -> Request {
-        self.request_at(morning(), push_id, chance, states, state).await
+    async fn request(&self, push_id: u64, random: u128, states: &[JobState], state: RequestState) -> Request {
+        self.request_at(morning(), push_id, random, states, state).await
     }
 
     async fn request_at(
         &self,
         made_at: DateTime<Utc>,
         push_id: u64,
-        chance: u128,
+        random: u128,
         states: &[JobState],
-        state: State,
+        state: RequestState,
     ) -> Request {
         let names = [BUILD, TEST];
-        let jobs: Vec<Job> =
-            names.iter().zip(states).map(|(name, state)| Job { state: *state, ..Job::accepted(name) }).collect();
-        let asking = Asking {
+        let jobs: Vec<RequestedJob> = names
+            .iter()
+            .zip(states)
+            .map(|(name, state)| RequestedJob { state: *state, ..RequestedJob::accepted(name) })
+            .collect();
+        let new_request = NewRequest {
             project: "try".to_owned(),
             push_id,
             pushed: Some(Push { revision: "ab".repeat(20), author: None }),
@@ -71,10 +74,10 @@ impl Shell {
             on_behalf_by: None,
             decision_task_id: None,
         };
-        let request = Request::new(RequestId::new(made_at, chance), asking, &jobs, made_at);
+        let request = Request::new(RequestId::new(made_at, random), new_request, &jobs, made_at);
         self.requests.create(&request, &jobs, made_at).await.unwrap();
-        let next = Request { version: 2, state, jobs: count(&jobs), ..request };
-        assert_eq!(self.requests.update(&next, Some(&jobs), made_at).await.unwrap(), Stored::Yes);
+        let next = Request { version: 2, state, job_counts: count_jobs(&jobs), ..request };
+        assert_eq!(self.requests.update(&next, Some(&jobs), made_at).await.unwrap(), UpdateResult::Stored);
         next
     }
 
@@ -127,8 +130,8 @@ fn lines(text: &str) -> Vec<Value> {
 #[tokio::test]
 async fn requests_are_listed_in_a_table_or_as_json() {
     let shell = Shell::new().await;
-    let open = shell.request(7, 1, &[JobState::Accepted, JobState::Rejected], State::Queued).await;
-    let ended = shell.request(7, 2, &[JobState::Forwarded], State::Forwarded).await;
+    let open = shell.request(7, 1, &[JobState::Accepted, JobState::Rejected], RequestState::Queued).await;
+    let ended = shell.request(7, 2, &[JobState::Forwarded], RequestState::Forwarded).await;
     let table = shell.ok(&["list"]);
     let [heading, row] = table.lines().collect::<Vec<_>>()[..] else { panic!("one request is open: {table}") };
     assert!(heading.starts_with("REQUEST") && heading.ends_with("JOBS"), "{heading}");
@@ -151,7 +154,7 @@ async fn requests_are_listed_in_a_table_or_as_json() {
 #[tokio::test]
 async fn a_request_is_shown_with_its_jobs_and_its_history() {
     let shell = Shell::new().await;
-    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], State::Forwarded).await;
+    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], RequestState::Forwarded).await;
     let id = request.id.to_string();
     let text = shell.ok(&["show", &id]);
     assert!(text.starts_with(&format!("{id} forwarded: push 7 of try, asked for by someone@mozilla.com\n")), "{text}");
@@ -169,7 +172,7 @@ async fn a_request_is_shown_with_its_jobs_and_its_history() {
 #[tokio::test]
 async fn an_operator_retries_without_rules_and_budget() {
     let shell = Shell::new().await;
-    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], State::Forwarded).await;
+    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], RequestState::Forwarded).await;
     let id = request.id.to_string();
     assert_eq!(shell.ok(&["retry", &id]), "1 job is queued for push 7 of try.\n");
     assert_eq!(shell.queued().await, [json!({"request_id": id, "round": 2})]);
@@ -228,9 +231,9 @@ async fn all_dead_letters_are_tried_again() {
     let shell = Shell::new().await;
     let made = shell.queue.create_queue().queue_name(format!("{}-dead", shell.requests_name)).send().await.unwrap();
     let letters = made.queue_url.unwrap();
-    let failed = shell.request(7, 1, &[JobState::Failed, JobState::Forwarded], State::Forwarded).await;
-    let open = shell.request(7, 2, &[JobState::Accepted], State::Queued).await;
-    let forwarded = shell.request(7, 3, &[JobState::Forwarded], State::Forwarded).await;
+    let failed = shell.request(7, 1, &[JobState::Failed, JobState::Forwarded], RequestState::Forwarded).await;
+    let open = shell.request(7, 2, &[JobState::Accepted], RequestState::Queued).await;
+    let forwarded = shell.request(7, 3, &[JobState::Forwarded], RequestState::Forwarded).await;
     let ticket = |id: RequestId, round: u32| json!({"request_id": id, "round": round}).to_string();
     let gone = RequestId::new(morning(), 9);
     for body in [
@@ -246,7 +249,7 @@ async fn all_dead_letters_are_tried_again() {
     let done = shell.run(&["retry", "--dead-letters", &letters, "--json"]);
     assert_eq!(done.status.code(), Some(3));
     assert_eq!(String::from_utf8_lossy(&done.stderr), "trigger: 1 could not be tried again\n");
-    let told: Vec<(String, bool, String)> = lines(&String::from_utf8(done.stdout).unwrap())
+    let response: Vec<(String, bool, String)> = lines(&String::from_utf8(done.stdout).unwrap())
         .into_iter()
         .map(|line| {
             let text = |name: &str| line[name].as_str().unwrap().to_owned();
@@ -261,15 +264,15 @@ async fn all_dead_letters_are_tried_again() {
         (ticket(gone, 1), false, "there is no such request any more"),
         ("x".to_owned(), true, "it is no message of ours"),
     ] {
-        assert!(told.contains(&(message, left, detail.to_owned())), "{detail}: {told:#?}");
+        assert!(response.contains(&(message, left, detail.to_owned())), "{detail}: {response:#?}");
     }
     let mut queued: Vec<String> = shell.queued().await.iter().map(ToString::to_string).collect();
     queued.sort_unstable();
     assert_eq!(queued, [ticket(failed.id, 2), ticket(open.id, 1)]);
     // What is left there is there at once.
     let again = shell.run(&["retry", "--dead-letters", &letters]);
-    let told = "x: it is no message of ours\n0 removed from the dead-letter queue, 1 left there\n";
-    assert_eq!(String::from_utf8_lossy(&again.stdout), told);
+    let response = "x: it is no message of ours\n0 removed from the dead-letter queue, 1 left there\n";
+    assert_eq!(String::from_utf8_lossy(&again.stdout), response);
 }
 
 #[tokio::test]
@@ -278,7 +281,7 @@ async fn a_sweep_by_hand_queues_what_is_due() {
     // The program has the clock of the machine. A request of long ago would be given up.
     #[expect(clippy::disallowed_methods, reason = "the program that is tested reads the same clock")]
     let minutes_ago = Utc::now() - TimeDelta::minutes(5);
-    shell.request_at(minutes_ago, 7, 1, &[JobState::Accepted], State::Accepted).await;
+    shell.request_at(minutes_ago, 7, 1, &[JobState::Accepted], RequestState::Accepted).await;
     assert_eq!(shell.ok(&["sweep"]), "1 queued, 0 that wait looked at again, 0 failed\n");
     assert_eq!(shell.ok(&["sweep"]), "0 queued, 0 that wait looked at again, 0 failed\n");
     assert_eq!(shell.queued().await.len(), 1);
@@ -287,7 +290,7 @@ async fn a_sweep_by_hand_queues_what_is_due() {
 #[tokio::test]
 async fn a_sweep_by_hand_gives_up_what_nothing_happened_to_for_a_day() {
     let shell = Shell::new().await;
-    let request = shell.request(7, 1, &[JobState::Accepted], State::Accepted).await;
+    let request = shell.request(7, 1, &[JobState::Accepted], RequestState::Accepted).await;
     let said = String::from_utf8(shell.run(&["sweep"]).stdout).unwrap();
     let id = request.id;
     let expected =

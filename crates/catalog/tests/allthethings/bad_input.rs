@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use catalog::allthethings::{self, ReadError};
-use catalog::dump::PROBLEMS_KEPT;
+use catalog::dump::MAX_PROBLEMS;
 
 use crate::{Dice, accepted, jobs, read, refusal};
 
@@ -396,7 +396,7 @@ fn a_downstream_name_that_cannot_be_used_does_not_cost_the_others_their_build() 
 
 #[test]
 fn problems_are_counted_beyond_those_that_are_kept() {
-    let members: Vec<String> = (0..PROBLEMS_KEPT + 20).map(|number| format!(r#""{number}":null"#)).collect();
+    let members: Vec<String> = (0..MAX_PROBLEMS + 20).map(|number| format!(r#""{number}":null"#)).collect();
     let (jobs, findings) = jobs(&read(with_builders(&members.join(","))).unwrap());
     assert_eq!(jobs, [GOOD_JOB]);
     assert_eq!(findings.problem_count, 70);

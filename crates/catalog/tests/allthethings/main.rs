@@ -24,7 +24,7 @@ fn refusal(document: impl AsRef<[u8]>) -> String {
 /// The jobs of a document, one a line: `project: name`, and `<- build` where there is one.
 fn jobs(dump: &Dump) -> (Vec<String>, Findings) {
     let (projects, findings) = dump.projects();
-    let line = |project: &str, job: &catalog::jobs::Job<'_>| match job.upstream {
+    let line = |project: &str, job: &catalog::jobs::CatalogJob<'_>| match job.upstream {
         Some(build) => format!("{project}: {} <- {build}", job.name),
         None => format!("{project}: {}", job.name),
     };

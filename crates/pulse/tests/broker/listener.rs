@@ -10,7 +10,7 @@ use chrono::DateTime;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
-use pulse::{Content, Credentials, Form, Message, Publisher, PulseSettings};
+use pulse::{Credentials, Message, MessageContent, MessageFormat, Publisher, PulseSettings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -39,17 +39,17 @@ pub(crate) fn publisher(url: &str) -> Publisher {
 
 /// A message that asks for these jobs.
 pub(crate) fn message(id: &str, project: &str, jobs: &[&str]) -> Message {
-    let content = Content {
+    let content = MessageContent {
         project,
         push_id: 87268,
         requester: "someone@mozilla.com",
         decision_task_id: None,
         jobs,
         first: 0,
-        asked_at: DateTime::from_timestamp(1_795_413_600, 0).unwrap(),
+        requested_at: DateTime::from_timestamp(1_795_413_600, 0).unwrap(),
     };
     let (settings, _) = settings(&address("PULSE_URL"));
-    Message::all(id, &settings.exchange(), &content, Form::default()).remove(0)
+    Message::all(id, &settings.exchange(), &content, MessageFormat::default()).remove(0)
 }
 
 /// Somebody who listens to a project.

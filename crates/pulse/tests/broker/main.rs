@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use lapin::types::ShortString;
 use listener::{Listener, Wire, address, message, project, publisher, settings};
-use pulse::{Credentials, Fate, Publisher, PulseSettings};
+use pulse::{Credentials, DeliveryOutcome, Publisher, PulseSettings};
 use serde_json::{Value, json};
 
 /// Has the exchange made, as listeners cannot.
 async fn made() -> Publisher {
     let publisher = publisher(&address("PULSE_URL"));
-    assert_eq!(publisher.publish(&[message("none", &project(), &["a"])], None).await, [Fate::Unroutable]);
+    assert_eq!(publisher.publish(&[message("none", &project(), &["a"])], None).await, [DeliveryOutcome::Unroutable]);
     publisher
 }
 
@@ -23,7 +23,7 @@ async fn a_listener_gets_the_message_that_it_knows() {
     let publisher = made().await;
     let project = project();
     let listener = Listener::on(&project).await;
-    assert_eq!(publisher.publish(&[message("id-1", &project, &["a", "b"])], None).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-1", &project, &["a", "b"])], None).await, [DeliveryOutcome::Confirmed]);
     let got = listener.next().await.unwrap();
     let body: Value = serde_json::from_slice(&got.data).unwrap();
     let expected = json!({"version": 1, "project": project, "resultset_id": "87268", "requester": "someone@mozilla.com",
@@ -59,9 +59,13 @@ async fn each_of_a_batch_has_its_own_fate() {
     let batch: Vec<_> = (0..400)
         .map(|number| message(&format!("id-{number}"), if number % 2 == 0 { &heard } else { &unheard }, &["a"]))
         .collect();
-    let fates = publisher.publish(&batch, None).await;
-    for (number, fate) in fates.iter().enumerate() {
-        assert_eq!(*fate, if number % 2 == 0 { Fate::Forwarded } else { Fate::Unroutable }, "{number}");
+    let outcomes = publisher.publish(&batch, None).await;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(
+            *outcome,
+            if number % 2 == 0 { DeliveryOutcome::Confirmed } else { DeliveryOutcome::Unroutable },
+            "{number}"
+        );
     }
     for number in (0..400).step_by(2) {
         let got = listener.next().await.unwrap();
@@ -77,14 +81,14 @@ async fn a_connection_that_was_lost_meanwhile_is_opened_once_more() {
     let publisher = publisher(&wire.url);
     let project = project();
     let listener = Listener::on(&project).await;
-    assert_eq!(publisher.publish(&[message("id-1", &project, &["a"])], None).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-1", &project, &["a"])], None).await, [DeliveryOutcome::Confirmed]);
     wire.cut();
-    assert_eq!(publisher.publish(&[message("id-2", &project, &["a"])], None).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-2", &project, &["a"])], None).await, [DeliveryOutcome::Confirmed]);
     assert_eq!(publisher.opened(), 2);
     // It may be noticed only later that a connection is gone.
     wire.cut();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(publisher.publish(&[message("id-3", &project, &["a"])], None).await, [Fate::Forwarded]);
+    assert_eq!(publisher.publish(&[message("id-3", &project, &["a"])], None).await, [DeliveryOutcome::Confirmed]);
     for id in ["id-1.0", "id-2.0", "id-3.0"] {
         let got = listener.next().await.unwrap();
         assert_eq!(got.properties.message_id().as_ref().map(ShortString::as_str), Some(id));
@@ -98,10 +102,10 @@ async fn a_broker_that_is_not_there_is_to_be_tried_again() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let publisher = publisher(&format!("{before}@{closed}/%2f"));
     let messages = [message("id-1", &project(), &["a"]), message("id-2", &project(), &["a"])];
-    for fate in publisher.publish(&messages, None).await {
-        let Fate::Lost(lost) = fate else { panic!("{fate:?}") };
-        assert!(lost.reason.starts_with("the connection to the broker: "), "{lost:?}");
-        assert_eq!((lost.is_refusal, lost.may_have_arrived), (false, false));
+    for outcome in publisher.publish(&messages, None).await {
+        let DeliveryOutcome::Unknown(unconfirmed) = outcome else { panic!("{outcome:?}") };
+        assert!(unconfirmed.reason.starts_with("the connection to the broker: "), "{unconfirmed:?}");
+        assert_eq!((unconfirmed.is_rejection, unconfirmed.may_have_arrived), (false, false));
     }
 }
 
@@ -116,10 +120,10 @@ async fn what_the_broker_refuses_is_to_be_tried_again_as_it_may_be_for_a_while()
         [(right.clone(), wrong_password, "ACCESS_REFUSED"), (right, listener, "ACCESS_REFUSED"), (vhost, me, "nowhere")]
     {
         let publisher = Publisher::new(settings, user, NonZeroU32::MAX);
-        let fates = publisher.publish(&[message("id-1", &project(), &["a"])], None).await;
-        let [Fate::Lost(lost)] = &fates[..] else { panic!("{said}: {fates:?}") };
-        assert!(lost.is_refusal && lost.reason.contains(said), "{said}: {lost:?}");
-        assert!(!lost.may_have_arrived);
+        let outcomes = publisher.publish(&[message("id-1", &project(), &["a"])], None).await;
+        let [DeliveryOutcome::Unknown(unconfirmed)] = &outcomes[..] else { panic!("{said}: {outcomes:?}") };
+        assert!(unconfirmed.is_rejection && unconfirmed.reason.contains(said), "{said}: {unconfirmed:?}");
+        assert!(!unconfirmed.may_have_arrived);
     }
 }
 
@@ -132,9 +136,9 @@ async fn a_message_that_was_sent_and_not_confirmed_may_have_arrived() {
     let listener = Listener::on(&project).await;
     publisher.connect_now().await.unwrap();
     wire.mute();
-    let fates = publisher.publish(&[message("id-1", &project, &["a"])], None).await;
-    let [Fate::Lost(lost)] = &fates[..] else { panic!("{fates:?}") };
+    let outcomes = publisher.publish(&[message("id-1", &project, &["a"])], None).await;
+    let [DeliveryOutcome::Unknown(unconfirmed)] = &outcomes[..] else { panic!("{outcomes:?}") };
     // The second attempt cannot even sign in, and that the first one was sent is not forgotten.
-    assert!(lost.may_have_arrived && !lost.is_refusal, "{lost:?}");
+    assert!(unconfirmed.may_have_arrived && !unconfirmed.is_rejection, "{unconfirmed:?}");
     assert!(listener.next().await.is_some());
 }

@@ -7,22 +7,22 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
-use trigger::email::Email;
-use trigger::limits::{Exceeded, Limits, Spent, Window};
-use trigger::request::RequestId;
+use requests::email::Email;
+use requests::rate_limits::{Exceeded, RateLimits, Spent, Window};
+use requests::request::RequestId;
 
-use super::{CLEANED_UP_AFTER, RequestsTable};
+use super::{CLEANUP_GRACE, RequestsTable};
 use crate::items::{Item, is_condition, key, number, table_error};
-use crate::{Read, StoreError};
+use crate::{Consistency, StoreError};
 
 /// How often a share is asked for while others change the budget at the same time.
 const ATTEMPTS: u32 = 5;
 /// How many letters of a request's id distinguish it from the others of the same minute: fifty random bits.
-const TOLD_APART: usize = 10;
+const ID_SUFFIX_LENGTH: usize = 10;
 
 /// Whose budget of which hour and minute, and the request that takes a share of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Share<'r> {
+pub struct BudgetShare<'r> {
     /// Whose budget it is.
     pub requester: &'r Email,
     /// The hour and minute that it is counted in.
@@ -31,7 +31,7 @@ pub struct Share<'r> {
     pub request: RequestId,
 }
 
-impl Share<'_> {
+impl BudgetShare<'_> {
     fn key(&self) -> Item {
         key(&format!("budget#{}#{}", self.requester, self.window.hour), "budget")
     }
@@ -44,7 +44,7 @@ impl Share<'_> {
     /// What distinguishes the requests of the minute.
     fn name(&self) -> String {
         let mut id = self.request.to_string();
-        id.split_off(id.len().saturating_sub(TOLD_APART))
+        id.split_off(id.len().saturating_sub(ID_SUFFIX_LENGTH))
     }
 
     /// How it is noted, with the jobs that it has.
@@ -77,9 +77,9 @@ impl RequestsTable {
     /// The table cannot be written, or it is not known whether it was.
     pub async fn spend(
         &self,
-        share: Share<'_>,
+        share: BudgetShare<'_>,
         jobs: u32,
-        limits: &Limits,
+        limits: &RateLimits,
     ) -> Result<Result<Spent, Exceeded>, StoreError> {
         // What is more than a whole budget, the condition below, of an item that is not there, does not see.
         if let Err(exceeded) = limits.check(Spent::default(), jobs, share.window) {
@@ -90,7 +90,7 @@ impl RequestsTable {
                 Ok(spent) => return Ok(Ok(spent)),
                 Err(Some(item)) => Some(item),
                 // The condition failed, and the store does not say on what.
-                Err(None) => self.item(|| "reading a budget".to_owned(), share.key(), Read::Consistent).await?,
+                Err(None) => self.item(|| "reading a budget".to_owned(), share.key(), Consistency::Consistent).await?,
             };
             let spent = share.spent(found.as_ref());
             if share.noted(found.as_ref()).contains(&share.note(jobs)) {
@@ -108,9 +108,9 @@ impl RequestsTable {
     /// What is spent now; or, if the condition failed, the item that it failed on, if the store has it.
     async fn try_to_spend(
         &self,
-        share: Share<'_>,
+        share: BudgetShare<'_>,
         jobs: u32,
-        limits: &Limits,
+        limits: &RateLimits,
     ) -> Result<Result<Spent, Option<Item>>, StoreError> {
         let update = self.client.update_item().table_name(&self.table).set_key(Some(share.key()));
         let update = update.update_expression("SET expires_at = :end ADD jobs :jobs, #minute :notes");
@@ -121,7 +121,7 @@ impl RequestsTable {
         let update = update.expression_attribute_names("#minute", share.minute());
         let note = share.note(jobs);
         let values = [
-            (":end", number(share.window.ends_at() + CLEANED_UP_AFTER.num_seconds())),
+            (":end", number(share.window.ends_at() + CLEANUP_GRACE.num_seconds())),
             (":jobs", number(jobs)),
             (":notes", AttributeValue::Ss(vec![note.clone()])),
             (":note", AttributeValue::S(note)),
@@ -150,9 +150,9 @@ impl RequestsTable {
     ///
     /// # Errors
     /// The table cannot be read or written; what was taken then ends with its hour.
-    pub async fn give_back(&self, share: Share<'_>) -> Result<(), StoreError> {
+    pub async fn refund(&self, share: BudgetShare<'_>) -> Result<(), StoreError> {
         let action = "giving back a share of a budget";
-        let item = self.item(|| action.to_owned(), share.key(), Read::Consistent).await?;
+        let item = self.item(|| action.to_owned(), share.key(), Consistency::Consistent).await?;
         let name = share.name();
         let taken = share.noted(item.as_ref()).iter().find_map(|note| {
             let (taken_by, jobs) = note.split_once('=')?;

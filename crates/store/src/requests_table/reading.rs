@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use trigger::email::Email;
-use trigger::request::{Job, Request, RequestId, count, digest};
+use requests::email::Email;
+use requests::request::{Request, RequestId, RequestedJob, count_jobs, digest};
 
-use super::{HEAD, JOBS, OPEN, REQUESTS_STAY, RequestsTable, damaged, partition, push_key};
+use super::{HEAD, JOBS, OPEN, REQUEST_RETENTION, RequestsTable, damaged, partition, push_key};
 use crate::items::{self, Item, key, number, table_error};
-use crate::{Read, StoreError};
+use crate::{Consistency, StoreError};
 
 /// How often head and jobs of a request are read again, because they were changed between the two reads.
 const MAX_READS: u32 = 3;
@@ -27,18 +27,18 @@ struct Packed {
 }
 
 impl Packed {
-    fn unpack(&self, id: RequestId) -> Result<Vec<Job>, StoreError> {
+    fn unpack(&self, id: RequestId) -> Result<Vec<RequestedJob>, StoreError> {
         let mut json = Vec::new();
         GzDecoder::new(&*self.data).read_to_end(&mut json).map_err(|error| damaged(id, error))?;
         serde_json::from_slice(&json).map_err(|error| damaged(id, error))
     }
 
     /// Whether these are the jobs of this version of the request; `jobs` are they, unpacked.
-    fn belongs_to(&self, request: &Request, jobs: &[Job]) -> bool {
+    fn belongs_to(&self, request: &Request, jobs: &[RequestedJob]) -> bool {
         match &self.digest {
             Some(digest) if !request.jobs_digest.is_empty() => *digest == request.jobs_digest,
             // One of the two is of before digests were kept: the head counts its jobs at least.
-            _ => count(jobs) == request.jobs,
+            _ => count_jobs(jobs) == request.job_counts,
         }
     }
 }
@@ -48,20 +48,20 @@ impl RequestsTable {
     ///
     /// # Errors
     /// The table cannot be read, or the item is damaged.
-    pub async fn request(&self, id: RequestId, read: Read) -> Result<Option<Request>, StoreError> {
+    pub async fn request(&self, id: RequestId, consistency: Consistency) -> Result<Option<Request>, StoreError> {
         let action = || format!("reading request {id}");
-        let item = self.item(action, key(&partition(id), HEAD), read).await?;
-        item.map(request_of).transpose().inspect_err(|error| self.note_damaged(error))
+        let item = self.item(action, key(&partition(id), HEAD), consistency).await?;
+        item.map(request_of).transpose().inspect_err(|error| self.record_damaged(error))
     }
 
     /// The jobs of a request.
     ///
     /// # Errors
     /// The table cannot be read, or the item is missing or damaged.
-    pub async fn jobs(&self, id: RequestId, read: Read) -> Result<Vec<Job>, StoreError> {
-        let packed = self.packed(id, read).await?;
+    pub async fn jobs(&self, id: RequestId, consistency: Consistency) -> Result<Vec<RequestedJob>, StoreError> {
+        let packed = self.packed(id, consistency).await?;
         let jobs = packed.ok_or_else(|| damaged(id, "its jobs are missing")).and_then(|packed| packed.unpack(id));
-        jobs.inspect_err(|error| self.note_damaged(error))
+        jobs.inspect_err(|error| self.record_damaged(error))
     }
 
     /// A request that was read in the same way, with its jobs. If the two were changed since, or the store is behind with one
@@ -69,51 +69,55 @@ impl RequestsTable {
     ///
     /// # Errors
     /// The table cannot be read, or an item is missing or damaged.
-    pub async fn with_jobs(&self, request: Request, read: Read) -> Result<(Request, Vec<Job>), StoreError> {
+    pub async fn with_jobs(
+        &self,
+        request: Request,
+        consistency: Consistency,
+    ) -> Result<(Request, Vec<RequestedJob>), StoreError> {
         let id = request.id;
-        if let Some(packed) = self.packed(id, read).await? {
-            let jobs = packed.unpack(id).inspect_err(|error| self.note_damaged(error))?;
+        if let Some(packed) = self.packed(id, consistency).await? {
+            let jobs = packed.unpack(id).inspect_err(|error| self.record_damaged(error))?;
             if packed.belongs_to(&request, &jobs) {
                 return Ok((request, jobs));
             }
         }
-        self.whole(id).await?.ok_or_else(|| damaged(id, "it was deleted meanwhile"))
+        self.read_consistent(id).await?.ok_or_else(|| damaged(id, "it was deleted meanwhile"))
     }
 
     /// A request with its jobs, as they are now.
     ///
     /// # Errors
     /// The table cannot be read, or an item is missing or damaged.
-    pub async fn whole(&self, id: RequestId) -> Result<Option<(Request, Vec<Job>)>, StoreError> {
+    pub async fn read_consistent(&self, id: RequestId) -> Result<Option<(Request, Vec<RequestedJob>)>, StoreError> {
         let mut read = 0;
         loop {
-            let Some(mut request) = self.request(id, Read::Consistent).await? else { return Ok(None) };
-            let packed = self.packed(id, Read::Consistent).await?;
+            let Some(mut request) = self.request(id, Consistency::Consistent).await? else { return Ok(None) };
+            let packed = self.packed(id, Consistency::Consistent).await?;
             let unpacked = packed.ok_or_else(|| damaged(id, "its jobs are missing"));
             let unpacked = unpacked.and_then(|packed| Ok((packed.unpack(id)?, packed)));
-            let (jobs, packed) = unpacked.inspect_err(|error| self.note_damaged(error))?;
+            let (jobs, packed) = unpacked.inspect_err(|error| self.record_damaged(error))?;
             read += 1;
             if packed.belongs_to(&request, &jobs) {
                 return Ok(Some((request, jobs)));
             }
             if read == MAX_READS {
                 // It does not change that often: they were stored so. Its jobs are what counts.
-                request.jobs = count(&jobs);
+                request.job_counts = count_jobs(&jobs);
                 return Ok(Some((request, jobs)));
             }
         }
     }
 
-    async fn packed(&self, id: RequestId, read: Read) -> Result<Option<Packed>, StoreError> {
+    async fn packed(&self, id: RequestId, consistency: Consistency) -> Result<Option<Packed>, StoreError> {
         let action = || format!("reading the jobs of request {id}");
-        let Some(mut item) = self.item(action, key(&partition(id), JOBS), read).await? else { return Ok(None) };
+        let Some(mut item) = self.item(action, key(&partition(id), JOBS), consistency).await? else { return Ok(None) };
         let digest = match item.remove("digest") {
             Some(AttributeValue::S(digest)) => Some(digest),
             _ => None,
         };
         let Some(AttributeValue::B(packed)) = item.remove("data") else {
             let error = damaged(id, "its jobs are missing");
-            self.note_damaged(&error);
+            self.record_damaged(&error);
             return Err(error);
         };
         Ok(Some(Packed { data: packed.into_inner(), digest }))
@@ -123,10 +127,10 @@ impl RequestsTable {
         &self,
         action: impl Fn() -> String,
         key: Item,
-        read: Read,
+        consistency: Consistency,
     ) -> Result<Option<Item>, StoreError> {
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key));
-        let request = request.consistent_read(read == Read::Consistent);
+        let request = request.consistent_read(consistency == Consistency::Consistent);
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
         self.count_read(&output.consumed_capacity);
@@ -211,8 +215,8 @@ impl RequestsTable {
         let mut start = None;
         loop {
             // One page holds all, unless some cannot be read: an entry is some 200 bytes, and a page a megabyte.
-            let most = count.saturating_sub(requests.len()).max(1);
-            let query = query.clone().limit(i32::try_from(most).unwrap_or(i32::MAX)).set_exclusive_start_key(start);
+            let max = count.saturating_sub(requests.len()).max(1);
+            let query = query.clone().limit(i32::try_from(max).unwrap_or(i32::MAX)).set_exclusive_start_key(start);
             let output = query.send().await.map_err(|error| table_error(&self.table, action, &error))?;
             self.count_read(&output.consumed_capacity);
             requests.extend(self.heads(output.items.unwrap_or_default()).await?);
@@ -231,12 +235,12 @@ impl RequestsTable {
         });
         let count = |consumed: &[ConsumedCapacity]| self.count_read(consumed);
         let items = items::get_all(&self.client, &self.table, "reading requests", keys.collect(), true, count).await?;
-        let read = |item| request_of(item).inspect_err(|error| self.note_damaged(error)).ok();
+        let read = |item| request_of(item).inspect_err(|error| self.record_damaged(error)).ok();
         Ok(items.into_iter().filter_map(read).collect())
     }
 }
 
-pub(super) fn jobs_item(id: RequestId, jobs: &[Job], now: DateTime<Utc>) -> Result<Item, StoreError> {
+pub(super) fn jobs_item(id: RequestId, jobs: &[RequestedJob], now: DateTime<Utc>) -> Result<Item, StoreError> {
     let json = serde_json::to_vec(jobs).map_err(|error| damaged(id, error))?;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&json).map_err(|error| damaged(id, error))?;
@@ -244,7 +248,7 @@ pub(super) fn jobs_item(id: RequestId, jobs: &[Job], now: DateTime<Utc>) -> Resu
     let mut item = key(&partition(id), JOBS);
     item.insert("data".to_owned(), AttributeValue::B(Blob::new(packed)));
     item.insert("digest".to_owned(), AttributeValue::S(digest(jobs)));
-    item.insert("expires_at".to_owned(), number((now + REQUESTS_STAY).timestamp()));
+    item.insert("expires_at".to_owned(), number((now + REQUEST_RETENTION).timestamp()));
     Ok(item)
 }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use chrono::Utc;
 use forward::settings::Settings;
-use forward::{Delivery, Forwarder, Left, Line, TIME_NEEDED, TIME_TO_RECORD, print_line};
+use forward::{Delivery, DeliveryLog, Disposition, Forwarder, TIME_NEEDED, TIME_TO_RECORD, print_line};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use store::kept::Clock;
-use store::{Aws, Pace};
+use store::cached::Clock;
+use store::{Aws, ClientProfile};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     forward::init_logging();
     let lookup = |variable: &str| std::env::var(variable).ok();
     let configured =
-        Settings::read(lookup).and_then(|settings| Ok((settings, Aws::from_lambda(lookup, Pace::Request)?)));
+        Settings::read(lookup).and_then(|settings| Ok((settings, Aws::from_lambda(lookup, ClientProfile::Request)?)));
     let (settings, aws) = match configured {
         Ok(configured) => configured,
         Err(error) => {
@@ -60,7 +60,11 @@ async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> Sqs
         .map(|record| Delivery {
             id: record.message_id.unwrap_or_default(),
             body: record.body.unwrap_or_default(),
-            times: record.attributes.get("ApproximateReceiveCount").and_then(|times| times.parse().ok()).unwrap_or(1),
+            receive_count: record
+                .attributes
+                .get("ApproximateReceiveCount")
+                .and_then(|receive_count| receive_count.parse().ok())
+                .unwrap_or(1),
         })
         .collect();
     #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
@@ -70,9 +74,9 @@ async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> Sqs
         failed.extend(deliveries.into_iter().map(|delivery| delivery.id));
     } else {
         let until = Instant::now() + left.saturating_sub(TIME_TO_RECORD);
-        let mut log = |line: &Line| print_line(line, &forwarder.clock);
+        let mut log = |line: &DeliveryLog| print_line(line, &forwarder.clock);
         let what = forwarder.forward(&deliveries, Some(until), &mut log).await;
-        let again = deliveries.into_iter().zip(what).filter(|(_, left)| matches!(left, Left::Again(_)));
+        let again = deliveries.into_iter().zip(what).filter(|(_, left)| matches!(left, Disposition::Retry(_)));
         failed.extend(again.map(|(delivery, _)| delivery.id));
     }
     let mut response = SqsBatchResponse::default();

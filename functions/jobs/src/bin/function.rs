@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use jobs::settings::Settings;
-use store::{Aws, Pace};
+use store::{Aws, ClientProfile};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    http_edge::init_logging();
+    http_api::init_logging();
     let lookup = |variable: &str| std::env::var(variable).ok();
     let configured =
-        Settings::read(lookup).and_then(|settings| Ok((settings, Aws::from_lambda(lookup, Pace::Request)?)));
+        Settings::read(lookup).and_then(|settings| Ok((settings, Aws::from_lambda(lookup, ClientProfile::Request)?)));
     let (settings, aws) = match configured {
         Ok(configured) => configured,
         Err(error) => {
@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
     let clock = Arc::new(Utc::now);
     #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]
     let log = Arc::new(|line: &str| println!("{line}"));
-    match http_edge::run_lambda(jobs::app(settings, table, clock, log)).await {
+    match http_api::run_lambda(jobs::app(settings, table, clock, log)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the Lambda runtime ended");

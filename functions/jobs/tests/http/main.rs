@@ -1,7 +1,7 @@
 //! What is served, from a catalog in the emulator.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-mod bed;
+mod app;
 mod lists;
 mod outage;
 mod overview;

@@ -3,20 +3,20 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
 use jobs::api::{Health, Heartbeat, Ingest, Ingests, Projects, Version};
-use store::Outcome;
+use store::ReportOutcome;
 
-use crate::bed::{Bed, LIST, NAMES, morning};
+use crate::app::{LIST, NAMES, TestApp, morning};
 use crate::store_support::{at, set};
 
 #[tokio::test]
 async fn projects_tell_what_they_hold_and_whether_they_are_stale() {
-    let bed = Bed::published().await;
-    bed.publish("mozilla-central", &NAMES[..1], None).await;
-    bed.report("2026-11-23T06:00:00Z", Outcome::Published, &[]).await;
-    bed.report("2026-11-23T06:30:00Z", Outcome::Unchanged, &["try"]).await;
-    bed.report("2026-11-23T06:40:00Z", Outcome::Failed, &[]).await;
+    let app = TestApp::published().await;
+    app.publish("mozilla-central", &NAMES[..1], None).await;
+    app.report("2026-11-23T06:00:00Z", ReportOutcome::Published, &[]).await;
+    app.report("2026-11-23T06:30:00Z", ReportOutcome::Unchanged, &["try"]).await;
+    app.report("2026-11-23T06:40:00Z", ReportOutcome::Failed, &[]).await;
 
-    let projects = bed.get("/api/projects/").await.json::<Projects>().projects;
+    let projects = app.get("/api/projects/").await.json::<Projects>().projects;
 
     assert_eq!(projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(), ["mozilla-central", "try"]);
     let try_ = &projects[1];
@@ -26,50 +26,50 @@ async fn projects_tell_what_they_hold_and_whether_they_are_stale() {
     assert_eq!((try_.updated_at, try_.checked_at), (morning(), at("2026-11-23T06:30:00Z")));
     assert_eq!((projects[0].checked_at, projects[0].stale), (morning(), false));
     // The names and the reports; the emulator does not tell what a batch costs.
-    assert!((1.0..=3.0).contains(&bed.cost().1), "{:?}", bed.cost());
+    assert!((1.0..=3.0).contains(&app.cost().1), "{:?}", app.cost());
     // A day later nothing came.
-    bed.wait(24 * 3600);
-    let projects = bed.get("/api/projects").await.json::<Projects>().projects;
+    app.wait(24 * 3600);
+    let projects = app.get("/api/projects").await.json::<Projects>().projects;
     assert!(projects.iter().all(|project| project.stale));
 }
 
 #[tokio::test]
 async fn ingests_are_told_newest_first() {
-    let bed = Bed::new().await;
-    assert!(bed.get("/api/ingests/").await.json::<Ingests>().ingests.is_empty());
-    bed.get("/api/ingests/latest/").await.problem(StatusCode::NOT_FOUND, "no_ingest");
+    let app = TestApp::new().await;
+    assert!(app.get("/api/ingests/").await.json::<Ingests>().ingests.is_empty());
+    app.get("/api/ingests/latest/").await.problem(StatusCode::NOT_FOUND, "no_ingest");
     for day in 1..=22 {
-        bed.report(&format!("2026-11-{day:02}T06:00:00Z"), Outcome::Published, &[]).await;
+        app.report(&format!("2026-11-{day:02}T06:00:00Z"), ReportOutcome::Published, &[]).await;
     }
-    bed.wait(30);
-    let ingests = bed.get("/api/ingests/").await.json::<Ingests>().ingests;
+    app.wait(30);
+    let ingests = app.get("/api/ingests/").await.json::<Ingests>().ingests;
     assert_eq!(ingests.len(), 20);
     assert_eq!(ingests[0].started_at, at("2026-11-22T06:00:00Z"));
-    let latest = bed.get("/api/ingests/latest").await.json::<Ingest>();
+    let latest = app.get("/api/ingests/latest").await.json::<Ingest>();
     assert_eq!(latest.started_at, ingests[0].started_at);
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_left_out_and_counted_and_the_rest_is_there() {
-    let bed = Bed::published().await;
-    bed.publish("mozilla-central", &NAMES[..1], None).await;
+    let app = TestApp::published().await;
+    app.publish("mozilla-central", &NAMES[..1], None).await;
     let times = ["2026-11-23T06:00:00Z", "2026-11-23T06:30:00Z"];
     for time in times {
-        bed.report(time, Outcome::Published, &[]).await;
+        app.report(time, ReportOutcome::Published, &[]).await;
     }
     let newer = Some(AttributeValue::S("of a newer version".to_owned()));
-    set(&bed.client, &bed.name, ("ingest", "2026-11-23T06:30:00.000000Z"), "report", newer.clone()).await;
-    set(&bed.client, &bed.name, ("project#try", "current"), "generation", newer).await;
+    set(&app.client, &app.name, ("ingest", "2026-11-23T06:30:00.000000Z"), "report", newer.clone()).await;
+    set(&app.client, &app.name, ("project#try", "current"), "generation", newer).await;
 
-    let damaged = || bed.lines.lock().unwrap().last().unwrap()["DamagedItems"].clone();
-    let ingests = bed.get("/api/ingests/").await.json::<Ingests>().ingests;
+    let damaged = || app.lines.lock().unwrap().last().unwrap()["DamagedItems"].clone();
+    let ingests = app.get("/api/ingests/").await.json::<Ingests>().ingests;
     assert_eq!(ingests.iter().map(|ingest| ingest.started_at).collect::<Vec<_>>(), [at(times[0])]);
     assert_eq!(damaged(), 1);
-    assert_eq!(bed.get("/api/ingests/latest/").await.json::<Ingest>().started_at, at(times[0]));
-    let projects = bed.get("/api/projects/").await.json::<Projects>().projects;
+    assert_eq!(app.get("/api/ingests/latest/").await.json::<Ingest>().started_at, at(times[0]));
+    let projects = app.get("/api/projects/").await.json::<Projects>().projects;
     assert_eq!(projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(), ["mozilla-central"]);
     assert_eq!(damaged(), 1);
-    assert_eq!(heartbeat(&bed).await.0, StatusCode::OK);
+    assert_eq!(heartbeat(&app).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -78,21 +78,24 @@ async fn nothing_internal_is_shown_of_an_ingest_that_failed() {
     let internal =
         "reading s3://SECRET-bucket: AccessDenied: arn:aws:sts::SECRET:assumed-role/SECRET is not authorized";
     let codes = [
-        (FailureCode::SourceUnavailable, Outcome::Failed, "source_unavailable"),
-        (FailureCode::DocumentBroken, Outcome::Refused, "document_broken"),
-        (FailureCode::Guarded, Outcome::Refused, "guarded"),
-        (FailureCode::Superseded, Outcome::Superseded, "superseded"),
-        (FailureCode::StoreUnavailable, Outcome::Failed, "store_unavailable"),
-        (FailureCode::UnknownProject, Outcome::Failed, "unknown_project"),
-        (FailureCode::Interrupted, Outcome::Failed, "interrupted"),
-        (FailureCode::Internal, Outcome::Failed, "internal"),
+        (FailureCode::SourceUnavailable, ReportOutcome::Failed, "source_unavailable"),
+        (FailureCode::DocumentBroken, ReportOutcome::Refused, "document_broken"),
+        (FailureCode::Guarded, ReportOutcome::Refused, "guarded"),
+        (FailureCode::Superseded, ReportOutcome::Superseded, "superseded"),
+        (FailureCode::StoreUnavailable, ReportOutcome::Failed, "store_unavailable"),
+        (FailureCode::UnknownProject, ReportOutcome::Failed, "unknown_project"),
+        (FailureCode::Interrupted, ReportOutcome::Failed, "interrupted"),
+        (FailureCode::Internal, ReportOutcome::Failed, "internal"),
     ];
     // Reports of earlier releases have no code.
-    let earlier =
-        [(Outcome::Failed, "internal"), (Outcome::Refused, "document_broken"), (Outcome::Superseded, "superseded")];
+    let earlier = [
+        (ReportOutcome::Failed, "internal"),
+        (ReportOutcome::Refused, "document_broken"),
+        (ReportOutcome::Superseded, "superseded"),
+    ];
     let with = codes.map(|(code, outcome, public)| (Some(code), outcome, public));
     let without = earlier.map(|(outcome, public)| (None, outcome, public));
-    let bed = Bed::new().await;
+    let app = TestApp::new().await;
     for (hour, (error_code, outcome, _)) in with.iter().chain(&without).enumerate() {
         let mut report = Report::new(
             at(&format!("2026-11-23T{hour:02}:00:00Z")),
@@ -103,10 +106,10 @@ async fn nothing_internal_is_shown_of_an_ingest_that_failed() {
         report.source_etag = Some("SECRET".to_owned());
         report.masters = [("SECRET".to_owned(), 1)].into();
         report.masters_gone = [("SECRET".to_owned(), 1)].into();
-        bed.table.put_report(&report).await.unwrap();
+        app.table.put_report(&report).await.unwrap();
     }
 
-    let answer = bed.get("/api/ingests/").await;
+    let answer = app.get("/api/ingests/").await;
 
     let text = String::from_utf8_lossy(&answer.body);
     assert!(!text.contains("SECRET") && !text.contains("arn:") && !text.contains("bucket"), "{text}");
@@ -117,37 +120,37 @@ async fn nothing_internal_is_shown_of_an_ingest_that_failed() {
         assert!(ingest.error.as_ref().unwrap().ends_with('.'));
         assert_eq!(ingest.source, "https://example.org/a.json");
     }
-    let latest = bed.get("/api/ingests/latest/").await;
+    let latest = app.get("/api/ingests/latest/").await;
     assert!(!String::from_utf8_lossy(&latest.body).contains("SECRET"));
     // Operators have all of it.
-    assert_eq!(bed.table.reports(1).await.unwrap()[0].error.as_deref(), Some(internal));
+    assert_eq!(app.table.reports(1).await.unwrap()[0].error.as_deref(), Some(internal));
 }
 
-async fn heartbeat(bed: &Bed) -> (StatusCode, Heartbeat) {
-    let answer = bed.get("/__heartbeat__").await;
+async fn heartbeat(app: &TestApp) -> (StatusCode, Heartbeat) {
+    let answer = app.get("/__heartbeat__").await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }
 
 #[tokio::test]
 async fn the_heartbeat_tells_of_a_catalog_that_is_not_fresh() {
-    let bed = Bed::new().await;
-    let (status, never) = heartbeat(&bed).await;
+    let app = TestApp::new().await;
+    let (status, never) = heartbeat(&app).await;
     assert_eq!((status, never.status), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
     assert_eq!(never.checks["store"], Health::Ok);
     assert_eq!(never.details["catalog"], "nothing was ever ingested");
 
-    bed.report("2026-11-23T06:00:00Z", Outcome::Unchanged, &[]).await;
+    app.report("2026-11-23T06:00:00Z", ReportOutcome::Unchanged, &[]).await;
     // Neither a failed nor a partial ingest makes a catalog fresh, or less so.
-    bed.report("2026-11-23T06:30:00Z", Outcome::Failed, &[]).await;
-    bed.wait(5);
-    let (status, fresh) = heartbeat(&bed).await;
+    app.report("2026-11-23T06:30:00Z", ReportOutcome::Failed, &[]).await;
+    app.wait(5);
+    let (status, fresh) = heartbeat(&app).await;
     assert_eq!((status, fresh.status), (StatusCode::OK, Health::Ok), "{fresh:?}");
     assert_eq!(fresh.details["catalog"], "last ingested at 2026-11-23T06:00:00Z");
 
-    bed.wait(24 * 3600);
-    bed.report("2026-11-24T06:00:00Z", Outcome::Published, &["try"]).await;
-    let (status, late) = heartbeat(&bed).await;
+    app.wait(24 * 3600);
+    app.report("2026-11-24T06:00:00Z", ReportOutcome::Published, &["try"]).await;
+    let (status, late) = heartbeat(&app).await;
     assert_eq!((status, late.checks["catalog"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
     let expected = "last ingested at 2026-11-23T06:00:00Z; 1 ingests were due since and missed";
     assert_eq!(late.details["catalog"], expected);
@@ -155,24 +158,24 @@ async fn the_heartbeat_tells_of_a_catalog_that_is_not_fresh() {
 
 #[tokio::test]
 async fn the_heartbeat_tells_of_a_store_that_does_not_answer_and_the_other_one_asks_nobody() {
-    let bed = Bed::published().await;
-    bed.report("2026-11-23T06:00:00Z", Outcome::Published, &[]).await;
-    assert_eq!(heartbeat(&bed).await.0, StatusCode::OK);
-    bed.goes_down(true);
-    bed.wait(5);
-    let (status, down) = heartbeat(&bed).await;
+    let app = TestApp::published().await;
+    app.report("2026-11-23T06:00:00Z", ReportOutcome::Published, &[]).await;
+    assert_eq!(heartbeat(&app).await.0, StatusCode::OK);
+    app.goes_down(true);
+    app.wait(5);
+    let (status, down) = heartbeat(&app).await;
     assert_eq!((status, down.checks["store"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
     assert_eq!(down.details["store"], "it cannot be read; the function's log tells why");
-    assert!(bed.lines.lock().unwrap().last().unwrap()["error"].as_str().unwrap().contains("InternalServerError"));
-    let asked = bed.asked();
-    assert_eq!(bed.get("/__lbheartbeat__").await.status, StatusCode::OK);
-    assert_eq!(bed.asked(), asked);
+    assert!(app.lines.lock().unwrap().last().unwrap()["error"].as_str().unwrap().contains("InternalServerError"));
+    let asked = app.asked();
+    assert_eq!(app.get("/__lbheartbeat__").await.status, StatusCode::OK);
+    assert_eq!(app.asked(), asked);
 }
 
 #[tokio::test]
 async fn the_version_tells_what_runs() {
-    let bed = Bed::new().await;
-    let version = bed.get("/__version__").await.json::<Version>();
+    let app = TestApp::new().await;
+    let version = app.get("/__version__").await.json::<Version>();
     assert_eq!((version.source.as_str(), version.version.as_str()), ("runnable-jobs", env!("CARGO_PKG_VERSION")));
     assert_eq!(version.build, catalog::jobs::RULES);
 }

@@ -4,33 +4,33 @@ use catalog::jobs::unpack;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::bed::Bed;
+use crate::app::TestApp;
 
 #[tokio::test]
 async fn the_openapi_document_is_the_one_that_the_code_describes() {
-    let bed = Bed::new().await;
-    let served = bed.get("/api/openapi.json").await;
-    let made = jobs::openapi().unwrap();
+    let app = TestApp::new().await;
+    let served = app.get("/api/openapi.json").await;
+    let respond = jobs::openapi().unwrap();
     assert!(
-        served.body == made.as_bytes(),
+        served.body == respond.as_bytes(),
         "make it anew: cargo run -p jobs --example openapi > functions/jobs/openapi.json"
     );
-    let document: Value = serde_json::from_str(&made).unwrap();
+    let document: Value = serde_json::from_str(&respond).unwrap();
     for (path, operations) in document["paths"].as_object().unwrap() {
         // Another function serves these, and holds their description against its code.
         if operations.as_object().unwrap().values().all(|operation| operation["tags"] == json!(["Trigger"])) {
             continue;
         }
         let path = path.replace("{project}", "try").replace("{ref_data_name}", "x");
-        let problem: Value = serde_json::from_slice(&bed.get(&path).await.body).unwrap_or_default();
+        let problem: Value = serde_json::from_slice(&app.get(&path).await.body).unwrap_or_default();
         assert_ne!(problem["code"], "not_found", "{path} is described, but not served");
     }
 }
 
 #[tokio::test]
 async fn the_reference_needs_nothing_from_another_host() {
-    let bed = Bed::new().await;
-    let page = bed.get("/api/docs/").await;
+    let app = TestApp::new().await;
+    let page = app.get("/api/docs/").await;
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'; script-src 'self'"));
     let html = String::from_utf8(page.body).unwrap();
@@ -39,13 +39,13 @@ async fn the_reference_needs_nothing_from_another_host() {
     assert_eq!(links.len(), 5, "{links:?}");
     for link in links {
         let path = format!("/api/docs/{link}").replace("/docs/../", "/");
-        let (plain, packed) = (bed.get(&path).await, bed.ask(Method::GET, &path, &[("accept-encoding", "gzip")]).await);
+        let (plain, packed) = (app.get(&path).await, app.ask(Method::GET, &path, &[("accept-encoding", "gzip")]).await);
         assert_eq!((plain.status, packed.status), (StatusCode::OK, StatusCode::OK), "{path}");
         if packed.header("content-encoding").is_some() {
             assert_eq!(unpack(&packed.body).unwrap(), plain.body, "{path}");
             assert_ne!(plain.header("etag"), packed.header("etag"));
         }
     }
-    let bare = bed.get("/api/docs").await;
+    let bare = app.get("/api/docs").await;
     assert_eq!((bare.status, bare.header("location")), (StatusCode::PERMANENT_REDIRECT, Some("docs/")));
 }

@@ -4,23 +4,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use desk::sweep::{Swept, sweep};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use requests::planning::Planning;
 use serde_json::{Value, json};
-use store::kept::Clock;
+use store::cached::Clock;
 use store::settings::{Variables, variables};
-use store::{Aws, Pace};
-use trigger::plan::Planning;
+use store::{Aws, ClientProfile};
+use trigger_api::sweep::{SweepReport, sweep};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    http_edge::init_logging();
+    http_api::init_logging();
     let lookup = |variable: &str| std::env::var(variable).ok();
     let read = Variables::new(lookup);
     let configured = read.required(variables::REQUESTS_TABLE, "the name of the requests table").and_then(|table| {
         let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
         let planning = read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default();
-        Ok((table, url, planning, Aws::from_lambda(lookup, Pace::Batch)?))
+        Ok((table, url, planning, Aws::from_lambda(lookup, ClientProfile::Batch)?))
     });
     let (table, url, planning, aws) = match configured {
         Ok(configured) => configured,
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
 
 /// Prints the log line of a sweep, which is at the same time its metrics.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes it")]
-fn print_metrics(swept: &Swept, now: DateTime<Utc>) {
+fn print_metrics(swept: &SweepReport, now: DateTime<Utc>) {
     let is_error = swept.failed > 0 || swept.damaged > 0;
     let mut line = json!({"level": if is_error { "ERROR" } else { "INFO" }, "error": swept.error});
     metrics::add(

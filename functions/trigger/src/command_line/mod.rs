@@ -13,20 +13,20 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Parser, Subcommand};
 use comfy_table::Table;
-use desk::api::{Summary, TriggerRequest};
-use desk::desk::Desk;
-use desk::settings::{Settings, treeherder_public_url};
-use desk::sweep::sweep;
-use desk::{Means, app};
-use http_edge::Problem;
+use http_api::Problem;
+use requests::email::Email;
+use requests::planning::Planning;
+use requests::request::{Request, RequestId};
 use serde::Serialize;
-use store::kept::Clock;
+use store::cached::Clock;
 use store::settings::{SettingsError, Variables, variables};
-use store::{Aws, Pace, Read, RequestsTable, StoreError};
+use store::{Aws, ClientProfile, Consistency, RequestsTable, StoreError};
 use tokio::net::TcpListener;
-use trigger::email::Email;
-use trigger::plan::Planning;
-use trigger::request::{Request, RequestId};
+use trigger_api::api::{Summary, TriggerRequest};
+use trigger_api::service::TriggerService;
+use trigger_api::settings::{Settings, treeherder_public_url};
+use trigger_api::sweep::sweep;
+use trigger_api::{Dependencies, app};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -195,7 +195,7 @@ struct Shell<'l> {
 
 impl Shell<'_> {
     async fn aws(&self) -> Result<Aws, Failure> {
-        Ok(Aws::from_environment(Pace::Request).await?)
+        Ok(Aws::from_environment(ClientProfile::Request).await?)
     }
 
     async fn requests(&self) -> Result<RequestsTable, Failure> {
@@ -206,16 +206,16 @@ impl Shell<'_> {
 
     /// The settings of the function. An operator is nobody's requester, so that no rules need be given.
     fn settings(&self) -> Result<Settings, Failure> {
-        let rules = |variable: &str| (variable == "RUNNABLE_JOBS_TRIGGER_RULES").then(|| "{}".to_owned());
+        let permissions = |variable: &str| (variable == "RUNNABLE_JOBS_TRIGGER_RULES").then(|| "{}".to_owned());
         Ok(Settings::read(|variable| {
-            (self.lookup)(variable).filter(|set| !set.is_empty()).or_else(|| rules(variable))
+            (self.lookup)(variable).filter(|set| !set.is_empty()).or_else(|| permissions(variable))
         })?)
     }
 
-    async fn desk(&self) -> Result<Desk, Failure> {
+    async fn service(&self) -> Result<TriggerService, Failure> {
         let settings = self.settings()?;
-        let means = means(&settings, &self.aws().await?);
-        Ok(Desk::new(&settings, means))
+        let dependencies = dependencies(&settings, &self.aws().await?);
+        Ok(TriggerService::new(&settings, dependencies))
     }
 
     /// Where people find Treeherder, for links.
@@ -255,7 +255,7 @@ impl Shell<'_> {
     async fn show(&self, one: &One) -> Result<(), Failure> {
         let table = self.requests().await?;
         let request = find(&table, one.request).await?;
-        let (request, jobs) = table.with_jobs(request, Read::Consistent).await?;
+        let (request, jobs) = table.with_jobs(request, Consistency::Consistent).await?;
         if one.json {
             return print(&json(&TriggerRequest::new(&request, &jobs, &self.treeherder()?, true)));
         }
@@ -291,10 +291,10 @@ impl Shell<'_> {
     }
 
     async fn retry(&self, id: RequestId, as_json: bool) -> Result<(), Failure> {
-        let desk = self.desk().await?;
-        let request = find(&desk.requests, id).await?;
-        let told = retry::send_again(&desk, &request).await?;
-        if as_json { print(&json(&told)) } else { print(&format!("{}\n", told.message)) }
+        let service = self.service().await?;
+        let request = find(&service.requests, id).await?;
+        let response = retry::send_again(&service, &request).await?;
+        if as_json { print(&json(&response)) } else { print(&format!("{}\n", response.message)) }
     }
 
     async fn sweep(&self) -> Result<(), Failure> {
@@ -313,19 +313,19 @@ impl Shell<'_> {
 
     async fn serve(&self, serve: &Serve) -> Result<(), Failure> {
         let settings = Settings::read(self.lookup)?;
-        let means = means(&settings, &self.aws().await?);
+        let dependencies = dependencies(&settings, &self.aws().await?);
         let cannot = |error| Failure::Input(format!("{} cannot be listened on: {error}", serve.listen));
         let listener = TcpListener::bind(serve.listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         #[expect(clippy::print_stdout, reason = "the log is what this command prints")]
         let log = Arc::new(|line: &str| println!("{line}"));
         let _ = writeln!(io::stderr(), "Serving http://{address}/ until Ctrl-C");
-        http_edge::listen(listener, app(settings, means, log)).await.map_err(Failure::Output)
+        http_api::listen(listener, app(settings, dependencies, log)).await.map_err(Failure::Output)
     }
 }
 
-fn means(settings: &Settings, aws: &Aws) -> Means {
-    Means::new(settings, aws, clock(), Arc::new(|| uuid::Uuid::new_v4().as_u128()))
+fn dependencies(settings: &Settings, aws: &Aws) -> Dependencies {
+    Dependencies::new(settings, aws, clock(), Arc::new(|| uuid::Uuid::new_v4().as_u128()))
 }
 
 fn clock() -> Clock {
@@ -341,7 +341,7 @@ fn warn_of_damage(damaged: u32) {
 }
 
 async fn find(table: &RequestsTable, id: RequestId) -> Result<Request, Failure> {
-    let found = table.request(id, Read::Consistent).await?;
+    let found = table.request(id, Consistency::Consistent).await?;
     found.ok_or_else(|| Failure::Refused(format!("there is no request {id}; they are kept for 90 days")))
 }
 
@@ -352,7 +352,7 @@ fn push(text: &str) -> Result<(String, u64), &'static str> {
 }
 
 fn counts(request: &Request) -> String {
-    let counts = request.jobs.iter().map(|(state, count)| format!("{count} {}", state.as_str()));
+    let counts = request.job_counts.iter().map(|(state, count)| format!("{count} {}", state.as_str()));
     counts.collect::<Vec<_>>().join(", ")
 }
 
@@ -395,7 +395,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Output(_) => 1,
             Self::Settings(_) | Self::Input(_) => 2,
-            Self::Problem(problem) if problem.kind().status.is_server_error() => 5,
+            Self::Problem(problem) if problem.error_code().status.is_server_error() => 5,
             Self::Refused(_) | Self::Problem(_) => 3,
             Self::Store(_) => 5,
         })

@@ -5,19 +5,19 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use desk::desk::{Desk, Order};
-use desk::outcome::How;
-use http_edge::{Ledger, Problem};
+use http_api::{Problem, RequestLog};
+use requests::email::Email;
+use requests::idempotency::{IdempotencyKey, RequestContent};
+use requests::request::{JobCode, JobState, RequestId, RequestedJob};
+use requests::resolve::resolve_names;
 use serde::{Deserialize, Serialize};
-use trigger::email::Email;
-use trigger::judge::judge;
-use trigger::once::{Asked, Key};
-use trigger::request::{Code, Job, JobState, RequestId};
+use trigger_api::outcome::OutcomeKind;
+use trigger_api::service::{Submission, TriggerService};
 
 use super::{Failure, Replay, Shell, columns, json, print, rows};
 
 /// How many unknown names the summary shows.
-const SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 
 /// A recorded request, as Treeherder sent it to Pulse.
 #[derive(Debug, Deserialize)]
@@ -76,7 +76,7 @@ struct Summary {
 }
 
 pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Failure> {
-    let desk = shell.desk().await?;
+    let service = shell.service().await?;
     let mut summary = Summary::default();
     let mut seen = HashSet::new();
     let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
@@ -86,10 +86,10 @@ pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Fa
         if text.trim().is_empty() {
             continue;
         }
-        let (mut replayed, jobs) = match order(&text) {
+        let (mut replayed, jobs) = match submission(&text) {
             Err(detail) => (Replayed::new(line, "malformed", Some(detail), &[], 0), Vec::new()),
-            Ok(order) if command.submit => submit(&desk, &order, line).await?,
-            Ok(order) => check(&desk, &order, line, &mut seen).await?,
+            Ok(submission) if command.submit => submit(&service, &submission, line).await?,
+            Ok(submission) => check(&service, &submission, line, &mut seen).await?,
         };
         for job in jobs.iter().filter(|job| job.state == JobState::Rejected) {
             *unknown.entry(job.name.clone()).or_default() += 1;
@@ -108,10 +108,11 @@ pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Fa
             print(&format!("line {line}: {}: {detail}\n", replayed.outcome))?;
         }
     }
-    let mut most: Vec<(String, usize)> = unknown.into_iter().collect();
-    most.sort_by(|(one, one_count), (other, other_count)| other_count.cmp(one_count).then_with(|| one.cmp(other)));
-    most.truncate(SHOWN);
-    summary.most_unknown = most;
+    let mut most_common: Vec<(String, usize)> = unknown.into_iter().collect();
+    most_common
+        .sort_by(|(one, one_count), (other, other_count)| other_count.cmp(one_count).then_with(|| one.cmp(other)));
+    most_common.truncate(MAX_SHOWN);
+    summary.most_unknown = most_common;
     if command.json { print(&json(&summary)) } else { print(&summary.text()) }
 }
 
@@ -124,7 +125,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn order(text: &str) -> Result<Order, String> {
+fn submission(text: &str) -> Result<Submission, String> {
     let recorded: Recorded = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let push_id = match recorded.resultset_id {
         Number::Number(number) => number,
@@ -133,7 +134,7 @@ fn order(text: &str) -> Result<Order, String> {
     if recorded.requested_jobs.is_empty() {
         return Err("it names no jobs".to_owned());
     }
-    Ok(Order {
+    Ok(Submission {
         project: recorded.project,
         push_id,
         names: recorded.requested_jobs,
@@ -146,61 +147,65 @@ fn order(text: &str) -> Result<Order, String> {
 
 /// Judges a request. Nobody knows when it was made, so one that equals an earlier one counts as its repetition.
 async fn check(
-    desk: &Desk,
-    order: &Order,
+    service: &TriggerService,
+    submission: &Submission,
     line: usize,
     seen: &mut HashSet<String>,
-) -> Result<(Replayed, Vec<Job>), Failure> {
-    let names = match desk.catalog.names(&order.project, &Ledger::default()).await {
+) -> Result<(Replayed, Vec<RequestedJob>), Failure> {
+    let names = match service.catalog.names(&submission.project, &RequestLog::default()).await {
         Ok(names) => names,
-        Err(problem) => return Ok((refused(problem, line, order)?, Vec::new())),
+        Err(problem) => return Ok((refused(problem, line, submission)?, Vec::new())),
     };
-    let jobs = judge(&order.names, &names, &desk.renames);
-    let asked = Asked {
-        requester: &order.requester,
-        project: &order.project,
-        push: order.push_id,
-        names: &order.names,
-        decision_task_id: order.decision_task_id.as_deref(),
+    let jobs = resolve_names(&submission.names, &names, &service.renames);
+    let asked = RequestContent {
+        requester: &submission.requester,
+        project: &submission.project,
+        push: submission.push_id,
+        names: &submission.names,
+        decision_task_id: submission.decision_task_id.as_deref(),
     };
-    let is_new = seen.insert(Key::of_content(&asked).name);
-    let is_rejected = |job: &Job| job.state == JobState::Rejected;
+    let is_new = seen.insert(IdempotencyKey::from_content(&asked).name);
+    let is_rejected = |job: &RequestedJob| job.state == JobState::Rejected;
     let outcome = match () {
         () if jobs.iter().all(is_rejected) => "no_known_jobs",
         () if !is_new => "repeated",
         () if jobs.iter().any(is_rejected) => "accepted in part",
         () => "accepted",
     };
-    Ok((Replayed::new(line, outcome, None, &jobs, order.names.len()), jobs))
+    Ok((Replayed::new(line, outcome, None, &jobs, submission.names.len()), jobs))
 }
 
-async fn submit(desk: &Desk, order: &Order, line: usize) -> Result<(Replayed, Vec<Job>), Failure> {
-    let outcome = match desk.take(order, None, &Ledger::default()).await {
+async fn submit(
+    service: &TriggerService,
+    submission: &Submission,
+    line: usize,
+) -> Result<(Replayed, Vec<RequestedJob>), Failure> {
+    let outcome = match service.accept(submission, None, &RequestLog::default()).await {
         Ok(outcome) => outcome,
-        Err(problem) => return Ok((refused(problem, line, order)?, Vec::new())),
+        Err(problem) => return Ok((refused(problem, line, submission)?, Vec::new())),
     };
-    let is_rejected = |job: &Job| job.state == JobState::Rejected;
-    let word = match (outcome.how, &outcome.request) {
-        (How::Repeated(_), _) => "repeated".to_owned(),
+    let is_rejected = |job: &RequestedJob| job.state == JobState::Rejected;
+    let word = match (outcome.kind, &outcome.request) {
+        (OutcomeKind::Duplicate(_), _) => "repeated".to_owned(),
         (_, Some(request)) if outcome.jobs.iter().any(is_rejected) => format!("{} in part", request.state.as_str()),
         (_, Some(request)) => request.state.as_str().to_owned(),
         (_, None) => "checked".to_owned(),
     };
-    let mut replayed = Replayed::new(line, &word, None, &outcome.jobs, order.names.len());
+    let mut replayed = Replayed::new(line, &word, None, &outcome.jobs, submission.names.len());
     replayed.request_id = outcome.request.map(|request| request.id);
     Ok((replayed, outcome.jobs))
 }
 
 /// A refused request goes on to the next; a store that does not answer ends it all.
-fn refused(problem: Problem, line: usize, order: &Order) -> Result<Replayed, Failure> {
-    if problem.kind().status.is_server_error() {
+fn refused(problem: Problem, line: usize, submission: &Submission) -> Result<Replayed, Failure> {
+    if problem.error_code().status.is_server_error() {
         return Err(problem.into());
     }
-    Ok(Replayed::new(line, problem.kind().code, Some(problem.to_string()), &[], order.names.len()))
+    Ok(Replayed::new(line, problem.error_code().code, Some(problem.to_string()), &[], submission.names.len()))
 }
 
 impl Replayed {
-    fn new(line: usize, outcome: &str, detail: Option<String>, jobs: &[Job], asked: usize) -> Self {
+    fn new(line: usize, outcome: &str, detail: Option<String>, jobs: &[RequestedJob], asked: usize) -> Self {
         let count = |code| jobs.iter().filter(|job| job.code == code).count();
         Self {
             line,
@@ -208,9 +213,9 @@ impl Replayed {
             detail,
             request_id: None,
             known: count(None),
-            renamed: count(Some(Code::Renamed)),
-            corrected: count(Some(Code::Corrected)),
-            unknown: count(Some(Code::UnknownJob)),
+            renamed: count(Some(JobCode::Renamed)),
+            corrected: count(Some(JobCode::Corrected)),
+            unknown: count(Some(JobCode::UnknownJob)),
             repeated: if jobs.is_empty() { 0 } else { asked - jobs.len() },
         }
     }

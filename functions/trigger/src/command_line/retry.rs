@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use desk::api::Triggered;
-use desk::desk::Desk;
-use desk::outcome::{How, Outcome};
-use http_edge::Ledger;
+use http_api::RequestLog;
+use requests::request::Request;
 use serde::Serialize;
-use store::{Queue, Read, Taken, Ticket};
-use trigger::request::Request;
+use store::{Consistency, Queue, ReceivedMessage, Ticket};
+use trigger_api::api::Triggered;
+use trigger_api::outcome::{OutcomeKind, TriggerOutcome};
+use trigger_api::service::TriggerService;
 
 use super::{Failure, Shell, json, print};
 
@@ -28,12 +28,12 @@ struct Done {
 
 /// Tries the requests again that the dead-letter queue at `url` names.
 pub(super) async fn dead_letters(shell: &Shell<'_>, url: &str, as_json: bool) -> Result<(), Failure> {
-    let (desk, letters) = (shell.desk().await?, shell.aws().await?.queue(url));
+    let (service, letters) = (shell.service().await?, shell.aws().await?.queue(url));
     let mut left = Vec::new();
-    let all = retry_all(&desk, &letters, &mut left, as_json).await;
+    let all = retry_all(&service, &letters, &mut left, as_json).await;
     // Held until now, so that none was looked at twice.
-    for taken in &left {
-        letters.give_back(taken).await?;
+    for received in &left {
+        letters.release(received).await?;
     }
     let done = all?;
     if !as_json {
@@ -45,24 +45,29 @@ pub(super) async fn dead_letters(shell: &Shell<'_>, url: &str, as_json: bool) ->
     }
 }
 
-async fn retry_all(desk: &Desk, letters: &Queue, left: &mut Vec<Taken>, as_json: bool) -> Result<u32, Failure> {
+async fn retry_all(
+    service: &TriggerService,
+    letters: &Queue,
+    left: &mut Vec<ReceivedMessage>,
+    as_json: bool,
+) -> Result<u32, Failure> {
     let mut removed = 0;
     loop {
-        let taken = letters.take(10, EMPTY_AFTER).await?;
-        if taken.is_empty() {
+        let received = letters.receive(10, EMPTY_AFTER).await?;
+        if received.is_empty() {
             return Ok(removed);
         }
-        for taken in taken {
-            let tried = try_again(desk, &taken.body).await;
+        for received in received {
+            let tried = try_again(service, &received.body).await;
             let (is_left, detail) = match &tried {
                 Ok(detail) => (false, detail.clone()),
                 Err(failure) => (true, failure.to_string()),
             };
-            let done = Done { message: taken.body.trim().to_owned(), left: is_left, detail };
+            let done = Done { message: received.body.trim().to_owned(), left: is_left, detail };
             if is_left {
-                left.push(taken);
+                left.push(received);
             } else {
-                letters.remove(&taken).await?;
+                letters.remove(&received).await?;
                 removed += 1;
             }
             print(&if as_json { json(&done) } else { format!("{}: {}\n", done.message, done.detail) })?;
@@ -71,29 +76,30 @@ async fn retry_all(desk: &Desk, letters: &Queue, left: &mut Vec<Taken>, as_json:
 }
 
 /// Does what a message needs, and tells that in a sentence.
-async fn try_again(desk: &Desk, body: &str) -> Result<String, Failure> {
+async fn try_again(service: &TriggerService, body: &str) -> Result<String, Failure> {
     let ticket: Ticket =
         serde_json::from_str(body).map_err(|_| Failure::Input("it is no message of ours".to_owned()))?;
-    match desk.requests.request(ticket.request_id, Read::Consistent).await? {
+    match service.requests.request(ticket.request_id, Consistency::Consistent).await? {
         None => Ok("there is no such request any more".to_owned()),
-        Some(request) if request.round != ticket.round => Ok("it was sent again since".to_owned()),
-        Some(request) if !request.state.is_open() && !request.jobs.keys().any(|state| state.can_be_retried()) => {
+        Some(request) if request.attempt != ticket.attempt => Ok("it was sent again since".to_owned()),
+        Some(request) if !request.state.is_open() && !request.job_counts.keys().any(|state| state.can_be_retried()) => {
             Ok(format!("it is {}: nothing is left to be done", request.state.as_str()))
         }
-        Some(request) => Ok(send_again(desk, &request).await?.message),
+        Some(request) => Ok(send_again(service, &request).await?.message),
     }
 }
 
 /// Sends what failed of a request again. One in which something is still to happen is queued again instead: its message may
 /// have got lost, and to take up a request twice does no harm.
-pub(super) async fn send_again(desk: &Desk, request: &Request) -> Result<Triggered, Failure> {
+pub(super) async fn send_again(service: &TriggerService, request: &Request) -> Result<Triggered, Failure> {
     if !request.state.is_open() {
-        let outcome = desk.retry(request, None, &Ledger::default()).await?;
-        return Ok(outcome.told(&request.project, request.push_id));
+        let outcome = service.retry(request, None, &RequestLog::default()).await?;
+        return Ok(outcome.response(&request.project, request.push_id));
     }
-    let (request, jobs) = desk.requests.with_jobs(request.clone(), Read::Consistent).await?;
-    desk.queue.send(Ticket { request_id: request.id, round: request.round }).await?;
-    let told = Outcome { request: Some(request.clone()), jobs, how: How::Made }.told(&request.project, request.push_id);
+    let (request, jobs) = service.requests.with_jobs(request.clone(), Consistency::Consistent).await?;
+    service.queue.send(Ticket { request_id: request.id, attempt: request.attempt }).await?;
+    let response = TriggerOutcome { request: Some(request.clone()), jobs, kind: OutcomeKind::Created }
+        .response(&request.project, request.push_id);
     let message = format!("The request is {} still, and is queued again.", request.state.as_str());
-    Ok(Triggered { message, ..told })
+    Ok(Triggered { message, ..response })
 }

@@ -3,18 +3,18 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::bed::{BUILD, Bed, SOMEONE, path, token};
+use crate::app::{BUILD, SOMEONE, TestApp, path, token};
 
-async fn send(bed: &Bed, content_type: Option<&str>, body: &[u8]) -> crate::bed::Answer {
+async fn send(app: &TestApp, content_type: Option<&str>, body: &[u8]) -> crate::app::Answer {
     let token = token(SOMEONE);
     let mut headers = vec![("authorization", token.as_str())];
     headers.extend(content_type.map(|value| ("content-type", value)));
-    bed.ask(Method::POST, &path("try", "1001"), &headers, body).await
+    app.ask(Method::POST, &path("try", "1001"), &headers, body).await
 }
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_refused_with_a_sentence_and_nothing_is_kept() {
-    let bed = Bed::new().await;
+    let app = TestApp::new().await;
     let deep = format!("{{\"requested_jobs\": {}{}}}", "[".repeat(10_000), "]".repeat(10_000));
     let name = |name: &str| json!({"requested_jobs": [name]}).to_string();
     let with = |field: &str, value: Value| {
@@ -52,40 +52,40 @@ async fn a_body_that_cannot_be_read_is_refused_with_a_sentence_and_nothing_is_ke
         (with("requester", json!("me")), "'requester': an e-mail address is expected"),
         (with(&"x".repeat(100_000), json!(1)), "unknown field"),
     ] {
-        let answer = send(&bed, Some("application/json"), body.as_bytes()).await;
+        let answer = send(&app, Some("application/json"), body.as_bytes()).await;
         let problem = answer.problem(StatusCode::BAD_REQUEST, "bad_body");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(said) && detail.len() < 500, "{detail}");
     }
-    send(&bed, Some("application/json"), b"{\"requested_jobs\": [\"\xff\"]}")
+    send(&app, Some("application/json"), b"{\"requested_jobs\": [\"\xff\"]}")
         .await
         .problem(StatusCode::BAD_REQUEST, "bad_body");
-    assert!(bed.items().await.is_empty());
+    assert!(app.items().await.is_empty());
 }
 
 #[tokio::test]
 async fn too_much_is_refused_with_the_limit() {
-    let bed = Bed::new().await;
+    let app = TestApp::new().await;
     let names: Vec<String> = (0..1001).map(|number| format!("{number}")).collect();
-    let answer = send(&bed, Some("application/json"), json!({"requested_jobs": names}).to_string().as_bytes()).await;
+    let answer = send(&app, Some("application/json"), json!({"requested_jobs": names}).to_string().as_bytes()).await;
     let problem = answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "too_many_jobs");
     assert_eq!(problem["detail"], "1001 jobs are requested; at most 1000 are taken in one request.");
 
     let mut body = json!({"requested_jobs": [BUILD]}).to_string().into_bytes();
     body.resize(256 * 1024, b' ');
-    send(&bed, Some("application/json"), &body).await.taken();
+    send(&app, Some("application/json"), &body).await.taken();
     body.push(b' ');
-    let problem = send(&bed, Some("application/json"), &body).await;
+    let problem = send(&app, Some("application/json"), &body).await;
     let problem = problem.problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
     assert!(problem["detail"].as_str().unwrap().contains("262144 bytes"), "{problem}");
 }
 
 #[tokio::test]
 async fn a_body_says_that_it_is_json() {
-    let bed = Bed::new().await;
+    let app = TestApp::new().await;
     let body = json!({"requested_jobs": [BUILD]}).to_string();
     for wrong in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
-        send(&bed, wrong, body.as_bytes()).await.problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json");
+        send(&app, wrong, body.as_bytes()).await.problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json");
     }
-    send(&bed, Some("Application/JSON; charset=utf-8"), body.as_bytes()).await.taken();
+    send(&app, Some("Application/JSON; charset=utf-8"), body.as_bytes()).await.taken();
 }

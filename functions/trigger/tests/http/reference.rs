@@ -3,17 +3,17 @@
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::bed::Bed;
+use crate::app::TestApp;
 
 #[tokio::test]
 async fn the_part_is_the_one_that_the_code_describes_and_serves() {
-    let made = desk::openapi().unwrap();
+    let made = trigger_api::openapi().unwrap();
     assert!(
         include_str!("../../openapi.json") == made,
         "make it anew: cargo run -p trigger-function --example openapi_part > functions/trigger/openapi.json, and then \
          cargo run -p jobs --example openapi > functions/jobs/openapi.json"
     );
-    let bed = Bed::new().await;
+    let app = TestApp::new().await;
     let document: Value = serde_json::from_str(&made).unwrap();
     let paths = document["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 5);
@@ -21,7 +21,7 @@ async fn the_part_is_the_one_that_the_code_describes_and_serves() {
         let path = path.replace("{project}", "try").replace("{push_id}", "1001").replace("{request_id}", "x");
         for method in operations.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
-            let answer = bed.ask(method, &path, &[], b"").await;
+            let answer = app.ask(method, &path, &[], b"").await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path} is described, but not served");
         }
     }

@@ -1,99 +1,106 @@
 //! Sending again what could not be forwarded.
 
-use desk::api::Triggered;
 use http::StatusCode;
+use requests::planning::Planning;
+use requests::request::{JobCode, JobState, Request, RequestState, RequestedJob, count_jobs, digest};
 use serde_json::json;
-use trigger::plan::Planning;
-use trigger::request::{Code, Job, JobState, Request, State, count, digest};
+use trigger_api::api::Triggered;
 
-use crate::bed::{AUTHOR, BUILD, Bed, SOMEONE, STRANGER, TEST, token};
+use crate::app::{AUTHOR, BUILD, OLD_NAME, SOMEONE, STRANGER, TEST, TestApp, token};
+use crate::store_support::proxy::Plan;
 
 /// A request of which one job was forwarded, one failed, and one was of no listener's.
-async fn ended(bed: &Bed) -> Triggered {
-    let taken = bed.trigger(AUTHOR, &[BUILD, TEST, "Windows 7 32-bit try pgo talos svgr", "qqq"]).await.taken();
-    let (request, mut jobs) = bed.stored(&taken).await;
+async fn ended(app: &TestApp) -> Triggered {
+    let taken = app.trigger(AUTHOR, &[BUILD, TEST, "Windows 7 32-bit try pgo talos svgr", "qqq"]).await.taken();
+    let (request, mut jobs) = app.stored(&taken).await;
     for (job, state) in jobs.iter_mut().zip([JobState::Forwarded, JobState::Failed, JobState::Unroutable]) {
         job.state = state;
         job.reason = Some("Because.".to_owned());
     }
-    store(bed, request, &jobs, State::Forwarded).await;
-    bed.queued().await;
+    store(app, request, &jobs, RequestState::Forwarded).await;
+    app.queued().await;
     taken
 }
 
-async fn store(bed: &Bed, request: Request, jobs: &[Job], state: State) {
-    let next = Request { version: request.version + 1, state, jobs: count(jobs), jobs_digest: digest(jobs), ..request };
-    assert_eq!(bed.requests.update(&next, Some(jobs), bed.time()).await.unwrap(), store::Stored::Yes);
+async fn store(app: &TestApp, request: Request, jobs: &[RequestedJob], state: RequestState) {
+    let next = Request {
+        version: request.version + 1,
+        state,
+        job_counts: count_jobs(jobs),
+        jobs_digest: digest(jobs),
+        ..request
+    };
+    assert_eq!(app.requests.update(&next, Some(jobs), app.time()).await.unwrap(), store::UpdateResult::Stored);
 }
 
-async fn retry(bed: &Bed, taken: &Triggered, email: &str) -> crate::bed::Answer {
+async fn retry(app: &TestApp, taken: &Triggered, email: &str) -> crate::app::Answer {
     let path = format!("{}retry/", taken.status_url.as_deref().unwrap());
-    bed.post(&path, &token(email), &[], &json!({})).await
+    app.post(&path, &token(email), &[], &json!({})).await
 }
 
 #[tokio::test]
 async fn failed_and_unroutable_jobs_go_once_more_and_the_others_stay() {
-    let bed = Bed::new().await;
-    let taken = ended(&bed).await;
-    let again = retry(&bed, &taken, SOMEONE).await.taken();
+    let app = TestApp::new().await;
+    let taken = ended(&app).await;
+    let again = retry(&app, &taken, SOMEONE).await.taken();
     assert_eq!((again.request_id.as_ref(), again.state.as_str()), (taken.request_id.as_ref(), "queued"));
     let states: Vec<&str> = again.jobs.iter().map(|job| job.state.as_str()).collect();
     assert_eq!(states, ["forwarded", "accepted", "accepted", "rejected"]);
-    assert_eq!(bed.queued().await, [json!({"request_id": taken.request_id, "round": 2})]);
+    assert_eq!(app.queued().await, [json!({"request_id": taken.request_id, "round": 2})]);
 
-    let seen = bed.follow(&taken, AUTHOR).await;
+    let seen = app.follow(&taken, AUTHOR).await;
     let last = &seen.history[seen.history.len() - 2];
     assert_eq!((last.detail.as_deref(), last.by.as_deref()), (Some("2 jobs are sent again."), Some(SOMEONE)));
-    let hidden = bed.get(taken.status_url.as_deref().unwrap(), STRANGER).await;
+    let hidden = app.get(taken.status_url.as_deref().unwrap(), STRANGER).await;
     assert!(!hidden.text().contains(SOMEONE));
 
-    retry(&bed, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
-    assert!(bed.queued().await.is_empty());
+    retry(&app, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
+    assert!(app.queued().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_retry_is_under_the_rules_of_a_request() {
-    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 4}"#)]).await;
-    let taken = ended(&bed).await;
-    retry(&bed, &taken, STRANGER).await.problem(StatusCode::FORBIDDEN, "not_allowed");
+    let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 4}"#)]).await;
+    let taken = ended(&app).await;
+    retry(&app, &taken, STRANGER).await.problem(StatusCode::FORBIDDEN, "not_allowed");
     // The author asked for three already, and two go again.
-    retry(&bed, &taken, AUTHOR).await.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
-    retry(&bed, &taken, SOMEONE).await.taken();
+    retry(&app, &taken, AUTHOR).await.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+    retry(&app, &taken, SOMEONE).await.taken();
 }
 
 #[tokio::test]
 async fn what_did_not_fail_is_not_sent_again() {
-    let bed = Bed::new().await;
-    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
-    retry(&bed, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
-    let (request, mut jobs) = bed.stored(&taken).await;
+    let app = TestApp::new().await;
+    let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
+    retry(&app, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
+    let (request, mut jobs) = app.stored(&taken).await;
     jobs[0].state = JobState::Forwarded;
-    store(&bed, request, &jobs, State::Forwarded).await;
-    retry(&bed, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "nothing_to_retry");
+    store(&app, request, &jobs, RequestState::Forwarded).await;
+    retry(&app, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "nothing_to_retry");
     let other = "/api/project/try/trigger_requests/01KAS4B0MRJ6WJ0RGDX8T0E4JQ/retry/";
-    bed.post(other, &token(SOMEONE), &[], &json!({})).await.problem(StatusCode::NOT_FOUND, "unknown_request");
+    app.post(other, &token(SOMEONE), &[], &json!({})).await.problem(StatusCode::NOT_FOUND, "unknown_request");
 }
 
 #[tokio::test]
 async fn a_job_that_is_no_more_is_not_sent_again() {
-    let bed = Bed::new().await;
-    let taken = bed.trigger(SOMEONE, &[BUILD]).await.taken();
-    let (request, mut jobs) = bed.stored(&taken).await;
-    jobs[0] = Job { state: JobState::Failed, ..Job::accepted("Linux x86-64 try nothing") };
-    store(&bed, request, &jobs, State::Failed).await;
-    let problem = retry(&bed, &taken, SOMEONE).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
+    let app = TestApp::new().await;
+    let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
+    let (request, mut jobs) = app.stored(&taken).await;
+    jobs[0] = RequestedJob { state: JobState::Failed, ..RequestedJob::accepted("Linux x86-64 try nothing") };
+    store(&app, request, &jobs, RequestState::Failed).await;
+    let problem = retry(&app, &taken, SOMEONE).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
     assert_eq!(problem["jobs"][0]["name"], "Linux x86-64 try nothing");
 }
 
 #[tokio::test]
 async fn of_two_who_retry_at_once_one_pays() {
-    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 3}"#)]).await;
-    let taken = ended(&bed).await;
+    let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 3}"#)]).await;
+    let taken = ended(&app).await;
     let people = [SOMEONE, "dev@example.org"];
-    let both = futures_util::future::join_all(people.map(|person| retry(&bed, &taken, person))).await;
+    let both = futures_util::future::join_all(people.map(|person| retry(&app, &taken, person))).await;
     let three = [BUILD, TEST, "Windows 7 32-bit try pgo talos svgr"];
     for (person, retried) in people.into_iter().zip(both) {
-        let more = bed.trigger(person, &three).await;
+        let more = app.trigger(person, &three).await;
         match retried.status {
             StatusCode::ACCEPTED => drop(more.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests")),
             other => assert_eq!((other, more.status), (StatusCode::CONFLICT, StatusCode::ACCEPTED)),
@@ -103,53 +110,89 @@ async fn of_two_who_retry_at_once_one_pays() {
 
 #[tokio::test]
 async fn of_two_who_retry_at_once_one_does() {
-    let bed = Bed::new().await;
-    let taken = ended(&bed).await;
-    let both = futures_util::future::join(retry(&bed, &taken, SOMEONE), retry(&bed, &taken, "dev@example.org")).await;
+    let app = TestApp::new().await;
+    let taken = ended(&app).await;
+    let both = futures_util::future::join(retry(&app, &taken, SOMEONE), retry(&app, &taken, "dev@example.org")).await;
     let mut statuses = [both.0.status, both.1.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [StatusCode::ACCEPTED, StatusCode::CONFLICT]);
-    assert_eq!(bed.queued().await.len(), 1);
+    assert_eq!(app.queued().await.len(), 1);
 }
 
 /// The test failed because its build, which the plan had added, had no listener.
 #[tokio::test]
 async fn a_build_that_was_added_stays_an_added_one() {
-    let bed = Bed::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 2}"#)]).await;
-    let taken = bed.trigger(SOMEONE, &[TEST]).await.taken();
-    let (request, jobs) = bed.stored(&taken).await;
-    let failed = |job: &Job, state| Job { state, reason: Some("No listener.".to_owned()), ..job.clone() };
-    let build = Job { code: Some(Code::NeededBuild), ..Job::accepted(BUILD) };
+    let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 2}"#)]).await;
+    let taken = app.trigger(SOMEONE, &[TEST]).await.taken();
+    let (request, jobs) = app.stored(&taken).await;
+    let failed =
+        |job: &RequestedJob, state| RequestedJob { state, reason: Some("No listener.".to_owned()), ..job.clone() };
+    let build = RequestedJob { code: Some(JobCode::NeededBuild), ..RequestedJob::accepted(BUILD) };
     let jobs = [failed(&jobs[0], JobState::Failed), failed(&build, JobState::Unroutable)];
-    store(&bed, request, &jobs, State::Failed).await;
-    bed.queued().await;
+    store(&app, request, &jobs, RequestState::Failed).await;
+    app.queued().await;
 
     // One job was asked for and one is: two are what an hour allows.
-    let again = retry(&bed, &taken, SOMEONE).await.taken();
+    let again = retry(&app, &taken, SOMEONE).await.taken();
     assert_eq!(again.message, "1 job is queued for push 1001 of try. A build that is needed is requested too.");
     let shown: Vec<_> = again.jobs.iter().map(|job| (job.state.as_str(), job.code.as_deref())).collect();
     assert_eq!(shown, [("accepted", None), ("accepted", Some("needed_build"))]);
     assert!(again.jobs[1].detail.as_ref().unwrap().contains(TEST), "{:?}", again.jobs[1]);
 
-    let (request, jobs) = bed.stored(&taken).await;
+    let (request, jobs) = app.stored(&taken).await;
     let sent = &request.history[request.history.len() - 2];
     assert_eq!(sent.detail.as_deref(), Some("1 job is sent again. 1 build that is needed is sent again."));
-    let ended = request.settled(
-        &[Job { state: JobState::Failed, ..jobs[0].clone() }, Job { state: JobState::Forwarded, ..jobs[1].clone() }],
+    let ended = request.with_results(
+        &[
+            RequestedJob { state: JobState::Failed, ..jobs[0].clone() },
+            RequestedJob { state: JobState::Forwarded, ..jobs[1].clone() },
+        ],
         &Planning::default(),
-        bed.time(),
+        app.time(),
     );
-    assert_eq!(ended.state, State::Failed, "what was asked for is not forwarded");
+    assert_eq!(ended.state, RequestState::Failed, "what was asked for is not forwarded");
+}
+
+#[tokio::test]
+async fn a_retry_whose_answer_is_lost_says_that_it_may_have_been_done() {
+    let app = TestApp::new().await;
+    let taken = ended(&app).await;
+    app.plan(
+        |operation| {
+            if operation == "TransactWriteItems" { Plan::Lose("ValidationException") } else { Plan::Pass }
+        },
+    );
+    let problem = retry(&app, &taken, SOMEONE).await;
+    let problem = problem.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
+    let detail = "The store did not answer, so it is not known whether the jobs are sent again. Ask for the same again in \
+                  half a minute: it will not run twice.";
+    assert_eq!(problem["detail"], detail);
+    app.plan(|_| Plan::Pass);
+    retry(&app, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
+}
+
+#[tokio::test]
+async fn a_retried_job_is_still_said_to_have_been_asked_for_under_another_name() {
+    let app = TestApp::new().await;
+    for (asked, code) in [(BUILD.to_uppercase(), "corrected"), (OLD_NAME.to_owned(), "renamed")] {
+        let taken = app.trigger(SOMEONE, &[&asked]).await.taken();
+        assert_eq!(taken.jobs[0].code.as_deref(), Some(code));
+        let (request, mut jobs) = app.stored(&taken).await;
+        jobs[0].state = JobState::Failed;
+        store(&app, request, &jobs, RequestState::Failed).await;
+        let again = retry(&app, &taken, SOMEONE).await.taken();
+        assert_eq!((again.jobs[0].code.as_deref(), again.jobs[0].asked_as.as_ref()), (Some(code), Some(&asked)));
+    }
 }
 
 #[tokio::test]
 async fn a_history_that_was_cut_says_so() {
-    let bed = Bed::new().await;
-    let taken = ended(&bed).await;
-    let (mut request, jobs) = bed.stored(&taken).await;
+    let app = TestApp::new().await;
+    let taken = ended(&app).await;
+    let (mut request, jobs) = app.stored(&taken).await;
     request.history = vec![request.history[0].clone(); 60];
-    store(&bed, request, &jobs, State::Forwarded).await;
-    retry(&bed, &taken, SOMEONE).await.taken();
-    let seen = bed.follow(&taken, SOMEONE).await;
+    store(&app, request, &jobs, RequestState::Forwarded).await;
+    retry(&app, &taken, SOMEONE).await.taken();
+    let seen = app.follow(&taken, SOMEONE).await;
     assert_eq!((seen.history.len(), seen.events_left_out), (51, Some(11)));
 }

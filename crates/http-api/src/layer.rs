@@ -1,0 +1,269 @@
+//! What every request passes on its way in and out.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
+    CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http_body::Body as _;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::RequestLog;
+use crate::gateway::lambda_request_id;
+use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, URI_TOO_LONG};
+
+/// The longest path and the longest query string that are read, in bytes. A path has room for the longest name of a job,
+/// 1,000 bytes, all of them percent-encoded. Together they are the 10 KiB that API Gateway takes.
+const MAX_PATH: usize = 4096;
+const MAX_QUERY: usize = 6144;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What a script of another origin may send beside what every script may.
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Authorization, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, X-Request-Id",
+);
+/// What such a script may read.
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Age, ETag, Idempotent-Replayed, Location, Retry-After, Warning, WWW-Authenticate, X-Request-Id",
+);
+/// How long a browser need not ask again whether it may ask, in seconds.
+const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
+
+/// What all routes of a function have in common.
+#[derive(Clone)]
+pub struct ApiLayer {
+    /// What the function's metrics start with, for example `Jobs`.
+    pub name: &'static str,
+    /// The origins whose scripts may read the answers, exactly as browsers send them.
+    pub allowed_origins: Arc<[HeaderValue]>,
+    /// Tells the time.
+    pub clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// Takes the log: a line of JSON a request.
+    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl ApiLayer {
+    /// Puts the edge around a router.
+    pub fn wrap(self, router: Router) -> Router {
+        let inner = router
+            .fallback(async |uri: Uri| Problem::new(&NOT_FOUND, format!("Nothing is served at {}.", uri.path())))
+            .method_not_allowed_fallback(async |method: Method| {
+                let detail = format!("{method} is not possible here; the Allow header tells what is.");
+                Problem::new(&METHOD_NOT_ALLOWED, detail)
+            })
+            .layer(from_fn(record_route));
+        // Around the router, not around each route: what a path allows is put on its answer last.
+        Router::new().fallback_service(inner).layer(from_fn_with_state(Arc::new(self), handle))
+    }
+
+    fn put_cors(&self, origin: Option<&HeaderValue>, is_preflight: bool, headers: &mut HeaderMap) {
+        if self.allowed_origins.is_empty() {
+            return;
+        }
+        // In one header: of one that repeats, Lambda's interface sends the first alone.
+        let vary = match headers.get(VARY).and_then(|vary| vary.to_str().ok()) {
+            Some(vary) => HeaderValue::try_from(format!("{vary}, Origin")),
+            None => Ok(HeaderValue::from_static("Origin")),
+        };
+        if let Ok(vary) = vary {
+            headers.insert(VARY, vary);
+        }
+        let Some(origin) = origin.filter(|origin| self.allowed_origins.contains(origin)) else { return };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+        if is_preflight && let Some(allowed) = headers.get(ALLOW).cloned() {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allowed);
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+            headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE);
+        }
+    }
+
+    /// One line a request, which is at the same time the request's metrics.
+    fn log(&self, line: &LogLine<'_>) {
+        let (fields, read_units, is_stale) = line.request_log.close();
+        let damaged = line.request_log.damaged();
+        let mut json = json!({
+            "level": if line.status.is_server_error() { "ERROR" } else { "INFO" },
+            "request_id": line.request_id,
+            "method": line.method.as_str(),
+            "route": null,
+            "status": line.status.as_u16(),
+            "duration_ms": line.duration_ms,
+            "bytes": line.bytes,
+            "read_units": read_units,
+        });
+        let name = |metric: &str| format!("{}{metric}", self.name);
+        let [duration, units, errors, stale] = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
+        let mut measured: Vec<metrics::Metric<'_>> = vec![
+            (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
+            (&units, "Count", metrics::measured(read_units)),
+            (&errors, "Count", u8::from(line.status.is_server_error()).into()),
+            (&stale, "Count", u8::from(is_stale).into()),
+        ];
+        if damaged > 0 {
+            measured.push(("DamagedItems", "Count", damaged.into()));
+        }
+        metrics::add(&mut json, (self.clock)(), &measured);
+        if let Some((code, cause)) = line.problem {
+            json["code"] = code.into();
+            if let Some(cause) = cause {
+                json["error"] = cause.into();
+            }
+        }
+        if let Value::Object(object) = &mut json {
+            object.extend(fields);
+        }
+        (self.log)(&json.to_string());
+    }
+}
+
+impl std::fmt::Debug for ApiLayer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("ApiLayer").field("allowed_origins", &self.allowed_origins).finish_non_exhaustive()
+    }
+}
+
+struct LogLine<'a> {
+    request_id: &'a str,
+    method: &'a Method,
+    status: StatusCode,
+    duration_ms: f64,
+    bytes: Option<u64>,
+    request_log: &'a RequestLog,
+    problem: Option<(&'static str, Option<&'a str>)>,
+}
+
+/// Tells the log which route it is: only the router knows.
+async fn record_route(request: Request, next: Next) -> Response {
+    if let (Some(request_log), Some(route)) =
+        (request.extensions().get::<RequestLog>(), request.extensions().get::<MatchedPath>())
+    {
+        request_log.record("route", route.as_str());
+    }
+    next.run(request).await
+}
+
+async fn handle(State(layer): State<Arc<ApiLayer>>, mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let request_log = RequestLog::default();
+    request.extensions_mut().insert(request_log.clone());
+    let method = request.method().clone();
+    let request_id = request_id(&request);
+    let origin = request.headers().get(ORIGIN).cloned();
+    let is_preflight = method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+
+    let refused = request.extensions_mut().remove::<Problem>();
+    let mut response = match refused.or_else(|| too_long(request.uri())) {
+        Some(problem) => problem.into_response(),
+        None => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
+            let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let detail = "This service is at fault; its log tells more under the request id.";
+            Problem::new(&INTERNAL, detail).because(format!("panic: {said}")).into_response()
+        }),
+    };
+    let allowed = response.headers_mut().remove(ALLOW);
+    let mut problem = response.extensions_mut().remove::<Problem>();
+    if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        problem = None;
+        response = StatusCode::NO_CONTENT.into_response();
+    } else if let Some(problem) = problem.clone() {
+        response = problem.render(&request_id);
+        if method == Method::HEAD {
+            *response.body_mut() = axum::body::Body::empty();
+        }
+    }
+    let status = response.status();
+    let bytes = response.body().size_hint().exact();
+    let headers = response.headers_mut();
+    if let Some(allowed) = allowed.and_then(|allowed| with_options(&allowed)) {
+        headers.insert(ALLOW, allowed);
+    }
+    layer.put_cors(origin.as_ref(), is_preflight, headers);
+    put_security(headers);
+    if let Ok(id) = HeaderValue::try_from(&request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    layer.log(&LogLine {
+        request_id: &request_id,
+        method: &method,
+        status,
+        duration_ms: (start.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+        bytes,
+        request_log: &request_log,
+        problem: problem.as_ref().map(Problem::log),
+    });
+    response
+}
+
+/// The id that the client gave, if it is one that a log can hold; else Lambda's; else a new one.
+fn request_id(request: &Request) -> String {
+    let is_plain = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=/+".contains(&byte))
+    };
+    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain);
+    given
+        .map(ToOwned::to_owned)
+        .or_else(|| lambda_request_id(request))
+        .unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+}
+
+fn too_long(uri: &Uri) -> Option<Problem> {
+    let of = |what, length: usize, limit| {
+        (length > limit)
+            .then(|| Problem::new(&URI_TOO_LONG, format!("The {what} has {length} bytes; at most {limit} are read.")))
+    };
+    of("path", uri.path().len(), MAX_PATH).or_else(|| of("query", uri.query().map_or(0, str::len), MAX_QUERY))
+}
+
+/// The router's `Allow`, which knows nothing of `OPTIONS`.
+fn with_options(allowed: &HeaderValue) -> Option<HeaderValue> {
+    let methods: Vec<&str> =
+        allowed.to_str().ok()?.split(',').map(str::trim).filter(|method| !method.is_empty()).collect();
+    HeaderValue::try_from(format!("{}, OPTIONS", methods.join(", "))).ok()
+}
+
+/// What keeps browsers from doing more with an answer than showing it. A page brings a policy of its own.
+fn put_security(headers: &mut HeaderMap) {
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+}
+
+/// The variable parts of a path; one that cannot be read is a `Problem`.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Path<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        read.map(|axum::extract::Path(value)| Self(value)).map_err(|error| match error {
+            PathRejection::FailedToDeserializePathParams(error) => {
+                Problem::new(&BAD_PATH, format!("The path cannot be read: {error}."))
+            }
+            other => Problem::new(&INTERNAL, "A route of this service is at fault.").because(other.to_string()),
+        })
+    }
+}

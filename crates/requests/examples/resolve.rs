@@ -1,0 +1,21 @@
+//! Looks names up in a list as HTTP serves it: `cargo run -p requests --example resolve -- LIST.json < NAMES`.
+//! `etl catalog` writes such lists. Names are one a line.
+
+use std::error::Error;
+use std::io::Read as _;
+
+use catalog::names::Names;
+use requests::resolve::{Renames, resolve_names};
+
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args().nth(1).ok_or("a file with a list is expected")?;
+    let names = Names::read(&std::fs::read(path)?)?;
+    let mut asked = String::new();
+    std::io::stdin().read_to_string(&mut asked)?;
+    let asked: Vec<String> = asked.lines().map(ToOwned::to_owned).collect();
+    for job in resolve_names(&asked, &names, &Renames::default()) {
+        println!("{}\t{}\t{}", job.state.as_str(), job.name, job.detail("the project").unwrap_or_default());
+    }
+    Ok(())
+}

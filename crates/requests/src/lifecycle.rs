@@ -1,0 +1,397 @@
+//! How a request goes from state to state, and when.
+//!
+//! ```text
+//!     accepted ─► queued ─► forwarded
+//!        │          │  └─► waiting ─┘        retry: back to accepted
+//!        └──────────┴─────────┴─► failed
+//! ```
+//!
+//! No state lasts for ever: a request to which nothing happens is given up, and then has failed or, where some of it was
+//! forwarded before, is forwarded.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::email::Email;
+use crate::planning::Planning;
+use crate::request::{
+    Event, JobCode, JobState, NewRequest, Request, RequestId, RequestState, RequestedJob, count_jobs, digest,
+};
+
+/// How long a request that is kept but not queued is left to the function that took it; then it is the sweeper's.
+const SWEEP_DELAY: TimeDelta = TimeDelta::minutes(2);
+/// When the sweeper looks again at a request that waits for another function.
+const RECHECK_INTERVAL: TimeDelta = TimeDelta::hours(1);
+/// When a request is given up to which nothing happens: something is wrong that another try does not mend.
+const MAX_IDLE_TIME: TimeDelta = TimeDelta::days(1);
+/// What is said of a job then.
+const GIVEN_UP_REASON: &str = "Nothing happened for too long, so it was given up.";
+/// What is said of a job that may have been published, where no confirm of that is recorded.
+pub const MAY_HAVE_ARRIVED: &str = "It may have arrived at Pulse all the same: a retry may run it twice.";
+
+impl Request {
+    /// A request that is taken now.
+    pub fn new(id: RequestId, new_request: NewRequest, jobs: &[RequestedJob], now: DateTime<Utc>) -> Self {
+        let NewRequest { project, push_id, pushed, requester, on_behalf_by, decision_task_id } = new_request;
+        let state = RequestState::Accepted;
+        Self {
+            id,
+            version: 1,
+            attempt: 1,
+            project,
+            push_id,
+            pushed,
+            requester,
+            on_behalf_by,
+            decision_task_id,
+            state,
+            job_counts: count_jobs(jobs),
+            jobs_digest: digest(jobs),
+            events_left_out: 0,
+            history: vec![Event { at: now, state, detail: None, by: None }],
+            due_at: (now + SWEEP_DELAY).timestamp(),
+        }
+    }
+
+    /// How many of its jobs are in this state.
+    pub fn job_count(&self, state: JobState) -> u32 {
+        self.job_counts.get(&state).copied().unwrap_or_default()
+    }
+
+    /// The same once it is in the queue; none unless it was about to go there.
+    #[must_use]
+    pub fn queued(&self, now: DateTime<Utc>) -> Option<Self> {
+        (self.state == RequestState::Accepted).then(|| {
+            let mut next = self.clone();
+            next.version += 1;
+            next.state = RequestState::Queued;
+            next.record_event(Event { at: now, state: RequestState::Queued, detail: None, by: None });
+            next
+        })
+    }
+
+    /// The same, to be looked at later: it waits for another function.
+    #[must_use]
+    pub fn postponed(&self, now: DateTime<Utc>) -> Self {
+        let due_at = (now + RECHECK_INTERVAL).timestamp();
+        Self { version: self.version + 1, due_at, ..self.clone() }
+    }
+
+    /// The same with its jobs as they are planned, before those that are accepted are forwarded. It came out of the queue,
+    /// so it is noted that it was there, should that not have been done yet.
+    #[must_use]
+    pub fn with_plan(&self, jobs: &[RequestedJob], now: DateTime<Utc>) -> Self {
+        let noted = self.queued(now).unwrap_or_else(|| Self { version: self.version + 1, ..self.clone() });
+        Self { job_counts: count_jobs(jobs), jobs_digest: digest(jobs), ..noted }
+    }
+
+    /// The same with its jobs as planning and forwarding left them. It goes on as long as a job is accepted, and waits as
+    /// long as one waits; else it is forwarded if any job is that the requester asked for, and failed if none is.
+    #[must_use]
+    pub fn with_results(&self, jobs: &[RequestedJob], planning: &Planning, now: DateTime<Utc>) -> Self {
+        let counts = count_jobs(jobs);
+        let of = |state| counts.get(&state).copied().unwrap_or_default();
+        let (accepted, waiting) = (of(JobState::Accepted), of(JobState::Waiting));
+        let mut next =
+            Self { version: self.version + 1, job_counts: counts, jobs_digest: digest(jobs), ..self.clone() };
+        if accepted > 0 {
+            return next;
+        }
+        next.state = if waiting > 0 { RequestState::Waiting } else { final_state(jobs) };
+        if next.state == RequestState::Waiting {
+            let since =
+                jobs.iter().filter_map(|job| job.build_wait).map(|build_wait| build_wait.since).max().unwrap_or(now);
+            next.due_at = (now + planning.poll_interval(now - since)).timestamp();
+        }
+        // To look at one that waits as before is nothing that happened.
+        if (next.state, &next.job_counts) != (self.state, &self.job_counts) {
+            next.record_event(Event { at: now, state: next.state, detail: Some(summary(jobs)), by: None });
+        }
+        next
+    }
+
+    /// Whether it is time to give it up: nothing happened to it for a day in which it should have been forwarded. One that
+    /// waits has as long as `planning` lets its jobs wait, and then that day.
+    pub fn is_overdue(&self, planning: &Planning, now: DateTime<Utc>) -> bool {
+        let allowed = match self.state {
+            RequestState::Accepted | RequestState::Queued => MAX_IDLE_TIME,
+            RequestState::Waiting => planning.max_wait() + MAX_IDLE_TIME,
+            RequestState::Forwarded | RequestState::Failed => return false,
+        };
+        self.changed_at().is_none_or(|changed| now - changed >= allowed)
+    }
+
+    /// The same and its jobs when it is given up: what was still to be forwarded has failed, and can be sent again.
+    #[must_use]
+    pub fn given_up(&self, jobs: &[RequestedJob], now: DateTime<Utc>) -> (Self, Vec<RequestedJob>) {
+        let close = |job: &RequestedJob| match job.state {
+            JobState::Accepted => RequestedJob {
+                state: JobState::Failed,
+                reason: Some(format!("{GIVEN_UP_REASON} It can be retried. {MAY_HAVE_ARRIVED}")),
+                ..job.clone()
+            },
+            JobState::Waiting => RequestedJob {
+                state: JobState::Failed,
+                code: Some(JobCode::WaitedTooLong),
+                reason: Some(format!("{GIVEN_UP_REASON} It can be retried.")),
+                build_wait: None,
+                ..job.clone()
+            },
+            _ => job.clone(),
+        };
+        let jobs: Vec<RequestedJob> = jobs.iter().map(close).collect();
+        let mut next = Self {
+            version: self.version + 1,
+            state: final_state(&jobs),
+            job_counts: count_jobs(&jobs),
+            jobs_digest: digest(&jobs),
+            ..self.clone()
+        };
+        let detail = Some(format!("{GIVEN_UP_REASON} {}", summary(&jobs)));
+        next.record_event(Event { at: now, state: next.state, detail, by: None });
+        (next, jobs)
+    }
+
+    /// The same if its jobs cannot be read: what was still to be forwarded counts as failed.
+    #[must_use]
+    pub fn given_up_unread(&self, now: DateTime<Utc>) -> Self {
+        let mut next = Self { version: self.version + 1, state: RequestState::Failed, ..self.clone() };
+        let open =
+            [JobState::Accepted, JobState::Waiting].map(|state| next.job_counts.remove(&state).unwrap_or_default());
+        *next.job_counts.entry(JobState::Failed).or_default() += open.iter().sum::<u32>();
+        let detail = Some(format!("{GIVEN_UP_REASON} Its jobs cannot be read."));
+        next.record_event(Event { at: now, state: next.state, detail, by: None });
+        next
+    }
+
+    /// The same with its jobs as they are judged now, on its way once more; none unless some of them are to be sent.
+    ///
+    /// Jobs that are on their way already keep it from being sent again, as the two rounds would look the same.
+    #[must_use]
+    pub fn retried(&self, jobs: &[RequestedJob], by: Option<Email>, now: DateTime<Utc>) -> Option<Self> {
+        let again = |is_asked_for| {
+            let is_sent = |job: &&RequestedJob| job.state == JobState::Accepted && job.is_asked_for() == is_asked_for;
+            jobs.iter().filter(is_sent).count()
+        };
+        let (asked_for, needed) = (again(true), again(false));
+        (!self.state.is_open() && asked_for + needed > 0).then(|| {
+            let mut next = self.clone();
+            next.version += 1;
+            next.attempt += 1;
+            next.state = RequestState::Accepted;
+            next.job_counts = count_jobs(jobs);
+            next.jobs_digest = digest(jobs);
+            next.due_at = (now + SWEEP_DELAY).timestamp();
+            let sent = |count, one: &str, more: &str| match count {
+                0 => None,
+                1 => Some(format!("1 {one} sent again.")),
+                _ => Some(format!("{count} {more} sent again.")),
+            };
+            let jobs = sent(asked_for, "job is", "jobs are");
+            let builds = sent(needed, "build that is needed is", "builds that are needed are");
+            let detail = Some([jobs, builds].into_iter().flatten().collect::<Vec<_>>().join(" "));
+            next.record_event(Event { at: now, state: RequestState::Accepted, detail, by });
+            next
+        })
+    }
+}
+
+/// The state in which a request ends whose jobs are these: forwarded if any job is that the requester asked for.
+fn final_state(jobs: &[RequestedJob]) -> RequestState {
+    let is_forwarded = jobs.iter().any(|job| job.state == JobState::Forwarded && job.is_asked_for());
+    if is_forwarded { RequestState::Forwarded } else { RequestState::Failed }
+}
+
+/// How many jobs are where, in words.
+fn summary(jobs: &[RequestedJob]) -> String {
+    let of = |state| jobs.iter().filter(|job| job.state == state).count();
+    let is_left_alone =
+        |job: &&RequestedJob| job.state == JobState::Rejected && job.code == Some(JobCode::AlreadyRunning);
+    let counts = [
+        (of(JobState::Forwarded), "forwarded"),
+        (of(JobState::Waiting), "waiting"),
+        (jobs.iter().filter(is_left_alone).count(), "running already"),
+        (of(JobState::Unroutable), "unroutable"),
+        (of(JobState::Failed), "failed"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    format!("Jobs: {}.", counts.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        let start: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
+        start + TimeDelta::seconds(seconds)
+    }
+
+    fn request(jobs: &[RequestedJob]) -> Request {
+        let new_request = NewRequest {
+            project: "try".to_owned(),
+            push_id: 1,
+            pushed: None,
+            requester: "someone@mozilla.com".parse().unwrap(),
+            on_behalf_by: None,
+            decision_task_id: None,
+        };
+        Request::new(RequestId::new(at(0), 7), new_request, jobs, at(0))
+    }
+
+    fn job(name: &str, state: JobState) -> RequestedJob {
+        RequestedJob { state, ..RequestedJob::accepted(name) }
+    }
+
+    #[test]
+    fn a_request_is_queued_once() {
+        let taken = request(&[RequestedJob::accepted("a"), job("b", JobState::Rejected)]);
+        assert_eq!((taken.job_count(JobState::Accepted), taken.job_count(JobState::Rejected)), (1, 1));
+        let queued = taken.queued(at(1)).unwrap();
+        assert_eq!((queued.version, queued.state, queued.history.len()), (2, RequestState::Queued, 2));
+        assert_eq!(queued.queued(at(2)), None);
+        assert_eq!(queued.created_at(), Some(at(0)));
+    }
+
+    #[test]
+    fn a_request_is_the_sweepers_after_two_minutes_and_then_hourly() {
+        let taken = request(&[RequestedJob::accepted("a")]);
+        assert_eq!(taken.due_at, at(120).timestamp());
+        assert_eq!(taken.queued(at(1)).unwrap().due_at, taken.due_at);
+        assert_eq!(taken.postponed(at(130)).due_at, at(3730).timestamp());
+    }
+
+    #[test]
+    fn a_request_ends_when_no_job_is_on_its_way() {
+        let queued = request(&[RequestedJob::accepted("a"), RequestedJob::accepted("b")]).queued(at(1)).unwrap();
+        let after = |states: [JobState; 2]| {
+            queued.with_results(&[job("a", states[0]), job("b", states[1])], &Planning::default(), at(2))
+        };
+        let half = after([JobState::Forwarded, JobState::Accepted]);
+        assert_eq!((half.version, half.state, half.history.len()), (3, RequestState::Queued, 2));
+        for (states, state, said) in [
+            ([JobState::Forwarded, JobState::Forwarded], RequestState::Forwarded, "Jobs: 2 forwarded."),
+            ([JobState::Forwarded, JobState::Unroutable], RequestState::Forwarded, "Jobs: 1 forwarded, 1 unroutable."),
+            ([JobState::Unroutable, JobState::Unroutable], RequestState::Failed, "Jobs: 2 unroutable."),
+            ([JobState::Failed, JobState::Rejected], RequestState::Failed, "Jobs: 1 failed."),
+        ] {
+            let ended = after(states);
+            assert_eq!((ended.state, ended.history.last().unwrap().detail.as_deref()), (state, Some(said)));
+        }
+    }
+
+    #[test]
+    fn a_build_that_nobody_asked_for_makes_no_request_forwarded() {
+        let build = RequestedJob { code: Some(JobCode::NeededBuild), ..job("build", JobState::Forwarded) };
+        let queued = request(&[RequestedJob::accepted("test")]).queued(at(1)).unwrap();
+        let state = |test| queued.with_results(&[job("test", test), build.clone()], &Planning::default(), at(2)).state;
+        assert_eq!(state(JobState::Failed), RequestState::Failed);
+        assert_eq!(state(JobState::Waiting), RequestState::Waiting);
+        assert_eq!(state(JobState::Forwarded), RequestState::Forwarded);
+    }
+
+    #[test]
+    fn only_a_request_that_ended_is_sent_again() {
+        let by: Email = "dev@example.org".parse().unwrap();
+        let mut ended = request(&[job("a", JobState::Failed), job("b", JobState::Forwarded)]);
+        ended.state = RequestState::Forwarded;
+        let again = [RequestedJob::accepted("a"), job("b", JobState::Forwarded)];
+        let next = ended.retried(&again, Some(by.clone()), at(500)).unwrap();
+        assert_eq!((next.version, next.attempt, next.state), (2, 2, RequestState::Accepted));
+        assert_eq!((next.job_count(JobState::Failed), next.job_count(JobState::Accepted)), (0, 1));
+        let last = next.history.last().unwrap();
+        assert_eq!((last.detail.as_deref(), last.by.as_ref()), (Some("1 job is sent again."), Some(&by)));
+        assert_eq!(next.due_at, at(620).timestamp());
+
+        assert_eq!(next.retried(&again, None, at(501)), None, "it is on its way");
+        assert_eq!(ended.retried(&[job("a", JobState::Rejected)], None, at(500)), None, "there is nothing to send");
+    }
+
+    #[test]
+    fn a_build_that_is_needed_is_sent_again_as_one() {
+        let build = RequestedJob { code: Some(JobCode::NeededBuild), ..RequestedJob::accepted("build") };
+        let ended = Request { state: RequestState::Failed, ..request(&[job("a", JobState::Failed), build.clone()]) };
+        for (jobs, said) in [
+            (
+                vec![RequestedJob::accepted("a"), build.clone()],
+                "1 job is sent again. 1 build that is needed is sent again.",
+            ),
+            (vec![job("a", JobState::Forwarded), build.clone()], "1 build that is needed is sent again."),
+        ] {
+            let next = ended.retried(&jobs, None, at(500)).unwrap();
+            assert_eq!(next.history.last().unwrap().detail.as_deref(), Some(said));
+        }
+    }
+
+    #[test]
+    fn nothing_stays_open_for_ever() {
+        let planning = Planning::default();
+        let accepted = request(&[RequestedJob::accepted("a")]);
+        let queued = accepted.queued(at(60)).unwrap();
+        let waiting = queued.with_results(&[job("a", JobState::Waiting)], &planning, at(120));
+        for (request, from, hours) in [(&accepted, 0, 24), (&queued, 60, 24), (&waiting, 120, 36)] {
+            assert!(!request.is_overdue(&planning, at(from + hours * 3600 - 1)), "{:?}", request.state);
+            assert!(request.is_overdue(&planning, at(from + hours * 3600)), "{:?}", request.state);
+            // To be looked at again and again is nothing that happened.
+            let postponed = (1..24).fold(request.clone(), |request, hour| request.postponed(at(hour * 3600)));
+            assert!(postponed.is_overdue(&planning, at(from + hours * 3600)));
+        }
+        let (ended, _) = queued.given_up(&[RequestedJob::accepted("a")], at(90_000));
+        assert!(!ended.is_overdue(&planning, at(900_000)));
+    }
+
+    #[test]
+    fn what_is_given_up_has_failed_for_a_reason_and_can_be_sent_again() {
+        let build_wait = Some(crate::request::BuildWait { since: at(0), ignore_runs_up_to: None, failed_before: 0 });
+        let waiting = RequestedJob { build_wait, ..job("b", JobState::Waiting) };
+        let rejected = RequestedJob { code: Some(JobCode::UnknownJob), ..job("x", JobState::Rejected) };
+        let jobs = [RequestedJob::accepted("a"), waiting, rejected, job("c", JobState::Unroutable)];
+        let queued = request(&jobs).queued(at(1)).unwrap();
+        let (next, jobs) = queued.given_up(&jobs, at(90_000));
+        let states: Vec<JobState> = jobs.iter().map(|job| job.state).collect();
+        assert_eq!(states, [JobState::Failed, JobState::Failed, JobState::Rejected, JobState::Unroutable]);
+        assert!(jobs[0].reason.as_ref().unwrap().contains(MAY_HAVE_ARRIVED), "{jobs:?}");
+        assert_eq!((jobs[1].code, jobs[1].build_wait), (Some(JobCode::WaitedTooLong), None));
+        assert!(jobs[..2].iter().all(|job| job.reason.as_ref().unwrap().contains("given up")), "{jobs:?}");
+        assert_eq!((next.version, next.state, next.attempt), (queued.version + 1, RequestState::Failed, 1));
+        let said = "Nothing happened for too long, so it was given up. Jobs: 1 unroutable, 2 failed.";
+        assert_eq!(next.history.last().unwrap().detail.as_deref(), Some(said));
+        assert_eq!((&next.job_counts, &next.jobs_digest), (&count_jobs(&jobs), &digest(&jobs)));
+
+        let forwarded = [job("a", JobState::Forwarded), RequestedJob::accepted("b")];
+        assert_eq!(
+            request(&forwarded).queued(at(1)).unwrap().given_up(&forwarded, at(90_000)).0.state,
+            RequestState::Forwarded
+        );
+
+        let unread = queued.given_up_unread(at(90_000));
+        assert_eq!((unread.state, &unread.job_counts), (RequestState::Failed, &next.job_counts));
+    }
+
+    #[test]
+    fn a_request_that_is_sent_again_for_ever_stays_small() {
+        let failed = [job("a", JobState::Failed)];
+        let mut ended = request(&failed).queued(at(1)).unwrap().with_results(&failed, &Planning::default(), at(2));
+        for attempt in 1..=1800 {
+            let by: Email = "someone@mozilla.com".parse().unwrap();
+            let accepted = ended.retried(&[RequestedJob::accepted("a")], Some(by), at(attempt * 10)).unwrap();
+            let queued = accepted.queued(at(attempt * 10 + 1)).unwrap();
+            ended = queued.with_results(&failed, &Planning::default(), at(attempt * 10 + 2));
+        }
+        assert_eq!((ended.created_at(), ended.changed_at()), (Some(at(0)), Some(at(18_002))));
+        assert_eq!((ended.history.len(), ended.events_left_out), (51, 3 + 3 * 1800 - 51));
+        let bytes = serde_json::to_vec(&ended).unwrap().len();
+        assert!(bytes < 8192, "{bytes}");
+        // One that was stored when all was kept shrinks with the next event.
+        let long = Request { history: vec![ended.history[0].clone(); 5000], events_left_out: 0, ..ended.clone() };
+        let next = long.retried(&[RequestedJob::accepted("a")], None, at(20_000)).unwrap();
+        assert_eq!((next.history.len(), next.events_left_out), (51, 4950));
+    }
+
+    #[test]
+    fn what_was_stored_before_is_read() {
+        let mut json = serde_json::to_value(request(&[RequestedJob::accepted("a")])).unwrap();
+        json.as_object_mut().unwrap().remove("jobs_digest").unwrap();
+        let read: Request = serde_json::from_value(json).unwrap();
+        assert_eq!((read.jobs_digest.as_str(), read.events_left_out), ("", 0));
+    }
+}

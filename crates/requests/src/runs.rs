@@ -1,0 +1,163 @@
+//! The runs of jobs on a push, as Treeherder knows them, and what they say of a build.
+//!
+//! | Treeherder's state and result | the run |
+//! | --- | --- |
+//! | `completed` with `success` or `testfailed` | has made packages: tests can use them |
+//! | `unscheduled`, `pending`, `running` | is on its way |
+//! | `completed` with `busted` or `exception` | failed |
+//! | `completed` with `superseded`, `coalesced`, `usercancel`, `retry`, `skipped`, `unknown`, or no result | does not count |
+//! | `completed` with any other word | ended, and is not known to have made packages |
+//! | any other state | does not count |
+//!
+//! A run that does not count is as if it were not there: it made nothing, and it did not fail.
+
+use std::collections::HashMap;
+
+/// The longest word of Treeherder's for a result that is kept, in characters: it becomes part of the reasons of jobs.
+const MAX_RESULT: usize = 50;
+
+/// A run of a job on a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its number in Treeherder: later runs have higher ones.
+    pub id: u64,
+    /// How far it is.
+    pub state: RunState,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunState {
+    /// It has not begun.
+    Pending,
+    /// It has begun, and not ended.
+    Running,
+    /// It ended, and what it built can be used.
+    Built,
+    /// It ended, and nothing can be used: the result in Treeherder's word, such as `busted`.
+    Ended(String),
+}
+
+/// The runs of some jobs on a push, by the jobs' names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Runs(HashMap<String, Vec<Run>>);
+
+/// What is known of a build.
+pub(crate) enum BuildStatus<'r> {
+    /// Its packages are there.
+    Usable,
+    /// In Treeherder's word.
+    Underway(&'static str),
+    /// With this result.
+    Ended(&'r str),
+    Absent,
+}
+
+impl RunState {
+    /// How far a run is by Treeherder's words. None: the run does not count, as if it were not there.
+    pub fn of(state: &str, result: &str) -> Option<Self> {
+        match (state, result) {
+            ("unscheduled" | "pending", _) => Some(Self::Pending),
+            ("running", _) => Some(Self::Running),
+            // `testfailed` of a build is orange: a check failed after the packages were uploaded.
+            ("completed", "success" | "testfailed") => Some(Self::Built),
+            // Another push's run stands for it, a person stopped it, Buildbot runs it once more by itself, or nothing ran.
+            ("completed", "superseded" | "coalesced" | "usercancel" | "retry" | "skipped" | "unknown" | "") => None,
+            ("completed", result) => Some(Self::Ended(result.chars().take(MAX_RESULT).collect())),
+            _ => None,
+        }
+    }
+}
+
+impl Runs {
+    /// Adds a run of the job of this name.
+    pub fn add(&mut self, name: String, run: Run) {
+        self.0.entry(name).or_default().push(run);
+    }
+
+    fn of(&self, name: &str) -> &[Run] {
+        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Treeherder's word for a run that has not ended, if there is one.
+    pub(crate) fn underway(&self, name: &str) -> Option<&'static str> {
+        let has = |state: &RunState| self.of(name).iter().any(|run| run.state == *state);
+        if has(&RunState::Running) { Some("running") } else { has(&RunState::Pending).then_some("pending") }
+    }
+
+    /// How far a build is. What ended up to the run `after` says nothing, unless it left packages.
+    pub(crate) fn build(&self, name: &str, ignore_runs_up_to: u64) -> BuildStatus<'_> {
+        let runs = self.of(name);
+        if runs.iter().any(|run| run.state == RunState::Built) {
+            return BuildStatus::Usable;
+        }
+        if let Some(word) = self.underway(name) {
+            return BuildStatus::Underway(word);
+        }
+        let ended = runs.iter().filter(|run| run.id > ignore_runs_up_to).max_by_key(|run| run.id);
+        match ended.map(|run| &run.state) {
+            Some(RunState::Ended(result)) => BuildStatus::Ended(result),
+            _ => BuildStatus::Absent,
+        }
+    }
+
+    /// The number of the last run of this job that has ended without packages, 0 if there is none.
+    pub(crate) fn last_ended(&self, name: &str) -> u64 {
+        let ended = self.of(name).iter().filter(|run| matches!(run.state, RunState::Ended(_)));
+        ended.map(|run| run.id).max().unwrap_or_default()
+    }
+}
+
+/// How a run with this result ended, as part of a sentence.
+pub(crate) fn describe_result(result: &str) -> String {
+    match result {
+        "busted" | "exception" => format!("failed ({result})"),
+        _ => format!("ended as '{result}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_treeherders_words_says_one_thing_of_a_run() {
+        use RunState::{Built, Ended, Pending, Running};
+        let ended = |word: &str| Some(Ended(word.to_owned()));
+        for (state, result, expected) in [
+            ("unscheduled", "unknown", Some(Pending)),
+            ("pending", "unknown", Some(Pending)),
+            ("running", "unknown", Some(Running)),
+            ("completed", "success", Some(Built)),
+            ("completed", "testfailed", Some(Built)),
+            ("completed", "busted", ended("busted")),
+            ("completed", "exception", ended("exception")),
+            ("completed", "superseded", None),
+            ("completed", "coalesced", None),
+            ("completed", "usercancel", None),
+            ("completed", "retry", None),
+            ("completed", "skipped", None),
+            ("completed", "unknown", None),
+            ("completed", "", None),
+            ("completed", "a new word", ended("a new word")),
+            ("a new state", "success", None),
+            ("", "", None),
+        ] {
+            assert_eq!(RunState::of(state, result), expected, "{state} {result}");
+        }
+    }
+
+    #[test]
+    fn only_a_failure_is_called_one() {
+        assert_eq!(
+            ["busted", "exception", "new"].map(describe_result),
+            ["failed (busted)", "failed (exception)", "ended as 'new'"]
+        );
+    }
+
+    #[test]
+    fn a_result_of_any_length_is_kept_short() {
+        let Some(RunState::Ended(word)) = RunState::of("completed", &"\u{e9}".repeat(100_000)) else { panic!("ended") };
+        assert_eq!(word.chars().count(), MAX_RESULT);
+    }
+}

@@ -1,0 +1,55 @@
+//! What a person sees while an ingest runs: a bar on a terminal, plain lines elsewhere.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use etl::ingest::{ProgressCallback, Stage, no_progress};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Where there is no terminal: a line each time so many builders were read.
+const BUILDERS_A_LINE: u64 = 20_000;
+
+/// A watch for standard error; `quiet` for machines.
+pub(crate) fn reporter(quiet: bool) -> ProgressCallback {
+    if quiet {
+        no_progress()
+    } else if std::io::stderr().is_terminal() {
+        bar()
+    } else {
+        lines()
+    }
+}
+
+fn bar() -> ProgressCallback {
+    let bar = ProgressBar::no_length();
+    let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    Arc::new(move |stage| match stage {
+        Stage::Opened(Some(length)) => bar.set_length(length),
+        Stage::Opened(None) => {}
+        Stage::Read { bytes, builders } => {
+            bar.set_position(bytes);
+            bar.set_message(format!("{builders} builders"));
+        }
+        Stage::Publishing => bar.finish_and_clear(),
+    })
+}
+
+fn lines() -> ProgressCallback {
+    let reported = AtomicU64::new(0);
+    let say = |line: &str| {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    };
+    Arc::new(move |stage| match stage {
+        Stage::Opened(Some(length)) => say(&format!("reading {}", etl::print::bytes(length))),
+        Stage::Opened(None) => say("reading"),
+        Stage::Read { bytes, builders } => {
+            if builders >= reported.load(Ordering::Relaxed) + BUILDERS_A_LINE {
+                reported.store(builders, Ordering::Relaxed);
+                say(&format!("{builders} builders, {}", etl::print::bytes(bytes)));
+            }
+        }
+        Stage::Publishing => say("read; comparing"),
+    })
+}
