@@ -9,23 +9,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tests.support.runtime_api import Function, event
+from tests.support.runtime_api import WITHOUT_STORE, Function, event
 from tests.support.served import Served
 from tests.support.stack import PROGRAMS
-
-# These requests do not need the store.
-ENVIRONMENT = {
-    "AWS_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "x",
-    "AWS_SECRET_ACCESS_KEY": "x",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-    "RUNNABLE_JOBS_CATALOG_TABLE": "catalog",
-}
-LAMBDA = {
-    "AWS_LAMBDA_FUNCTION_NAME": "jobs",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-    "AWS_LAMBDA_FUNCTION_VERSION": "1",
-}
 
 
 def changed(**members: object) -> bytes:
@@ -37,7 +23,7 @@ class AsAFunction(unittest.TestCase):
     def test_every_event_has_an_answer_and_a_line(self) -> None:
         odd = json.loads(event("/__lbheartbeat__"))
         odd["headers"]["x-b"] = "a\nb"
-        with Function(PROGRAMS.function("jobs"), ENVIRONMENT | LAMBDA) as function:
+        with Function(PROGRAMS.function("jobs"), WITHOUT_STORE) as function:
             for sent, status in (
                 (event("/__lbheartbeat__", "a=<b>"), 200),
                 (event("/__lbheartbeat__", 'a="{|}^` \u00e9'), 200),
@@ -64,7 +50,7 @@ class AsAFunction(unittest.TestCase):
 class OnAPort(unittest.TestCase):
     def setUp(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        served = Served(PROGRAMS.serve_lists(), ENVIRONMENT, folder / "jobs.log")
+        served = Served(PROGRAMS.serve_lists(), WITHOUT_STORE, folder / "jobs.log")
         self.addCleanup(served.stop)
         # It would wait for the clients that sent no whole request.
         self.addCleanup(served.process.kill)

@@ -17,6 +17,19 @@ from typing import IO, NamedTuple
 ANSWER_SECONDS = 60
 
 
+# The environment of the jobs function for events that do not need the store.
+WITHOUT_STORE = {
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_LAMBDA_FUNCTION_NAME": "jobs",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+    "AWS_LAMBDA_FUNCTION_VERSION": "1",
+    "RUNNABLE_JOBS_CATALOG_TABLE": "catalog",
+}
+
+
 class Reply(NamedTuple):
     """A function's answer to one event, its own line about it, and how long it took from handing out the event."""
 
