@@ -9,6 +9,7 @@ from typing import Any
 from cfnlint.decode import decode_str
 
 from localstack.paths import ROOT
+from localstack.programs import FUNCTIONS
 from tools.cost import meter
 
 TEMPLATE = ROOT / "infra" / "template.yaml"
@@ -229,6 +230,16 @@ class Permissions(unittest.TestCase):
                     or permission.get("FunctionUrlAuthType") == "NONE"
                     or permission.get("InvokedViaFunctionUrl") is True
                 )
+
+
+class Functions(unittest.TestCase):
+    def test_the_functions_are_those_of_the_list_with_their_code_and_their_outputs(self) -> None:
+        functions = resources("AWS::Serverless::Function")
+
+        self.assertEqual(functions.keys(), {function.output for function in FUNCTIONS.values()})
+        for name, function in FUNCTIONS.items():
+            self.assertEqual(functions[function.output]["CodeUri"], f"../target/deploy/{name}")
+            self.assertEqual(section("Outputs")[function.output]["Value"], {"Ref": function.output})
 
 
 class Settings(unittest.TestCase):
