@@ -35,7 +35,7 @@ NOT_UPLOADED = "s3://not-uploaded-yet/sources"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start everything, ingest, print what to try, wait for a signal, and leave nothing behind but the data."""
+    """Start everything, ingest, print what to try, wait for a signal, and clean up everything but the data."""
     programs = Programs(options.target, options.functions)
     if missing := programs.missing():
         raise PartFailed("programs", f"there is no {', '.join(map(shown, missing))}: `make run` builds them")

@@ -125,7 +125,7 @@ class Emulator:
             raise PartFailed("emulator", ended(code, self.log), self.log)
 
     def stop(self) -> None:
-        """End the emulator, which saves what it holds, and every function process that it started."""
+        """End the emulator, which saves its state, and every function process that it started."""
         end(self.process, STOP_SECONDS)
         shutil.rmtree(self.scratch, ignore_errors=True)
 

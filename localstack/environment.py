@@ -65,7 +65,7 @@ def _install(venv: Path, requirements: Path, log: Path) -> None:
 
 
 def settings(endpoint: str) -> dict[str, str]:
-    """What an AWS client needs to talk to the emulator at `endpoint`, and to nothing else."""
+    """The variables with which AWS clients use the emulator at `endpoint`, and nothing else."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,

@@ -1,4 +1,4 @@
-"""What a running stack publishes about itself: `stack.env` for programs, and what to try for people."""
+"""The description of a running stack: `stack.env` for programs, and commands to try for people."""
 
 import contextlib
 import shlex
@@ -17,7 +17,7 @@ PULSE_LOG = RUN / "pulse.log"
 
 
 def variables(here: Services, deployment: Deployment) -> dict[str, str]:
-    """What people, tests and the command line need to use the stack: the contents of `stack.env`."""
+    """The contents of `stack.env`, with which people, tests and the command line use the stack."""
     outputs = deployment.outputs
     # The command line works with the very settings of the functions, but with addresses of this machine.
     return (
@@ -60,7 +60,7 @@ def write_stack_env(ends: contextlib.ExitStack, found: dict[str, str], programs:
 
 
 def say_what_to_try(found: dict[str, str], programs: Programs, logs: tuple[Path, Path, Path]) -> None:
-    """Print what runs where, where the logs of emulator, broker and Treeherder are, and commands to try."""
+    """Print the addresses and names of all parts, the logs of emulator, broker and Treeherder, and commands to try."""
     emulator_log, broker_log, treeherder_log = map(shown, logs)
     show, runs, requests = (
         " ".join(by_name(command)) for command in (programs.show("try"), programs.runs(), programs.requests("list"))

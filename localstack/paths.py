@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infra" / "template.yaml"
 VENV = ROOT / ".venv"
-# What one checkout has once: the logs and locks of installations, and by default the folder of its stack.
+# The folder of the logs and locks of installations, and by default of the checkout's stack.
 CHECKOUT_RUN = ROOT / ".run"
 # All that a running stack writes: logs, process ids, stack.env, scratch folders. With another folder in this variable
 # a second stack can run in the same checkout; the tests do that.
@@ -43,7 +43,7 @@ STOP_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def stop_on_signals() -> None:
-    """Raise `Stopped` at a signal to stop from now on, so that what is open is closed on the way out."""
+    """Raise `Stopped` at a signal to stop from now on, so that context managers clean up."""
 
     def stop(number: int, _frame: object) -> None:
         raise Stopped(number)

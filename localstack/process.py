@@ -1,4 +1,4 @@
-"""What the child processes of a stack have in common: a free port of this machine, and an end with their parent."""
+"""Child processes of a stack: free ports for them, and their end with the parent."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ PORTS = range(20_000, 32_000)
 
 
 def module_environment() -> dict[str, str]:
-    """What lets a child process in another folder import this package."""
+    """The variables with which a child process in another folder can import this package."""
     return {"PYTHONPATH": str(ROOT)}
 
 

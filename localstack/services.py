@@ -1,4 +1,4 @@
-"""What a stack is deployed to, as child processes: the emulator, the broker, the fake Treeherder."""
+"""The services of a stack as child processes: the emulator, the broker, the fake Treeherder."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ TREEHERDER_LOG = RUN / "treeherder.log"
 
 
 class Service(Protocol):
-    """Something that runs beside this process."""
+    """A child process or a group of containers."""
 
     def check(self) -> None:
         """Fail if it has ended by itself."""

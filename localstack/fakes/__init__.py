@@ -1,1 +1,1 @@
-"""What the stack has in place of Treeherder and of a listener on Pulse. Each file also runs as a program by itself."""
+"""A fake Treeherder, and a Pulse listener as Mozilla's were. Each file also runs as a program by itself."""

@@ -1,5 +1,5 @@
-"""The local stack as a person uses it: what `localstack run` deploys works, its processes end with it, and the next run
-has its data.
+"""The local stack as a person uses it: the deployed functions work, its processes end with it, and the next run has its
+data.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Proxies between the forwarders and what they need: one whose connections can be cut, one that throttles."""
+"""Proxies in front of the broker and the store: the connections of one can be cut, the other one throttles."""
 
 import contextlib
 import random

@@ -332,7 +332,7 @@ class Settings(unittest.TestCase):
         [stage] = resources("AWS::ApiGatewayV2::Stage").values()
         routes = {route["RouteKey"]: name for name, route in resources("AWS::ApiGatewayV2::Route").items()}
 
-        # Only the jobs function has no route of its own. A burst above what it may run sounds the alarm of throttles.
+        # Only the jobs function has no route of its own. A burst above its concurrency would sound an alarm.
         self.assertEqual(stage["DefaultRouteSettings"]["ThrottlingBurstLimit"], {"Ref": "JobsConcurrency"})
         bursts = {key: settings["ThrottlingBurstLimit"] for key, settings in stage["RouteSettings"].items()}
         self.assertEqual(bursts.keys(), routes.keys() - {"$default"})
