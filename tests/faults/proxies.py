@@ -11,7 +11,7 @@ from tests.support.store_calls import Call, Recorder
 # The share of calls that the store always refuses.
 THROTTLED = 0.1
 # A held call is refused after this time at the latest.
-HOLD_SECONDS = 60
+HOLD_SECONDS = 180
 
 
 class CuttableProxy:
@@ -66,8 +66,8 @@ class CuttableProxy:
 class ThrottlingProxy:
     """The emulator's tables at another address, which refuses a share of the calls as DynamoDB refuses them.
 
-    It can also hold the next call that records a request as forwarded. At that moment the broker has confirmed the
-    request's messages: if the forwarder is killed then, it publishes the same messages again.
+    It can also hold the next call that records a request as forwarded, and all calls that repeat it. At that moment the
+    broker has confirmed the request's messages: if the forwarder is killed then, another one publishes them again.
     """
 
     # The errors of throttled calls. A transaction has an error of its own in addition.
@@ -86,7 +86,8 @@ class ThrottlingProxy:
     def __init__(self, endpoint: str, chance: random.Random) -> None:
         self.share, self.chance = THROTTLED, chance
         self.refused: Counter[str] = Counter()
-        self.is_holding = False
+        # Whether the next such call is to be held, and the request whose calls are held.
+        self.is_holding, self.holding = False, ""
         # The requests whose record was held.
         self.held: list[str] = []
         self.lock, self.released = threading.Lock(), threading.Event()
@@ -100,7 +101,9 @@ class ThrottlingProxy:
             self.is_holding = True
 
     def release(self) -> None:
-        """Refuse the held call: its caller has been killed."""
+        """Refuse the held calls: their caller has been killed."""
+        with self.lock:
+            self.holding = ""
         self.released.set()
 
     def _refuse(self, call: Call) -> dict | None:
@@ -108,9 +111,10 @@ class ThrottlingProxy:
         self.recorder.calls.clear()
         request = forwarded_request(call)
         with self.lock:
-            is_held, self.is_holding = bool(self.is_holding and request), self.is_holding and not request
-            if request and is_held:
+            if request and self.is_holding:
+                self.is_holding, self.holding = False, request
                 self.held.append(request)
+            is_held = bool(request) and request == self.holding
         if is_held:
             self.released.wait(HOLD_SECONDS)
         elif self.chance.random() >= self.share:

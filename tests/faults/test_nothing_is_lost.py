@@ -13,7 +13,9 @@ def test_requests_are_forwarded_or_have_failed_for_a_reason_whatever_fails_meanw
 
     counted = done.summary
     assert done.problems == [], counted
-    assert (counted["requests"], counted["forwarded"] + counted["failed"]) == (200, 200), counted
+    # On a slow machine the queue may give a ticket out five times before one of them is done with it.
+    ended = counted["forwarded"] + counted["failed"] + counted["neither, with a dead letter"]
+    assert (counted["requests"], ended) == (200, 200), counted
     # Each event had its effect.
     assert counted["of these, between publishing and recording"] == KILLS
     assert counted["forwarders killed"] == KILLS + KILLS * fault_injection.FORWARDERS
