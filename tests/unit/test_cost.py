@@ -8,8 +8,8 @@ import unittest
 from unittest import mock
 
 from tests.support.store_calls import Call
-from tools.cost import meter as cost
-from tools.cost import table as cost_table
+from tools.cost import day, meter, table
+from tools.cost import traffic as cost_traffic
 from tools.cost.bill import (
     Asked,
     Naive,
@@ -89,9 +89,9 @@ class Bill(unittest.TestCase):
     def test_amounts_are_printed_in_the_unit_of_their_price(self) -> None:
         prices = load_prices()
 
-        self.assertEqual(cost_table.amount(prices["bytes_out"], 8.52e9), "8.52")
-        self.assertEqual(cost_table.amount(prices["log_stored_bytes"], 250e9), "250")
-        self.assertEqual(cost_table.amount(prices["lambda_gb_seconds"], 28_097.2), "28,097")
+        self.assertEqual(table.amount(prices["bytes_out"], 8.52e9), "8.52")
+        self.assertEqual(table.amount(prices["log_stored_bytes"], 250e9), "250")
+        self.assertEqual(table.amount(prices["lambda_gb_seconds"], 28_097.2), "28,097")
 
 
 class Units(unittest.TestCase):
@@ -156,7 +156,7 @@ class NaiveDesign(unittest.TestCase):
         self.assertEqual(usage["bytes_out"], 150e9 + 30 * (100 * 600_000 + 10 * 1_000 - 2_000_000))
 
     def test_a_job_is_an_item_without_what_it_does_not_have(self) -> None:
-        item = cost.naive_item("try", {"ref_data_name": "a build", "job_type_id": 12, "upstream": None})
+        item = meter.naive_item("try", {"ref_data_name": "a build", "job_type_id": 12, "upstream": None})
 
         self.assertEqual(item, {"project": {"S": "try"}, "ref_data_name": {"S": "a build"}, "job_type_id": {"N": "12"}})
         self.assertEqual(item_size(item), 7 + 3 + 13 + 7 + 11 + 2)
@@ -277,30 +277,30 @@ class Drawn(unittest.TestCase):
     """Random traffic has the stated shares."""
 
     def test_projects_and_repeats_have_their_shares(self) -> None:
-        traffic = mock.Mock(options=mock.Mock(repeats=60), chance=cost.random.Random(1))
+        traffic = mock.Mock(options=mock.Mock(repeats=60), chance=cost_traffic.random.Random(1))
 
-        drawn = cost.Traffic.mixed(traffic, 200)
+        drawn = cost_traffic.Traffic.mixed(traffic, 200)
 
         self.assertEqual(len(drawn), 200)
         self.assertEqual(sum(project == "try" for project, _ in drawn), 136)
         self.assertEqual(sum(held for project, held in drawn if project == "try"), 82)
-        self.assertEqual(sum(cost.PROJECTS.values()), 100)
+        self.assertEqual(sum(cost_traffic.PROJECTS.values()), 100)
 
     def test_a_part_of_a_day_stands_for_all_of_it(self) -> None:
         traffic = mock.Mock(options=mock.Mock(part=50))
 
         for a_day in (10_000, 1_000, 480, 7):
-            count, times = cost.Traffic.times(traffic, a_day)
+            count, times = cost_traffic.Traffic.times(traffic, a_day)
             self.assertAlmostEqual(count * times, a_day)
-        self.assertEqual(cost.Traffic.times(traffic, 480)[0], 10)
+        self.assertEqual(cost_traffic.Traffic.times(traffic, 480)[0], 10)
 
     def test_what_is_planned_stands_for_the_day_that_is_asked_for(self) -> None:
         options = mock.Mock(part=50, lists=10_000, triggers=1_000, sweeps=480, repeats=60)
-        traffic = mock.Mock(options=options, chance=cost.random.Random(1), seconds=57.6)
-        traffic.times = functools.partial(cost.Traffic.times, traffic)
-        traffic.mixed = functools.partial(cost.Traffic.mixed, traffic)
+        traffic = mock.Mock(options=options, chance=cost_traffic.random.Random(1), seconds=57.6)
+        traffic.times = functools.partial(cost_traffic.Traffic.times, traffic)
+        traffic.mixed = functools.partial(cost_traffic.Traffic.mixed, traffic)
 
-        for _, act in cost.Traffic.plan(traffic):
+        for _, act in cost_traffic.Traffic.plan(traffic):
             act()
 
         for asked, a_day in (
@@ -309,20 +309,20 @@ class Drawn(unittest.TestCase):
             (traffic.sweep.invoke, 480),
         ):
             self.assertAlmostEqual(sum(call.args[-1] for call in asked.call_args_list), a_day)
-        self.assertEqual(sorted(call.args[1] for call in traffic.ask_for_jobs.call_args_list), cost.SIZES)
+        self.assertEqual(sorted(call.args[1] for call in traffic.ask_for_jobs.call_args_list), cost_traffic.SIZES)
 
     def test_requests_have_their_mean_size_however_many_there_are(self) -> None:
         for count in (5, 10, 20, 30, 60):
-            sizes = cost.sizes_of(count)
+            sizes = cost_traffic.sizes_of(count)
 
             self.assertEqual(len(sizes), count)
-            self.assertAlmostEqual(statistics.mean(sizes), statistics.mean(cost.SIZES), delta=1.5, msg=count)
+            self.assertAlmostEqual(statistics.mean(sizes), statistics.mean(cost_traffic.SIZES), delta=1.5, msg=count)
 
     def test_a_drift_renames_a_hundredth(self) -> None:
         names = [f"builder {number:03}" for number in range(300)]
         document = {"builders": {name: {} for name in names}}
 
-        cost.drift(document, 50)
+        meter.drift(document, 50)
 
         self.assertEqual(
             sorted(set(document["builders"]) - set(names)), ["builder 050-99", "builder 150-99", "builder 250-99"]
@@ -332,4 +332,4 @@ class Drawn(unittest.TestCase):
     def test_an_answer_is_as_large_as_a_client_gets_it(self) -> None:
         packed = {"headers": {"etag": '"x"'}, "body": "AAECAw==", "isBase64Encoded": True}
 
-        self.assertEqual(cost.answer_size(packed), 19 + len('etag: "x"\r\n') + cost.FRONT_BYTES + 4)
+        self.assertEqual(day.answer_size(packed), 19 + len('etag: "x"\r\n') + day.FRONT_BYTES + 4)

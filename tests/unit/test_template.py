@@ -10,7 +10,7 @@ from cfnlint.decode import decode_str
 
 from localstack.paths import ROOT
 from localstack.programs import FUNCTIONS
-from tools.cost import meter
+from tools.cost import day
 
 TEMPLATE = ROOT / "infra" / "template.yaml"
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -290,7 +290,7 @@ class Settings(unittest.TestCase):
     def test_the_bill_counts_the_line_that_the_api_logs(self) -> None:
         [stage] = resources("AWS::ApiGatewayV2::Stage").values()
         logged = stage["AccessLogSettings"]["Format"]
-        counted = re.sub(r'":"[^"]*"', '":""', meter.API_LINE.rstrip())
+        counted = re.sub(r'":"[^"]*"', '":""', day.API_LINE.rstrip())
 
         self.assertEqual(counted, re.sub(r'":"[^"]*"', '":""', logged))
 

@@ -1,0 +1,152 @@
+"""Counts what the functions use in a day, and what they print."""
+
+import base64
+import contextlib
+import json
+import sys
+import tempfile
+from collections import Counter
+
+from localstack.programs import Programs
+from tests.support.runtime_api import Function
+from tests.support.stack import Stack
+from tests.support.store_calls import Recorder
+from tools.bench.function import lambda_environment
+from tools.cost.bill import (
+    gb_seconds,
+    http_api_requests,
+)
+from tools.cost.calls import Tables
+
+# The bytes of the headers that API Gateway adds to an answer.
+FRONT_BYTES = 120
+# The lines that Lambda adds to a function's own in its log, with values of their usual length.
+ID = "8286a188-ba32-4475-8077-530cd35c09a9"
+START_LINE = (
+    "INIT_START Runtime Version: provided:al2023.v100\tRuntime Version ARN: "
+    f"arn:aws:lambda:us-east-1::runtime:{'0' * 64}\n"
+)
+LINES = (
+    f"START RequestId: {ID} Version: $LATEST\n",
+    f"END RequestId: {ID}\n",
+    f"REPORT RequestId: {ID}\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\t"
+    "Max Memory Used: 38 MB\t\n",
+)
+# The line of API Gateway in the API's log for each request, in the template's format.
+API_LINE = (
+    f'{{"api_request_id":"{ID[:16]}","request_id":"{ID}", "method":"POST",'
+    '"route":"ANY /api/project/{project}/trigger_requests/{rest+}", "status":"200","lambda_status":"200",'
+    ' "error":"-","duration_ms":"123", "bytes":"12345"}\n'
+)
+
+
+def say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+class Day:
+    """The usage of a day, by the names of the price file."""
+
+    def __init__(
+        self, stack: Stack, recorder: Recorder, programs: Programs, part: int, ends: contextlib.ExitStack
+    ) -> None:
+        self.stack, self.recorder, self.programs, self.part, self.ends = stack, recorder, programs, part, ends
+        self.tables = Tables(stack)
+        self.usage: Counter[str] = Counter()
+        # Storage, which is not multiplied by the days of a month.
+        self.kept: Counter[str] = Counter()
+        # The number of lines a day with each metric.
+        self.metrics: Counter[str] = Counter()
+        self.invocations: Counter[str] = Counter()
+        self.gb_seconds: Counter[str] = Counter()
+        self.log = bytearray()
+
+    def metered(self, name: str, **settings: str) -> "Metered":
+        return Metered(self, name, settings)
+
+    def note_lines(self, lines: bytes, times: float) -> None:
+        """Count the lines of one invocation, which represents `times` of a day."""
+        platform = "".join(LINES).encode()
+        self.usage["log_bytes"] += len(lines + platform) * times
+        self.log += lines + platform
+        for line in lines.splitlines():
+            printed = json.loads(line)
+            for group in printed.get("_aws", {}).get("CloudWatchMetrics", []):
+                if group["Dimensions"] != [[]]:
+                    raise SystemExit(f"a metric with dimensions, whose cost is not known here: {printed}")
+                for metric in group["Metrics"]:
+                    self.metrics[metric["Name"]] += times
+
+
+class Metered:
+    """A deployed function whose invocations are counted. Its process starts with the first one, as a Lambda environment
+    does, and each part of a day has one.
+    """
+
+    def __init__(self, day: Day, name: str, settings: dict[str, str]) -> None:
+        self.day, self.name = day, name
+        # An endpoint in the settings takes precedence.
+        self.environment = (
+            lambda_environment(day.stack, f"{name.upper()}_FUNCTION")
+            | {"AWS_ENDPOINT_URL": day.recorder.url}
+            | settings
+        )
+        self.memory = int(self.environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
+        self.log = day.ends.enter_context(tempfile.NamedTemporaryFile())
+        self.read = open(self.log.name, "rb")
+        day.ends.callback(self.read.close)
+        self.function: Function | None = None
+
+    def invoke(self, sent: bytes, times: float, away_seconds: float = 0, counts_calls: bool = True) -> dict:
+        """The answer to one event, which represents `times` of a day, each with a wait for other services than AWS."""
+        day = self.day
+        day.recorder.calls.clear()
+        if started := not self.function:
+            binary = day.programs.function(self.name)
+            self.function = day.ends.enter_context(Function(binary, self.environment, sent, self.log))
+        else:
+            self.function.events.put(sent)
+        body, seconds, since_start = self.function.answered()
+        billed = times * gb_seconds(seconds, self.memory, away_seconds)
+        lines = self.read.read()
+        day.note_lines(lines, times)
+        if started:
+            starts = 1 if self.name == "etl" else day.part
+            billed += starts * gb_seconds(since_start - seconds, self.memory)
+            day.usage["log_bytes"] += starts * len(START_LINE)
+        day.invocations[self.name] += times
+        day.gb_seconds[self.name] += billed
+        day.usage.update({"lambda_requests": times, "lambda_gb_seconds": billed})
+        if counts_calls:
+            day.usage.update({name: amount * times for name, amount in day.tables.cost(day.recorder.calls).items()})
+        answer = json.loads(body)
+        if "errorMessage" in answer:
+            raise SystemExit(f"the {self.name} function fails: {answer}")
+        return answer
+
+    def ask(self, sent: bytes, status: int, times: float, away_seconds: float = 0) -> dict:
+        """The answer to an HTTP event."""
+        answer = self.invoke(sent, times, away_seconds)
+        if answer["statusCode"] != status:
+            raise SystemExit(f"the {self.name} function answers {answer} to {sent}")
+        size = answer_size(answer)
+        self.day.usage.update(
+            {
+                "bytes_out": size * times,
+                "http_api_requests": http_api_requests(size) * times,
+                "log_bytes": len(API_LINE) * times,
+            }
+        )
+        self.day.log += API_LINE.encode()
+        return answer
+
+
+def answer_size(answer: dict) -> int:
+    """The bytes of an answer as a client receives it."""
+    headers = sum(len(f"{name}: {value}\r\n") for name, value in answer["headers"].items())
+    return len("HTTP/1.1 200 OK\r\n\r\n") + headers + FRONT_BYTES + len(body_of(answer))
+
+
+def body_of(answer: dict) -> bytes:
+    body = answer.get("body") or ""
+    return base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()

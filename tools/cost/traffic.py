@@ -1,0 +1,256 @@
+"""Runs a part of a day's traffic: lists, trigger requests and sweeps."""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import gzip
+import itertools
+import json
+import random
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from localstack.fakes.pulse_listener import Listener
+from localstack.fakes.treeherder import PUSH_IDS, Control
+from tests.support.runtime_api import event
+from tools.bench.function import lambda_environment
+from tools.cost.bill import (
+    receives_a_day,
+)
+from tools.cost.day import Day, body_of, say
+
+# The projects of most of the 801 real requests of spring 2016; autoland, new then, took over from mozilla-inbound. The
+# same shares are assumed for lists.
+PROJECTS = {"try": 68, "mozilla-inbound": 16, "autoland": 8, "fx-team": 5, "mozilla-central": 3}
+# The number of jobs in the same requests: the rounded mean of each twentieth of them, in order of size. Their mean is
+# 8.3, the mean of these is 8.1; the largest has 328.
+SIZES = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 8, 10, 15, 25, 73]
+# Of the same requests, 30 % come from a person who made one on the same push before, and 57 % from one who made one for
+# the same project within 200 pushes, about as many as try had in a day. A person opens the list for that, and a list
+# changes with an ingest.
+REPEATS = 60
+# Lambda polls the queue with so many requests at once, each of which waits for so long (AWS Lambda Developer Guide,
+# "Configuring scaling behavior for SQS event source mappings"; a maximum concurrency does not make them fewer). People
+# measure some 15 empty receives a minute, so each waits for the maximum of 20 s.
+POLLERS, POLL_SECONDS = 5, 20
+# How long functions wait for other services than AWS, in seconds: for the dump; for Treeherder's answer about a push;
+# for a new connection to Pulse and its confirms. All other time is billed as measured, including the emulator's.
+DUMP_SECONDS, PUSH_SECONDS, PULSE_SECONDS = 10, 0.2, 0.5
+# The bytes that are sent there for a trigger request or a batch: handshakes, a request, headers.
+AWAY_BYTES = 4096
+DAY_SECONDS = 86_400
+# Within this time a sent message arrives.
+PATIENCE_SECONDS = 10
+PERSON = "someone@mozilla.com"
+LIST = "/api/project/{}/runnable_jobs/"
+
+
+@dataclasses.dataclass
+class Made:
+    """A trigger request that was made, as the naive design stores it."""
+
+    project: str
+    names: list[str]
+
+
+class Traffic:
+    """A part of a day of lists, trigger requests, and sweeps."""
+
+    def __init__(self, day: Day, options: argparse.Namespace) -> None:
+        self.day, self.options = day, options
+        self.chance = random.Random(1)
+        self.numbers = itertools.count()
+        fresh = lambda_environment(day.stack, "JOBS_FUNCTION")["RUNNABLE_JOBS_FRESH_SECONDS"]
+        # A list is fresh for a second, the minimum above zero.
+        self.faster = int(fresh)
+        self.seconds = DAY_SECONDS / options.part / self.faster
+        held = str(60 // self.faster)
+        self.jobs = day.metered("jobs", RUNNABLE_JOBS_FRESH_SECONDS="1")
+        self.trigger = day.metered(
+            "trigger", RUNNABLE_JOBS_FRESH_SECONDS="1", RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=held
+        )
+        self.sweep, self.forward = day.metered("sweep"), day.metered("forward")
+        self.sqs = day.stack.client("sqs")
+        self.sign_in = {"authorization": f"Bearer {day.stack.token('--email', PERSON)}"}
+        self.bodies, self.tags = read_lists(day)
+        self.names = {
+            project: [job["ref_data_name"] for job in json.loads(self.bodies[project])["results"]]
+            for project in PROJECTS
+        }
+        self.have_builds()
+        self.heard: list[dict] = []
+        self.made: list[Made] = []
+        self.asked_for: Counter[str] = Counter()
+        self.list_bytes = 0.0
+
+    def have_builds(self) -> None:
+        """Make every build of every push succeed, so that no test waits for one."""
+        treeherder = Control(self.day.stack.env["TREEHERDER_URL"])
+        for project in PROJECTS:
+            jobs = json.loads(self.bodies[project])["results"]
+            builds = [{"ref_data_name": job["ref_data_name"]} for job in jobs if not job["upstream"]]
+            for push in PUSH_IDS:
+                treeherder.set_jobs(project, push, builds)
+
+    def times(self, a_day: int) -> tuple[int, float]:
+        """How many events of a day's are run, and how many each of them represents."""
+        count = max(round(a_day / self.options.part), 1)
+        return count, a_day / count
+
+    def run(self, ends: contextlib.ExitStack) -> None:
+        self.listen(ends)
+        begin = time.monotonic()
+        # Stable: events at the same time keep their order.
+        for at, act in sorted(self.plan(), key=lambda planned: planned[0]):
+            time.sleep(max(begin + at - time.monotonic(), 0))
+            act()
+        took = time.monotonic() - begin
+        say(f"  it took {took:.0f} s")
+        if took > 1.2 * self.seconds:
+            say("  too long: lists were checked more often than they would be")
+        self.day.usage.update(
+            {"sqs_requests": receives_a_day(POLLERS, POLL_SECONDS), "schedule_events": self.options.sweeps}
+        )
+
+    def plan(self) -> Iterator[tuple[float, Callable[[], object]]]:
+        """Each event, with its time in seconds from the start."""
+        count, times = self.times(self.options.lists)
+        for project, held in self.mixed(count):
+            yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_list, project, held, times)
+        count, times = self.times(self.options.triggers)
+        sizes = sizes_of(count)
+        for (project, _), size in zip(self.mixed(count), sizes, strict=False):
+            yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_jobs, project, size, times)
+        count, times = self.times(self.options.sweeps)
+        for number in range(count):
+            yield number * self.seconds / count, functools.partial(self.sweep.invoke, b"{}", times)
+
+    def mixed(self, count: int) -> list[tuple[str, bool]]:
+        """So many projects by their shares, each with whether the browser already has its list."""
+        chosen = []
+        ends = [round(end * count / 100) for end in itertools.accumulate(PROJECTS.values())]
+        for project, begin, end in zip(PROJECTS, [0, *ends], ends, strict=False):
+            held = round((end - begin) * self.options.repeats / 100)
+            chosen += [(project, number < held) for number in range(end - begin)]
+        self.chance.shuffle(chosen)
+        return chosen
+
+    def ask_for_list(self, project: str, held: bool, times: float) -> None:
+        before = self.day.usage["bytes_out"]
+        if held:
+            self.jobs.ask(event(LIST.format(project), if_none_match=self.tags[project]), 304, times)
+        else:
+            self.jobs.ask(event(LIST.format(project)), 200, times)
+        self.asked_for[project] += times
+        self.list_bytes += self.day.usage["bytes_out"] - before
+
+    def ask_for_jobs(self, project: str, size: int, times: float) -> None:
+        """A person picks jobs on Treeherder's page, which then polls their status."""
+        number = next(self.numbers)
+        names = self.chance.sample(self.names[project], size)
+        path = f"/api/project/{project}/push/{PUSH_IDS[number % len(PUSH_IDS)]}/trigger_runnable_jobs/"
+        asked = event(
+            path,
+            body=json.dumps({"requested_jobs": names}),
+            content_type="application/json",
+            idempotency_key=f"cost-{number}",
+            **self.sign_in,
+        )
+        # A browser sends a preflight request first, once for each address.
+        self.trigger.ask(options_of(asked), 204, times)
+        status_url = json.loads(body_of(self.trigger.ask(asked, 202, times, PUSH_SECONDS)))["status_url"]
+        self.day.usage["bytes_out"] += AWAY_BYTES * times
+        poll = event(status_url, **self.sign_in)
+        self.trigger.ask(options_of(poll), 204, times)
+        polls, tag = self.options.polls, None
+        for number in range(polls):
+            if number == polls // 2:
+                self.forward_batch(times)
+            # The status has not changed since the last poll, except at the first one after it was forwarded.
+            is_new = number in (0, polls // 2)
+            held = {"if_none_match": tag} if tag else {}
+            answer = self.trigger.ask(event(status_url, **held, **self.sign_in), 200 if is_new else 304, times)
+            tag = answer["headers"]["etag"]
+        if polls == 0:
+            self.forward_batch(times)
+        self.made.append(Made(project, names))
+
+    def forward_batch(self, times: float) -> None:
+        """Receive the one message in the queue, and forward it as Lambda does."""
+        url = self.day.stack.env["QUEUE_URL"]
+        [message] = self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=PATIENCE_SECONDS, AttributeNames=["All"]
+        )["Messages"]
+        record = {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"],
+            "messageAttributes": {},
+            "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "awsRegion": self.day.stack.env["AWS_REGION"],
+            "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{url.rpartition('/')[2]}",
+        }
+        heard = len(self.heard)
+        answer = self.forward.invoke(json.dumps({"Records": [record]}).encode(), times, PULSE_SECONDS)
+        if answer["batchItemFailures"]:
+            raise SystemExit(f"the forward function could not forward {message['Body']}: {answer}")
+        self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        # This receive takes the place of an empty one.
+        self.day.usage["sqs_requests"] += times
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(self.heard) == heard:
+            if time.monotonic() > deadline:
+                raise SystemExit("the listener on Pulse did not receive it")
+            time.sleep(0.005)
+        published = sum(len(json.dumps(message["body"])) for message in self.heard[heard:])
+        self.day.usage["bytes_out"] += (published + AWAY_BYTES) * times
+
+    def listen(self, ends: contextlib.ExitStack) -> None:
+        env = self.day.stack.env
+        listener = Listener(env["AMQP_URL"], env["PULSE_NAMESPACE"], "cost", self.heard.append)
+        thread = threading.Thread(target=listener.run)
+        thread.start()
+        ends.callback(thread.join)
+        ends.callback(listener.stop)
+        if not listener.is_bound.wait(PATIENCE_SECONDS):
+            raise SystemExit("the listener finds no exchange")
+
+
+def sizes_of(count: int) -> list[int]:
+    """The sizes of so many requests: for fewer than in the table, means of neighbouring ones."""
+    begins = [number * len(SIZES) // count for number in range(count + 1)]
+    return [round(statistics.mean(SIZES[begin : max(end, begin + 1)])) for begin, end in itertools.pairwise(begins)]
+
+
+def read_lists(day: Day) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Each project's uncompressed list, and the tag of the compressed one."""
+    items = day.tables.items[day.stack.env["CATALOG_TABLE"]].values()
+    parts = {(item["pk"]["S"], item["sk"]["S"]): item for item in items}
+    bodies, tags = {}, {}
+    for (pk, sk), pointer in parts.items():
+        kind, _, project = pk.partition("#")
+        if kind == "project" and sk == "current":
+            etag = pointer["etag"]["S"]
+            names = sorted(name for name in parts if name[0] == pk and name[1].startswith(f"list#{etag}#"))
+            bodies[project] = gzip.decompress(b"".join(bytes(parts[name]["data"]["B"]) for name in names))
+            tags[project] = f'"{etag}-gzip"'
+    return bodies, tags
+
+
+def options_of(asked: bytes) -> bytes:
+    """The preflight of a request."""
+    document = json.loads(asked)
+    document["requestContext"]["http"]["method"] = "OPTIONS"
+    document.pop("body", None)
+    document["headers"] |= {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    del document["headers"]["authorization"]
+    return json.dumps(document).encode()
