@@ -50,6 +50,8 @@ VISIBLE_AGAIN_SECONDS = 10
 THROTTLED_HARD = 20
 # The longest pause before an event, and the longest outage of the broker.
 PAUSE_SECONDS, AWAY_SECONDS = 0.5, 3
+# The scenario promises a repeated message. Without one, it kills forwarders while they record at most so often again.
+EXTRA_KILLS = 5
 # Within this time an event has its effect.
 EVENT_SECONDS = 120
 # Within this time the queue is empty: it gives each message out at most five times.
@@ -159,6 +161,7 @@ class Scenario:
             ends.callback(self.forwarders.stop)
             self._disturb()
             self._drain()
+            self._ensure_repeats()
             self._judge(self._find(self.requests))
         self.summary["seconds"] = round(time.monotonic() - self.begin)
 
@@ -166,7 +169,7 @@ class Scenario:
         self.heard.setdefault(message["message_id"], []).append(message)
 
     def _orders(self) -> list[Order]:
-        """The planned number of orders, no two of them the same. The builds that their jobs need exist."""
+        """The planned number of orders and the extra ones, no two of them the same. The builds of their jobs exist."""
         names, treeherder = {}, Control(self.stack.env["TREEHERDER_URL"])
         for project in PROJECTS:
             jobs = self.stack.jobs(project)
@@ -175,7 +178,7 @@ class Scenario:
             for push in PUSH_IDS:
                 treeherder.set_jobs(project, push, [{"ref_data_name": build} for build in builds])
         orders: dict[str, Order] = {}
-        while len(orders) < self.plan.requests:
+        while len(orders) < self.plan.requests + EXTRA_KILLS:
             project = self.chance.choice(PROJECTS)
             [size] = self.chance.choices(SIZES, WEIGHTS)
             chosen = self.chance.sample(names[project], size)
@@ -186,6 +189,7 @@ class Scenario:
     def _disturb(self) -> None:
         """Make the requests, some with each event, so that each event finds some of them on their way."""
         orders, events = self._orders(), self.plan.events(self.chance)
+        orders, self.extra_orders = orders[: self.plan.requests], orders[self.plan.requests :]
         for number, event in enumerate(events):
             portion = orders[number * len(orders) // len(events) : (number + 1) * len(orders) // len(events)]
             thread = threading.Thread(target=self._make_requests, args=(portion,))
@@ -200,9 +204,23 @@ class Scenario:
             raise AssertionError(
                 f"{len(self.requests)} of {len(orders)} requests were accepted; see {self.trigger_log}"
             )
-        self.summary |= {"requests": len(orders), "jobs": sum(len(order.names) for order in orders)}
-        self.summary |= {label: self.did[event] for event, label in self.COUNTS.items()}
         self.summary["seconds of disturbance"] = round(time.monotonic() - self.begin)
+
+    def _ensure_repeats(self) -> None:
+        """Kill forwarders while they record, until the listener has received a message twice."""
+        for order in self.extra_orders:
+            if self._repeats():
+                return
+            self.store.hold_next_record()
+            self._make_requests([order])
+            self._do("kill while recording")
+            self._drain()
+            with contextlib.suppress(AssertionError):
+                until(self._repeats, VISIBLE_AGAIN_SECONDS)
+
+    def _repeats(self) -> list[dict]:
+        """The messages that the listener has received again."""
+        return [message for messages in list(self.heard.values()) for message in messages[1:]]
 
     def _do(self, event: str) -> None:
         """Make one event happen; returns when it has had its effect."""
@@ -279,8 +297,15 @@ class Scenario:
             if found["state"] != "forwarded" or {job["state"] for job in found["jobs"]} != {"forwarded"}:
                 self.problems.append(f"{request} is not forwarded in the end: {found}")
         self._compare(last)
-        repeats = [message for messages in self.heard.values() for message in messages[1:]]
-        repeated = {name.split(".")[0] for name, messages in self.heard.items() if len(messages) > 1}
+        repeats = self._repeats()
+        repeated = {message["message_id"].split(".")[0] for message in repeats}
+        # A retry sends other messages: only the requests that were forwarded without one are sure to be repeated.
+        held = set(self.store.held) - failed - stuck
+        self.summary |= {
+            "requests": len(self.requests),
+            "jobs": sum(len(order.names) for order in self.requests.values()),
+        }
+        self.summary |= {label: self.did[event] for event, label in self.COUNTS.items()}
         self.summary |= {
             "calls throttled": self.store.refused.total(),
             "forwarders that ended by themselves": len(self.forwarders.ended),
@@ -294,9 +319,8 @@ class Scenario:
             "messages": len(self.heard),
             "repeats": len(repeats),
             "of these, by the broker itself": sum(message["redelivered"] for message in repeats),
-            # A ticket may have been killed at its last receive: then its request was retried with other messages.
-            "requests repeated after a kill while recording": len(repeated & (set(self.store.held) - set(letters))),
-            "requests whose record was held": len(set(self.store.held) - set(letters)),
+            "requests forwarded after a kill while recording": len(held),
+            "of these, repeated": len(held & repeated),
             "wrong": len(self.problems),
         }
 

@@ -15,15 +15,14 @@ def test_requests_are_forwarded_or_have_failed_for_a_reason_whatever_fails_meanw
     assert done.problems == [], counted
     # On a slow machine the queue may give a ticket out five times before one of them is done with it.
     ended = counted["forwarded"] + counted["failed"] + counted["neither, with a dead letter"]
-    assert (counted["requests"], ended) == (200, 200), counted
+    assert counted["requests"] == ended >= 200, counted
     # Each event had its effect.
-    assert counted["of these, between publishing and recording"] == KILLS
-    assert counted["forwarders killed"] == KILLS + KILLS * fault_injection.FORWARDERS
+    kills = counted["of these, between publishing and recording"]
+    assert kills >= KILLS
+    assert counted["forwarders killed"] == KILLS + kills * fault_injection.FORWARDERS
     assert counted["broker stopped"] == STOPS
     assert counted["connections cut"] >= KILLS
     assert counted["calls throttled"] >= STOPS * fault_injection.THROTTLED_HARD
     # A forwarder that was killed before it recorded its request as forwarded has published it, and another does again.
-    assert counted["requests whose record was held"] > 0
-    repeated = counted["requests repeated after a kill while recording"]
-    assert repeated == counted["requests whose record was held"], counted
-    assert counted["repeats"] > 0
+    assert counted["of these, repeated"] == counted["requests forwarded after a kill while recording"], counted
+    assert counted["repeats"] > 0, counted
