@@ -1,75 +1,61 @@
-//! The same from a shell: `forward --help`.
+//! `forward`: takes requests from the queue and publishes them, without Lambda.
 
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
-use clap::Parser;
+use clap::Args;
 use forward::settings::Settings;
 use forward::{Delivery, Disposition, Forwarder, print_line};
 use serde_json::json;
 use store::settings::{Variables, variables};
 use store::{Aws, ClientProfile, Queue, ReceivedMessage};
 
-/// Forwards queued requests to Pulse, as the function does in Lambda.
-///
-/// The variables are the forward function's own, and `RUNNABLE_JOBS_QUEUE_URL`. One line of JSON is printed a message of
-/// the queue.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
+use super::{clock, lookup};
+use crate::failure::Failure;
+use crate::output::print_json_line;
+
+/// How many messages are received at a time.
+const MAX_MESSAGES: usize = 10;
+/// How long to wait for messages before the queue counts as empty.
+const EMPTY_AFTER: Duration = Duration::from_secs(1);
+/// How long one call waits for messages if the command runs until it is stopped.
+const LONG_POLL: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Args)]
+pub(crate) struct Forward {
     /// The address of the queue of requests
     #[arg(long, env = variables::QUEUE_URL, hide_env_values = true, value_name = "URL")]
     queue_url: Option<String>,
     /// Stop when the queue is empty, instead of waiting for more
     #[arg(long)]
     once: bool,
-    /// Print what would be published and what would wait, and give all messages back. To look at a message counts as to
-    /// try it: the fifth time is the last.
+    /// Print what would be published and what would wait, then return all messages to the queue. Looking at a message
+    /// counts as a delivery: the fifth is the last.
     #[arg(long)]
     dry_run: bool,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    forward::init_logging();
-    match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("forward: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(arguments: Arguments) -> Result<(), String> {
-    let lookup = |variable: &str| match variable {
-        variables::QUEUE_URL => arguments.queue_url.clone(),
-        other => std::env::var(other).ok(),
-    };
-    let settings = Settings::read(lookup).map_err(|error| error.to_string())?;
-    let url = Variables::new(lookup).required(variables::QUEUE_URL, "the address of the queue");
-    let url = url.map_err(|error| error.to_string())?;
-    let aws = Aws::from_environment(ClientProfile::Batch).await.map_err(|error| error.to_string())?;
+pub(crate) async fn run(arguments: Forward) -> Result<(), Failure> {
+    let flags = [(variables::QUEUE_URL, arguments.queue_url)];
+    let lookup = |variable: &str| lookup(&flags, variable);
+    let settings = Settings::read(lookup)?;
+    let url = Variables::new(lookup).required(variables::QUEUE_URL, "the address of the queue")?;
+    let aws = Aws::from_environment(ClientProfile::Batch).await?;
     let queue = aws.queue(&url);
-    #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
-    let clock = Arc::new(Utc::now);
-    let forwarder = Forwarder::new(&settings, &aws, clock).await?;
+    let forwarder = Forwarder::new(&settings, &aws, clock()).await.map_err(Failure::Internal)?;
     if arguments.dry_run {
         return preview(&forwarder, &queue).await;
     }
-    let wait = Duration::from_secs(if arguments.once { 1 } else { 20 });
+    let wait = if arguments.once { EMPTY_AFTER } else { LONG_POLL };
     loop {
-        let received = queue.receive(10, wait).await.map_err(|error| error.to_string())?;
+        let received = queue.receive(MAX_MESSAGES, wait).await?;
         if received.is_empty() && arguments.once {
             return Ok(());
         }
         let deliveries: Vec<Delivery> = received.iter().map(delivery).collect();
-        let what = forwarder.forward(&deliveries, None, &mut |line| print_line(line, &forwarder.clock)).await;
-        for (received, left) in received.iter().zip(what) {
-            if left == Disposition::Ack {
-                queue.remove(received).await.map_err(|error| error.to_string())?;
+        let dispositions = forwarder.forward(&deliveries, None, &mut |line| print_line(line, &forwarder.clock)).await;
+        for (received, disposition) in received.iter().zip(dispositions) {
+            if disposition == Disposition::Ack {
+                queue.remove(received).await?;
             }
         }
     }
@@ -79,38 +65,30 @@ fn delivery(received: &ReceivedMessage) -> Delivery {
     Delivery { id: received.receipt.clone(), body: received.body.clone(), receive_count: received.receive_count }
 }
 
-/// Prints a line for each message of the queue. All are held until the end, so that none is shown twice.
-async fn preview(forwarder: &Forwarder, queue: &Queue) -> Result<(), String> {
+/// Prints a line for each message of the queue. All messages are held until the end, so that none is shown twice.
+async fn preview(forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
     let mut held = Vec::new();
     let shown = async {
         loop {
-            let received = queue.receive(10, Duration::from_secs(1)).await.map_err(|error| error.to_string())?;
+            let received = queue.receive(MAX_MESSAGES, EMPTY_AFTER).await?;
             if received.is_empty() {
                 return Ok(());
             }
             for received in &received {
-                print(&match forwarder.preview(&delivery(received)).await {
-                    Ok(Some(preview)) => serde_json::to_value(preview).map_err(|error| error.to_string())?,
-                    Ok(None) => json!({"message": received.body, "done": "nothing is left to be done with it"}),
-                    Err(reason) => json!({"message": received.body, "error": reason}),
-                });
+                match forwarder.preview(&delivery(received)).await {
+                    Ok(Some(preview)) => print_json_line(&preview)?,
+                    Ok(None) => print_json_line(
+                        &json!({"message": received.body, "done": "nothing is left to be done with it"}),
+                    )?,
+                    Err(reason) => print_json_line(&json!({"message": received.body, "error": reason}))?,
+                }
             }
             held.extend(received);
         }
     };
     let shown = shown.await;
     for received in &held {
-        queue.release(received).await.map_err(|error| error.to_string())?;
+        queue.release(received).await?;
     }
     shown
-}
-
-#[expect(clippy::print_stdout, reason = "it is what this command is for")]
-fn print(line: &serde_json::Value) {
-    println!("{line}");
-}
-
-#[expect(clippy::print_stderr, reason = "what is for the person, not for the log")]
-fn say(line: &str) {
-    eprintln!("{line}");
 }

@@ -1,48 +1,29 @@
-//! What operators do from a shell: look at requests, send them again, and see what would become of recorded ones.
+//! `requests`: looks at requests to run jobs, sends them again, and resolves recorded ones.
 
 mod replay;
 mod retry;
 
-use std::fmt;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use clap::{Args, Parser, Subcommand};
-use comfy_table::Table;
-use http_api::Problem;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
 use requests::email::Email;
 use requests::planning::Planning;
 use requests::request::{Request, RequestId};
-use serde::Serialize;
-use store::cached::Clock;
-use store::settings::{SettingsError, Variables, variables};
-use store::{Aws, ClientProfile, Consistency, RequestsTable, StoreError};
-use tokio::net::TcpListener;
+use store::settings::{Variables, variables};
+use store::{Aws, ClientProfile, Consistency, RequestsTable};
 use trigger_api::api::{Summary, TriggerRequest};
 use trigger_api::service::TriggerService;
-use trigger_api::settings::{Settings, treeherder_public_url};
+use trigger_api::settings::{Settings, TRIGGER_RULES, treeherder_public_url};
 use trigger_api::sweep::sweep;
-use trigger_api::{Dependencies, app};
 
-const AFTER_HELP: &str = "\
-Exit codes:
-  0  done
-  1  internal error, or the output cannot be written
-  2  usage: a flag or a variable is missing or wrong
-  3  refused: there is no such request, or it cannot be done with it
-  5  the store or the queue cannot be reached
+use super::{clock, lookup, trigger_dependencies};
+use crate::failure::Failure;
+use crate::output::{new_table, print_json_line, print_text, table_text, time};
 
-The variables are the trigger function's own (RUNNABLE_JOBS_...). AWS's own (AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL,
-...) say where the store is and who asks.";
-
-/// Looks at requests to trigger jobs, and sends them again.
-#[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP, arg_required_else_help = true)]
-pub(crate) struct Arguments {
+#[derive(Debug, Args)]
+pub(crate) struct Requests {
     #[command(subcommand)]
     command: Command,
     /// The requests table
@@ -58,50 +39,51 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List requests, newest first; without flags those in which something is still to happen, oldest first
+    /// List open requests, oldest first; with --push or --requester those, newest first
     #[command(after_help = "\
 Examples:
-  trigger list
-  trigger list --push try/1001
-  trigger list --requester someone@mozilla.com --count 100 --json")]
+  runnable-jobs requests list
+  runnable-jobs requests list --push try/1001
+  runnable-jobs requests list --requester someone@mozilla.com --count 100 --json")]
     List(List),
-    /// Show a request: its jobs, and what happened to it
-    Show(One),
+    /// Show the jobs and the history of a request
+    #[command(after_help = "Example:\n  runnable-jobs requests show 01KAS4B0MRJ6WJ0RGDX8T0E4JQ")]
+    Show(Show),
     /// Send the failed and unroutable jobs of a request again, or those of all requests in the dead-letter queue
     #[command(after_help = "\
 Examples:
-  trigger retry 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
-  trigger retry --dead-letters https://sqs.us-east-1.amazonaws.com/123456789012/runnable-jobs-dead-letters
+  runnable-jobs requests retry 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
+  runnable-jobs requests retry --dead-letters https://sqs.us-east-1.amazonaws.com/123456789012/runnable-jobs-dead-letters
 
-A request in which something is still to happen is queued again. Of the dead-letter queue each message that was tried
-again is removed. What is no message of ours, or cannot be sent again, is left there: exit code 3.")]
+The jobs are sent without a permission check and without a budget. An open request is queued again. Each handled
+message is removed from the dead-letter queue. Messages that name no request, and requests that cannot be retried,
+stay there: exit code 3.")]
     Retry(Retry),
-    /// Judge recorded requests, one JSON object a line, against the catalog
+    /// Resolve recorded requests, one JSON object a line, against the catalog
     #[command(after_help = "\
 A line has project, requester, resultset_id (or push_id), and requested_jobs (or buildernames), as Treeherder sent them to
 Pulse.
 
 Example:
-  trigger replay add-new-jobs.jsonl")]
+  runnable-jobs requests replay add-new-jobs.jsonl")]
     Replay(Replay),
-    /// Queue what was kept but not queued, and what is to be looked at again, as the scheduled function does
+    /// Queue the requests that are due, as the sweep function does
+    #[command(after_help = "Example:\n  runnable-jobs requests sweep")]
     Sweep,
-    /// Serve the HTTP API on a port, as the function does in Lambda
-    Serve(Serve),
 }
 
 #[derive(Debug, Args)]
 struct List {
-    /// Those on this push
+    /// Only requests for this push
     #[arg(long, value_name = "PROJECT/PUSH", conflicts_with = "requester", value_parser = push)]
     push: Option<(String, u64)>,
-    /// Those of this person
+    /// Only requests of this person
     #[arg(long, value_name = "EMAIL")]
     requester: Option<Email>,
-    /// How many at most
+    /// The maximum number of requests
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
-    /// Only those that are older than this request
+    /// Only requests older than this one
     #[arg(long, value_name = "REQUEST")]
     before: Option<RequestId>,
     /// Print JSON, as HTTP answers it
@@ -110,8 +92,8 @@ struct List {
 }
 
 #[derive(Debug, Args)]
-struct One {
-    /// The request's name
+struct Show {
+    /// The id of the request
     request: RequestId,
     /// Print JSON, as HTTP answers it
     #[arg(long)]
@@ -120,13 +102,13 @@ struct One {
 
 #[derive(Debug, Args)]
 struct Retry {
-    /// The request's name
+    /// The id of the request
     #[arg(conflicts_with = "dead_letters")]
     request: Option<RequestId>,
     /// The address of the dead-letter queue
     #[arg(long, value_name = "URL")]
     dead_letters: Option<String>,
-    /// Print JSON, as HTTP answers it; of the dead-letter queue an object a message
+    /// Print JSON, as HTTP answers it; with --dead-letters one object a message
     #[arg(long)]
     json: bool,
 }
@@ -135,65 +117,41 @@ struct Retry {
 struct Replay {
     /// The file; `-` for standard input
     file: PathBuf,
-    /// Not only judge: keep and queue each request, for the requester it names, within the limits
+    /// Store and queue each request for its requester, within the limits
     #[arg(long)]
     submit: bool,
-    /// Print each request's outcome and the summary as JSON, one object a line
+    /// Print the outcome of each request, and the summary, as one JSON object a line
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Debug, Args)]
-struct Serve {
-    /// The address and port to serve; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8001")]
-    listen: SocketAddr,
-}
-
-/// Why a command was not done.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Settings(SettingsError),
-    Store(StoreError),
-    Refused(String),
-    /// Said by the desk, as HTTP would answer it.
-    Problem(Problem),
-    Input(String),
-    Output(io::Error),
-}
-
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { command, requests_table, catalog_table, queue_url } = arguments;
-    let given = [
+pub(crate) async fn run(arguments: Requests) -> Result<(), Failure> {
+    let Requests { command, requests_table, catalog_table, queue_url } = arguments;
+    let flags = [
         (variables::REQUESTS_TABLE, requests_table),
         (variables::CATALOG_TABLE, catalog_table),
         (variables::QUEUE_URL, queue_url),
     ];
-    let lookup = |variable: &str| match given.iter().find(|(known, _)| *known == variable) {
-        Some((_, value)) => value.clone(),
-        None => std::env::var(variable).ok(),
-    };
-    let shell = Shell { lookup: &lookup };
+    let operator = Operator { lookup: &|variable| lookup(&flags, variable) };
     match command {
-        Command::List(list) => shell.list(&list).await,
-        Command::Show(one) => shell.show(&one).await,
+        Command::List(list) => operator.list(&list).await,
+        Command::Show(show) => operator.show(&show).await,
         Command::Retry(Retry { request, dead_letters, json }) => match (request, dead_letters) {
-            (Some(id), _) => shell.retry(id, json).await,
-            (None, Some(url)) => retry::dead_letters(&shell, &url, json).await,
-            (None, None) => Err(Failure::Input("retry what? A request or --dead-letters is expected".to_owned())),
+            (Some(id), _) => operator.retry(id, json).await,
+            (None, Some(url)) => retry::dead_letters(&operator, &url, json).await,
+            (None, None) => Err(Failure::Usage("retry what? A request or --dead-letters is expected".to_owned())),
         },
-        Command::Replay(command) => replay::replay(&shell, &command).await,
-        Command::Sweep => shell.sweep().await,
-        Command::Serve(serve) => shell.serve(&serve).await,
+        Command::Replay(command) => replay::replay(&operator, &command).await,
+        Command::Sweep => operator.sweep().await,
     }
 }
 
-/// What all commands work with.
-struct Shell<'l> {
+/// What the commands work with: the settings, and what the settings name.
+struct Operator<'l> {
     lookup: &'l dyn Fn(&str) -> Option<String>,
 }
 
-impl Shell<'_> {
+impl Operator<'_> {
     async fn aws(&self) -> Result<Aws, Failure> {
         Ok(Aws::from_environment(ClientProfile::Request).await?)
     }
@@ -204,21 +162,21 @@ impl Shell<'_> {
         Ok(self.aws().await?.requests_table(&table))
     }
 
-    /// The settings of the function. An operator is nobody's requester, so that no rules need be given.
+    /// The settings of the trigger function. An operator needs no permission, so that the rules may be missing.
     fn settings(&self) -> Result<Settings, Failure> {
-        let permissions = |variable: &str| (variable == "RUNNABLE_JOBS_TRIGGER_RULES").then(|| "{}".to_owned());
+        let no_rules = |variable: &str| (variable == TRIGGER_RULES).then(|| "{}".to_owned());
         Ok(Settings::read(|variable| {
-            (self.lookup)(variable).filter(|set| !set.is_empty()).or_else(|| permissions(variable))
+            (self.lookup)(variable).filter(|set| !set.is_empty()).or_else(|| no_rules(variable))
         })?)
     }
 
     async fn service(&self) -> Result<TriggerService, Failure> {
         let settings = self.settings()?;
-        let dependencies = dependencies(&settings, &self.aws().await?);
+        let dependencies = trigger_dependencies(&settings, &self.aws().await?);
         Ok(TriggerService::new(&settings, dependencies))
     }
 
-    /// Where people find Treeherder, for links.
+    /// The public address of Treeherder, for links.
     fn treeherder(&self) -> Result<String, Failure> {
         Ok(treeherder_public_url(self.lookup)?)
     }
@@ -235,9 +193,9 @@ impl Shell<'_> {
         if list.json {
             let treeherder = self.treeherder()?;
             let summary = |request: &Request| Summary::new(request, &treeherder, true);
-            return print(&json(&found.iter().map(summary).collect::<Vec<_>>()));
+            return print_json_line(&found.iter().map(summary).collect::<Vec<_>>());
         }
-        let mut table = columns(["REQUEST", "STATE", "PROJECT", "PUSH", "REQUESTER", "TAKEN", "JOBS"]);
+        let mut table = new_table(["REQUEST", "STATE", "PROJECT", "PUSH", "REQUESTER", "TAKEN", "JOBS"]);
         for request in &found {
             table.add_row([
                 request.id.to_string(),
@@ -249,15 +207,15 @@ impl Shell<'_> {
                 counts(request),
             ]);
         }
-        print(&rows(&table))
+        print_text(&table_text(&table))
     }
 
-    async fn show(&self, one: &One) -> Result<(), Failure> {
+    async fn show(&self, show: &Show) -> Result<(), Failure> {
         let table = self.requests().await?;
-        let request = find(&table, one.request).await?;
+        let request = find(&table, show.request).await?;
         let (request, jobs) = table.with_jobs(request, Consistency::Consistent).await?;
-        if one.json {
-            return print(&json(&TriggerRequest::new(&request, &jobs, &self.treeherder()?, true)));
+        if show.json {
+            return print_json_line(&TriggerRequest::new(&request, &jobs, &self.treeherder()?, true));
         }
         let on_behalf = request.on_behalf_by.as_ref().map(|by| format!(" (through {by})")).unwrap_or_default();
         let mut text = format!(
@@ -268,14 +226,14 @@ impl Shell<'_> {
             request.project,
             request.requester
         );
-        let mut table = columns(["JOB", "STATE", ""]);
+        let mut table = new_table(["JOB", "STATE", ""]);
         for job in &jobs {
             let detail = job.detail(&request.project).unwrap_or_default();
             table.add_row([job.name.clone(), job.state.as_str().to_owned(), detail]);
         }
-        text += &rows(&table);
+        text += &table_text(&table);
         text.push('\n');
-        let mut table = columns(["WHEN", "STATE", "", "BY"]);
+        let mut table = new_table(["WHEN", "STATE", "", "BY"]);
         for (place, event) in request.history.iter().enumerate() {
             if place == 1 && request.events_left_out > 0 {
                 table.add_row(["...".to_owned(), format!("{} left out", request.events_left_out)]);
@@ -287,14 +245,14 @@ impl Shell<'_> {
                 event.by.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]);
         }
-        print(&(text + &rows(&table)))
+        print_text(&(text + &table_text(&table)))
     }
 
     async fn retry(&self, id: RequestId, as_json: bool) -> Result<(), Failure> {
         let service = self.service().await?;
         let request = find(&service.requests, id).await?;
         let response = retry::send_again(&service, &request).await?;
-        if as_json { print(&json(&response)) } else { print(&format!("{}\n", response.message)) }
+        if as_json { print_json_line(&response) } else { print_text(&format!("{}\n", response.message)) }
     }
 
     async fn sweep(&self) -> Result<(), Failure> {
@@ -305,38 +263,17 @@ impl Shell<'_> {
         let swept = sweep(&requests, &self.aws().await?.queue(&url), &planning, &clock()).await?;
         let error = swept.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         warn_of_damage(swept.damaged);
-        print(&format!(
+        print_text(&format!(
             "{} queued, {} that wait looked at again, {} failed{error}\n",
             swept.queued, swept.waiting, swept.failed
         ))
     }
-
-    async fn serve(&self, serve: &Serve) -> Result<(), Failure> {
-        let settings = Settings::read(self.lookup)?;
-        let dependencies = dependencies(&settings, &self.aws().await?);
-        let cannot = |error| Failure::Input(format!("{} cannot be listened on: {error}", serve.listen));
-        let listener = TcpListener::bind(serve.listen).await.map_err(cannot)?;
-        let address = listener.local_addr().map_err(cannot)?;
-        #[expect(clippy::print_stdout, reason = "the log is what this command prints")]
-        let log = Arc::new(|line: &str| println!("{line}"));
-        let _ = writeln!(io::stderr(), "Serving http://{address}/ until Ctrl-C");
-        http_api::listen(listener, app(settings, dependencies, log)).await.map_err(Failure::Output)
-    }
 }
 
-fn dependencies(settings: &Settings, aws: &Aws) -> Dependencies {
-    Dependencies::new(settings, aws, clock(), Arc::new(|| uuid::Uuid::new_v4().as_u128()))
-}
-
-fn clock() -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
-    Arc::new(Utc::now)
-}
-
-/// Says how many stored items cannot be read; the log says which.
+/// Reports how many stored items cannot be read. The log names them.
 fn warn_of_damage(damaged: u32) {
     if damaged > 0 {
-        let _ = writeln!(io::stderr(), "trigger: {damaged} stored items cannot be read and are left out");
+        let _ = writeln!(io::stderr(), "runnable-jobs: {damaged} stored items cannot be read and are left out");
     }
 }
 
@@ -345,7 +282,7 @@ async fn find(table: &RequestsTable, id: RequestId) -> Result<Request, Failure> 
     found.ok_or_else(|| Failure::Refused(format!("there is no request {id}; they are kept for 90 days")))
 }
 
-/// `PROJECT/PUSH`.
+/// Parses `PROJECT/PUSH`.
 fn push(text: &str) -> Result<(String, u64), &'static str> {
     let parts = text.split_once('/').and_then(|(project, push)| Some((project.to_owned(), push.parse().ok()?)));
     parts.filter(|(project, _)| !project.is_empty()).ok_or("a project and a push are expected, for example try/1001")
@@ -354,80 +291,4 @@ fn push(text: &str) -> Result<(String, u64), &'static str> {
 fn counts(request: &Request) -> String {
     let counts = request.job_counts.iter().map(|(state, count)| format!("{count} {}", state.as_str()));
     counts.collect::<Vec<_>>().join(", ")
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn columns<const N: usize>(names: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(names);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
-}
-
-fn rows(table: &Table) -> String {
-    let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("numbers, strings and times can be written to memory") + "\n"
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    io::stdout().write_all(text.as_bytes()).map_err(Failure::Output)
-}
-
-impl Failure {
-    pub(crate) fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Output(_) => 1,
-            Self::Settings(_) | Self::Input(_) => 2,
-            Self::Problem(problem) if problem.error_code().status.is_server_error() => 5,
-            Self::Refused(_) | Self::Problem(_) => 3,
-            Self::Store(_) => 5,
-        })
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settings(error) => error.fmt(out),
-            Self::Store(error) => error.fmt(out),
-            Self::Refused(reason) | Self::Input(reason) => reason.fmt(out),
-            Self::Problem(problem) => problem.fmt(out),
-            Self::Output(error) => write!(out, "the output cannot be written: {error}"),
-        }
-    }
-}
-
-impl From<SettingsError> for Failure {
-    fn from(error: SettingsError) -> Self {
-        Self::Settings(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
 }
