@@ -43,47 +43,45 @@ class Programs:
         """The binary of a function, by its name in `FUNCTIONS`."""
         return (self.function_folder or self.target) / FUNCTIONS[name].binary
 
+    @property
+    def command_line(self) -> Path:
+        """The program for operators."""
+        return self.target / "runnable-jobs"
+
     def missing(self) -> list[Path]:
         """The programs that are not there."""
-        commands = {
-            Path(command[0]) for command in (self.ingest(), self.serve_lists(), self.requests(), self.forward())
-        }
-        return sorted(path for path in commands | set(map(self.function, FUNCTIONS)) if not path.is_file())
+        return sorted(path for path in (self.command_line, *map(self.function, FUNCTIONS)) if not path.is_file())
 
     def ingest(self, *words: str) -> list[str]:
         """Ingest a source."""
-        return self._command("etl", "ingest", *words)
+        return self._command("ingest", *words)
 
     def sample(self, *words: str) -> list[str]:
         """Print a made-up source."""
-        return self._command("etl", "sample", *words)
+        return self._command("sample", *words)
 
     def runs(self, *words: str) -> list[str]:
         """List the latest ingests."""
-        return self._command("etl", "runs", *words)
+        return self._command("runs", *words)
 
     def show(self, *words: str) -> list[str]:
         """Show the list of a project."""
-        return self._command("etl", "show", *words)
+        return self._command("show", *words)
 
-    def serve_lists(self, *words: str) -> list[str]:
-        """Serve the lists on a port."""
-        return self._command("jobs", *words)
-
-    def serve_triggering(self, *words: str) -> list[str]:
-        """Serve the API of trigger requests on a port."""
-        return self._command("trigger", "serve", *words)
+    def serve(self, *words: str) -> list[str]:
+        """Serve the whole API on a port; without the settings of the trigger function, only the lists."""
+        return self._command("serve", *words)
 
     def requests(self, *words: str) -> list[str]:
         """List, show, retry, replay or sweep trigger requests."""
-        return self._command("trigger", *words)
+        return self._command("requests", *words)
 
     def forward(self, *words: str) -> list[str]:
         """Forward the requests in the queue."""
         return self._command("forward", *words)
 
-    def _command(self, program: str, *words: str) -> list[str]:
-        return [str(self.target / program), *words]
+    def _command(self, *words: str) -> list[str]:
+        return [str(self.command_line), *words]
 
 
 def by_name(command: list[str]) -> list[str]:

@@ -6,6 +6,5 @@ mod compare;
 pub mod decode;
 pub mod ingest;
 pub mod past;
-pub mod print;
 pub mod settings;
 pub mod source;

@@ -127,8 +127,6 @@ async fn a_master_that_is_gone_is_named_until_a_catalog_without_it_is_published(
     }
     let forced = env.ingest(path(&one)).with(|run| run.force = true).made_well().await;
     assert_eq!((forced.masters_gone.len(), forced.masters.len()), (1, 1));
-    let text = etl::print::report(&forced);
-    assert!(text.contains("a master is gone: bm2, which had 2 builders"), "{text}");
     assert_eq!(env.ingest(path(&one)).made_well().await.masters_gone, [].into());
 }
 
@@ -141,7 +139,6 @@ async fn builders_with_an_empty_slave_pool_are_counted_in_the_report() {
     }
     let report = env.ingest(path(&file(&bytes(&document)))).made_well().await;
     assert_eq!((report.jobs, report.empty_slavepool, report.not_runnable), (3, 2, 0));
-    assert!(etl::print::report(&report).contains("2 builders whose slave pool is empty"));
 }
 
 // Two ingests at once.

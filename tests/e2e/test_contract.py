@@ -1,6 +1,5 @@
 """The HTTP API against its promises: Treeherder's list of 2015-2019, its front end, and the OpenAPI document."""
 
-import contextlib
 import gzip
 import hashlib
 import itertools
@@ -101,19 +100,12 @@ def example_bodies(document: dict, operation: dict) -> list:
 @pytest.fixture(scope="class", autouse=True)
 def _served(request: pytest.FixtureRequest, stack_behind: Callable[[str], Stack]) -> Iterator[None]:
     stack = request.cls.stack = stack_behind(request.cls.front)
-    with contextlib.ExitStack() as ends:
-
-        def serve(name: str, command: list[str], **settings: str) -> Served:
-            served = Served(command, stack.env | settings, stack.run / f"contract-{name}.log")
-            ends.callback(served.stop)
-            return served
-
-        # The lists do not change here: to ask the store again and again would only take time.
-        request.cls.jobs = serve("jobs", PROGRAMS.serve_lists(), RUNNABLE_JOBS_FRESH_SECONDS="3600")
-        limits = json.dumps(LIMITS)
-        request.cls.trigger = serve("trigger", PROGRAMS.serve_triggering(), RUNNABLE_JOBS_TRIGGER_LIMITS=limits)
-        request.cls.token = stack.token("--email", SOMEONE)
-        yield
+    # The lists do not change here: to ask the store again and again would only take time.
+    settings = {"RUNNABLE_JOBS_FRESH_SECONDS": "3600", "RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(LIMITS)}
+    request.cls.api = Served(PROGRAMS.serve(), stack.env | settings, stack.run / "contract.log")
+    request.cls.token = stack.token("--email", SOMEONE)
+    yield
+    request.cls.api.stop()
 
 
 class Contract(unittest.TestCase):
@@ -122,19 +114,18 @@ class Contract(unittest.TestCase):
     # The stacks of both fronts are used, so that both halves of the contract can be tested at the same time.
     front: str
     stack: Stack
-    # The two functions on ports, without the overhead of a call through Lambda.
-    jobs: Served
-    trigger: Served
+    # The API on a port, without the overhead of a call through Lambda.
+    api: Served
     token: str
     numbers = itertools.count(1)
 
-    def ask(self, served: Served, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """The status and the JSON of a served function's answer; fails at an error."""
-        headers = {"Authorization": f"Bearer {self.token}"} if served is self.trigger else {}
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """The status and the JSON of an answer; fails at an error."""
+        headers = {"Authorization": f"Bearer {self.token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         sent = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(served.url + path, sent, headers, method=method)
+        request = urllib.request.Request(self.api.url + path, sent, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=ANSWER_SECONDS) as answer:
@@ -145,15 +136,15 @@ class Contract(unittest.TestCase):
             self.fail(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}")
 
     def get(self, path: str) -> Any:
-        """The answer of the jobs function."""
-        return self.ask(self.jobs, "GET", path)[1]
+        """The answer to a GET."""
+        return self.ask("GET", path)[1]
 
     def make_request(self) -> str:
         """Trigger a job that exists and one that does not; returns the id of the request."""
         path = f"/api/project/try/push/{PUSH_IDS[0]}/trigger_runnable_jobs/"
         # A different name each time: the same request twice in a minute would get the first one's answer.
         body = {"requested_jobs": [BUILD, f"{BUILD} {next(self.numbers)}"]}
-        return self.ask(self.trigger, "POST", path, body)[1]["request_id"]
+        return self.ask("POST", path, body)[1]["request_id"]
 
     def make_failed_request(self) -> str:
         """The same, but its job has failed: it can be retried."""
@@ -187,8 +178,8 @@ class Contract(unittest.TestCase):
         if done.returncode != 0:
             self.fail(f"ended with code {done.returncode}; the functions' logs are in {self.stack.run}\n{done.stdout}")
 
-    def assert_does_what_its_description_says(self, served: Served, phases: str, *operations: str) -> None:
-        """Check a served function against these operations of the document, with these phases of schemathesis."""
+    def assert_does_what_its_description_says(self, phases: str, *operations: str) -> None:
+        """Check the API against these operations of the document, with these phases of schemathesis."""
         install = [*LOCALSTACK, "install", HERE / "schemathesis.txt"]
         self.assert_succeeds(install, dict(os.environ))
         requests = [self.make_request() for _ in range(WAITING)]
@@ -203,9 +194,9 @@ class Contract(unittest.TestCase):
             "--config-file",
             configuration,
             "run",
-            f"{self.jobs.url}/api/openapi.json",
+            f"{self.api.url}/api/openapi.json",
             "--url",
-            served.url,
+            self.api.url,
             *operations,
             "--checks",
             "all",
@@ -235,35 +226,33 @@ class TriggerContract(Contract):
         env = self.stack.env | {"KNOWN_JOBS": str(KNOWN_JOBS), "PROJECT": "try", "TOKEN": token}
         self.assert_succeeds([node, "--test", HERE / "client.test.mjs"], env)
 
-    def test_the_served_functions_answer_as_the_deployed_ones(self) -> None:
+    def test_the_served_api_answers_as_the_deployed_ones(self) -> None:
         request = self.make_request()
-        for served, path in (
-            (self.jobs, "/api/project/try/runnable_jobs/"),
-            (self.jobs, "/api/openapi.json"),
-            (self.trigger, f"/api/project/try/trigger_requests/{request}/"),
-            (self.trigger, "/api/trigger_requests/?requester=me&count=1"),
+        for base, path in (
+            ("BASE_URL", "/api/project/try/runnable_jobs/"),
+            ("BASE_URL", "/api/openapi.json"),
+            ("TRIGGER_BASE_URL", f"/api/project/try/trigger_requests/{request}/"),
+            ("TRIGGER_BASE_URL", "/api/trigger_requests/?requester=me&count=1"),
         ):
             with self.subTest(path):
-                base = "BASE_URL" if served is self.jobs else "TRIGGER_BASE_URL"
                 deployed = self.stack.ask("GET", path, base=base, Authorization=f"Bearer {self.token}")
-                self.assertEqual(self.ask(served, "GET", path), (deployed.status, deployed.json()))
+                self.assertEqual(self.ask("GET", path), (deployed.status, deployed.json()))
 
     def test_each_operation_of_the_trigger_function_does_what_its_description_says_and_nothing_else(self) -> None:
-        self.assert_does_what_its_description_says(self.trigger, SINGLE_PHASES, "--include-tag", "Trigger")
+        self.assert_does_what_its_description_says(SINGLE_PHASES, "--include-tag", "Trigger")
 
     def test_sequences_of_operations_of_the_trigger_function_do_what_their_description_says(self) -> None:
-        self.assert_does_what_its_description_says(self.trigger, "stateful", "--include-tag", "Trigger")
+        self.assert_does_what_its_description_says("stateful", "--include-tag", "Trigger")
 
     def test_the_documented_examples_work(self) -> None:
         document = self.get("/api/openapi.json")
         asked = 0
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
-                served = self.trigger if "Trigger" in operation["tags"] else self.jobs
                 for body in example_bodies(document, operation):
                     for address in self.example_addresses(path, operation.get("parameters", [])):
                         with self.subTest(f"{method} {address}", body=body):
-                            status, _ = self.ask(served, method.upper(), address, body)
+                            status, _ = self.ask(method.upper(), address, body)
                             self.assertEqual(status, {"get": 200, "post": 202}[method])
                         asked += 1
         self.assertGreater(asked, 15)
@@ -292,7 +281,7 @@ class ListsContract(Contract):
     front = "FunctionUrl"
 
     def test_the_jobs_function_does_what_its_description_says_and_nothing_else(self) -> None:
-        self.assert_does_what_its_description_says(self.jobs, ALL_PHASES, "--exclude-tag", "Trigger")
+        self.assert_does_what_its_description_says(ALL_PHASES, "--exclude-tag", "Trigger")
 
     def test_a_list_has_treeherders_shape(self) -> None:
         for project, served in self.lists().items():

@@ -50,7 +50,7 @@ class AsAFunction(unittest.TestCase):
 class OnAPort(unittest.TestCase):
     def setUp(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        served = Served(PROGRAMS.serve_lists(), WITHOUT_STORE, folder / "jobs.log")
+        served = Served(PROGRAMS.serve(), WITHOUT_STORE, folder / "jobs.log")
         self.addCleanup(served.stop)
         # It would wait for the clients that sent no whole request.
         self.addCleanup(served.process.kill)

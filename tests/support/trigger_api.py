@@ -25,7 +25,7 @@ class TriggerApi:
     """The API beside a stack."""
 
     def __init__(self, stack: Stack, log: Path) -> None:
-        self.served = Served(PROGRAMS.serve_triggering(), stack.env, log)
+        self.served = Served(PROGRAMS.serve(), stack.env, log)
         token = stack.token("--service", "treeherder")
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 

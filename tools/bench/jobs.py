@@ -73,7 +73,7 @@ def main() -> None:
         warm(function, environment)
         read_units(stack, function, environment)
         searches(function, environment)
-        load(programs_in(built).serve_lists(), stack.env, list(projects)[:LOAD_PROJECTS])
+        load(programs_in(built).serve(), stack.env, list(projects)[:LOAD_PROJECTS])
         start(function, built / "lambda" / "examples" / "empty_http_function", environment, projects)
         size(function, environment)
 

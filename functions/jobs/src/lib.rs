@@ -23,10 +23,17 @@ pub use crate::reference::openapi;
 use crate::settings::Settings;
 pub use store::cached::Clock;
 
-/// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
+/// The function: its routes within the layer of all HTTP functions. `log` takes a line of JSON a request.
 pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
-    let Settings { catalog_table: _, schedule, fresh, allowed_origins, memory } = settings;
-    let catalog = Arc::new(CatalogCache::new(table, schedule, fresh, memory, clock.clone()));
+    let allowed_origins = settings.allowed_origins.clone().into();
+    let routes = routes(settings, table, clock.clone());
+    ApiLayer { name: "Jobs", allowed_origins, clock, log }.wrap(routes)
+}
+
+/// The routes alone, for a program that puts one layer around the routes of several functions.
+pub fn routes(settings: Settings, table: CatalogTable, clock: Clock) -> Router {
+    let Settings { catalog_table: _, schedule, fresh, allowed_origins: _, memory } = settings;
+    let catalog = Arc::new(CatalogCache::new(table, schedule, fresh, memory, clock));
     let routes = Router::new()
         .route("/__version__", get(health::version))
         .route("/__heartbeat__", get(health::heartbeat))
@@ -37,8 +44,7 @@ pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn F
     let routes = at(routes, "/api/projects", get(overview::projects));
     let routes = at(routes, "/api/ingests", get(overview::ingests));
     let routes = at(routes, "/api/ingests/latest", get(overview::latest_ingest));
-    let routes = routes.with_state(catalog).merge(reference::routes());
-    ApiLayer { name: "Jobs", allowed_origins: allowed_origins.into(), clock, log }.wrap(routes)
+    routes.with_state(catalog).merge(reference::routes())
 }
 
 /// A resource, with and without the last slash.

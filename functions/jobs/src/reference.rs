@@ -1,10 +1,11 @@
 //! The API reference: the OpenAPI document, and a page that renders it.
 //!
-//! Handlers tell what they take and what they answer with when all goes well; which errors they answer with, and the
-//! headers that all answers have, are told here.
+//! Handlers describe their parameters and their answers when all goes well. The errors of each operation, and the headers
+//! that all answers have, are described here.
 //!
-//! The document is generated from the code by `cargo run -p jobs --example openapi`, checked in, and served as it is
-//! checked in; a test holds it against the code. The page is Swagger UI, which the build takes from a crate.
+//! The document of the whole API is checked in as `docs/reference/openapi.json` and served from there.
+//! `runnable-jobs openapi` generates it from the parts of all HTTP functions, and a test compares it with the file. The
+//! page is Swagger UI, which the build takes from a crate.
 
 use std::sync::LazyLock;
 
@@ -18,7 +19,7 @@ use http_api::{
     ANSWER_TOO_LARGE, BAD_PATH, Caching, ErrorCode, LAYER_ERROR_CODES, Problem, ResponseBody, Validators, accepts_gzip,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::{Modify, OpenApi};
 
 use crate::problems::{BAD_PARAMETER, ERROR_CODES, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
@@ -31,9 +32,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-const DOCUMENT: &str = include_str!("../openapi.json");
-/// The trigger function's own document: its operations are part of this one.
-const TRIGGER: &str = include_str!("../../trigger/openapi.json");
+/// The document of the whole API.
+const DOCUMENT: &str = include_str!("../../../docs/reference/openapi.json");
 const PAGE: &str = include_str!("reference/index.html");
 const START: &str = include_str!("reference/start.js");
 const STYLE: &str = include_str!("reference/style.css");
@@ -106,25 +106,17 @@ impl Modify for Common {
     }
 }
 
-/// The OpenAPI document as the code describes it, in JSON; and in it what other functions describe of themselves, which
-/// serve under the same address.
+/// This function's part of the OpenAPI document, in JSON. It also has what describes the API as a whole: its title, its
+/// tags, and the error codes of all routes.
 ///
 /// # Errors
 /// Never: it is made of strings and numbers.
 pub fn openapi() -> serde_json::Result<String> {
+    // Through a value, so that the license has only an identifier, and the keys are sorted.
     let mut document = serde_json::to_value(Document::openapi())?;
-    let trigger: Value = serde_json::from_str(TRIGGER)?;
-    for place in ["/paths", "/components/schemas", "/components/securitySchemes"] {
-        let theirs = trigger.pointer(place).and_then(Value::as_object).into_iter().flatten();
-        let theirs: Vec<(String, Value)> = theirs.map(|(name, value)| (name.clone(), value.clone())).collect();
-        if place == "/components/securitySchemes" {
-            document["components"]["securitySchemes"] = json!({});
-        }
-        if let Some(ours) = document.pointer_mut(place).and_then(Value::as_object_mut) {
-            ours.extend(theirs);
-        }
-    }
-    // Through a value, so that it has no license but its name (an identifier), and keys in a steady order.
+    let row =
+        |error: &&ErrorCode| json!({"code": error.code, "status": error.status.as_u16(), "meaning": error.meaning});
+    document["x-error-codes"] = ERROR_CODES.iter().chain(&LAYER_ERROR_CODES).map(row).collect();
     serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 
@@ -146,7 +138,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         )
 }
 
-/// The error codes in another function's document.
+/// The error codes in the document.
 #[derive(Deserialize)]
 struct Codes {
     #[serde(rename = "x-error-codes")]
@@ -163,22 +155,12 @@ struct Row {
 
 async fn page(headers: HeaderMap) -> Result<axum::response::Response, Problem> {
     static FILLED: LazyLock<String> = LazyLock::new(|| {
-        let ours =
-            ERROR_CODES.iter().chain(&LAYER_ERROR_CODES).map(|kind| (kind.code, kind.status.as_u16(), kind.meaning));
-        let mut kinds: Vec<Row> = ours
-            .map(|(code, status, meaning)| Row { code: code.to_owned(), status, meaning: meaning.to_owned() })
-            .collect();
-        let trigger: Codes = serde_json::from_str(TRIGGER).expect("a test of the trigger function wrote it");
-        for row in trigger.codes {
-            if kinds.iter().all(|known| known.code != row.code) {
-                kinds.push(row);
-            }
-        }
+        let document: Codes = serde_json::from_str(DOCUMENT).expect("a test compares it with the code");
         let row = |row: &Row| {
             let Row { code, status, meaning } = row;
             format!("<tr id=\"{code}\"><td><code>{code}</code></td><td>{status}</td><td>{meaning}</td></tr>\n")
         };
-        PAGE.replace("<!-- codes -->", &kinds.iter().map(row).collect::<String>())
+        PAGE.replace("<!-- codes -->", &document.codes.iter().map(row).collect::<String>())
     });
     let mut response = text(&headers, "text/html; charset=utf-8", &FILLED)?;
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);

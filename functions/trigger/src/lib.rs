@@ -78,24 +78,29 @@ impl TriggerService {
     }
 }
 
-/// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
-pub fn app(mut settings: Settings, dependencies: Dependencies, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
+/// The function: its routes within the layer of all HTTP functions. `log` takes a line of JSON a request.
+pub fn app(settings: Settings, dependencies: Dependencies, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
+    let (allowed_origins, clock) = (settings.allowed_origins.clone().into(), dependencies.clock.clone());
+    ApiLayer { name: "Trigger", allowed_origins, clock, log }.wrap(routes(settings, dependencies))
+}
+
+/// The routes alone, for a program that puts one layer around the routes of several functions.
+pub fn routes(mut settings: Settings, dependencies: Dependencies) -> Router {
     let clock = dependencies.clock.clone();
     if settings.identity.as_ref().is_some_and(IdentitySettings::lacks_service_clients) {
         tracing::warn!("no service can sign in: RUNNABLE_JOBS_OIDC_SERVICE_CLIENTS names none");
     }
-    let identity = settings.identity.take().map(|settings| Identity::new(settings, clock.clone()));
+    let identity = settings.identity.take().map(|settings| Identity::new(settings, clock));
     let state = Arc::new(AppState { service: TriggerService::new(&settings, dependencies), identity });
     let routes = Router::new();
     let routes = at(routes, "/api/project/{project}/push/{push_id}/trigger_runnable_jobs", post(routes::trigger));
-    // What it was called until 2018.
+    // The path until 2018.
     let routes = at(routes, "/api/project/{project}/resultset/{push_id}/trigger_runnable_jobs", post(routes::trigger));
     let routes = at(routes, "/api/project/{project}/push/{push_id}/trigger_requests", get(routes::of_push));
     let routes = at(routes, "/api/project/{project}/trigger_requests/{request_id}", get(routes::one));
     let routes = at(routes, "/api/project/{project}/trigger_requests/{request_id}/retry", post(routes::retry));
     let routes = at(routes, "/api/trigger_requests", get(routes::mine));
-    ApiLayer { name: "Trigger", allowed_origins: settings.allowed_origins.into(), clock, log }
-        .wrap(routes.with_state(state))
+    routes.with_state(state)
 }
 
 /// A resource, with and without the last slash.

@@ -1,5 +1,5 @@
-//! This function's part of the OpenAPI document. The whole is served by the jobs function, which takes this part in as
-//! it is checked in: `openapi.json`, made by `cargo run -p trigger-function --example openapi_part`.
+//! This function's part of the OpenAPI document. `runnable-jobs openapi` merges it into the document of the whole API,
+//! which the jobs function serves.
 
 use http_api::{ANSWER_TOO_LARGE, BAD_PATH, ErrorCode, describe, describe_header};
 use serde_json::{Value, json};

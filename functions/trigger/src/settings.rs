@@ -27,9 +27,11 @@ const OIDC_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_AUDIENCE";
 const OIDC_SERVICE_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE";
 const OIDC_SERVICE_CLIENTS: &str = "RUNNABLE_JOBS_OIDC_SERVICE_CLIENTS";
 const OIDC_KEYS: &str = "RUNNABLE_JOBS_OIDC_KEYS";
-const TRIGGER_RULES: &str = "RUNNABLE_JOBS_TRIGGER_RULES";
 const TRIGGER_LIMITS: &str = "RUNNABLE_JOBS_TRIGGER_LIMITS";
 const RENAMES: &str = "RUNNABLE_JOBS_RENAMES";
+
+/// The variable that says who may trigger jobs.
+pub const TRIGGER_RULES: &str = "RUNNABLE_JOBS_TRIGGER_RULES";
 
 /// What the function is configured with.
 #[derive(Debug)]

@@ -6,15 +6,10 @@ use serde_json::Value;
 use crate::app::TestApp;
 
 #[tokio::test]
-async fn the_part_is_the_one_that_the_code_describes_and_serves() {
-    let made = trigger_api::openapi().unwrap();
-    assert!(
-        include_str!("../../openapi.json") == made,
-        "make it anew: cargo run -p trigger-function --example openapi_part > functions/trigger/openapi.json, and then \
-         cargo run -p jobs --example openapi > functions/jobs/openapi.json"
-    );
+async fn every_operation_that_the_part_describes_is_served() {
+    let part = trigger_api::openapi().unwrap();
     let app = TestApp::new().await;
-    let document: Value = serde_json::from_str(&made).unwrap();
+    let document: Value = serde_json::from_str(&part).unwrap();
     let paths = document["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 5);
     for (path, operations) in paths {

@@ -1,4 +1,4 @@
-//! Requests are sent again: one, or all that the queue gave up on.
+//! Sends requests again: one, or all in the dead-letter queue.
 
 use std::time::Duration;
 
@@ -10,34 +10,36 @@ use trigger_api::api::Triggered;
 use trigger_api::outcome::{OutcomeKind, TriggerOutcome};
 use trigger_api::service::TriggerService;
 
-use super::{Failure, Shell, json, print};
+use super::Operator;
+use crate::failure::Failure;
+use crate::output::{print_json_line, print_text};
 
-/// How long the queue is asked for another message before it counts as empty.
+/// How long to wait for another message before the queue counts as empty.
 const EMPTY_AFTER: Duration = Duration::from_secs(1);
 
-/// What became of a message.
+/// What was done with a message.
 #[derive(Serialize)]
 struct Done {
-    /// What it says.
+    /// The body of the message.
     message: String,
-    /// Whether it is left in the dead-letter queue.
+    /// Whether it stays in the dead-letter queue.
     left: bool,
-    /// What was done, or why nothing was.
+    /// What was done, or the reason why nothing was.
     detail: String,
 }
 
-/// Tries the requests again that the dead-letter queue at `url` names.
-pub(super) async fn dead_letters(shell: &Shell<'_>, url: &str, as_json: bool) -> Result<(), Failure> {
-    let (service, letters) = (shell.service().await?, shell.aws().await?.queue(url));
+/// Retries the requests in the dead-letter queue at `url`.
+pub(super) async fn dead_letters(operator: &Operator<'_>, url: &str, as_json: bool) -> Result<(), Failure> {
+    let (service, letters) = (operator.service().await?, operator.aws().await?.queue(url));
     let mut left = Vec::new();
     let all = retry_all(&service, &letters, &mut left, as_json).await;
-    // Held until now, so that none was looked at twice.
+    // They were held until now, so that none was received twice.
     for received in &left {
         letters.release(received).await?;
     }
     let done = all?;
     if !as_json {
-        print(&format!("{done} removed from the dead-letter queue, {} left there\n", left.len()))?;
+        print_text(&format!("{done} removed from the dead-letter queue, {} left there\n", left.len()))?;
     }
     match left.len() {
         0 => Ok(()),
@@ -70,15 +72,19 @@ async fn retry_all(
                 letters.remove(&received).await?;
                 removed += 1;
             }
-            print(&if as_json { json(&done) } else { format!("{}: {}\n", done.message, done.detail) })?;
+            if as_json {
+                print_json_line(&done)?;
+            } else {
+                print_text(&format!("{}: {}\n", done.message, done.detail))?;
+            }
         }
     }
 }
 
-/// Does what a message needs, and tells that in a sentence.
+/// Does what a message needs, and returns a sentence that says what.
 async fn try_again(service: &TriggerService, body: &str) -> Result<String, Failure> {
     let ticket: Ticket =
-        serde_json::from_str(body).map_err(|_| Failure::Input("it is no message of ours".to_owned()))?;
+        serde_json::from_str(body).map_err(|_| Failure::Usage("it is no message of ours".to_owned()))?;
     match service.requests.request(ticket.request_id, Consistency::Consistent).await? {
         None => Ok("there is no such request any more".to_owned()),
         Some(request) if request.attempt != ticket.attempt => Ok("it was sent again since".to_owned()),
@@ -89,8 +95,8 @@ async fn try_again(service: &TriggerService, body: &str) -> Result<String, Failu
     }
 }
 
-/// Sends what failed of a request again. One in which something is still to happen is queued again instead: its message may
-/// have got lost, and to take up a request twice does no harm.
+/// Sends the failed jobs of a request again. An open request is queued again instead: its message may be lost, and a
+/// second message does no harm.
 pub(super) async fn send_again(service: &TriggerService, request: &Request) -> Result<Triggered, Failure> {
     if !request.state.is_open() {
         let outcome = service.retry(request, None, &RequestLog::default()).await?;

@@ -1,4 +1,4 @@
-//! What a person sees while an ingest runs: a bar on a terminal, plain lines elsewhere.
+//! The progress of an ingest on standard error: a bar on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use etl::ingest::{ProgressCallback, Stage, no_progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Where there is no terminal: a line each time so many builders were read.
-const BUILDERS_A_LINE: u64 = 20_000;
+use crate::report::bytes as bytes_text;
 
-/// A watch for standard error; `quiet` for machines.
+/// Without a terminal: print a line whenever this many more builders were read.
+const BUILDERS_PER_LINE: u64 = 20_000;
+
+/// Reports progress on standard error; `quiet` reports nothing.
 pub(crate) fn reporter(quiet: bool) -> ProgressCallback {
     if quiet {
         no_progress()
@@ -38,18 +40,18 @@ fn bar() -> ProgressCallback {
 
 fn lines() -> ProgressCallback {
     let reported = AtomicU64::new(0);
-    let say = |line: &str| {
+    let print = |line: &str| {
         let _ = writeln!(std::io::stderr(), "{line}");
     };
     Arc::new(move |stage| match stage {
-        Stage::Opened(Some(length)) => say(&format!("reading {}", etl::print::bytes(length))),
-        Stage::Opened(None) => say("reading"),
+        Stage::Opened(Some(length)) => print(&format!("reading {}", bytes_text(length))),
+        Stage::Opened(None) => print("reading"),
         Stage::Read { bytes, builders } => {
-            if builders >= reported.load(Ordering::Relaxed) + BUILDERS_A_LINE {
+            if builders >= reported.load(Ordering::Relaxed) + BUILDERS_PER_LINE {
                 reported.store(builders, Ordering::Relaxed);
-                say(&format!("{builders} builders, {}", etl::print::bytes(bytes)));
+                print(&format!("{builders} builders, {}", bytes_text(bytes)));
             }
         }
-        Stage::Publishing => say("read; comparing"),
+        Stage::Publishing => print("read; comparing"),
     })
 }

@@ -1,24 +1,21 @@
-//! What operators do from a shell, against tables and a queue in the emulator.
-#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+//! The commands for requests, against tables and a queue in the emulator.
 
-#[path = "../../../crates/store/tests/support/mod.rs"]
-mod store_support;
-
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use catalog::jobs::{CatalogJob, PackedList, write_body};
 use chrono::{DateTime, TimeDelta, Utc};
 use requests::request::{JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs};
 use serde_json::{Value, json};
 use store::{CatalogTable, Provenance, RequestsTable, UpdateResult};
-use store_support::{at, client, config, endpoint, new_requests_table, new_table};
+
+use crate::program::{badly, feed, program, stderr, stdout, well};
+use crate::support::{at, client, config, endpoint, new_requests_table, new_table};
 
 const BUILD: &str = "Linux x86-64 try build";
 const TEST: &str = "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1";
 const OLD_TEST: &str = "Rev5 MacOSX Yosemite 10.10 try opt test mochitest-1";
 
-struct Shell {
+struct TestRequests {
     catalog: String,
     requests_name: String,
     requests: RequestsTable,
@@ -30,7 +27,7 @@ fn morning() -> DateTime<Utc> {
     at("2026-11-23T06:00:00Z")
 }
 
-impl Shell {
+impl TestRequests {
     async fn new() -> Self {
         let client = client(&endpoint()).await;
         let (catalog, requests_name) = (new_table(&client).await, new_requests_table(&client).await);
@@ -47,7 +44,7 @@ impl Shell {
         Self { catalog, requests_name, requests, queue, queue_url: made.queue_url.unwrap() }
     }
 
-    /// A request that was made that morning, whose jobs are in these states.
+    /// A request of that morning with jobs in these states.
     async fn request(&self, push_id: u64, random: u128, states: &[JobState], state: RequestState) -> Request {
         self.request_at(morning(), push_id, random, states, state).await
     }
@@ -86,11 +83,7 @@ impl Shell {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_trigger"));
-        command.args(words);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RUNNABLE_JOBS_")) {
-            command.env_remove(name);
-        }
+        let mut command = program(&[&["requests"], words].concat());
         command.env("RUNNABLE_JOBS_CATALOG_TABLE", &self.catalog);
         command.env("RUNNABLE_JOBS_REQUESTS_TABLE", &self.requests_name);
         command.env("RUNNABLE_JOBS_QUEUE_URL", &self.queue_url);
@@ -99,21 +92,11 @@ impl Shell {
     }
 
     fn ok(&self, words: &[&str]) -> String {
-        let done = self.run(words);
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).unwrap()
+        well(&self.run(words)).to_owned()
     }
 
     fn replay(&self, words: &[&str], input: &str) -> Output {
-        let mut child = self
-            .command(&[&["replay", "-"], words].concat())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+        feed(self.command(&[&["replay", "-"], words].concat()), input.as_bytes())
     }
 
     async fn queued(&self) -> Vec<Value> {
@@ -129,10 +112,10 @@ fn lines(text: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn requests_are_listed_in_a_table_or_as_json() {
-    let shell = Shell::new().await;
-    let open = shell.request(7, 1, &[JobState::Accepted, JobState::Rejected], RequestState::Queued).await;
-    let ended = shell.request(7, 2, &[JobState::Forwarded], RequestState::Forwarded).await;
-    let table = shell.ok(&["list"]);
+    let env = TestRequests::new().await;
+    let open = env.request(7, 1, &[JobState::Accepted, JobState::Rejected], RequestState::Queued).await;
+    let ended = env.request(7, 2, &[JobState::Forwarded], RequestState::Forwarded).await;
+    let table = env.ok(&["list"]);
     let [heading, row] = table.lines().collect::<Vec<_>>()[..] else { panic!("one request is open: {table}") };
     assert!(heading.starts_with("REQUEST") && heading.ends_with("JOBS"), "{heading}");
     let words: Vec<&str> = row.split_whitespace().collect();
@@ -142,26 +125,26 @@ async fn requests_are_listed_in_a_table_or_as_json() {
     assert_eq!(words, expected);
 
     for words in [["--push", "try/7"], ["--requester", "someone@Mozilla.com"]] {
-        let listed: Vec<Value> = serde_json::from_str(&shell.ok(&["list", "--json", words[0], words[1]])).unwrap();
+        let listed: Vec<Value> = serde_json::from_str(&env.ok(&["list", "--json", words[0], words[1]])).unwrap();
         let ids: Vec<&str> = listed.iter().map(|request| request["request_id"].as_str().unwrap()).collect();
         assert_eq!(ids, [&ended.id.to_string(), &id], "{words:?}");
     }
-    let older = shell.ok(&["list", "--push", "try/7", "--before", &ended.id.to_string()]);
+    let older = env.ok(&["list", "--push", "try/7", "--before", &ended.id.to_string()]);
     assert!(older.contains(&id) && !older.contains(&ended.id.to_string()));
-    assert_eq!(shell.ok(&["list", "--push", "try/8"]).lines().count(), 1);
+    assert_eq!(env.ok(&["list", "--push", "try/8"]).lines().count(), 1);
 }
 
 #[tokio::test]
 async fn a_request_is_shown_with_its_jobs_and_its_history() {
-    let shell = Shell::new().await;
-    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], RequestState::Forwarded).await;
+    let env = TestRequests::new().await;
+    let request = env.request(7, 1, &[JobState::Forwarded, JobState::Failed], RequestState::Forwarded).await;
     let id = request.id.to_string();
-    let text = shell.ok(&["show", &id]);
+    let text = env.ok(&["show", &id]);
     assert!(text.starts_with(&format!("{id} forwarded: push 7 of try, asked for by someone@mozilla.com\n")), "{text}");
     for line in [format!("{BUILD}  "), format!("{TEST}  failed"), "2026-11-23T06:00:00Z  accepted".to_owned()] {
         assert!(text.contains(&line), "{line}\n{text}");
     }
-    let shown: Value = serde_json::from_str(&shell.ok(&["show", &id, "--json"])).unwrap();
+    let shown: Value = serde_json::from_str(&env.ok(&["show", &id, "--json"])).unwrap();
     assert_eq!(shown["jobs"][1]["state"], "failed");
     assert_eq!(
         shown["links"]["push"],
@@ -171,19 +154,19 @@ async fn a_request_is_shown_with_its_jobs_and_its_history() {
 
 #[tokio::test]
 async fn an_operator_retries_without_rules_and_budget() {
-    let shell = Shell::new().await;
-    let request = shell.request(7, 1, &[JobState::Forwarded, JobState::Failed], RequestState::Forwarded).await;
+    let env = TestRequests::new().await;
+    let request = env.request(7, 1, &[JobState::Forwarded, JobState::Failed], RequestState::Forwarded).await;
     let id = request.id.to_string();
-    assert_eq!(shell.ok(&["retry", &id]), "1 job is queued for push 7 of try.\n");
-    assert_eq!(shell.queued().await, [json!({"request_id": id, "round": 2})]);
-    // Its message may have got lost.
-    assert_eq!(shell.ok(&["retry", &id]), "The request is queued still, and is queued again.\n");
-    assert_eq!(shell.queued().await, [json!({"request_id": id, "round": 2})]);
+    assert_eq!(env.ok(&["retry", &id]), "1 job is queued for push 7 of try.\n");
+    assert_eq!(env.queued().await, [json!({"request_id": id, "round": 2})]);
+    // Its message may be lost.
+    assert_eq!(env.ok(&["retry", &id]), "The request is queued still, and is queued again.\n");
+    assert_eq!(env.queued().await, [json!({"request_id": id, "round": 2})]);
 }
 
 #[tokio::test]
-async fn recorded_requests_are_judged_and_summed_up() {
-    let shell = Shell::new().await;
+async fn recorded_requests_are_resolved_and_summed_up() {
+    let env = TestRequests::new().await;
     let input = [
         json!({"project": "try", "buildernames": [BUILD, BUILD], "version": 1, "requester": "a@example.org", "resultset_id": "1"}),
         json!({"project": "try", "requested_jobs": [OLD_TEST, "qqq"], "requester": "a@example.org", "push_id": 1}),
@@ -193,9 +176,7 @@ async fn recorded_requests_are_judged_and_summed_up() {
         json!({"project": "try", "requested_jobs": [BUILD], "requester": "a@example.org", "push_id": 1}),
     ];
     let input = input.map(|line| line.to_string()).join("\n") + "\n\n{nonsense\n";
-    let done = shell.replay(&["--json"], &input);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let lines = lines(&String::from_utf8(done.stdout).unwrap());
+    let lines = lines(well(&env.replay(&["--json"], &input)));
     let outcomes: Vec<&str> = lines[..7].iter().map(|line| line["outcome"].as_str().unwrap()).collect();
     let expected =
         ["accepted", "accepted in part", "no_known_jobs", "unknown_project", "malformed", "repeated", "malformed"];
@@ -207,33 +188,32 @@ async fn recorded_requests_are_judged_and_summed_up() {
         (&7.into(), &2.into(), &1.into(), &2.into())
     );
     assert_eq!((&summary["repeated"], &summary["most_unknown"]), (&1.into(), &json!([["qqq", 2]])));
-    assert!(shell.queued().await.is_empty(), "it was a dry run");
+    assert!(env.queued().await.is_empty(), "it was a dry run");
 
-    let text = String::from_utf8(shell.replay(&[], &input).stdout).unwrap();
+    let output = env.replay(&[], &input);
+    let text = well(&output);
     assert!(text.contains("line 4: unknown_project: There is no project 'tyr'. Did you mean try?"), "{text}");
     assert!(text.contains("known"), "{text}");
 }
 
 #[tokio::test]
 async fn recorded_requests_can_be_made_again() {
-    let shell = Shell::new().await;
+    let env = TestRequests::new().await;
     let line = json!({"project": "try", "requested_jobs": [BUILD], "requester": "a@example.org", "push_id": 1});
-    let done = shell.replay(&["--submit", "--json"], &format!("{line}\n{line}\n"));
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let lines = lines(&String::from_utf8(done.stdout).unwrap());
+    let lines = lines(well(&env.replay(&["--submit", "--json"], &format!("{line}\n{line}\n"))));
     assert_eq!((&lines[0]["outcome"], &lines[1]["outcome"]), (&"queued".into(), &"repeated".into()));
     assert_eq!(lines[0]["request_id"], lines[1]["request_id"]);
-    assert_eq!(shell.queued().await.len(), 1);
+    assert_eq!(env.queued().await.len(), 1);
 }
 
 #[tokio::test]
-async fn all_dead_letters_are_tried_again() {
-    let shell = Shell::new().await;
-    let made = shell.queue.create_queue().queue_name(format!("{}-dead", shell.requests_name)).send().await.unwrap();
+async fn all_dead_letters_are_retried() {
+    let env = TestRequests::new().await;
+    let made = env.queue.create_queue().queue_name(format!("{}-dead", env.requests_name)).send().await.unwrap();
     let letters = made.queue_url.unwrap();
-    let failed = shell.request(7, 1, &[JobState::Failed, JobState::Forwarded], RequestState::Forwarded).await;
-    let open = shell.request(7, 2, &[JobState::Accepted], RequestState::Queued).await;
-    let forwarded = shell.request(7, 3, &[JobState::Forwarded], RequestState::Forwarded).await;
+    let failed = env.request(7, 1, &[JobState::Failed, JobState::Forwarded], RequestState::Forwarded).await;
+    let open = env.request(7, 2, &[JobState::Accepted], RequestState::Queued).await;
+    let forwarded = env.request(7, 3, &[JobState::Forwarded], RequestState::Forwarded).await;
     let ticket = |id: RequestId, round: u32| json!({"request_id": id, "round": round}).to_string();
     let gone = RequestId::new(morning(), 9);
     for body in [
@@ -244,12 +224,11 @@ async fn all_dead_letters_are_tried_again() {
         ticket(gone, 1),
         "x".to_owned(),
     ] {
-        shell.queue.send_message().queue_url(&letters).message_body(body).send().await.unwrap();
+        env.queue.send_message().queue_url(&letters).message_body(body).send().await.unwrap();
     }
-    let done = shell.run(&["retry", "--dead-letters", &letters, "--json"]);
-    assert_eq!(done.status.code(), Some(3));
-    assert_eq!(String::from_utf8_lossy(&done.stderr), "trigger: 1 could not be tried again\n");
-    let response: Vec<(String, bool, String)> = lines(&String::from_utf8(done.stdout).unwrap())
+    let done = env.run(&["retry", "--dead-letters", &letters, "--json"]);
+    assert_eq!(badly(&done, 3), "runnable-jobs: 1 could not be tried again");
+    let response: Vec<(String, bool, String)> = lines(stdout(&done))
         .into_iter()
         .map(|line| {
             let text = |name: &str| line[name].as_str().unwrap().to_owned();
@@ -266,69 +245,63 @@ async fn all_dead_letters_are_tried_again() {
     ] {
         assert!(response.contains(&(message, left, detail.to_owned())), "{detail}: {response:#?}");
     }
-    let mut queued: Vec<String> = shell.queued().await.iter().map(ToString::to_string).collect();
+    let mut queued: Vec<String> = env.queued().await.iter().map(ToString::to_string).collect();
     queued.sort_unstable();
     assert_eq!(queued, [ticket(failed.id, 2), ticket(open.id, 1)]);
-    // What is left there is there at once.
-    let again = shell.run(&["retry", "--dead-letters", &letters]);
+    // The messages that stay are visible at once.
+    let again = env.run(&["retry", "--dead-letters", &letters]);
     let response = "x: it is no message of ours\n0 removed from the dead-letter queue, 1 left there\n";
     assert_eq!(String::from_utf8_lossy(&again.stdout), response);
 }
 
 #[tokio::test]
 async fn a_sweep_by_hand_queues_what_is_due() {
-    let shell = Shell::new().await;
+    let env = TestRequests::new().await;
     // The program has the clock of the machine. A request of long ago would be given up.
     #[expect(clippy::disallowed_methods, reason = "the program that is tested reads the same clock")]
     let minutes_ago = Utc::now() - TimeDelta::minutes(5);
-    shell.request_at(minutes_ago, 7, 1, &[JobState::Accepted], RequestState::Accepted).await;
-    assert_eq!(shell.ok(&["sweep"]), "1 queued, 0 that wait looked at again, 0 failed\n");
-    assert_eq!(shell.ok(&["sweep"]), "0 queued, 0 that wait looked at again, 0 failed\n");
-    assert_eq!(shell.queued().await.len(), 1);
+    env.request_at(minutes_ago, 7, 1, &[JobState::Accepted], RequestState::Accepted).await;
+    assert_eq!(env.ok(&["sweep"]), "1 queued, 0 that wait looked at again, 0 failed\n");
+    assert_eq!(env.ok(&["sweep"]), "0 queued, 0 that wait looked at again, 0 failed\n");
+    assert_eq!(env.queued().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_sweep_by_hand_gives_up_what_nothing_happened_to_for_a_day() {
-    let shell = Shell::new().await;
-    let request = shell.request(7, 1, &[JobState::Accepted], RequestState::Accepted).await;
-    let said = String::from_utf8(shell.run(&["sweep"]).stdout).unwrap();
+async fn a_sweep_by_hand_fails_a_request_without_an_event_for_a_day() {
+    let env = TestRequests::new().await;
+    let request = env.request(7, 1, &[JobState::Accepted], RequestState::Accepted).await;
+    let said = String::from_utf8(env.run(&["sweep"]).stdout).unwrap();
     let id = request.id;
     let expected =
         format!("0 queued, 0 that wait looked at again, 1 failed: request {id} stayed accepted, and was given up\n");
     assert_eq!(said, expected);
-    let shown: Value = serde_json::from_str(&shell.ok(&["show", "--json", &request.id.to_string()])).unwrap();
+    let shown: Value = serde_json::from_str(&env.ok(&["show", "--json", &request.id.to_string()])).unwrap();
     assert_eq!((&shown["state"], &shown["jobs"][0]["state"]), (&json!("failed"), &json!("failed")), "{shown}");
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_with_an_exit_code() {
-    let shell = Shell::new().await;
+async fn every_kind_of_error_has_an_exit_code() {
+    let env = TestRequests::new().await;
     for (words, code, said) in [
-        (vec!["show", "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"], 3, "trigger: there is no request 01KAS4B0MRJ6WJ0RGDX8T0E4JQ"),
-        (vec!["retry"], 2, "trigger: retry what? A request or --dead-letters is expected"),
+        (
+            vec!["show", "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"],
+            3,
+            "runnable-jobs: there is no request 01KAS4B0MRJ6WJ0RGDX8T0E4JQ",
+        ),
+        (vec!["retry"], 2, "runnable-jobs: retry what? A request or --dead-letters is expected"),
         (vec!["show", "x"], 2, "26 letters and digits of a request's name are expected"),
         (vec!["list", "--push", "try"], 2, "a project and a push are expected, for example try/1001"),
         (vec!["list", "--requester", "me"], 2, "an e-mail address is expected"),
         (vec!["list", "--requests-table", "not-there"], 5, "(table not-there)"),
         (vec!["replay", "/not/there"], 2, "/not/there cannot be read: No such file"),
-        (vec!["serve"], 2, "RUNNABLE_JOBS_TRIGGER_RULES is not set"),
     ] {
-        let done = shell.run(&words);
-        let error = String::from_utf8(done.stderr).unwrap();
-        assert_eq!((done.status.code(), error.contains(said)), (Some(code), true), "{words:?}: {error}");
+        let done = env.run(&words);
+        badly(&done, code);
+        assert!(stderr(&done).contains(said), "{words:?}: {}", stderr(&done));
     }
-    let bare = shell.command(&["list"]).env_remove("RUNNABLE_JOBS_REQUESTS_TABLE").output().unwrap();
+    let bare = env.command(&["list"]).env_remove("RUNNABLE_JOBS_REQUESTS_TABLE").output().unwrap();
     assert_eq!(
         String::from_utf8(bare.stderr).unwrap(),
-        "trigger: RUNNABLE_JOBS_REQUESTS_TABLE is not set: the name of the requests table is expected\n"
+        "runnable-jobs: RUNNABLE_JOBS_REQUESTS_TABLE is not set: the name of the requests table is expected\n"
     );
-}
-
-#[test]
-fn its_help_tells_what_it_can_do_and_what_its_exit_codes_mean() {
-    let done = Command::new(env!("CARGO_BIN_EXE_trigger")).arg("--help").output().unwrap();
-    let help = String::from_utf8(done.stdout).unwrap();
-    for word in ["list", "show", "retry", "replay", "sweep", "serve", "Exit codes:", "5  the store or the queue"] {
-        assert!(help.contains(word), "{word}: {help}");
-    }
 }

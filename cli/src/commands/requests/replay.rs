@@ -1,4 +1,4 @@
-//! What would become of recorded requests.
+//! Resolves recorded requests against the catalog.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use trigger_api::outcome::OutcomeKind;
 use trigger_api::service::{Submission, TriggerService};
 
-use super::{Failure, Replay, Shell, columns, json, print, rows};
+use super::{Operator, Replay};
+use crate::failure::Failure;
+use crate::output::{new_table, print_json_line, print_text, table_text};
 
 /// How many unknown names the summary shows.
 const MAX_SHOWN: usize = 10;
@@ -40,7 +42,7 @@ enum Number {
     Number(u64),
 }
 
-/// What becomes of a recorded request.
+/// The outcome of a recorded request.
 #[derive(Debug, Serialize)]
 struct Replayed {
     line: usize,
@@ -53,11 +55,11 @@ struct Replayed {
     renamed: usize,
     corrected: usize,
     unknown: usize,
-    /// Asked for more than once in this request.
+    /// Names that the request has more than once.
     repeated: usize,
 }
 
-/// What becomes of all of them.
+/// The outcomes of all recorded requests.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     requests: usize,
@@ -69,20 +71,20 @@ struct Summary {
     unknown: usize,
     /// Names that a request had more than once.
     repeated: usize,
-    /// Unknown names for which there is one that was probably meant.
+    /// Unknown names for which a similar name exists.
     with_closest: usize,
-    /// The unknown names that were asked for most.
+    /// The most frequent unknown names.
     most_unknown: Vec<(String, usize)>,
 }
 
-pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Failure> {
-    let service = shell.service().await?;
+pub(super) async fn replay(operator: &Operator<'_>, command: &Replay) -> Result<(), Failure> {
+    let service = operator.service().await?;
     let mut summary = Summary::default();
     let mut seen = HashSet::new();
     let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
     for (text, line) in open(&command.file)?.lines().zip(1..) {
         let text =
-            text.map_err(|error| Failure::Input(format!("{} cannot be read: {error}", command.file.display())))?;
+            text.map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", command.file.display())))?;
         if text.trim().is_empty() {
             continue;
         }
@@ -103,9 +105,9 @@ pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Fa
         summary.unknown += replayed.unknown;
         summary.repeated += replayed.repeated;
         if command.json {
-            print(&json(&replayed))?;
+            print_json_line(&replayed)?;
         } else if let Some(detail) = replayed.detail.take() {
-            print(&format!("line {line}: {}: {detail}\n", replayed.outcome))?;
+            print_text(&format!("line {line}: {}: {detail}\n", replayed.outcome))?;
         }
     }
     let mut most_common: Vec<(String, usize)> = unknown.into_iter().collect();
@@ -113,7 +115,7 @@ pub(super) async fn replay(shell: &Shell<'_>, command: &Replay) -> Result<(), Fa
         .sort_by(|(one, one_count), (other, other_count)| other_count.cmp(one_count).then_with(|| one.cmp(other)));
     most_common.truncate(MAX_SHOWN);
     summary.most_unknown = most_common;
-    if command.json { print(&json(&summary)) } else { print(&summary.text()) }
+    if command.json { print_json_line(&summary) } else { print_text(&summary.text()) }
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
@@ -121,7 +123,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
         return Ok(Box::new(io::stdin().lock()));
     }
     let file =
-        File::open(path).map_err(|error| Failure::Input(format!("{} cannot be read: {error}", path.display())))?;
+        File::open(path).map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", path.display())))?;
     Ok(Box::new(BufReader::new(file)))
 }
 
@@ -129,7 +131,7 @@ fn submission(text: &str) -> Result<Submission, String> {
     let recorded: Recorded = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let push_id = match recorded.resultset_id {
         Number::Number(number) => number,
-        Number::Text(text) => text.parse().map_err(|_| format!("resultset_id is '{text}', which is no number"))?,
+        Number::Text(text) => text.parse().map_err(|_| format!("resultset_id is '{text}', which is not a number"))?,
     };
     if recorded.requested_jobs.is_empty() {
         return Err("it names no jobs".to_owned());
@@ -145,7 +147,8 @@ fn submission(text: &str) -> Result<Submission, String> {
     })
 }
 
-/// Judges a request. Nobody knows when it was made, so one that equals an earlier one counts as its repetition.
+/// Resolves the names of a request. Records have no time, so a request that equals an earlier one counts as its
+/// repetition.
 async fn check(
     service: &TriggerService,
     submission: &Submission,
@@ -196,7 +199,7 @@ async fn submit(
     Ok((replayed, outcome.jobs))
 }
 
-/// A refused request goes on to the next; a store that does not answer ends it all.
+/// The outcome of a request that the service refuses. If the service fails, the command ends.
 fn refused(problem: Problem, line: usize, submission: &Submission) -> Result<Replayed, Failure> {
     if problem.error_code().status.is_server_error() {
         return Err(problem.into());
@@ -223,14 +226,14 @@ impl Replayed {
 
 impl Summary {
     fn text(&self) -> String {
-        let mut table = columns(["REQUESTS", ""]);
+        let mut table = new_table(["REQUESTS", ""]);
         table.add_row(["all".to_owned(), self.requests.to_string()]);
         for (outcome, count) in &self.outcomes {
             table.add_row([outcome.clone(), count.to_string()]);
         }
-        let mut text = rows(&table);
+        let mut text = table_text(&table);
         text.push('\n');
-        let mut table = columns(["JOBS", ""]);
+        let mut table = new_table(["JOBS", ""]);
         for (name, count) in [
             ("known", self.known),
             ("renamed", self.renamed),
@@ -241,14 +244,14 @@ impl Summary {
         ] {
             table.add_row([name.to_owned(), count.to_string()]);
         }
-        text += &rows(&table);
+        text += &table_text(&table);
         if !self.most_unknown.is_empty() {
             text.push('\n');
-            let mut table = columns(["MOST ASKED FOR AND UNKNOWN", ""]);
+            let mut table = new_table(["MOST ASKED FOR AND UNKNOWN", ""]);
             for (name, count) in &self.most_unknown {
                 table.add_row([name.clone(), count.to_string()]);
             }
-            text += &rows(&table);
+            text += &table_text(&table);
         }
         text
     }

@@ -1,94 +1,30 @@
-//! The command line as a person or a scheduler uses it: its output, its messages and its exit codes.
+//! The commands that read dumps, and those that read the catalog.
 
-mod support;
-
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
 
 use serde_json::Value;
-use support::http::Message;
-use support::{Site, TestEnv, dump, file, gzip, lists, path, sample};
 
-/// The program, with nothing configured but the emulator.
-fn etl(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_etl"));
-    // The width of the help does not depend on the terminal of who runs the tests.
-    command.args(arguments).stdin(Stdio::null()).env_remove("COLUMNS");
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RUNNABLE_JOBS_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Runs the program with this on its standard input.
-fn fed(input: &[u8], arguments: &[&str]) -> Output {
-    let mut child =
-        etl(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    std::thread::scope(|scope| {
-        // Who stops reading closes the pipe: that is no error here.
-        scope.spawn(move || drop(stdin.write_all(input)));
-        child.wait_with_output().expect("it ends")
-    })
-}
-
-fn run(arguments: &[&str]) -> Output {
-    etl(arguments).output().expect("it starts")
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).expect("UTF-8")
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).expect("UTF-8")
-}
-
-/// What it printed, having ended well.
-fn well(output: &Output) -> &str {
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
-    stdout(output)
-}
-
-/// The last line of what it said, having ended with this code.
-fn badly(output: &Output, code: i32) -> &str {
-    assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
-    let said = stderr(output).lines().last().expect("an error says something");
-    assert!(!stderr(output).contains("panicked"), "{}", stderr(output));
-    said
-}
+use crate::program::{badly, feed, program, run, stderr, stdout, well};
+use crate::support::http::Message;
+use crate::support::{self, Site, TestEnv, dump, file, gzip, lists, path, sample};
 
 // Without a store.
-
-#[test]
-fn its_help_tells_what_it_can_do_and_what_its_exit_codes_mean() {
-    let help = run(&["--help"]);
-    insta::assert_snapshot!(well(&help));
-}
-
-#[test]
-fn every_command_explains_itself_with_an_example() {
-    for command in ["ingest", "catalog", "classify", "diff", "runs", "show", "sample"] {
-        let help = run(&[command, "--help"]);
-        assert!(well(&help).contains("Example"), "{command}");
-        assert!(well(&help).contains(&format!("etl {command} ")) || command == "classify", "{command}");
-    }
-}
 
 #[test]
 fn each_name_is_classified_to_a_line_of_json() {
     let names = "Windows 7 32-bit try pgo talos svgr\r\n\nno such builder";
 
-    let output = fed(names.as_bytes(), &["classify"]);
+    let output = feed(program(&["classify"]), names.as_bytes());
 
     insta::assert_snapshot!(well(&output));
     assert!(well(&output).lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }
 
 #[test]
-fn a_name_that_is_not_utf_8_is_told_with_its_line() {
-    let output = fed(b"Linux try build\n\xff\xfe\n", &["classify"]);
-    assert_eq!(badly(&output, 2), "etl: standard input, line 2: a builder name in UTF-8 is expected");
+fn a_name_that_is_not_utf_8_is_reported_with_its_line() {
+    let output = feed(program(&["classify"]), b"Linux try build\n\xff\xfe\n");
+    assert_eq!(badly(&output, 2), "runnable-jobs: standard input, line 2: a builder name in UTF-8 is expected");
 }
 
 #[test]
@@ -100,7 +36,7 @@ fn a_sample_becomes_a_folder_of_the_lists_that_http_serves() {
     let out = folder.path().join("new/lists");
 
     for input in [document.to_vec(), gzip(document)] {
-        let output = fed(&input, &["catalog", "--source", "-", "--out", out.to_str().unwrap(), "--json"]);
+        let output = feed(program(&["catalog", "--source", "-", "--out", out.to_str().unwrap(), "--json"]), &input);
 
         let report: Value = serde_json::from_str(well(&output)).unwrap();
         assert_eq!((&report["builders"], &report["outcome"]), (&2000.into(), &"checked".into()));
@@ -116,7 +52,7 @@ fn a_sample_becomes_a_folder_of_the_lists_that_http_serves() {
 }
 
 #[test]
-fn what_changed_between_two_dumps_is_told_as_a_table_or_as_json() {
+fn what_changed_between_two_dumps_is_shown_as_a_table_or_as_json() {
     let old = file(&dump(&[("try", 0..5), ("ash", 0..2), ("same", 0..3)]));
     let new = file(&dump(&[("try", 1..7), ("oak", 0..1), ("same", 0..3)]));
 
@@ -131,17 +67,19 @@ fn what_changed_between_two_dumps_is_told_as_a_table_or_as_json() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
+fn a_missing_or_wrong_setting_is_named_with_what_is_expected() {
     let source = ["ingest", "--source", "-"];
     let said = |arguments: &[&str]| badly(&run(arguments), 2).to_owned();
     assert_eq!(
         said(&source),
-        "etl: --table or RUNNABLE_JOBS_CATALOG_TABLE is not set: the name of the catalog table is expected"
+        "runnable-jobs: --table or RUNNABLE_JOBS_CATALOG_TABLE is not set: the name of the catalog table is expected"
     );
     for needs_a_table in [["runs", "--last=1"], ["show", "try"]] {
-        assert!(said(&needs_a_table).starts_with("etl: --table or RUNNABLE_JOBS_CATALOG_TABLE is not set: "));
+        assert!(said(&needs_a_table).starts_with("runnable-jobs: --table or RUNNABLE_JOBS_CATALOG_TABLE is not set: "));
     }
-    assert!(said(&["ingest", "--table", "t"]).starts_with("etl: --source or RUNNABLE_JOBS_SOURCE is not set: "));
+    assert!(
+        said(&["ingest", "--table", "t"]).starts_with("runnable-jobs: --source or RUNNABLE_JOBS_SOURCE is not set: ")
+    );
 
     let reported = |arguments: &[&str]| {
         let output = run(arguments);
@@ -159,30 +97,33 @@ fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
         assert!(text.contains(flag) && !text.contains(value) && text.contains(expected), "{text}");
     }
     let help =
-        etl(&["ingest", "--help"]).env("RUNNABLE_JOBS_SOURCE", "https://someone:secret@host/a").output().unwrap();
+        program(&["ingest", "--help"]).env("RUNNABLE_JOBS_SOURCE", "https://someone:secret@host/a").output().unwrap();
     assert!(well(&help).contains("RUNNABLE_JOBS_SOURCE") && !well(&help).contains("secret"), "{}", well(&help));
-    let by_variable = etl(&["runs", "--table", "t"]).env("RUNNABLE_JOBS_SCHEDULE", "daily").output().unwrap();
+    let by_variable = program(&["runs", "--table", "t"]).env("RUNNABLE_JOBS_SCHEDULE", "daily").output().unwrap();
     badly(&by_variable, 2);
     assert!(stderr(&by_variable).contains("six fields are expected"), "{}", stderr(&by_variable));
 }
 
 #[test]
-fn a_source_that_cannot_be_used_is_told_by_the_exit_code() {
+fn a_source_that_cannot_be_used_sets_the_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("lists");
     let catalog = |source: &str| run(&["catalog", "--source", source, "--out", out.to_str().unwrap()]);
 
-    assert_eq!(badly(&catalog("/nowhere"), 4), "etl: /nowhere: No such file or directory (os error 2)");
+    assert_eq!(badly(&catalog("/nowhere"), 4), "runnable-jobs: /nowhere: No such file or directory (os error 2)");
     let html = file(b"<!DOCTYPE html>");
-    assert_eq!(badly(&catalog(path(&html)), 3), "etl: this is no JSON: it starts with '<'");
+    assert_eq!(badly(&catalog(path(&html)), 3), "runnable-jobs: this is no JSON: it starts with '<'");
     let gone = Site::new(Message::answer("404 Not Found", ""));
-    assert_eq!(badly(&catalog(&gone.address), 4), format!("etl: {}: the server answered 404 Not Found", gone.address));
+    assert_eq!(
+        badly(&catalog(&gone.address), 4),
+        format!("runnable-jobs: {}: the server answered 404 Not Found", gone.address)
+    );
     assert!(!out.exists());
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_without_a_word() {
-    let mut child = etl(&["sample", "--builders", "20000"]);
+fn a_reader_that_closes_the_pipe_ends_the_program_without_an_error() {
+    let mut child = program(&["sample", "--builders", "20000"]);
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -200,7 +141,7 @@ async fn an_ingest_can_be_followed_from_the_report_to_the_list() {
     let document = dump(&[("try", 0..12), ("ash", 0..3)]);
     let source = file(&document);
     let with_table =
-        |arguments: &[&str]| etl(arguments).env("RUNNABLE_JOBS_CATALOG_TABLE", &env.name).output().unwrap();
+        |arguments: &[&str]| program(arguments).env("RUNNABLE_JOBS_CATALOG_TABLE", &env.name).output().unwrap();
 
     let none = with_table(&["runs"]);
     assert_eq!(well(&none), "no ingest has been made\n");
@@ -243,7 +184,7 @@ async fn an_ingest_can_be_followed_from_the_report_to_the_list() {
         assert_eq!(json["results"].as_array().unwrap().len(), jobs);
     }
     let unknown = with_table(&["show", "oak"]);
-    assert_eq!(badly(&unknown, 2), "etl: the catalog has no project 'oak'; it has ash, try");
+    assert_eq!(badly(&unknown, 2), "runnable-jobs: the catalog has no project 'oak'; it has ash, try");
 }
 
 #[tokio::test]
@@ -253,12 +194,12 @@ async fn a_refused_ingest_says_why_and_that_the_catalog_stays() {
 
     let output = run(&["ingest", "--source", path(&few), "--table", &env.name]);
 
-    assert_eq!(badly(&output, 3), "etl: the catalog stays as it was");
+    assert_eq!(badly(&output, 3), "runnable-jobs: the catalog stays as it was");
     let said = "refused: the source holds 5 builders, fewer than the configured 1000\n  the old catalog stays";
     assert!(stdout(&output).contains(said), "{}", stdout(&output));
     let cut = file(b"{\"builders\": {\"Linux");
     let output = run(&["ingest", "--source", path(&cut), "--table", &env.name]);
-    assert_eq!(badly(&output, 3), "etl: the catalog stays as it was");
+    assert_eq!(badly(&output, 3), "runnable-jobs: the catalog stays as it was");
     assert!(stdout(&output).contains("(byte "), "{}", stdout(&output));
 }
 
@@ -266,7 +207,11 @@ async fn a_refused_ingest_says_why_and_that_the_catalog_stays() {
 async fn a_source_that_cannot_be_reached_is_exit_code_4() {
     let env = TestEnv::new().await;
     let output = run(&["ingest", "--source", "s3://no-such-bucket/a.json", "--table", &env.name]);
-    assert!(badly(&output, 4).starts_with("etl: s3://no-such-bucket/a.json: NoSuchBucket"), "{}", stderr(&output));
+    assert!(
+        badly(&output, 4).starts_with("runnable-jobs: s3://no-such-bucket/a.json: NoSuchBucket"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -277,7 +222,7 @@ fn a_store_that_cannot_be_reached_is_exit_code_5() {
         vec!["runs", "--table", "catalog"],
         vec!["show", "try", "--table", "catalog"],
     ] {
-        let output = etl(&arguments).env("AWS_ENDPOINT_URL", support::http::nobody()).output().unwrap();
+        let output = program(&arguments).env("AWS_ENDPOINT_URL", support::http::nobody()).output().unwrap();
         let said = badly(&output, 5);
         assert!(said.contains("reading the ") && said.contains("the store cannot be reached"), "{said}");
     }
@@ -303,20 +248,20 @@ async fn an_ingest_that_another_overtook_is_exit_code_6() {
     let source = file(&dump(&[("try", 0..5)]));
 
     let ingest = ["ingest", "--source", path(&source), "--table", &env.name, "--min-builders", "1"];
-    let output = etl(&ingest).env("AWS_ENDPOINT_URL", &overtaking.endpoint).output().unwrap();
+    let output = program(&ingest).env("AWS_ENDPOINT_URL", &overtaking.endpoint).output().unwrap();
 
-    assert_eq!(badly(&output, 6), "etl: try was published by another ingest meanwhile; this one stops");
+    assert_eq!(badly(&output, 6), "runnable-jobs: try was published by another ingest meanwhile; this one stops");
     assert_eq!(env.last_report().await.outcome, store::ReportOutcome::Superseded);
 }
 
 #[tokio::test]
-async fn a_list_can_be_cut_by_its_reader() {
+async fn the_reader_of_a_list_may_close_the_pipe() {
     let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..3000)]));
     env.ingest(path(&source)).made_well().await;
 
     for json in [&["show", "try", "--json"][..], &["show", "try"]] {
-        let mut show = etl(json);
+        let mut show = program(json);
         show.env("RUNNABLE_JOBS_CATALOG_TABLE", &env.name).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = show.spawn().unwrap();
         let mut start = [0; 7];

@@ -1,44 +1,14 @@
-//! Tables and reports for people.
+//! The report of an ingest as text.
 
-use std::fmt::Write as _;
-
-use chrono::{DateTime, SecondsFormat, Utc};
 use store::{Report, ReportOutcome, Schedule};
 
-/// How many problems and unknown names a printed report shows.
+use crate::output::{align_numbers, new_table, table_text, time};
+
+/// How many problems and unknown names the text shows.
 const MAX_SHOWN: usize = 5;
 
-/// Rows in columns. The first row is the heading; columns whose cells are all numbers are set to the right.
-pub fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let cell = |row: &'_ Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
-    let numeric = |text: &str| text.is_empty() || text.chars().all(|c| c.is_ascii_digit() || "+-~.,".contains(c));
-    let layout: Vec<(usize, bool)> = (0..columns)
-        .map(|column| {
-            let width = rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
-            (width, rows.iter().skip(1).all(|row| numeric(&cell(row, column))))
-        })
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, &(width, right)) in layout.iter().enumerate() {
-            let content = cell(row, column);
-            let _ = if right { write!(line, "{content:>width$}  ") } else { write!(line, "{content:<width$}  ") };
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// A time to the second.
-pub fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// How an ingest ended, in a word.
-pub fn outcome(outcome: ReportOutcome) -> &'static str {
+/// The outcome of an ingest in a word.
+pub(crate) fn outcome(outcome: ReportOutcome) -> &'static str {
     match outcome {
         ReportOutcome::Published => "published",
         ReportOutcome::Unchanged => "unchanged",
@@ -50,7 +20,7 @@ pub fn outcome(outcome: ReportOutcome) -> &'static str {
 }
 
 /// When the next ingest is due, and whether any was missed.
-pub fn schedule(schedule: &Schedule) -> String {
+pub(crate) fn schedule(schedule: &Schedule) -> String {
     let next = format!("next ingest due {}", time(schedule.next_due));
     match schedule.missed {
         0 => next,
@@ -59,8 +29,8 @@ pub fn schedule(schedule: &Schedule) -> String {
     }
 }
 
-/// Bytes as a person reads them.
-pub fn bytes(count: u64) -> String {
+/// A number of bytes with its unit.
+pub(crate) fn bytes(count: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     let count = count as f64;
     match count {
@@ -70,8 +40,8 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// What an ingest found and did.
-pub fn report(report: &Report) -> String {
+/// The whole report.
+pub(crate) fn text(report: &Report) -> String {
     let mut text = String::new();
     let mut line = |content: String| {
         text.push_str(&content);
@@ -124,12 +94,18 @@ pub fn report(report: &Report) -> String {
     list("unknown:", &report.unknown, report.unknown_names);
     if !report.projects.is_empty() {
         line(String::new());
-        let heading = ["project", "jobs", "added", "removed", "changed"].map(str::to_owned).to_vec();
-        let row = |(name, p): (&String, &store::ProjectReport)| {
-            vec![name.clone(), p.jobs.to_string(), count("+", p.added), count("-", p.removed), count("~", p.changed)]
-        };
-        let rows: Vec<_> = std::iter::once(heading).chain(report.projects.iter().map(row)).collect();
-        for row in table(&rows).lines() {
+        let mut table = new_table(["project", "jobs", "added", "removed", "changed"]);
+        table.add_rows(report.projects.iter().map(|(name, project)| {
+            [
+                name.clone(),
+                project.jobs.to_string(),
+                count("+", project.added),
+                count("-", project.removed),
+                count("~", project.changed),
+            ]
+        }));
+        align_numbers(&mut table);
+        for row in table_text(&table).lines() {
             line(format!("  {row}"));
         }
         line(String::new());
@@ -161,24 +137,30 @@ pub fn report(report: &Report) -> String {
     text
 }
 
-/// A count with its sign; nothing for none.
-pub fn count(sign: &str, count: usize) -> String {
+/// A count with its sign; empty for 0.
+pub(crate) fn count(sign: &str, count: usize) -> String {
     if count == 0 { String::new() } else { format!("{sign}{count}") }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     #[test]
-    fn columns_of_numbers_are_set_to_the_right() {
-        let rows = [["project", "jobs"], ["try", "7"], ["mozilla-inbound", "1200"]];
-        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
-        assert_eq!(table(&rows), "project          jobs\ntry                 7\nmozilla-inbound  1200\n");
+    fn the_text_names_missing_masters_and_counts_empty_slave_pools() {
+        let mut report = Report::new(DateTime::UNIX_EPOCH, "a file");
+        report.builders = 5;
+        report.empty_slavepool = 2;
+        report.masters_gone = [("bm2".to_owned(), 2)].into();
+        let text = text(&report);
+        assert!(text.contains("\n  2 builders whose slave pool is empty\n"), "{text}");
+        assert!(text.contains("\n  a master is gone: bm2, which had 2 builders\n"), "{text}");
     }
 
     #[test]
-    fn bytes_are_told_in_a_fitting_unit() {
+    fn bytes_are_shown_in_a_fitting_unit() {
         assert_eq!([bytes(999), bytes(1500), bytes(53_900_000)], ["999 B", "1.5 kB", "53.9 MB"]);
     }
 }

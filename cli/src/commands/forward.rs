@@ -1,0 +1,94 @@
+//! `forward`: takes requests from the queue and publishes them, without Lambda.
+
+use std::time::Duration;
+
+use clap::Args;
+use forward::settings::Settings;
+use forward::{Delivery, Disposition, Forwarder, print_line};
+use serde_json::json;
+use store::settings::{Variables, variables};
+use store::{Aws, ClientProfile, Queue, ReceivedMessage};
+
+use super::{clock, lookup};
+use crate::failure::Failure;
+use crate::output::print_json_line;
+
+/// How many messages are received at a time.
+const MAX_MESSAGES: usize = 10;
+/// How long to wait for messages before the queue counts as empty.
+const EMPTY_AFTER: Duration = Duration::from_secs(1);
+/// How long one call waits for messages if the command runs until it is stopped.
+const LONG_POLL: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Args)]
+pub(crate) struct Forward {
+    /// The address of the queue of requests
+    #[arg(long, env = variables::QUEUE_URL, hide_env_values = true, value_name = "URL")]
+    queue_url: Option<String>,
+    /// Stop when the queue is empty, instead of waiting for more
+    #[arg(long)]
+    once: bool,
+    /// Print what would be published and what would wait, then return all messages to the queue. Looking at a message
+    /// counts as a delivery: the fifth is the last.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(arguments: Forward) -> Result<(), Failure> {
+    let flags = [(variables::QUEUE_URL, arguments.queue_url)];
+    let lookup = |variable: &str| lookup(&flags, variable);
+    let settings = Settings::read(lookup)?;
+    let url = Variables::new(lookup).required(variables::QUEUE_URL, "the address of the queue")?;
+    let aws = Aws::from_environment(ClientProfile::Batch).await?;
+    let queue = aws.queue(&url);
+    let forwarder = Forwarder::new(&settings, &aws, clock()).await.map_err(Failure::Internal)?;
+    if arguments.dry_run {
+        return preview(&forwarder, &queue).await;
+    }
+    let wait = if arguments.once { EMPTY_AFTER } else { LONG_POLL };
+    loop {
+        let received = queue.receive(MAX_MESSAGES, wait).await?;
+        if received.is_empty() && arguments.once {
+            return Ok(());
+        }
+        let deliveries: Vec<Delivery> = received.iter().map(delivery).collect();
+        let dispositions = forwarder.forward(&deliveries, None, &mut |line| print_line(line, &forwarder.clock)).await;
+        for (received, disposition) in received.iter().zip(dispositions) {
+            if disposition == Disposition::Ack {
+                queue.remove(received).await?;
+            }
+        }
+    }
+}
+
+fn delivery(received: &ReceivedMessage) -> Delivery {
+    Delivery { id: received.receipt.clone(), body: received.body.clone(), receive_count: received.receive_count }
+}
+
+/// Prints a line for each message of the queue. All messages are held until the end, so that none is shown twice.
+async fn preview(forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
+    let mut held = Vec::new();
+    let shown = async {
+        loop {
+            let received = queue.receive(MAX_MESSAGES, EMPTY_AFTER).await?;
+            if received.is_empty() {
+                return Ok(());
+            }
+            for received in &received {
+                match forwarder.preview(&delivery(received)).await {
+                    Ok(Some(preview)) => print_json_line(&preview)?,
+                    Ok(None) => print_json_line(
+                        &json!({"message": received.body, "done": "nothing is left to be done with it"}),
+                    )?,
+                    Err(reason) => print_json_line(&json!({"message": received.body, "error": reason}))?,
+                }
+            }
+            held.extend(received);
+        }
+    };
+    let shown = shown.await;
+    for received in &held {
+        queue.release(received).await?;
+    }
+    shown
+}

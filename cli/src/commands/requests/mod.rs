@@ -1,0 +1,294 @@
+//! `requests`: looks at requests to run jobs, sends them again, and resolves recorded ones.
+
+mod replay;
+mod retry;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use requests::email::Email;
+use requests::planning::Planning;
+use requests::request::{Request, RequestId};
+use store::settings::{Variables, variables};
+use store::{Aws, ClientProfile, Consistency, RequestsTable};
+use trigger_api::api::{Summary, TriggerRequest};
+use trigger_api::service::TriggerService;
+use trigger_api::settings::{Settings, TRIGGER_RULES, treeherder_public_url};
+use trigger_api::sweep::sweep;
+
+use super::{clock, lookup, trigger_dependencies};
+use crate::failure::Failure;
+use crate::output::{new_table, print_json_line, print_text, table_text, time};
+
+#[derive(Debug, Args)]
+pub(crate) struct Requests {
+    #[command(subcommand)]
+    command: Command,
+    /// The requests table
+    #[arg(long, global = true, env = variables::REQUESTS_TABLE, hide_env_values = true, value_name = "TABLE")]
+    requests_table: Option<String>,
+    /// The catalog table
+    #[arg(long, global = true, env = variables::CATALOG_TABLE, hide_env_values = true, value_name = "TABLE")]
+    catalog_table: Option<String>,
+    /// The address of the queue of requests
+    #[arg(long, global = true, env = variables::QUEUE_URL, hide_env_values = true, value_name = "URL")]
+    queue_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List open requests, oldest first; with --push or --requester those, newest first
+    #[command(after_help = "\
+Examples:
+  runnable-jobs requests list
+  runnable-jobs requests list --push try/1001
+  runnable-jobs requests list --requester someone@mozilla.com --count 100 --json")]
+    List(List),
+    /// Show the jobs and the history of a request
+    #[command(after_help = "Example:\n  runnable-jobs requests show 01KAS4B0MRJ6WJ0RGDX8T0E4JQ")]
+    Show(Show),
+    /// Send the failed and unroutable jobs of a request again, or those of all requests in the dead-letter queue
+    #[command(after_help = "\
+Examples:
+  runnable-jobs requests retry 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
+  runnable-jobs requests retry --dead-letters https://sqs.us-east-1.amazonaws.com/123456789012/runnable-jobs-dead-letters
+
+The jobs are sent without a permission check and without a budget. An open request is queued again. Each handled
+message is removed from the dead-letter queue. Messages that name no request, and requests that cannot be retried,
+stay there: exit code 3.")]
+    Retry(Retry),
+    /// Resolve recorded requests, one JSON object a line, against the catalog
+    #[command(after_help = "\
+A line has project, requester, resultset_id (or push_id), and requested_jobs (or buildernames), as Treeherder sent them to
+Pulse.
+
+Example:
+  runnable-jobs requests replay add-new-jobs.jsonl")]
+    Replay(Replay),
+    /// Queue the requests that are due, as the sweep function does
+    #[command(after_help = "Example:\n  runnable-jobs requests sweep")]
+    Sweep,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Only requests for this push
+    #[arg(long, value_name = "PROJECT/PUSH", conflicts_with = "requester", value_parser = push)]
+    push: Option<(String, u64)>,
+    /// Only requests of this person
+    #[arg(long, value_name = "EMAIL")]
+    requester: Option<Email>,
+    /// The maximum number of requests
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+    /// Only requests older than this one
+    #[arg(long, value_name = "REQUEST")]
+    before: Option<RequestId>,
+    /// Print JSON, as HTTP answers it
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// The id of the request
+    request: RequestId,
+    /// Print JSON, as HTTP answers it
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Retry {
+    /// The id of the request
+    #[arg(conflicts_with = "dead_letters")]
+    request: Option<RequestId>,
+    /// The address of the dead-letter queue
+    #[arg(long, value_name = "URL")]
+    dead_letters: Option<String>,
+    /// Print JSON, as HTTP answers it; with --dead-letters one object a message
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    /// The file; `-` for standard input
+    file: PathBuf,
+    /// Store and queue each request for its requester, within the limits
+    #[arg(long)]
+    submit: bool,
+    /// Print the outcome of each request, and the summary, as one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(arguments: Requests) -> Result<(), Failure> {
+    let Requests { command, requests_table, catalog_table, queue_url } = arguments;
+    let flags = [
+        (variables::REQUESTS_TABLE, requests_table),
+        (variables::CATALOG_TABLE, catalog_table),
+        (variables::QUEUE_URL, queue_url),
+    ];
+    let operator = Operator { lookup: &|variable| lookup(&flags, variable) };
+    match command {
+        Command::List(list) => operator.list(&list).await,
+        Command::Show(show) => operator.show(&show).await,
+        Command::Retry(Retry { request, dead_letters, json }) => match (request, dead_letters) {
+            (Some(id), _) => operator.retry(id, json).await,
+            (None, Some(url)) => retry::dead_letters(&operator, &url, json).await,
+            (None, None) => Err(Failure::Usage("retry what? A request or --dead-letters is expected".to_owned())),
+        },
+        Command::Replay(command) => replay::replay(&operator, &command).await,
+        Command::Sweep => operator.sweep().await,
+    }
+}
+
+/// What the commands work with: the settings, and what the settings name.
+struct Operator<'l> {
+    lookup: &'l dyn Fn(&str) -> Option<String>,
+}
+
+impl Operator<'_> {
+    async fn aws(&self) -> Result<Aws, Failure> {
+        Ok(Aws::from_environment(ClientProfile::Request).await?)
+    }
+
+    async fn requests(&self) -> Result<RequestsTable, Failure> {
+        let table =
+            Variables::new(self.lookup).required(variables::REQUESTS_TABLE, "the name of the requests table")?;
+        Ok(self.aws().await?.requests_table(&table))
+    }
+
+    /// The settings of the trigger function. An operator needs no permission, so that the rules may be missing.
+    fn settings(&self) -> Result<Settings, Failure> {
+        let no_rules = |variable: &str| (variable == TRIGGER_RULES).then(|| "{}".to_owned());
+        Ok(Settings::read(|variable| {
+            (self.lookup)(variable).filter(|set| !set.is_empty()).or_else(|| no_rules(variable))
+        })?)
+    }
+
+    async fn service(&self) -> Result<TriggerService, Failure> {
+        let settings = self.settings()?;
+        let dependencies = trigger_dependencies(&settings, &self.aws().await?);
+        Ok(TriggerService::new(&settings, dependencies))
+    }
+
+    /// The public address of Treeherder, for links.
+    fn treeherder(&self) -> Result<String, Failure> {
+        Ok(treeherder_public_url(self.lookup)?)
+    }
+
+    async fn list(&self, list: &List) -> Result<(), Failure> {
+        let table = self.requests().await?;
+        let count = usize::from(list.count);
+        let found = match (&list.push, &list.requester) {
+            (Some((project, push)), _) => table.of_push(project, *push, list.before, count).await?,
+            (None, Some(requester)) => table.of_requester(requester, list.before, count).await?,
+            (None, None) => table.due(DateTime::<Utc>::MAX_UTC, count).await?,
+        };
+        warn_of_damage(table.cost().damaged);
+        if list.json {
+            let treeherder = self.treeherder()?;
+            let summary = |request: &Request| Summary::new(request, &treeherder, true);
+            return print_json_line(&found.iter().map(summary).collect::<Vec<_>>());
+        }
+        let mut table = new_table(["REQUEST", "STATE", "PROJECT", "PUSH", "REQUESTER", "TAKEN", "JOBS"]);
+        for request in &found {
+            table.add_row([
+                request.id.to_string(),
+                request.state.as_str().to_owned(),
+                request.project.clone(),
+                request.push_id.to_string(),
+                request.requester.to_string(),
+                request.created_at().map(time).unwrap_or_default(),
+                counts(request),
+            ]);
+        }
+        print_text(&table_text(&table))
+    }
+
+    async fn show(&self, show: &Show) -> Result<(), Failure> {
+        let table = self.requests().await?;
+        let request = find(&table, show.request).await?;
+        let (request, jobs) = table.with_jobs(request, Consistency::Consistent).await?;
+        if show.json {
+            return print_json_line(&TriggerRequest::new(&request, &jobs, &self.treeherder()?, true));
+        }
+        let on_behalf = request.on_behalf_by.as_ref().map(|by| format!(" (through {by})")).unwrap_or_default();
+        let mut text = format!(
+            "{} {}: push {} of {}, asked for by {}{on_behalf}\n\n",
+            request.id,
+            request.state.as_str(),
+            request.push_id,
+            request.project,
+            request.requester
+        );
+        let mut table = new_table(["JOB", "STATE", ""]);
+        for job in &jobs {
+            let detail = job.detail(&request.project).unwrap_or_default();
+            table.add_row([job.name.clone(), job.state.as_str().to_owned(), detail]);
+        }
+        text += &table_text(&table);
+        text.push('\n');
+        let mut table = new_table(["WHEN", "STATE", "", "BY"]);
+        for (place, event) in request.history.iter().enumerate() {
+            if place == 1 && request.events_left_out > 0 {
+                table.add_row(["...".to_owned(), format!("{} left out", request.events_left_out)]);
+            }
+            table.add_row([
+                time(event.at),
+                event.state.as_str().to_owned(),
+                event.detail.clone().unwrap_or_default(),
+                event.by.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ]);
+        }
+        print_text(&(text + &table_text(&table)))
+    }
+
+    async fn retry(&self, id: RequestId, as_json: bool) -> Result<(), Failure> {
+        let service = self.service().await?;
+        let request = find(&service.requests, id).await?;
+        let response = retry::send_again(&service, &request).await?;
+        if as_json { print_json_line(&response) } else { print_text(&format!("{}\n", response.message)) }
+    }
+
+    async fn sweep(&self) -> Result<(), Failure> {
+        let read = Variables::new(self.lookup);
+        let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
+        let requests = self.requests().await?;
+        let planning = read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default();
+        let swept = sweep(&requests, &self.aws().await?.queue(&url), &planning, &clock()).await?;
+        let error = swept.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        warn_of_damage(swept.damaged);
+        print_text(&format!(
+            "{} queued, {} that wait looked at again, {} failed{error}\n",
+            swept.queued, swept.waiting, swept.failed
+        ))
+    }
+}
+
+/// Reports how many stored items cannot be read. The log names them.
+fn warn_of_damage(damaged: u32) {
+    if damaged > 0 {
+        let _ = writeln!(io::stderr(), "runnable-jobs: {damaged} stored items cannot be read and are left out");
+    }
+}
+
+async fn find(table: &RequestsTable, id: RequestId) -> Result<Request, Failure> {
+    let found = table.request(id, Consistency::Consistent).await?;
+    found.ok_or_else(|| Failure::Refused(format!("there is no request {id}; they are kept for 90 days")))
+}
+
+/// Parses `PROJECT/PUSH`.
+fn push(text: &str) -> Result<(String, u64), &'static str> {
+    let parts = text.split_once('/').and_then(|(project, push)| Some((project.to_owned(), push.parse().ok()?)));
+    parts.filter(|(project, _)| !project.is_empty()).ok_or("a project and a push are expected, for example try/1001")
+}
+
+fn counts(request: &Request) -> String {
+    let counts = request.job_counts.iter().map(|(state, count)| format!("{count} {}", state.as_str()));
+    counts.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,87 @@
+//! Why a command failed, and the exit code for it.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use etl::ingest::IngestError;
+use http_api::Problem;
+use store::StoreError;
+use store::settings::SettingsError;
+
+/// The exit codes, for the help.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; for an ingest: published, or unchanged
+  1  internal error, or the output cannot be written
+  2  usage: a flag or a variable is missing or wrong
+  3  refused: by a guard, because the document is broken, or because the request does not exist
+     or cannot be retried; the old catalog stays
+  4  the source cannot be reached, or its connection broke
+  5  the store or the queue cannot be reached
+  6  another ingest published at the same time; the next one catches up";
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// An argument or an input is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// An ingest failed.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// An ingest was refused. The printed report has the reasons.
+    #[error("the catalog stays as it was")]
+    IngestRefused,
+    /// The store or the queue failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The trigger service refused or failed.
+    #[error("{0}")]
+    Service(Problem),
+    /// What was asked for cannot be done.
+    #[error("{0}")]
+    Refused(String),
+    /// The program or a service that it needs failed.
+    #[error("{0}")]
+    Internal(String),
+    /// Standard output or a file cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Service(problem)
+    }
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Internal(_) | Self::Output(_) => 1,
+            Self::Settings(_) | Self::Usage(_) => 2,
+            Self::IngestRefused | Self::Refused(_) => 3,
+            Self::Ingest(error) => error.exit_code(),
+            Self::Store(StoreError::Superseded { .. }) => 6,
+            Self::Store(_) => 5,
+            Self::Service(problem) if problem.error_code().status.is_server_error() => 5,
+            Self::Service(_) => 3,
+        }
+    }
+}
+
+/// Reports a failure on standard error and returns the exit code. A reader that closes the pipe early, like `head`, is
+/// not a failure.
+pub(crate) fn exit_code(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "runnable-jobs: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
