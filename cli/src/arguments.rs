@@ -19,8 +19,8 @@ Examples:
   runnable-jobs serve --listen 127.0.0.1:8000";
 
 const VARIABLES: &str = "\
-Flags come first, then the RUNNABLE_JOBS_... variables. AWS's own variables (AWS_REGION, AWS_PROFILE,
-AWS_ENDPOINT_URL, ...) select the account.";
+Flags come first, then the RUNNABLE_JOBS_... variables. AWS's own variables (AWS_REGION,
+AWS_PROFILE, AWS_ENDPOINT_URL, ...) select the account.";
 
 /// Which jobs can run on a push to a Mozilla repository, and requests to run them: for operators and developers.
 #[derive(Debug, Parser)]
