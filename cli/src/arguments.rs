@@ -19,8 +19,8 @@ Examples:
   runnable-jobs serve --listen 127.0.0.1:8000";
 
 const VARIABLES: &str = "\
-Flags come first, then the RUNNABLE_JOBS_... variables. AWS's own variables (AWS_REGION, AWS_PROFILE,
-AWS_ENDPOINT_URL, ...) select the account.";
+Flags come first, then the RUNNABLE_JOBS_... variables. AWS's own variables (AWS_REGION,
+AWS_PROFILE, AWS_ENDPOINT_URL, ...) select the account.";
 
 /// Which jobs can run on a push to a Mozilla repository, and requests to run them: for operators and developers.
 #[derive(Debug, Parser)]
@@ -68,8 +68,8 @@ Examples:
     Requests(Requests),
     /// Forward queued requests to Pulse, as the function does in Lambda
     ///
-    /// The variables are those of the forward function, and `RUNNABLE_JOBS_QUEUE_URL`. Prints one line of JSON a message of
-    /// the queue.
+    /// The variables are those of the forward function, and `RUNNABLE_JOBS_QUEUE_URL`. Prints one line of JSON a message
+    /// of the queue.
     #[command(after_help = "\
 Examples:
   runnable-jobs forward --once
@@ -77,8 +77,8 @@ Examples:
     Forward(Forward),
     /// Serve lists, triggering and the API reference on one port, as the functions do in Lambda
     ///
-    /// The variables are those of the jobs and the trigger function. If none of the trigger function's required variables
-    /// is set, only the lists and the reference are served. Prints one line of JSON a request.
+    /// The variables are those of the jobs and the trigger function. If none of the variables that triggering requires is
+    /// set, only the lists and the reference are served. Prints one line of JSON a request.
     #[command(after_help = "\
 Examples:
   runnable-jobs serve --table catalog

@@ -63,12 +63,11 @@ impl Failure {
         match self {
             Self::Internal(_) | Self::Output(_) => 1,
             Self::Settings(_) | Self::Usage(_) => 2,
-            Self::IngestRefused | Self::Refused(_) => 3,
             Self::Ingest(error) => error.exit_code(),
             Self::Store(StoreError::Superseded { .. }) => 6,
             Self::Store(_) => 5,
             Self::Service(problem) if problem.error_code().status.is_server_error() => 5,
-            Self::Service(_) => 3,
+            Self::IngestRefused | Self::Refused(_) | Self::Service(_) => 3,
         }
     }
 }

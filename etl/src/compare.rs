@@ -1,4 +1,4 @@
-//! Holds the lists that a dump makes against the lists that are served, and the whole against the guards.
+//! Compares the lists of a dump with the lists that are served, and the new catalog with the guards.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use crate::ingest::{Ingest, IngestError, Pointers, write_body};
 /// How many unknown names a report shows.
 const MAX_UNKNOWN_SHOWN: usize = 20;
 
-/// A project whose list is to be replaced, is new, or has a pointer of before summaries were kept.
+/// A list to publish: it is new, it differs, or its pointer was written before pointers had summaries.
 pub(crate) struct Change {
     pub(crate) project: String,
     pub(crate) list: PackedList,
 }
 
-/// What comparing comes to.
+/// The result of the comparison.
 pub(crate) struct Compared {
     /// The lists that differ.
     pub(crate) changes: Vec<Change>,
-    /// How many tests have a build in the list that is served, of each project that was compared.
+    /// For each compared project, how many tests have a build in the list that is served.
     pub(crate) with_build: BTreeMap<String, usize>,
 }
 
 impl Ingest<'_> {
-    /// Writes each project's body and holds it against the list that is served.
+    /// Writes each project's body and compares it with the list that is served.
     pub(crate) async fn compare(
         &self,
         projects: &Projects<'_>,
@@ -46,7 +46,7 @@ impl Ingest<'_> {
             let pointer = pointers.get(project);
             let served = pointer.filter(|pointer| pointer.etag == jobs::etag(&body));
             let same = match served {
-                // A list that is served is not read only to find it the same, but where it may be damaged.
+                // The ETag says that the list is the same. A forced ingest reads it, because it may be damaged.
                 Some(pointer) => !self.force || self.old_body(project, pointer).await? == body,
                 None => false,
             };
@@ -80,8 +80,8 @@ impl Ingest<'_> {
         Ok(Compared { changes, with_build })
     }
 
-    /// A list that is served as it is, to be published once more for its summary. One part is replaced at once, several
-    /// one by one: those keep their bytes, as other ones of another compressor would not fit what is not replaced yet.
+    /// An unchanged list, published again for its summary. A single part is replaced at once. Several parts are replaced
+    /// one by one and keep their bytes: the output of another compressor would not fit the parts not yet replaced.
     async fn once_more(
         &self,
         project: &str,
@@ -94,7 +94,7 @@ impl Ingest<'_> {
         Ok(PackedList { gzip: self.table.list(project, pointer).await?, ..list })
     }
 
-    /// The list that is served. One that is damaged counts as empty if this ingest is forced: it is then written anew.
+    /// The list that is served. A forced ingest treats a damaged list as empty and so writes it again.
     async fn old_body(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, IngestError> {
         let body = match self.table.list(project, pointer).await {
             Ok(packed) => jobs::unpack(&packed).map_err(|error| damaged(project, &error)),
@@ -106,8 +106,8 @@ impl Ingest<'_> {
         }
     }
 
-    /// Holds the new catalog against the guards. `pointers` has every project: what a restricted ingest removes counts
-    /// against the whole catalog, as it does for any other.
+    /// Checks the new catalog with the guards. `pointers` has every project: the jobs that a restricted ingest removes
+    /// count against the whole catalog, as in any other ingest.
     pub(crate) async fn guard(
         &self,
         pointers: &Pointers,
@@ -117,7 +117,7 @@ impl Ingest<'_> {
         report: &mut Report,
     ) -> Result<(), IngestError> {
         if report.projects.values().any(|project| project.lost_builds > 0) {
-            // The lists of projects that were not compared are read only where their tests count.
+            // The lists of the projects that were not compared are read only here, where their tests count.
             for (project, pointer) in pointers {
                 if !with_build.contains_key(project) {
                     with_build.insert(project.clone(), self.tests_with_build(project, pointer).await?);
@@ -151,8 +151,8 @@ impl Ingest<'_> {
         Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
     }
 
-    /// How many tests of the list that is served have a build. A damaged list counts as empty: its project is healed by
-    /// an ingest of its own.
+    /// How many tests of the list that is served have a build. A damaged list counts as empty: an ingest of its project
+    /// repairs it.
     async fn tests_with_build(&self, project: &str, pointer: &ListPointer) -> Result<usize, IngestError> {
         match self.old_body(project, pointer).await {
             Ok(body) => Ok(diff::with_build(&body).unwrap_or_default()),

@@ -106,7 +106,7 @@ async fn lists_triggering_and_the_reference_are_served_on_one_port() {
     assert_eq!(json(&server.ask("GET", "/__heartbeat__"))["checks"]["store"], "ok");
     for (method, path) in [("POST", TRIGGER), ("GET", "/api/trigger_requests/?requester=me")] {
         let answer = server.ask(method, path);
-        assert_eq!((status(&answer), &json(&answer)["code"]), (401, &"sign_in".into()), "{path}");
+        assert_eq!((status(&answer), &json(&answer)["code"]), (401, &"sign_in_needed".into()), "{path}");
     }
 }
 

@@ -27,8 +27,9 @@ pub(crate) struct Requests {
     #[command(subcommand)]
     command: Command,
     /// The requests table
-    #[arg(long, global = true, env = variables::REQUESTS_TABLE, hide_env_values = true, value_name = "TABLE")]
-    requests_table: Option<String>,
+    #[arg(long = "requests-table", global = true, env = variables::REQUESTS_TABLE, hide_env_values = true,
+          value_name = "TABLE")]
+    table: Option<String>,
     /// The catalog table
     #[arg(long, global = true, env = variables::CATALOG_TABLE, hide_env_values = true, value_name = "TABLE")]
     catalog_table: Option<String>,
@@ -126,9 +127,9 @@ struct Replay {
 }
 
 pub(crate) async fn run(arguments: Requests) -> Result<(), Failure> {
-    let Requests { command, requests_table, catalog_table, queue_url } = arguments;
+    let Requests { command, table, catalog_table, queue_url } = arguments;
     let flags = [
-        (variables::REQUESTS_TABLE, requests_table),
+        (variables::REQUESTS_TABLE, table),
         (variables::CATALOG_TABLE, catalog_table),
         (variables::QUEUE_URL, queue_url),
     ];
