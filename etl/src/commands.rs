@@ -15,10 +15,11 @@ use etl::ingest::{self, IngestError, no_progress};
 use etl::past;
 use etl::print;
 use etl::source::SourceLocation;
+use runtime::settings::SettingsError;
+use runtime::{Aws, ClientProfile};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::settings::SettingsError;
-use store::{Aws, CatalogTable, ClientProfile, Consistency, Report, ReportOutcome, Schedule, StoreError};
+use store::{Archive, CatalogTable, Consistency, Report, ReportOutcome, Schedule, StoreError};
 
 use crate::arguments;
 use crate::progress::reporter;
@@ -84,8 +85,8 @@ fn print_report(report: &Report, json: bool) -> Result<(), Failure> {
 pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> {
     let source = arguments.source.source()?;
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
-    let table = aws.catalog_table(name);
-    let archive = arguments.archive.as_deref().map(|bucket| aws.archive(bucket));
+    let table = CatalogTable::new(aws.dynamodb(), name);
+    let archive = arguments.archive.as_deref().map(|bucket| Archive::new(aws.s3(), bucket));
     let ingest = ingest::Ingest {
         source,
         aws: Some(&aws),
@@ -238,7 +239,7 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
 
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
-    let table = aws.catalog_table(name);
+    let table = CatalogTable::new(aws.dynamodb(), name);
     let last = arguments.last.max(1);
     let mut reports = past::readable(table.each_report(last.max(past::MAX_PAST_REPORTS)).await?);
     let schedule =
@@ -329,7 +330,7 @@ async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Fai
 pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let project = &arguments.project;
-    let body = stored_body(&aws.catalog_table(name), project).await?;
+    let body = stored_body(&CatalogTable::new(aws.dynamodb(), name), project).await?;
     let filtered = arguments.platform.is_some() || arguments.group.is_some() || arguments.name.is_some();
     if arguments.json && !filtered {
         return Ok(io::stdout().lock().write_all(&body)?);

@@ -277,7 +277,7 @@ fn a_store_that_cannot_be_reached_is_exit_code_5() {
         vec!["runs", "--table", "catalog"],
         vec!["show", "try", "--table", "catalog"],
     ] {
-        let output = etl(&arguments).env("AWS_ENDPOINT_URL", support::http::nobody()).output().unwrap();
+        let output = etl(&arguments).env("AWS_ENDPOINT_URL", support::http::closed_address()).output().unwrap();
         let said = badly(&output, 5);
         assert!(said.contains("reading the ") && said.contains("the store cannot be reached"), "{said}");
     }

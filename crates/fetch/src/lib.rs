@@ -1,5 +1,7 @@
-//! Asking other people's services: bounded in time and in size, and nobody else than who was asked.
+//! The HTTP client for other services. It limits the time and the size of each answer, follows no redirect, and returns
+//! errors that a caller can act on.
 
+use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -7,69 +9,85 @@ use http::StatusCode;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 
-/// Why there is no answer, in words for the log.
+pub use reqwest::Url;
+
+/// Why there is no answer. Each message is for the log and does not contain the address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// The service cannot be reached: there is no connection to it, or none in time, or it closes it without an answer.
+    /// The service cannot be reached: it accepts no connection in time, or closes the connection without an answer.
     #[error("{0}")]
-    NoAnswer(String),
-    /// It can be reached, but the answer to this request takes too long, breaks off, or is too long.
+    Unreachable(String),
+    /// The service can be reached, but the answer to this request is not complete in time.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The answer breaks off, or is not valid HTTP.
     #[error("{0}")]
     Broken(String),
+    /// The answer is longer than this number of bytes.
+    #[error("the answer has more than {0} bytes")]
+    TooLarge(usize),
 }
 
-/// Fetches from one service. What goes wrong is told in words for the log, without the address.
+/// Fetches from one service.
 #[derive(Debug)]
 pub struct Fetcher {
     timeout: Duration,
     max_bytes: usize,
-    /// Made when it is first needed: it reads certificates, which takes milliseconds.
+    /// Made for the first request, because reading certificates takes milliseconds.
     client: OnceLock<Result<Client, String>>,
 }
 
 impl Fetcher {
-    /// One that waits so long for an answer to its end, and reads so many bytes of it.
+    /// A client with this limit of time for a whole answer, and this limit of size for its body.
     pub const fn new(timeout: Duration, max_bytes: usize) -> Self {
         Self { timeout, max_bytes, client: OnceLock::new() }
     }
 
-    /// The status and the body of the answer at an address. A redirect is an answer like any other.
+    /// Returns the status and the body of the answer. A redirect is an answer like any other.
     ///
     /// # Errors
-    /// There is no answer in time, or it cannot be read to its end.
+    /// There is no complete answer in time, or it is too large.
     pub async fn get(&self, url: &str) -> Result<(StatusCode, Vec<u8>), FetchError> {
         let client = self.client.get_or_init(|| self.client()).as_ref();
-        let client = client.map_err(|reason| FetchError::NoAnswer(reason.clone()))?;
-        let mut answer = client.get(url).send().await.map_err(unanswered)?;
+        let client = client.map_err(|reason| FetchError::Unreachable(reason.clone()))?;
+        let mut answer = client.get(url).send().await.map_err(no_answer)?;
         let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| FetchError::Broken(innermost(error)))? {
-            if body.len() + piece.len() > self.max_bytes {
-                return Err(FetchError::Broken(format!("the answer has more than {} bytes", self.max_bytes)));
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > self.max_bytes {
+                return Err(FetchError::TooLarge(self.max_bytes));
             }
-            body.extend_from_slice(&piece);
+            body.extend_from_slice(&chunk);
         }
         Ok((answer.status(), body))
     }
 
     fn client(&self) -> Result<Client, String> {
-        // Connecting has to time out first: then a timeout of the whole says that there was a connection.
-        let (connecting, whole) = (self.timeout / 2, self.timeout);
-        let client = Client::builder().redirect(Policy::none()).connect_timeout(connecting).timeout(whole);
-        client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION"))).build().map_err(innermost)
+        // The limit for connecting is shorter: a timeout of the whole request then means that there was a connection.
+        let (connect_timeout, timeout) = (self.timeout / 2, self.timeout);
+        let client = Client::builder().redirect(Policy::none()).connect_timeout(connect_timeout).timeout(timeout);
+        client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION"))).build().map_err(root_cause)
     }
 }
 
-/// Why no answer has begun. A timeout on an open connection says nothing about other requests to the same service.
-fn unanswered(error: reqwest::Error) -> FetchError {
+/// The request failed before an answer began. A timeout on an open connection says nothing about other requests to the
+/// same service.
+fn no_answer(error: reqwest::Error) -> FetchError {
     let is_slow = error.is_timeout() && !error.is_connect();
-    let reason = innermost(error);
-    if is_slow { FetchError::Broken(reason) } else { FetchError::NoAnswer(reason) }
+    let reason = root_cause(error);
+    if is_slow { FetchError::TimedOut(reason) } else { FetchError::Unreachable(reason) }
 }
 
-/// The cause behind the causes, without the address.
-fn innermost(error: reqwest::Error) -> String {
+/// The request failed while the answer was read.
+fn broken(error: reqwest::Error) -> FetchError {
+    let is_slow = error.is_timeout();
+    let reason = root_cause(error);
+    if is_slow { FetchError::TimedOut(reason) } else { FetchError::Broken(reason) }
+}
+
+/// The innermost cause, without the address.
+fn root_cause(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
+    let mut cause: &dyn Error = &error;
     while let Some(source) = cause.source() {
         cause = source;
     }
@@ -83,8 +101,8 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a service that sends this and then is silent.
-    async fn fetched(sent: String) -> Result<(StatusCode, Vec<u8>), FetchError> {
+    /// Fetches from a service that sends these bytes and then nothing more.
+    async fn fetch_from(sent: String) -> Result<(StatusCode, Vec<u8>), FetchError> {
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", service.local_addr().unwrap());
         tokio::spawn(async move {
@@ -98,20 +116,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_does_not_come_to_its_end_is_given_up() {
+    async fn an_incomplete_answer_times_out() {
         let late = "operation timed out".to_owned();
-        assert_eq!(fetched(String::new()).await, Err(FetchError::Broken(late.clone())));
+        assert_eq!(fetch_from(String::new()).await, Err(FetchError::TimedOut(late.clone())));
         let half = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"keys\"";
-        assert_eq!(fetched(half.to_owned()).await, Err(FetchError::Broken(late)));
+        assert_eq!(fetch_from(half.to_owned()).await, Err(FetchError::TimedOut(late)));
     }
 
     #[tokio::test]
-    async fn a_service_that_cannot_be_reached_does_not_answer() {
+    async fn a_service_without_a_connection_is_unreachable() {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", closed.local_addr().unwrap());
         drop(closed);
         let fetcher = Fetcher::new(Duration::from_secs(5), 10);
-        assert!(matches!(fetcher.get(&url).await, Err(FetchError::NoAnswer(_))));
+        assert!(matches!(fetcher.get(&url).await, Err(FetchError::Unreachable(_))));
 
         // The accept queue is full, so that a connection is never made.
         let full = tokio::net::TcpSocket::new_v4().unwrap();
@@ -129,23 +147,20 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(5), filled).await.unwrap();
-        assert!(matches!(fetcher.get(&format!("http://{address}/")).await, Err(FetchError::NoAnswer(_))));
+        assert!(matches!(fetcher.get(&format!("http://{address}/")).await, Err(FetchError::Unreachable(_))));
         waiting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test]
-    async fn no_more_is_read_than_is_wanted() {
+    async fn an_answer_over_the_limit_is_too_large() {
         let answer = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        assert_eq!(fetched(answer("0123456789")).await, Ok((StatusCode::OK, b"0123456789".to_vec())));
-        assert_eq!(
-            fetched(answer("0123456789x")).await,
-            Err(FetchError::Broken("the answer has more than 10 bytes".to_owned()))
-        );
+        assert_eq!(fetch_from(answer("0123456789")).await, Ok((StatusCode::OK, b"0123456789".to_vec())));
+        assert_eq!(fetch_from(answer("0123456789x")).await, Err(FetchError::TooLarge(10)));
     }
 
     #[tokio::test]
     async fn a_redirect_is_not_followed() {
         let answer = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(fetched(answer.to_owned()).await, Ok((StatusCode::FOUND, Vec::new())));
+        assert_eq!(fetch_from(answer.to_owned()).await, Ok((StatusCode::FOUND, Vec::new())));
     }
 }

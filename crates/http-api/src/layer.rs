@@ -9,7 +9,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -19,6 +18,8 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body as _;
+use runtime::metrics::{self, Metric};
+use runtime::{Clock, LogSink};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -50,9 +51,9 @@ pub struct ApiLayer {
     /// The origins whose scripts may read the answers, exactly as browsers send them.
     pub allowed_origins: Arc<[HeaderValue]>,
     /// Tells the time.
-    pub clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    pub clock: Clock,
     /// Takes the log: a line of JSON a request.
-    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    pub log: LogSink,
 }
 
 impl ApiLayer {
@@ -107,7 +108,7 @@ impl ApiLayer {
         });
         let name = |metric: &str| format!("{}{metric}", self.name);
         let [duration, units, errors, stale] = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
-        let mut measured: Vec<metrics::Metric<'_>> = vec![
+        let mut measured: Vec<Metric<'_>> = vec![
             (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
             (&units, "Count", metrics::measured(read_units)),
             (&errors, "Count", u8::from(line.status.is_server_error()).into()),

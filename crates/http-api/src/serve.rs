@@ -6,21 +6,8 @@ use axum::Router;
 use lambda_runtime::service_fn;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::Level;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::prelude::*;
 
 use crate::gateway::answer_event;
-
-/// Sends what the program and its libraries have to say beside the requests to standard error, as JSON lines.
-pub fn init_logging() {
-    // The edge has told of a panic by then.
-    let quiet = [("lambda_runtime::layers::panic", LevelFilter::OFF), ("lambda_runtime", LevelFilter::WARN)];
-    let targets = Targets::new().with_default(Level::INFO).with_targets(quiet);
-    let format = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
-    format.with_writer(io::stderr).finish().with(targets).init();
-}
 
 /// Serves Lambda's invocations (payload format 2.0: HTTP APIs and function URLs) until the platform ends it.
 ///

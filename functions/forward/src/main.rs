@@ -8,9 +8,10 @@ use chrono::Utc;
 use clap::Parser;
 use forward::settings::Settings;
 use forward::{Delivery, Disposition, Forwarder, print_line};
+use runtime::settings::{Variables, variables};
+use runtime::{Aws, ClientProfile};
 use serde_json::json;
-use store::settings::{Variables, variables};
-use store::{Aws, ClientProfile, Queue, ReceivedMessage};
+use store::{Queue, ReceivedMessage};
 
 /// Forwards queued requests to Pulse, as the function does in Lambda.
 ///
@@ -33,7 +34,7 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    forward::init_logging();
+    runtime::init_logging();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,7 +53,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let url = Variables::new(lookup).required(variables::QUEUE_URL, "the address of the queue");
     let url = url.map_err(|error| error.to_string())?;
     let aws = Aws::from_environment(ClientProfile::Batch).await.map_err(|error| error.to_string())?;
-    let queue = aws.queue(&url);
+    let queue = Queue::new(aws.sqs(), &url);
     #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
     let clock = Arc::new(Utc::now);
     let forwarder = Forwarder::new(&settings, &aws, clock).await?;

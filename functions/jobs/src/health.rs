@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use http_api::RequestLog;
 
 use crate::api::{Health, Heartbeat, Version};
-use crate::catalog::CatalogCache;
+use crate::catalog::CatalogService;
 
 /// What runs here
 #[utoipa::path(
@@ -43,7 +43,7 @@ pub(crate) async fn version() -> Json<Version> {
         (status = 503, description = "Something is not; the details tell what", body = Heartbeat),
     ),
 )]
-pub(crate) async fn heartbeat(State(catalog): State<Arc<CatalogCache>>, request_log: RequestLog) -> Response {
+pub(crate) async fn heartbeat(State(catalog): State<Arc<CatalogService>>, request_log: RequestLog) -> Response {
     let heartbeat_reports = catalog.heartbeat_reports(&request_log).await;
     let store = match &heartbeat_reports {
         Some(_) => (Health::Ok, "it can be read".to_owned()),

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use catalog::jobs::etag;
 use http::HeaderMap;
 use http_api::{Caching, Path, Problem, RequestLog, ResponseBody, Validators, accepts_gzip};
-use store::ListPointer;
+use store::{Found, List, ListPointer};
 
 use crate::api::{Field, JobWithRelatives, RunnableJobs};
-use crate::catalog::{CatalogCache, Found, List, with_staleness};
+use crate::catalog::{CatalogService, problem, with_staleness};
 use crate::problems::UNKNOWN_JOB;
 use crate::query;
 
@@ -58,7 +58,7 @@ const JSON: &str = "application/json";
     responses((status = 200, description = "The list, or what was asked for of it", body = RunnableJobs))
 )]
 pub(crate) async fn list(
-    State(catalog): State<Arc<CatalogCache>>,
+    State(catalog): State<Arc<CatalogService>>,
     Path(project): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -80,11 +80,16 @@ pub(crate) async fn list(
             let body = if gzip {
                 ResponseBody::Gzip(list.value.gzip.clone())
             } else {
-                ResponseBody::Plain(Bytes::from_owner(list.value.plain()?))
+                ResponseBody::Plain(Bytes::from_owner(list.value.plain().map_err(|error| problem(&project, error))?))
             };
             validators(&catalog, pointer).ok(JSON, body)?
         }
-        Some(wanted) => respond(&catalog, pointer, &headers, list.value.listing()?.select(&wanted))?,
+        Some(wanted) => respond(
+            &catalog,
+            pointer,
+            &headers,
+            list.value.listing().map_err(|error| problem(&project, error))?.select(&wanted),
+        )?,
     };
     Ok(with_staleness(response, stale_for))
 }
@@ -105,7 +110,7 @@ pub(crate) async fn list(
     responses((status = 200, description = "The job", body = JobWithRelatives))
 )]
 pub(crate) async fn job(
-    State(catalog): State<Arc<CatalogCache>>,
+    State(catalog): State<Arc<CatalogService>>,
     Path((project, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -114,7 +119,7 @@ pub(crate) async fn job(
     query::no_parameters(query.as_deref())?;
     let pointer = catalog.pointer(&project, &request_log).await?;
     let list = catalog.list(&project, &pointer.value, &request_log).await?;
-    let listing = list.value.listing()?;
+    let listing = list.value.listing().map_err(|error| problem(&project, error))?;
     let bare = name.strip_suffix('/').unwrap_or(&name);
     let Some(body) = listing.job(bare) else {
         let nearest = listing.suggest(bare, 3);
@@ -134,7 +139,7 @@ fn served<'f>(pointer: &'f Found<Arc<ListPointer>>, list: &'f Found<Arc<List>>) 
     if list.value.pointer.etag == pointer.value.etag { &pointer.value } else { &list.value.pointer }
 }
 
-fn validators<'c>(catalog: &CatalogCache, pointer: &'c ListPointer) -> Validators<'c> {
+fn validators<'c>(catalog: &CatalogService, pointer: &'c ListPointer) -> Validators<'c> {
     Validators {
         etag: &pointer.etag,
         last_modified: Some(pointer.provenance.updated_at),
@@ -144,7 +149,7 @@ fn validators<'c>(catalog: &CatalogCache, pointer: &'c ListPointer) -> Validator
 
 /// An answer that was made for this request.
 fn respond(
-    catalog: &CatalogCache,
+    catalog: &CatalogService,
     pointer: &ListPointer,
     headers: &HeaderMap,
     body: Vec<u8>,

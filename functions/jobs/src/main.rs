@@ -7,8 +7,9 @@ use std::sync::Arc;
 use chrono::Utc;
 use clap::Parser;
 use jobs::settings::Settings;
-use store::settings::variables::{ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, SCHEDULE};
-use store::{Aws, ClientProfile};
+use runtime::settings::variables::{ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, SCHEDULE};
+use runtime::{Aws, ClientProfile};
+use store::CatalogTable;
 use tokio::net::TcpListener;
 
 /// Serves each project's runnable jobs over HTTP, as the function does in Lambda.
@@ -37,7 +38,7 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    http_api::init_logging();
+    runtime::init_logging();
     match serve(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,7 +56,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
         |variable: &str| given.iter().find(|(known, _)| *known == variable).and_then(|(_, value)| value.clone());
     let settings = Settings::read(lookup).map_err(|error| error.to_string())?;
     let aws = Aws::from_environment(ClientProfile::Request).await.map_err(|error| error.to_string())?;
-    let table = aws.catalog_table(&settings.catalog_table);
+    let table = CatalogTable::new(aws.dynamodb(), &settings.catalog_table);
     let cannot = |error| format!("{listen} cannot be listened on: {error}");
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;

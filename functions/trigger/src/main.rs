@@ -9,7 +9,7 @@ use command_line::{Arguments, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    http_api::init_logging();
+    runtime::init_logging();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,

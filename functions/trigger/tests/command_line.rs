@@ -1,9 +1,6 @@
 //! What operators do from a shell, against tables and a queue in the emulator.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-#[path = "../../../crates/store/tests/support/mod.rs"]
-mod store_support;
-
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
@@ -12,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use requests::request::{JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs};
 use serde_json::{Value, json};
 use store::{CatalogTable, Provenance, RequestsTable, UpdateResult};
-use store_support::{at, client, config, endpoint, new_requests_table, new_table};
+use test_support::store::{at, client, config, endpoint, new_requests_table, new_table};
 
 const BUILD: &str = "Linux x86-64 try build";
 const TEST: &str = "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1";

@@ -5,10 +5,9 @@ mod token;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
+use runtime::Clock;
 
 pub use self::keys::KeySource;
 use self::keys::{KeyError, Keys};
@@ -47,9 +46,6 @@ pub const KEYS_UNAVAILABLE: ErrorCode = ErrorCode {
     meaning: "The issuer's keys cannot be fetched, so no token can be checked. Ask again after the seconds that the \
               Retry-After header tells.",
 };
-
-/// Tells the time.
-type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// Whose tokens are taken.
 #[derive(Debug, Clone)]

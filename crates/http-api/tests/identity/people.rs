@@ -3,9 +3,11 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::issuer::{
-    AUDIENCE, App, EC, EMAIL, ISSUER, Key, NOW, RSA, SCOPE, SERVICES, base64url, hmac_token, jwks, person, with,
+use test_support::issuer::{
+    AUDIENCE, EC, EMAIL, ISSUER, Key, NOW, RSA, SCOPE, SERVICES, base64url, hmac_token, jwks, person, with,
 };
+
+use crate::app::App;
 
 fn app() -> App {
     App::new(&jwks(&[&RSA, &EC]))
@@ -67,7 +69,7 @@ async fn who_sent_no_token_is_told_to_sign_in() {
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         assert_eq!(answer.line["code"], "sign_in_needed");
         assert!(answer.body.contains("\"sign_in_needed\""), "{}", answer.body);
-        answer.assert_tells_nothing_of("c29tZW9uZTpzZWNyZXQtcGFzc3dvcmQ=");
+        answer.assert_leaks_nothing_of("c29tZW9uZTpzZWNyZXQtcGFzc3dvcmQ=");
     }
 }
 

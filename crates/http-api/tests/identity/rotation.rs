@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::issuer::{App, EC, EMAIL, Key, NOW, RSA, jwks, person, with};
+use test_support::issuer::{EC, EMAIL, Key, NOW, RSA, jwks, person, with};
+
+use crate::app::App;
 
 /// How long the issuer takes to answer: long enough for others to ask meanwhile.
 const LATENCY: Duration = Duration::from_millis(20);
@@ -158,7 +160,7 @@ async fn without_any_keys_nobody_can_be_checked_until_a_fetch_succeeds() {
         (redirect, "the issuer's keys: the issuer answers with 302 Found"),
         (huge, "the issuer's keys: the issuer: the answer has more than 262144 bytes"),
         (ok("{\"keys\": []}"), "the issuer's keys: no key in it can check a token: "),
-        (ok("<html>"), "the issuer's keys: no JWKS: "),
+        (ok("<html>"), "the issuer's keys: not a JWKS: "),
         (String::new(), "the issuer's keys: "),
     ] {
         let issuer = Issuer::start(wrong).await;
@@ -171,7 +173,7 @@ async fn without_any_keys_nobody_can_be_checked_until_a_fetch_succeeds() {
             assert_eq!(body["detail"], "Sign-ins cannot be checked at the moment: please try again soon.");
             assert_eq!((failed.header("retry-after"), failed.header("www-authenticate")), (Some("5"), None));
             assert!(failed.reason().starts_with(reason), "{}", failed.reason());
-            failed.assert_tells_nothing_of(&token);
+            failed.assert_leaks_nothing_of(&token);
         }
         assert_eq!(issuer.asked(), 1);
         issuer.answers(ok(&jwks(&[&RSA])));

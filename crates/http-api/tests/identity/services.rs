@@ -3,7 +3,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::issuer::{App, EC, NOW, RSA, SCOPE, SERVICES, jwks, person, service, with};
+use test_support::issuer::{EC, NOW, RSA, SCOPE, SERVICES, jwks, person, service, with};
+
+use crate::app::App;
 
 fn but(name: &str, value: impl Into<Value>) -> Value {
     with(service(), name, value.into())
@@ -50,7 +52,7 @@ async fn a_service_without_the_scope_is_told_which() {
         assert_eq!(body["detail"], "The service's token lacks the scope 'ask:on-behalf'.");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"insufficient_scope\""));
         assert_eq!((answer.reason(), &answer.line["caller"]), ("token: the scope is missing", &Value::Null));
-        answer.assert_tells_nothing_of(&token);
+        answer.assert_leaks_nothing_of(&token);
     }
 }
 

@@ -1,248 +1,212 @@
-//! The catalog as this function holds it: each project's current list in memory, asked for again when it is no longer
-//! fresh, and served on when the store does not answer.
+//! The catalog in memory: each project's current list and names, read when a request needs them, checked against the
+//! store when they are no longer fresh, and used on while the store does not answer.
+//!
+//! Both the function that serves lists and the one that triggers jobs use it. It is a module of this crate and not a
+//! crate of its own, because its contents are what `CatalogTable` reads, and both users depend on this crate anyway. It
+//! knows neither HTTP nor the log: callers turn `CatalogError` into an answer and `ReadStats` into a log line.
+
+mod list;
+mod reports;
+mod stats;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::response::Response;
-use bytes::Bytes;
 use catalog::dump::is_project_name;
 use catalog::jobs::unpack;
-use catalog::listing::Listing;
-use catalog::schedule::Cron;
+use catalog::names::Names;
 use catalog::suggest::suggest;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use http::HeaderValue;
-use http::header::{AGE, WARNING};
-use http_api::{Problem, RequestLog};
-use store::cached::{CacheEntry, CacheStatus, Cached, Clock, Unavailable};
-use store::{CatalogTable, Consistency, ListPointer, Report, StoreError};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{CacheEntry, CacheStatus, Cached, Clock, Unavailable};
 
-use crate::api::Health;
-use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
+pub use self::list::List;
+pub use self::stats::ReadStats;
+use crate::{CatalogTable, Consistency, ListPointer, Report, StoreError};
 
-/// How many of the last ingests are told.
-pub(crate) const MAX_REPORTS: usize = 20;
-/// How long the last ingest's report is not asked for again by a heartbeat.
-const HEARTBEAT_TTL: TimeDelta = TimeDelta::seconds(5);
-/// How many places are held for projects while the store cannot tell whether they exist.
+/// Maximum number of projects in memory of which it is not known whether they exist, while the store does not answer.
 const MAX_UNCHECKED: usize = 500;
-/// How long one reading may take, with all its requests and the pauses between them. An answer takes three at most, and
-/// Lambda ends the function after ten seconds (`Timeout` in infra/template.yaml).
+/// Maximum time of one read, with all its requests and the pauses between them. An answer takes three reads at most, and
+/// Lambda ends the functions after ten seconds (`Timeout` in infra/template.yaml).
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
-/// When to ask again after the store did not answer, in seconds.
-const RETRY_AFTER: u32 = 10;
+/// How many similar names of projects are suggested.
+const MAX_SUGGESTIONS: usize = 3;
 
-/// The catalog.
-pub(crate) struct CatalogCache {
+/// The catalog in memory.
+pub struct CatalogCache {
     table: CatalogTable,
-    schedule: Option<Cron>,
     fresh: TimeDelta,
-    memory: usize,
+    max_bytes: usize,
     clock: Clock,
     projects: Mutex<HashMap<String, Arc<Project>>>,
-    /// Counts requests, so that the project that was asked for longest ago can be told.
+    /// Counts requests, to find the least recently used project.
     requests: AtomicU64,
-    names: Cached<Arc<BTreeSet<String>>>,
+    known_projects: Cached<Arc<BTreeSet<String>>>,
     pointers: Cached<Arc<BTreeMap<String, ListPointer>>>,
     reports: Cached<Arc<Vec<Report>>>,
     heartbeat_reports: Cached<Arc<Vec<Report>>>,
 }
 
-/// What is held of a project.
+/// A project in memory.
 #[derive(Default)]
 struct Project {
-    /// None where the store has no such project.
+    /// `None` if the store has no such project.
     pointer: Cached<Option<Arc<ListPointer>>>,
     list: Cached<Arc<List>>,
+    names: Cached<Arc<ListNames>>,
     bytes: AtomicUsize,
     last_used: AtomicU64,
 }
 
-/// A project's list as it was read, and what was made of it since.
-pub(crate) struct List {
-    /// The pointer that named it.
-    pub(crate) pointer: Arc<ListPointer>,
-    /// As it is stored.
-    pub(crate) gzip: Bytes,
-    plain: OnceLock<Arc<[u8]>>,
-    listing: OnceLock<Arc<Listing>>,
+/// The names of a list's jobs, and the ETag of the list.
+struct ListNames {
+    etag: String,
+    names: Arc<Names>,
 }
 
-/// Something of the catalog, and how old it is if the store could not be asked.
+/// A value of the catalog, where it comes from, and its age if it may be out of date.
 #[derive(Debug, Clone)]
-pub(crate) struct Found<T> {
-    /// What was found.
-    pub(crate) value: T,
-    /// Seconds since the store said so, where it does not answer now.
-    pub(crate) stale_for: Option<i64>,
+pub struct Found<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub status: CacheStatus,
+    /// Seconds since the store confirmed the value, if the store does not answer now.
+    pub stale_for: Option<i64>,
 }
 
-impl<T> Found<T> {
-    fn new(held: CacheEntry<T>, from: CacheStatus, clock: &Clock) -> Self {
-        let stale_for = (from == CacheStatus::Stale).then(|| (clock() - held.at).num_seconds().max(0));
-        Self { value: held.value, stale_for }
-    }
+/// Why the catalog has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// There is no such project.
+    #[error("there is no such project")]
+    UnknownProject {
+        /// The projects with the most similar names, the most similar first.
+        closest: Vec<String>,
+    },
+    /// The store does not answer or its data is damaged, and nothing is in memory. Holds the reason, for the log.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
-impl List {
-    /// The body, unpacked.
-    ///
-    /// # Errors
-    /// What is stored is no gzip.
-    pub(crate) fn plain(&self) -> Result<Arc<[u8]>, Problem> {
-        if let Some(plain) = self.plain.get() {
-            return Ok(plain.clone());
-        }
-        let plain = unpack(&self.gzip).map_err(|error| damaged(&self.pointer, error))?;
-        Ok(self.plain.get_or_init(|| plain.into()).clone())
+impl From<Unavailable> for CatalogError {
+    fn from(Unavailable(reason): Unavailable) -> Self {
+        Self::Unavailable(reason)
     }
-
-    /// The jobs in it.
-    ///
-    /// # Errors
-    /// What is stored is no list.
-    pub(crate) fn listing(&self) -> Result<Arc<Listing>, Problem> {
-        if let Some(listing) = self.listing.get() {
-            return Ok(listing.clone());
-        }
-        let listing = Listing::read(self.plain()?).map_err(|error| damaged(&self.pointer, error))?;
-        Ok(self.listing.get_or_init(|| Arc::new(listing)).clone())
-    }
-
-    fn bytes(&self) -> usize {
-        let plain = self.plain.get().map_or(0, |plain| plain.len());
-        self.gzip.len() + plain + self.listing.get().map_or(0, |listing| listing.bytes())
-    }
-}
-
-fn damaged(pointer: &ListPointer, error: impl std::fmt::Display) -> Problem {
-    unavailable(format!("the stored list {} is damaged: {error}", pointer.etag))
-}
-
-fn unavailable(reason: impl Into<String>) -> Problem {
-    let detail = "The catalog cannot be read at the moment. Please try again in a few seconds.";
-    Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER).because(reason)
 }
 
 impl CatalogCache {
-    /// The catalog in `table`.
-    pub(crate) fn new(
-        table: CatalogTable,
-        schedule: Option<Cron>,
-        fresh: TimeDelta,
-        memory: usize,
-        clock: Clock,
-    ) -> Self {
+    /// The catalog in `table`. Data is used for the time `fresh` before the store is asked whether it is current, and
+    /// lists use at most `max_bytes` of memory, except the one that was requested last.
+    pub fn new(table: CatalogTable, fresh: TimeDelta, max_bytes: usize, clock: Clock) -> Self {
         Self {
             table,
-            schedule,
             fresh,
-            memory,
+            max_bytes,
             clock,
             projects: Mutex::default(),
             requests: AtomicU64::new(0),
-            names: Cached::default(),
+            known_projects: Cached::default(),
             pointers: Cached::default(),
             reports: Cached::default(),
             heartbeat_reports: Cached::default(),
         }
     }
 
-    /// For how many seconds an answer may be used without asking again.
-    pub(crate) fn max_age(&self) -> u32 {
-        u32::try_from(self.fresh.num_seconds()).unwrap_or_default()
-    }
-
     /// A project's pointer.
     ///
     /// # Errors
     /// There is no such project, or the store does not answer.
-    pub(crate) async fn pointer(
-        &self,
-        name: &str,
-        request_log: &RequestLog,
-    ) -> Result<Found<Arc<ListPointer>>, Problem> {
-        request_log.record("project", name.chars().take(100).collect::<String>());
+    pub async fn pointer(&self, name: &str, stats: &ReadStats) -> Result<Found<Arc<ListPointer>>, CatalogError> {
         if !is_project_name(name.as_bytes()) {
-            return Err(self.unknown(name, request_log).await);
+            return Err(self.unknown(name, stats).await);
         }
-        let held = self.cached(name);
-        if held.is_none() && self.names.peek().is_some_and(|names| self.is_fresh(&names) && !names.value.contains(name))
-        {
-            // Known to be unknown: asking the store for each would let anybody run up its bill.
-            return Err(self.unknown(name, request_log).await);
+        let cached = self.cached(name);
+        // Reading the store for every unknown name would let anyone run up its bill.
+        if cached.is_none() && self.is_known_to_be_absent(name) {
+            return Err(self.unknown(name, stats).await);
         }
-        let project = held.unwrap_or_else(|| self.entry(name));
-        let load = async || self.read(request_log, async |table| Ok(table.pointer(name).await?.map(Arc::new))).await;
-        match project.pointer.get(&self.clock, |held, now| now - held.at < self.fresh, load).await {
-            Ok((CacheEntry { value: Some(pointer), at }, from)) => {
-                request_log.record("cache", if from == CacheStatus::Loaded { "revalidated" } else { "memory" });
-                Ok(self.found(CacheEntry { value: pointer, at }, from, request_log))
+        let project = cached.unwrap_or_else(|| self.entry(name));
+        let load = async || self.read(stats, async |table| Ok(table.pointer(name).await?.map(Arc::new))).await;
+        match project.pointer.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await {
+            Ok((CacheEntry { value: Some(pointer), at }, status)) => {
+                Ok(self.found((CacheEntry { value: pointer, at }, status)))
             }
             Ok((CacheEntry { value: None, .. }, _)) => {
                 self.evict(name);
-                Err(self.unknown(name, request_log).await)
+                Err(self.unknown(name, stats).await)
             }
-            Err(Unavailable(reason)) => {
-                // The place remembers that the store failed. Of names that nobody can check just now, only so many.
+            Err(unavailable) => {
+                // The entry remembers that the store failed. The number of entries for unchecked names is limited.
                 if self.projects().len() > MAX_UNCHECKED {
                     self.evict(name);
                 }
-                Err(unavailable(reason))
+                Err(unavailable.into())
             }
         }
     }
 
-    /// The list that a pointer names; if the store does not answer, the one before it.
+    /// The list that a pointer names; if it cannot be read, the list before it.
     ///
     /// # Errors
-    /// There is none, and the store does not answer.
-    pub(crate) async fn list(
+    /// The list cannot be read, and there is none in memory.
+    pub async fn list(
         &self,
         name: &str,
         pointer: &Arc<ListPointer>,
-        request_log: &RequestLog,
-    ) -> Result<Found<Arc<List>>, Problem> {
+        stats: &ReadStats,
+    ) -> Result<Found<Arc<List>>, CatalogError> {
         let project = self.cached(name).unwrap_or_else(|| self.entry(name));
-        let is_current = |held: &CacheEntry<Arc<List>>, _| held.value.pointer.etag == pointer.etag;
+        let is_current = |entry: &CacheEntry<Arc<List>>, _| entry.value.pointer.etag == pointer.etag;
         let load = async || {
-            let gzip = self.read(request_log, async |table| table.list(name, pointer).await).await?;
-            let list =
-                List { pointer: pointer.clone(), gzip: gzip.into(), plain: OnceLock::new(), listing: OnceLock::new() };
-            Ok(Arc::new(list))
+            let gzip = self.read(stats, async |table| table.list(name, pointer).await).await?;
+            Ok::<_, StoreError>(Arc::new(List::new(pointer.clone(), gzip)))
         };
-        let (held, from) =
-            project.list.get(&self.clock, is_current, load).await.map_err(|Unavailable(reason)| unavailable(reason))?;
-        if from == CacheStatus::Loaded {
-            request_log.record("cache", "store");
-        }
-        project.bytes.store(held.value.bytes(), Ordering::Relaxed);
-        project.last_used.store(self.requests.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        self.keep_within_memory(name);
-        Ok(self.found(held, from, request_log))
+        let found = self.found(project.list.get(&self.clock, is_current, load).await?);
+        self.mark_used(name, &project);
+        Ok(found)
     }
 
-    /// Every project's pointer.
+    /// The names of a project's jobs; if the current list cannot be read, those of the list before it.
+    ///
+    /// # Errors
+    /// There is no such project, or its list cannot be read and there are no names in memory.
+    pub async fn names(&self, name: &str, stats: &ReadStats) -> Result<Found<Arc<Names>>, CatalogError> {
+        let pointer = self.pointer(name, stats).await?.value;
+        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        let is_current = |entry: &CacheEntry<Arc<ListNames>>, _| entry.value.etag == pointer.etag;
+        let load = async || {
+            let list = project.list.peek().filter(|entry| entry.value.pointer.etag == pointer.etag);
+            let gzip = match list {
+                Some(list) => list.value.gzip.clone(),
+                None => self.read(stats, async |table| table.list(name, &pointer).await).await?.into(),
+            };
+            let damaged = |what: String| StoreError::damaged(format!("list#{}", pointer.etag), what);
+            let body = unpack(&gzip).map_err(|error| damaged(error.to_string()))?;
+            let names = Names::read(&body).map_err(|error| damaged(error.to_string()))?;
+            Ok::<_, StoreError>(Arc::new(ListNames { etag: pointer.etag.clone(), names: Arc::new(names) }))
+        };
+        let Found { value, status, stale_for } = self.found(project.names.get(&self.clock, is_current, load).await?);
+        self.mark_used(name, &project);
+        Ok(Found { value: value.names.clone(), status, stale_for })
+    }
+
+    /// The pointers of all projects.
     ///
     /// # Errors
     /// The store does not answer.
-    pub(crate) async fn pointers(
-        &self,
-        request_log: &RequestLog,
-    ) -> Result<Found<Arc<BTreeMap<String, ListPointer>>>, Problem> {
-        let names = self.names(request_log).await?.value;
+    pub async fn pointers(&self, stats: &ReadStats) -> Result<Found<Arc<BTreeMap<String, ListPointer>>>, CatalogError> {
+        let names = self.known_projects(stats).await?;
         let load = async || {
-            self.read(request_log, async |table| {
+            self.read(stats, async |table| {
                 let mut pointers = BTreeMap::new();
                 for (name, pointer) in table.pointers(names.iter().map(String::as_str), Consistency::Eventual).await? {
                     match pointer {
                         Ok(pointer) => drop(pointers.insert(name, pointer)),
                         Err(error) => {
-                            tracing::error!(project = name, %error, "a project is left out");
-                            request_log.add_damaged(1);
+                            tracing::error!(project = name, %error, "a project is skipped");
+                            stats.add_damaged();
                         }
                     }
                 }
@@ -250,133 +214,58 @@ impl CatalogCache {
             })
             .await
         };
-        let is_fresh = |held: &CacheEntry<_>, now| now - held.at < self.fresh;
-        let got = self.pointers.get(&self.clock, is_fresh, load).await;
-        let (held, from) = got.map_err(|Unavailable(reason)| unavailable(reason))?;
-        Ok(self.found(held, from, request_log))
+        Ok(self.found(self.pointers.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await?))
     }
 
-    /// What the last ingests found, newest first.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub(crate) async fn reports(&self, request_log: &RequestLog) -> Result<Found<Arc<Vec<Report>>>, Problem> {
-        let load = async || {
-            self.read(request_log, async |table| Ok(Arc::new(readable(table, MAX_REPORTS, request_log).await?))).await
-        };
-        let got = self.reports.get(&self.clock, |held, now| now - held.at < self.fresh, load).await;
-        let (held, from) = got.map_err(|Unavailable(reason)| unavailable(reason))?;
-        Ok(self.found(held, from, request_log))
-    }
-
-    /// The reports that it takes to tell whether the catalog is fresh, as the store has them now.
-    ///
-    /// None if the store does not answer.
-    pub(crate) async fn heartbeat_reports(&self, request_log: &RequestLog) -> Option<Arc<Vec<Report>>> {
-        let load = async || {
-            self.read(request_log, async |table| {
-                let last = table.each_report(1).await?;
-                let is_enough = match last.first() {
-                    Some(Ok(report)) => report.succeeded() && report.only.is_empty(),
-                    Some(Err(_)) => false,
-                    None => true,
-                };
-                let last = last.into_iter().flatten().collect();
-                Ok(Arc::new(if is_enough { last } else { readable(table, MAX_REPORTS, request_log).await? }))
-            })
-            .await
-        };
-        match self.heartbeat_reports.get(&self.clock, |held, now| now - held.at < HEARTBEAT_TTL, load).await {
-            Ok((held, CacheStatus::Hit | CacheStatus::Loaded)) => Some(held.value),
-            Ok((_, CacheStatus::Stale)) | Err(_) => None,
-        }
-    }
-
-    /// When an ingest last told of `project`, and how many ingests were missed since. `updated_at`, when its list
-    /// changed last, stands in where the reports do not reach back far enough.
-    pub(crate) fn missed(&self, reports: &[Report], project: &str, updated_at: DateTime<Utc>) -> (DateTime<Utc>, u64) {
-        let told = |report: &&Report| {
-            report.succeeded() && (report.only.is_empty() || report.only.iter().any(|only| only == project))
-        };
-        let last = reports.iter().find(told).map_or(updated_at, |report| report.started_at.max(updated_at));
-        (last, self.missed_since(last))
-    }
-
-    /// Whether the catalog is what its source says, as far as the schedule lets one expect.
-    pub(crate) fn freshness(&self, reports: &[Report]) -> (Health, String) {
-        let Some(last) = reports.iter().find(|report| report.succeeded() && report.only.is_empty()) else {
-            let detail = match reports {
-                [] => "nothing was ever ingested".to_owned(),
-                _ => format!("none of the last {} ingests succeeded", reports.len()),
-            };
-            return (Health::Error, detail);
-        };
-        let time = last.started_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        match self.missed_since(last.started_at) {
-            0 if self.schedule.is_none() => (Health::Ok, format!("last ingested at {time}; no schedule is configured")),
-            0 => (Health::Ok, format!("last ingested at {time}")),
-            missed => (Health::Error, format!("last ingested at {time}; {missed} ingests were due since and missed")),
-        }
-    }
-
-    fn missed_since(&self, last: DateTime<Utc>) -> u64 {
-        self.schedule.as_ref().map_or(0, |schedule| schedule.missed(last, (self.clock)()))
-    }
-
-    /// Reads from the table, and notes what that cost.
+    /// Reads from the table, and records the cost.
     async fn read<T>(
         &self,
-        request_log: &RequestLog,
+        stats: &ReadStats,
         read: impl AsyncFnOnce(&CatalogTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let table = self.table.metered();
-        let result = match tokio::time::timeout(READ_TIMEOUT, read(&table)).await {
+        // In a box: the compiler limits how deep futures are nested.
+        let result = match tokio::time::timeout(READ_TIMEOUT, Box::pin(read(&table))).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unreachable {
                 action: "reading the catalog".to_owned(),
                 reason: format!("no answer within {} s", READ_TIMEOUT.as_secs()),
             }),
         };
-        request_log.add_read_units(table.usage().read_units);
+        stats.add_read_units(table.usage().read_units);
         if let Err(error) = &result {
-            // In the request's line, also where the answer is a good one, from what was held.
-            request_log.record("error", error.to_string());
+            stats.set_error(error.to_string());
         }
         result
     }
 
-    fn found<T>(&self, held: CacheEntry<T>, from: CacheStatus, request_log: &RequestLog) -> Found<T> {
-        let found = Found::new(held, from, &self.clock);
-        if found.stale_for.is_some() {
-            request_log.mark_stale();
-            request_log.record("cache", "stale");
-        }
-        found
+    fn found<T>(&self, (entry, status): (CacheEntry<T>, CacheStatus)) -> Found<T> {
+        let stale_for = status.is_stale().then(|| ((self.clock)() - entry.at).num_seconds().max(0));
+        Found { value: entry.value, status, stale_for }
     }
 
-    fn is_fresh<T>(&self, held: &CacheEntry<T>) -> bool {
-        (self.clock)() - held.at < self.fresh
+    fn is_fresh<T>(&self, entry: &CacheEntry<T>, now: DateTime<Utc>) -> bool {
+        now - entry.at < self.fresh
     }
 
-    async fn names(&self, request_log: &RequestLog) -> Result<Found<Arc<BTreeSet<String>>>, Problem> {
-        let load = async || {
-            self.read(request_log, async |table| Ok(Arc::new(table.projects(Consistency::Eventual).await?))).await
-        };
-        let got = self.names.get(&self.clock, |held, now| now - held.at < self.fresh, load).await;
-        let (held, from) = got.map_err(|Unavailable(reason)| unavailable(reason))?;
-        Ok(self.found(held, from, request_log))
+    fn is_known_to_be_absent(&self, name: &str) -> bool {
+        let known = self.known_projects.peek();
+        known.is_some_and(|known| self.is_fresh(&known, (self.clock)()) && !known.value.contains(name))
     }
 
-    async fn unknown(&self, name: &str, request_log: &RequestLog) -> Problem {
-        // If the names cannot be read, the answer is no less true without them.
-        let names = self.names(request_log).await.map(|names| names.value).unwrap_or_default();
-        let nearest = suggest(name, names.iter().map(String::as_str), 3);
-        let shown: String = name.chars().take(100).collect();
-        let detail = match nearest[..] {
-            [] => format!("There is no project '{shown}'. GET /api/projects/ lists those that there are."),
-            _ => format!("There is no project '{shown}'. Did you mean {}?", nearest.join(", ")),
-        };
-        Problem::new(&UNKNOWN_PROJECT, detail).with("closest", nearest)
+    async fn known_projects(&self, stats: &ReadStats) -> Result<Arc<BTreeSet<String>>, CatalogError> {
+        let load =
+            async || self.read(stats, async |table| Ok(Arc::new(table.projects(Consistency::Eventual).await?))).await;
+        let is_fresh = |entry: &CacheEntry<_>, now| self.is_fresh(entry, now);
+        let (entry, _) = self.known_projects.get(&self.clock, is_fresh, load).await?;
+        Ok(entry.value)
+    }
+
+    async fn unknown(&self, name: &str, stats: &ReadStats) -> CatalogError {
+        // If the names of the projects cannot be read, the answer is still true without suggestions.
+        let known = self.known_projects(stats).await.unwrap_or_default();
+        let closest = suggest(name, known.iter().map(String::as_str), MAX_SUGGESTIONS);
+        CatalogError::UnknownProject { closest: closest.into_iter().map(str::to_owned).collect() }
     }
 
     fn cached(&self, name: &str) -> Option<Arc<Project>> {
@@ -391,43 +280,31 @@ impl CatalogCache {
         self.projects().remove(name);
     }
 
-    /// Lets go of the projects that were asked for longest ago while there is more than memory is meant for.
-    fn keep_within_memory(&self, asked_now: &str) {
+    /// Records that a project was requested, and evicts the least recently used others while they use too much memory.
+    fn mark_used(&self, name: &str, project: &Project) {
+        project.bytes.store(project.bytes(), Ordering::Relaxed);
+        project.last_used.store(self.requests.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let mut projects = self.projects();
         loop {
-            let held: usize = projects.values().map(|project| project.bytes.load(Ordering::Relaxed)).sum();
-            let others = projects.iter().filter(|(name, _)| *name != asked_now);
+            let bytes: usize = projects.values().map(|project| project.bytes.load(Ordering::Relaxed)).sum();
+            let others = projects.iter().filter(|(other, _)| *other != name);
             let oldest = others.min_by_key(|(_, project)| project.last_used.load(Ordering::Relaxed));
-            match oldest.map(|(name, _)| name.clone()) {
-                Some(name) if held > self.memory => projects.remove(&name),
+            match oldest.map(|(oldest, _)| oldest.clone()) {
+                Some(oldest) if bytes > self.max_bytes => projects.remove(&oldest),
                 _ => break,
             };
         }
     }
 
-    fn projects(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Project>>> {
+    fn projects(&self) -> MutexGuard<'_, HashMap<String, Arc<Project>>> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The last reports that can be read. The others are logged and counted.
-async fn readable(table: &CatalogTable, last: usize, request_log: &RequestLog) -> Result<Vec<Report>, StoreError> {
-    let read = |report: Result<Report, StoreError>| {
-        let left_out = |error: &StoreError| {
-            tracing::error!(%error, "a report is left out");
-            request_log.add_damaged(1);
-        };
-        report.inspect_err(left_out).ok()
-    };
-    Ok(table.each_report(last).await?.into_iter().filter_map(read).collect())
-}
-
-/// Tells that an answer is older than it should be.
-pub(crate) fn with_staleness(mut response: Response, stale_for: Option<i64>) -> Response {
-    if let Some(seconds) = stale_for {
-        response.headers_mut().insert(AGE, HeaderValue::from(seconds));
-        let warning = HeaderValue::from_static("110 runnable-jobs \"Response is Stale\"");
-        response.headers_mut().insert(WARNING, warning);
+impl Project {
+    /// Bytes of memory that it uses, roughly.
+    fn bytes(&self) -> usize {
+        let list = self.list.peek().map_or(0, |entry| entry.value.bytes());
+        list + self.names.peek().map_or(0, |entry| entry.value.names.bytes())
     }
-    response
 }

@@ -17,8 +17,8 @@ use serde_json::Value;
 use store::{CatalogTable, ListPointer, Provenance, Report, ReportOutcome};
 use tower::ServiceExt as _;
 
-use crate::store_support::proxy::{Plan, Proxy};
-use crate::store_support::{at, client, endpoint, new_table};
+use test_support::store::proxy::{Plan, Proxy};
+use test_support::store::{at, client, endpoint, new_table};
 
 pub(crate) const BUILD: &str = "Linux x86-64 try build";
 pub(crate) const NAMES: [&str; 6] = [

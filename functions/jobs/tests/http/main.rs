@@ -6,5 +6,3 @@ mod lists;
 mod outage;
 mod overview;
 mod reference;
-#[path = "../../../../crates/store/tests/support/mod.rs"]
-mod store_support;

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use store::ReportOutcome;
 
 use crate::app::{LIST, NAMES, TestApp, list, names};
-use crate::store_support::{delete, set};
+use test_support::store::{delete, set};
 
 #[tokio::test]
 async fn the_last_list_is_served_on_and_marked_while_the_store_is_down() {

@@ -6,7 +6,7 @@ use jobs::api::{Health, Heartbeat, Ingest, Ingests, Projects, Version};
 use store::ReportOutcome;
 
 use crate::app::{LIST, NAMES, TestApp, morning};
-use crate::store_support::{at, set};
+use test_support::store::{at, set};
 
 #[tokio::test]
 async fn projects_tell_what_they_hold_and_whether_they_are_stale() {

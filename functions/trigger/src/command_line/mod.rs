@@ -17,10 +17,11 @@ use http_api::Problem;
 use requests::email::Email;
 use requests::planning::Planning;
 use requests::request::{Request, RequestId};
+use runtime::Clock;
+use runtime::settings::{SettingsError, Variables, variables};
+use runtime::{Aws, ClientProfile};
 use serde::Serialize;
-use store::cached::Clock;
-use store::settings::{SettingsError, Variables, variables};
-use store::{Aws, ClientProfile, Consistency, RequestsTable, StoreError};
+use store::{Consistency, Queue, RequestsTable, StoreError};
 use tokio::net::TcpListener;
 use trigger_api::api::{Summary, TriggerRequest};
 use trigger_api::service::TriggerService;
@@ -201,7 +202,7 @@ impl Shell<'_> {
     async fn requests(&self) -> Result<RequestsTable, Failure> {
         let table =
             Variables::new(self.lookup).required(variables::REQUESTS_TABLE, "the name of the requests table")?;
-        Ok(self.aws().await?.requests_table(&table))
+        Ok(RequestsTable::new(self.aws().await?.dynamodb(), &table))
     }
 
     /// The settings of the function. An operator is nobody's requester, so that no rules need be given.
@@ -302,7 +303,7 @@ impl Shell<'_> {
         let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
         let requests = self.requests().await?;
         let planning = read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default();
-        let swept = sweep(&requests, &self.aws().await?.queue(&url), &planning, &clock()).await?;
+        let swept = sweep(&requests, &Queue::new(self.aws().await?.sqs(), &url), &planning, &clock()).await?;
         let error = swept.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         warn_of_damage(swept.damaged);
         print(&format!(

@@ -28,7 +28,7 @@ struct Done {
 
 /// Tries the requests again that the dead-letter queue at `url` names.
 pub(super) async fn dead_letters(shell: &Shell<'_>, url: &str, as_json: bool) -> Result<(), Failure> {
-    let (service, letters) = (shell.service().await?, shell.aws().await?.queue(url));
+    let (service, letters) = (shell.service().await?, Queue::new(shell.aws().await?.sqs(), url));
     let mut left = Vec::new();
     let all = retry_all(&service, &letters, &mut left, as_json).await;
     // Held until now, so that none was looked at twice.

@@ -1,0 +1,163 @@
+//! The catalog as the routes use it: reads are recorded in the request's log, and errors are answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::response::Response;
+use catalog::schedule::Cron;
+use http::HeaderValue;
+use http::header::{AGE, WARNING};
+use http_api::{Problem, RequestLog};
+use runtime::{CacheStatus, Clock};
+use store::{CatalogCache, CatalogError, Found, List, ListPointer, ReadStats, Report};
+
+use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
+
+/// After how many seconds a client should ask again when the store does not answer.
+const RETRY_AFTER: u32 = 10;
+/// Maximum length of a project's name in the log and in answers, in characters.
+const MAX_SHOWN: usize = 100;
+
+/// The catalog for the routes.
+pub(crate) struct CatalogService {
+    cache: CatalogCache,
+    max_age: u32,
+    pub(crate) schedule: Option<Cron>,
+    pub(crate) clock: Clock,
+}
+
+impl CatalogService {
+    /// Clients may reuse answers for `max_age` seconds. Ingests are due by `schedule`.
+    pub(crate) fn new(cache: CatalogCache, max_age: u32, schedule: Option<Cron>, clock: Clock) -> Self {
+        Self { cache, max_age, schedule, clock }
+    }
+
+    /// For how many seconds a client may reuse an answer.
+    pub(crate) fn max_age(&self) -> u32 {
+        self.max_age
+    }
+
+    /// A project's pointer.
+    ///
+    /// # Errors
+    /// There is no such project, or the store does not answer.
+    pub(crate) async fn pointer(
+        &self,
+        name: &str,
+        request_log: &RequestLog,
+    ) -> Result<Found<Arc<ListPointer>>, Problem> {
+        request_log.record("project", shown(name));
+        let stats = ReadStats::default();
+        let result = self.cache.pointer(name, &stats).await;
+        let found = finish(result, &stats, request_log).map_err(|error| problem(name, error))?;
+        if !found.status.is_stale() {
+            let is_read = found.status == CacheStatus::Loaded;
+            request_log.record("cache", if is_read { "revalidated" } else { "memory" });
+        }
+        Ok(found)
+    }
+
+    /// The list that a pointer names; if it cannot be read, the list before it.
+    ///
+    /// # Errors
+    /// The list cannot be read, and there is none in memory.
+    pub(crate) async fn list(
+        &self,
+        name: &str,
+        pointer: &Arc<ListPointer>,
+        request_log: &RequestLog,
+    ) -> Result<Found<Arc<List>>, Problem> {
+        let stats = ReadStats::default();
+        let result = self.cache.list(name, pointer, &stats).await;
+        let found = finish(result, &stats, request_log).map_err(|error| problem(name, error))?;
+        if found.status == CacheStatus::Loaded {
+            request_log.record("cache", "store");
+        }
+        Ok(found)
+    }
+
+    /// The pointers of all projects.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub(crate) async fn pointers(
+        &self,
+        request_log: &RequestLog,
+    ) -> Result<Found<Arc<BTreeMap<String, ListPointer>>>, Problem> {
+        let stats = ReadStats::default();
+        finish(self.cache.pointers(&stats).await, &stats, request_log).map_err(|error| problem("", error))
+    }
+
+    /// The reports of the last ingests, newest first.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub(crate) async fn reports(&self, request_log: &RequestLog) -> Result<Found<Arc<Vec<Report>>>, Problem> {
+        let stats = ReadStats::default();
+        finish(self.cache.reports(&stats).await, &stats, request_log).map_err(|error| problem("", error))
+    }
+
+    /// The reports that decide whether the catalog is fresh. `None` if the store does not answer.
+    pub(crate) async fn heartbeat_reports(&self, request_log: &RequestLog) -> Option<Arc<Vec<Report>>> {
+        let stats = ReadStats::default();
+        let reports = self.cache.heartbeat_reports(&stats).await;
+        record(&stats, request_log);
+        reports
+    }
+}
+
+/// Records what the reads of an answer cost, and whether the answer may be out of date.
+fn finish<T>(
+    result: Result<Found<T>, CatalogError>,
+    stats: &ReadStats,
+    request_log: &RequestLog,
+) -> Result<Found<T>, CatalogError> {
+    record(stats, request_log);
+    let found = result?;
+    if found.status.is_stale() {
+        request_log.mark_stale();
+        request_log.record("cache", "stale");
+    }
+    Ok(found)
+}
+
+fn record(stats: &ReadStats, request_log: &RequestLog) {
+    request_log.add_read_units(stats.read_units());
+    request_log.add_damaged(stats.damaged());
+    // Also where the answer is a good one, from memory.
+    if let Some(error) = stats.error() {
+        request_log.record("error", error);
+    }
+}
+
+/// The answer to a request for the project `name` that failed.
+pub(crate) fn problem(name: &str, error: CatalogError) -> Problem {
+    match error {
+        CatalogError::UnknownProject { closest } => {
+            let shown = shown(name);
+            let detail = match closest[..] {
+                [] => format!("There is no project '{shown}'. GET /api/projects/ lists those that there are."),
+                _ => format!("There is no project '{shown}'. Did you mean {}?", closest.join(", ")),
+            };
+            Problem::new(&UNKNOWN_PROJECT, detail).with("closest", closest)
+        }
+        CatalogError::Unavailable(reason) => {
+            let detail = "The catalog cannot be read at the moment. Please try again in a few seconds.";
+            Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER).because(reason)
+        }
+    }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(MAX_SHOWN).collect()
+}
+
+/// Marks an answer that may be out of date.
+pub(crate) fn with_staleness(mut response: Response, stale_for: Option<i64>) -> Response {
+    if let Some(seconds) = stale_for {
+        response.headers_mut().insert(AGE, HeaderValue::from(seconds));
+        let warning = HeaderValue::from_static("110 runnable-jobs \"Response is Stale\"");
+        response.headers_mut().insert(WARNING, warning);
+    }
+    response
+}
