@@ -80,8 +80,8 @@ impl Names {
 
     /// Bytes of memory that they use or will use, roughly.
     pub fn bytes(&self) -> usize {
-        let name = |name: &Box<str>| size_of::<Box<str>>() + name.len() + Index::bytes_of(name);
-        self.known.iter().map(name).sum::<usize>() + size_of_val(&*self.builds)
+        let name = |name: &str| size_of::<Box<str>>() + name.len() + Index::bytes_of(name);
+        self.known.iter().map(|known| name(known)).sum::<usize>() + size_of_val(&*self.builds)
     }
 
     fn place(&self, name: &str) -> Option<usize> {

@@ -1,5 +1,5 @@
-//! What the HTTP functions share: the one shape of errors, conditional and compressed answers, CORS, security headers,
-//! request ids, a log line a request, who asks, and how a router is served. Knows nothing of jobs, stores or projects.
+//! What the HTTP functions share: problem+json errors, conditional and compressed answers, CORS, security headers,
+//! request ids, the request log, authentication, and serving a router. This crate knows no jobs, stores or projects.
 
 mod answer;
 mod describe;

@@ -1,4 +1,4 @@
-//! How a router is served: by Lambda, or on a port.
+//! Serving a router in Lambda or on a port.
 
 use std::io;
 
@@ -12,23 +12,23 @@ use crate::gateway::answer_event;
 /// Serves Lambda's invocations (payload format 2.0: HTTP APIs and function URLs) until the platform ends it.
 ///
 /// # Errors
-/// The runtime interface is not there or breaks.
+/// Lambda's runtime interface is missing or fails.
 pub async fn run_lambda(app: Router) -> Result<(), lambda_http::Error> {
     lambda_runtime::run(service_fn(move |event| answer_event(app.clone(), event))).await
 }
 
-/// Serves a port until the process is asked to end.
+/// Serves a port until the process receives SIGINT or SIGTERM.
 ///
 /// # Errors
-/// The port breaks.
+/// The port cannot be served.
 pub async fn listen(listener: TcpListener, app: Router) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let asked_to_end = async move {
+    let shutdown = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     };
-    axum::serve(listener, app).with_graceful_shutdown(asked_to_end).await
+    axum::serve(listener, app).with_graceful_shutdown(shutdown).await
 }

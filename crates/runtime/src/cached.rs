@@ -161,10 +161,10 @@ impl<T: Clone> Cached<T> {
             return Some(Ok((entry.clone(), CacheStatus::Hit)));
         }
         let is_recent = |at: DateTime<Utc>| (now - at).abs() < self.pauses.after_success;
-        let stale = |reason: &str| Ok((entry.clone(), CacheStatus::Stale { reason: reason.to_owned() }));
+        let unrefreshed = |reason: &str| Ok((entry.clone(), CacheStatus::Stale { reason: reason.to_owned() }));
         match state.failure.reason(now, self.pauses.after_failure) {
-            Some(reason) => Some(stale(reason)),
-            None => state.loaded_at.is_some_and(is_recent).then(|| stale("it was loaded a moment ago")),
+            Some(reason) => Some(unrefreshed(reason)),
+            None => state.loaded_at.is_some_and(is_recent).then(|| unrefreshed("it was loaded a moment ago")),
         }
     }
 

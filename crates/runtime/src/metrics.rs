@@ -8,11 +8,11 @@ use serde_json::{Number, Value, json};
 /// A metric: its name, `CloudWatch`'s word for its unit, and its value.
 pub type Metric<'n> = (&'n str, &'static str, Number);
 
-/// Adds metrics to a line, which must be an object. Metrics have no dimensions, because each combination of dimensions is
-/// billed as a separate metric.
+/// Adds metrics to a line, which must be an object. Metrics have no dimensions, because each combination of dimensions
+/// is billed as a separate metric.
 ///
-/// A value of 0 is written to the line, but not as a metric: a metric is billed for each hour in which it occurs, and most
-/// metrics that count failures never have another value. Alarms treat missing data as 0.
+/// A value of 0 is written to the line, but not as a metric: a metric is billed for each hour in which it occurs, and
+/// most metrics that count failures never have another value. Alarms treat missing data as 0.
 pub fn add(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
     name(line, at, metrics.iter().filter(|metric| metric.2.as_f64() != Some(0.0)));
     for (name, _, value) in metrics {

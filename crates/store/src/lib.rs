@@ -1,8 +1,8 @@
 //! Storage: the catalog table and the requests table in DynamoDB, the archive of dumps in S3, the queue of requests in
 //! SQS, the shapes of their items, and the catalog in memory.
 //!
-//! Only this crate knows keys and attribute names. Its types are concrete and use the AWS SDK; tests run them against an
-//! emulator of DynamoDB.
+//! Only this crate knows keys and attribute names. Its types are concrete and use the AWS SDK; tests run them against
+//! an emulator of DynamoDB.
 
 mod archive;
 mod catalog_cache;

@@ -101,7 +101,6 @@ pub struct Wire {
 
 impl Wire {
     /// A proxy without faults.
-    #[expect(clippy::new_without_default, reason = "it is asynchronous")]
     pub async fn new() -> Self {
         let url = address("PULSE_URL");
         let (before, rest) = url.rsplit_once('@').unwrap();

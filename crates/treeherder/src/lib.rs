@@ -21,8 +21,8 @@ pub const DEFAULT_TREEHERDER_URL: &str = "https://treeherder.mozilla.org";
 const PUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum time of all answers about the jobs of a push together: they are large.
 const JOBS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum time of one page of jobs. It is less than `JOBS_TIMEOUT`, so that a Treeherder that does not answer at all is
-/// recognized by the first page.
+/// Maximum time of one page of jobs. It is less than `JOBS_TIMEOUT`, so that a Treeherder that does not answer at all
+/// is recognized by the first page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Maximum size of an answer about a push, in bytes: it lists the revisions of the push.
 const MAX_PUSH_BYTES: usize = 1024 * 1024;
@@ -219,8 +219,8 @@ impl Treeherder {
         entry.value.is_some() && (now - entry.at).abs() < self.ttl
     }
 
-    /// The cached answer about a push. Makes room if there are too many: first answers that are no longer fresh go, then
-    /// all.
+    /// The cached answer about a push. Makes room if there are too many: first answers that are no longer fresh go,
+    /// then all.
     fn cached_push(&self, key: &PushKey, now: DateTime<Utc>) -> Arc<Cached<Option<Arc<Push>>>> {
         let mut state = self.state();
         if let Some(cached) = state.pushes.get(key) {

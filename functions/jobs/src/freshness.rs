@@ -7,8 +7,8 @@ use crate::api::Health;
 use crate::catalog::CatalogService;
 
 impl CatalogService {
-    /// When an ingest last checked the list of `project`, and how many ingests were missed since. `updated_at`, when the
-    /// list changed last, counts where the reports do not reach back far enough.
+    /// When an ingest last checked the list of `project`, and how many ingests were missed since. `updated_at`, when
+    /// the list changed last, counts where the reports do not reach back far enough.
     pub(crate) fn missed(&self, reports: &[Report], project: &str, updated_at: DateTime<Utc>) -> (DateTime<Utc>, u64) {
         let is_checked = |report: &&Report| {
             report.succeeded() && (report.only.is_empty() || report.only.iter().any(|only| only == project))

@@ -17,8 +17,8 @@ use crate::query;
 
 /// Every project
 ///
-/// How many jobs it has, where they run, when its list changed, and whether it is stale: whether an ingest that should
-/// have checked it did not come.
+/// How many jobs each has, where they run, when its list changed, and whether it is stale: whether an ingest that was
+/// due was missed.
 #[utoipa::path(
     get,
     path = "/api/projects/",
@@ -37,7 +37,6 @@ pub(crate) async fn projects(
     let reports = catalog.reports(&request_log).await?;
     let projects = pointers.value.iter().map(|(name, pointer)| {
         let updated_at = pointer.provenance.updated_at;
-        // Where the reports do not reach back far enough, the list itself tells when it was made.
         let (checked_at, missed) = catalog.missed(&reports.value, name, updated_at);
         Project {
             name: name.clone(),
@@ -56,7 +55,7 @@ pub(crate) async fn projects(
 
 /// The last ingests
 ///
-/// What each of the last 20 found and did, newest first.
+/// The results of the last 20, newest first.
 #[utoipa::path(
     get,
     path = "/api/ingests/",

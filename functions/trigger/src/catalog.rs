@@ -18,8 +18,8 @@ const RETRY_AFTER: u32 = 10;
 pub struct CatalogNames(CatalogCache);
 
 impl CatalogNames {
-    /// The catalog in `table`. Names are used for the time `fresh` before the store is asked whether they are current, and
-    /// use at most `max_bytes` of memory.
+    /// The catalog in `table`. Names are used for the time `fresh` before the store is asked whether they are current,
+    /// and use at most `max_bytes` of memory.
     pub fn new(table: CatalogTable, fresh: TimeDelta, max_bytes: usize, clock: Clock) -> Self {
         Self(CatalogCache::new(table, fresh, max_bytes, clock))
     }
@@ -53,8 +53,8 @@ fn problem(project: &str, error: CatalogError) -> Problem {
             Problem::new(&UNKNOWN_PROJECT, detail).with("closest", closest)
         }
         CatalogError::Unavailable(reason) => {
-            let detail = "The catalog cannot be read at the moment, so nothing was requested. Please try again in a few \
-                          seconds.";
+            let detail = "The catalog cannot be read at the moment, so nothing was requested. Please try again in a \
+                          few seconds.";
             Problem::new(&STORE_UNAVAILABLE, detail).retry_after(RETRY_AFTER).because(reason)
         }
     }

@@ -56,8 +56,8 @@ impl KeySource {
         if value.starts_with('{') {
             return KeySet::read(value.as_bytes()).map(|keys| Self(KeyLocation::Inline(keys)));
         }
-        let expected = "the address of a JWKS is expected, with https:// (http:// for this machine alone) and without a \
-                        user, or a JWKS itself, which starts with '{'";
+        let expected = "the address of a JWKS is expected, with https:// (http:// for this machine alone) and without \
+                        a user, or a JWKS itself, which starts with '{'";
         let url: Url = value.parse().map_err(|error| format!("{expected} ({error})"))?;
         let is_local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
         let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_local);
@@ -191,18 +191,18 @@ impl FetchedKeys {
     }
 
     async fn find(self: &Arc<Self>, query: &KeyQuery) -> Result<DecodingKey, KeyError> {
-        let found = match self.cached.get_without_load((self.clock)(), |keys, now| is_fresh(keys, now, query)) {
-            Some(found) => found,
-            None => {
-                let (this, query) = (self.clone(), query.clone());
-                // A task of its own, so that the fetch completes even if the client closes its connection.
-                let refreshed = tokio::spawn(async move { this.refresh(&query).await }).await;
-                // If the task panics, older keys stay in use.
-                refreshed.unwrap_or_else(|error| {
-                    let stale = |keys| (keys, CacheStatus::Stale { reason: error.to_string() });
-                    self.cached.peek().map(stale).ok_or_else(|| Unavailable(error.to_string()))
-                })
-            }
+        let in_memory = self.cached.get_without_load((self.clock)(), |keys, now| is_fresh(keys, now, query));
+        let found = if let Some(found) = in_memory {
+            found
+        } else {
+            let (this, query) = (self.clone(), query.clone());
+            // A task of its own, so that the fetch completes even if the client closes its connection.
+            let refreshed = tokio::spawn(async move { this.refresh(&query).await }).await;
+            // If the task panics, older keys stay in use.
+            refreshed.unwrap_or_else(|error| {
+                let stale = |keys| (keys, CacheStatus::Stale { reason: error.to_string() });
+                self.cached.peek().map(stale).ok_or_else(|| Unavailable(error.to_string()))
+            })
         };
         match found {
             Ok((keys, _)) => keys.value.find(query),

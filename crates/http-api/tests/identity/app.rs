@@ -46,8 +46,8 @@ impl App {
             keys: KeySource::read(keys).unwrap(),
         };
         let now = Arc::new(AtomicI64::new(NOW));
-        let tell = now.clone();
-        let clock = Arc::new(move || DateTime::from_timestamp(tell.load(Ordering::Relaxed), 0).unwrap());
+        let seconds = now.clone();
+        let clock = Arc::new(move || DateTime::from_timestamp(seconds.load(Ordering::Relaxed), 0).unwrap());
         let identity = Arc::new(Identity::new(settings, clock.clone()));
         let whoami = async move |headers: HeaderMap, request_log: RequestLog| {
             identity.caller(&headers, &request_log).await.map(|caller| format!("{caller:?}"))

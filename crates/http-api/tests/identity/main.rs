@@ -1,4 +1,4 @@
-//! Who asks: which tokens are taken, and which are not.
+//! Authentication: which tokens are accepted, and which are refused.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
 mod app;

@@ -27,8 +27,8 @@ use crate::{CatalogTable, Consistency, ListPointer, Report, StoreError};
 
 /// Maximum number of projects in memory of which it is not known whether they exist, while the store does not answer.
 const MAX_UNCHECKED: usize = 500;
-/// Maximum time of one read, with all its requests and the pauses between them. An answer takes three reads at most, and
-/// Lambda ends the functions after ten seconds (`Timeout` in infra/template.yaml).
+/// Maximum time of one read, with all its requests and the pauses between them. An answer takes three reads at most,
+/// and Lambda ends the functions after ten seconds (`Timeout` in infra/template.yaml).
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// How many similar names of projects are suggested.
 const MAX_SUGGESTIONS: usize = 3;

@@ -27,6 +27,7 @@ impl Message {
     }
 
     /// The same with this header, which replaces those of the same name.
+    #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -34,6 +35,7 @@ impl Message {
     }
 
     /// The same with another body and without the checksum of the body.
+    #[must_use]
     pub fn rewritten(mut self, content: &serde_json::Value) -> Self {
         self.body = content.to_string().into_bytes();
         self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("x-amz-crc32"));
@@ -41,6 +43,7 @@ impl Message {
     }
 
     /// The same, breaking off after so many bytes of the body.
+    #[must_use]
     pub fn breaking_off_at(mut self, length: usize) -> Self {
         self.break_off_at = Some(length);
         self

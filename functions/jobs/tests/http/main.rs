@@ -1,4 +1,4 @@
-//! What is served, from a catalog in the emulator.
+//! The function's answers, from a catalog in the emulator.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
 mod app;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::app::TestApp;
 
 #[tokio::test]
-async fn the_openapi_document_is_the_one_that_the_code_describes() {
+async fn the_openapi_document_is_up_to_date() {
     let app = TestApp::new().await;
     let served = app.get("/api/openapi.json").await;
     let respond = jobs::openapi().unwrap();
@@ -17,7 +17,7 @@ async fn the_openapi_document_is_the_one_that_the_code_describes() {
     );
     let document: Value = serde_json::from_str(&respond).unwrap();
     for (path, operations) in document["paths"].as_object().unwrap() {
-        // Another function serves these, and holds their description against its code.
+        // Another function serves these, and compares their description with its code.
         if operations.as_object().unwrap().values().all(|operation| operation["tags"] == json!(["Trigger"])) {
             continue;
         }
