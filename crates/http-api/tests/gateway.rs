@@ -170,17 +170,17 @@ async fn an_unreadable_request_is_refused_and_logged_as_an_error_of_the_client()
     for (odd, about) in [
         ("{\"rawPath\": \"\\ud800\"}".to_owned(), "not Unicode"),
         ("[]".to_owned(), "not Unicode"),
-        ("{}".to_owned(), "its method is none"),
+        ("{}".to_owned(), "its method is not valid"),
         (with(usual(), "/rawPath", Value::Null).to_string(), "it has no path"),
         (with(usual(), "/rawPath", json!(["/alive"])).to_string(), "it has no path"),
-        (with(usual(), "/requestContext", Value::Null).to_string(), "its method is none"),
-        (with(usual(), "/requestContext/http/method", json!("G T")).to_string(), "its method is none"),
-        (with(usual(), "/requestContext/http/method", json!("")).to_string(), "its method is none"),
+        (with(usual(), "/requestContext", Value::Null).to_string(), "its method is not valid"),
+        (with(usual(), "/requestContext/http/method", json!("G T")).to_string(), "its method is not valid"),
+        (with(usual(), "/requestContext/http/method", json!("")).to_string(), "its method is not valid"),
         (with(usual(), "/headers/idempotency-key", json!("a\nb")).to_string(), "the value of a header"),
         (with(usual(), "/headers/idempotency-key", json!(["a"])).to_string(), "the value of a header"),
-        (encoded("?").to_string(), "its body is not as it claims"),
-        (encoded("YQ=").to_string(), "its body is not as it claims"),
-        (with(usual(), "/body", json!({"a": 1})).to_string(), "its body is no text"),
+        (encoded("?").to_string(), "its body is not valid base64"),
+        (encoded("YQ=").to_string(), "its body is not valid base64"),
+        (with(usual(), "/body", json!({"a": 1})).to_string(), "its body is not text"),
     ] {
         let (answer, line) = ask(&odd).await;
         let problem: Value = serde_json::from_str(&answer.body).unwrap();

@@ -130,8 +130,8 @@ impl CatalogCache {
         let project = cached.unwrap_or_else(|| self.entry(name));
         let load = async || self.read(stats, async |table| Ok(table.pointer(name).await?.map(Arc::new))).await;
         match project.pointer.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await {
-            Ok((CacheEntry { value: Some(pointer), at }, status)) => {
-                Ok(self.found((CacheEntry { value: pointer, at }, status)))
+            Ok((CacheEntry { value: Some(pointer), at }, from)) => {
+                Ok(self.found((CacheEntry { value: pointer, at }, from)))
             }
             Ok((CacheEntry { value: None, .. }, _)) => {
                 self.evict(name);
