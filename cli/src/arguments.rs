@@ -6,7 +6,7 @@ use catalog::schedule::Cron;
 use clap::{Args, Parser, Subcommand};
 use etl::settings::{self, MAX_DROP_PERCENT, MAX_SOURCE_BYTES, MIN_BUILDERS, percent, variables};
 use etl::source::SourceLocation;
-use store::settings::{A_TABLE, SettingsError, whole_number};
+use runtime::settings::{A_TABLE, SettingsError, whole_number};
 
 use crate::commands::{forward::Forward, requests::Requests, serve::Serve};
 use crate::failure::EXIT_CODES;

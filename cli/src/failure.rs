@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use etl::ingest::IngestError;
 use http_api::Problem;
+use runtime::settings::SettingsError;
 use store::StoreError;
-use store::settings::SettingsError;
 
 /// The exit codes, for the help.
 pub(crate) const EXIT_CODES: &str = "\

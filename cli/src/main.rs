@@ -28,8 +28,8 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         // They run like the deployed functions and log like them.
-        Command::Forward(_) => forward::init_logging(),
-        Command::Serve(_) => http_api::init_logging(),
+        Command::Forward(_) => runtime::init_logging(),
+        Command::Serve(_) => runtime::init_logging(),
         _ => init_logging(arguments.verbose),
     }
     match arguments.command {

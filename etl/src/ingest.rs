@@ -10,9 +10,10 @@ use catalog::guards::GuardLimits;
 use catalog::jobs::{self, CatalogJob, Projects, Summary};
 use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
+use runtime::Aws;
 use store::{
-    Archive, Aws, CatalogTable, Consistency, FailureCode, ListPointer, ProjectReport, Provenance, Report,
-    ReportOutcome, Schedule, StoreError,
+    Archive, CatalogTable, Consistency, FailureCode, ListPointer, ProjectReport, Provenance, Report, ReportOutcome,
+    Schedule, StoreError,
 };
 
 use crate::compare::{Change, Compared};

@@ -4,13 +4,13 @@ use std::str::FromStr;
 
 use catalog::guards::GuardLimits;
 use catalog::schedule::Cron;
-use store::settings::{A_TABLE, SettingsError, Variables, whole_number};
+use runtime::settings::{A_TABLE, SettingsError, Variables, whole_number};
 
 use crate::source::SourceLocation;
 
 /// The names of the variables, for the function and for the help of the command line.
 pub mod variables {
-    pub use store::settings::variables::{CATALOG_TABLE, SCHEDULE};
+    pub use runtime::settings::variables::{CATALOG_TABLE, SCHEDULE};
 
     /// The address of the dump.
     pub const SOURCE: &str = "RUNNABLE_JOBS_SOURCE";
@@ -108,13 +108,13 @@ mod tests {
         for variable in
             [variables::SCHEDULE, variables::MIN_BUILDERS, variables::MAX_DROP_PERCENT, variables::MAX_SOURCE_BYTES]
         {
-            for value in store::settings::wrong_values(SECRET) {
+            for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[REQUIRED[0], REQUIRED[1], (variable, &value)]).map(|_| ()).unwrap_err().to_string();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
             }
         }
         // What has no scheme is a file.
-        for value in store::settings::wrong_values(SECRET).iter().filter(|value| value.contains("://")) {
+        for value in runtime::settings::wrong_values(SECRET).iter().filter(|value| value.contains("://")) {
             let error = read(&[(variables::SOURCE, value), REQUIRED[1]]).map(|_| ()).unwrap_err().to_string();
             assert!(error.starts_with(variables::SOURCE) && !error.contains(SECRET), "{error}");
         }

@@ -14,7 +14,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use store::Aws;
+use runtime::Aws;
 
 /// How often a web server is asked before the source counts as unreachable.
 const ATTEMPTS: u32 = 3;

@@ -283,7 +283,7 @@ async fn a_page_that_is_not_there_is_asked_for_once() {
 
 #[tokio::test]
 async fn a_web_server_that_is_not_there_is_named() {
-    cannot_be_reached(&support::http::nobody(), "onnection refused").await;
+    cannot_be_reached(&support::http::closed_address(), "onnection refused").await;
 }
 
 #[tokio::test]
@@ -749,7 +749,7 @@ async fn a_store_that_is_not_there_is_told() {
     let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..5)]));
 
-    let (report, error) = env.ingest(path(&source)).through(&support::http::nobody()).made_badly().await;
+    let (report, error) = env.ingest(path(&source)).through(&support::http::closed_address()).made_badly().await;
 
     assert!(error.to_string().starts_with("reading the reports of past ingests: "), "{error}");
     assert_eq!((error.exit_code(), report.outcome), (5, ReportOutcome::Failed));

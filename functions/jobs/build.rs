@@ -1,5 +1,5 @@
-//! Takes those files of Swagger UI that the API reference needs out of the archive of its crate, packed as they are
-//! served.
+//! Extracts the files of Swagger UI that the API reference needs from the archive of its crate, and compresses them as
+//! they are served.
 
 use std::error::Error;
 use std::fs::File;
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let end = format!("/dist/{wanted}");
         let is_wanted =
             |place: &usize| matches!(archive.name_for_index(*place), Some(Ok(path)) if path.ends_with(&end));
-        let place = (0..archive.len()).find(is_wanted).ok_or("Swagger UI has no file of this name any more")?;
+        let place = (0..archive.len()).find(is_wanted).ok_or("Swagger UI no longer has a file of this name")?;
         let mut file = archive.by_index(place)?;
         let packed = File::create(Path::new(&out).join(format!("{wanted}.gz")))?;
         let mut encoder = GzEncoder::new(packed, Compression::best());

@@ -11,9 +11,10 @@ use catalog::guards::GuardLimits;
 use catalog::jobs;
 use etl::ingest::{self, IngestError, no_progress};
 use etl::source::SourceLocation;
+use runtime::settings::SettingsError;
+use runtime::{Aws, ClientProfile};
 use serde::Serialize;
-use store::settings::SettingsError;
-use store::{Aws, ClientProfile, Report, ReportOutcome};
+use store::{Archive, CatalogTable, Report, ReportOutcome};
 
 use super::now;
 use crate::arguments;
@@ -35,8 +36,8 @@ fn print_report(report: &Report, json: bool) -> Result<(), Failure> {
 pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> {
     let source = arguments.source.source()?;
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
-    let table = aws.catalog_table(name);
-    let archive = arguments.archive.as_deref().map(|bucket| aws.archive(bucket));
+    let table = CatalogTable::new(aws.dynamodb(), name);
+    let archive = arguments.archive.as_deref().map(|bucket| Archive::new(aws.s3(), bucket));
     let ingest = ingest::Ingest {
         source,
         aws: Some(&aws),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use forward::settings::Settings;
 use forward::{Delivery, Disposition, Forwarder, print_line};
+use runtime::settings::{Variables, variables};
+use runtime::{Aws, ClientProfile};
 use serde_json::json;
-use store::settings::{Variables, variables};
-use store::{Aws, ClientProfile, Queue, ReceivedMessage};
+use store::{Queue, ReceivedMessage};
 
 use super::{clock, lookup};
 use crate::failure::Failure;
@@ -40,7 +41,7 @@ pub(crate) async fn run(arguments: Forward) -> Result<(), Failure> {
     let settings = Settings::read(lookup)?;
     let url = Variables::new(lookup).required(variables::QUEUE_URL, "the address of the queue")?;
     let aws = Aws::from_environment(ClientProfile::Batch).await?;
-    let queue = aws.queue(&url);
+    let queue = Queue::new(aws.sqs(), &url);
     let forwarder = Forwarder::new(&settings, &aws, clock()).await.map_err(Failure::Internal)?;
     if arguments.dry_run {
         return preview(&forwarder, &queue).await;

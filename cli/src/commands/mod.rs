@@ -10,8 +10,8 @@ pub(crate) mod stored;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use store::Aws;
-use store::cached::Clock;
+use runtime::Aws;
+use runtime::Clock;
 use trigger_api::Dependencies;
 use trigger_api::settings::Settings as TriggerSettings;
 

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use http_api::ApiLayer;
-use store::settings::variables::{ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, QUEUE_URL, REQUESTS_TABLE, SCHEDULE};
-use store::{Aws, ClientProfile};
+use runtime::settings::variables::{
+    ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, QUEUE_URL, REQUESTS_TABLE, SCHEDULE,
+};
+use runtime::{Aws, ClientProfile};
+use store::CatalogTable;
 use tokio::net::TcpListener;
 use trigger_api::settings::TRIGGER_RULES;
 
@@ -60,7 +63,7 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
     let _ = writeln!(io::stderr(), "Serving http://{address}/api/docs/ until Ctrl-C");
 
     let allowed_origins = jobs_settings.allowed_origins.clone().into();
-    let catalog_table = aws.catalog_table(&jobs_settings.catalog_table);
+    let catalog_table = CatalogTable::new(aws.dynamodb(), &jobs_settings.catalog_table);
     let mut routes = jobs::routes(jobs_settings, catalog_table, clock());
     if let Some(settings) = trigger_settings {
         let dependencies = trigger_dependencies(&settings, &aws);

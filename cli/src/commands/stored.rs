@@ -5,9 +5,10 @@ use std::io::{self, Write};
 
 use catalog::jobs;
 use etl::past;
+use runtime::{Aws, ClientProfile};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use store::{Aws, CatalogTable, ClientProfile, Consistency, Report, Schedule, StoreError};
+use store::{CatalogTable, Consistency, Report, Schedule, StoreError};
 
 use super::now;
 use crate::arguments;
@@ -17,7 +18,7 @@ use crate::report;
 
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
-    let table = aws.catalog_table(name);
+    let table = CatalogTable::new(aws.dynamodb(), name);
     let last = arguments.last.max(1);
     let mut reports = past::readable(table.each_report(last.max(past::MAX_PAST_REPORTS)).await?);
     let schedule =
@@ -112,7 +113,7 @@ async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Fai
 pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let project = &arguments.project;
-    let body = stored_body(&aws.catalog_table(name), project).await?;
+    let body = stored_body(&CatalogTable::new(aws.dynamodb(), name), project).await?;
     let filtered = arguments.platform.is_some() || arguments.group.is_some() || arguments.name.is_some();
     if arguments.json && !filtered {
         return Ok(io::stdout().lock().write_all(&body)?);

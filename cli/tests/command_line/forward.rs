@@ -1,7 +1,7 @@
 //! `forward`. What it publishes is tested with the function's own tests and end to end.
 
 use crate::program::{badly, program, run};
-use crate::support::http::nobody;
+use test_support::store::http::closed_address;
 
 #[test]
 fn a_missing_setting_is_exit_code_2() {
@@ -15,7 +15,7 @@ fn a_missing_setting_is_exit_code_2() {
 fn a_queue_that_cannot_be_reached_is_exit_code_5() {
     for mode in ["--once", "--dry-run"] {
         let mut command = configured(&["forward", mode, "--queue-url", "http://127.0.0.1/queue"]);
-        let output = command.env("AWS_ENDPOINT_URL", nobody()).output().unwrap();
+        let output = command.env("AWS_ENDPOINT_URL", closed_address()).output().unwrap();
         assert!(badly(&output, 5).contains("cannot be reached"), "{mode}");
     }
 }

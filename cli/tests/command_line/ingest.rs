@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::program::{badly, feed, program, run, stderr, stdout, well};
 use crate::support::http::Message;
-use crate::support::{self, Site, TestEnv, dump, file, gzip, lists, path, sample};
+use crate::support::{Site, TestEnv, dump, file, gzip, lists, path, sample};
 
 // Without a store.
 
@@ -222,7 +222,8 @@ fn a_store_that_cannot_be_reached_is_exit_code_5() {
         vec!["runs", "--table", "catalog"],
         vec!["show", "try", "--table", "catalog"],
     ] {
-        let output = program(&arguments).env("AWS_ENDPOINT_URL", support::http::nobody()).output().unwrap();
+        let output =
+            program(&arguments).env("AWS_ENDPOINT_URL", test_support::store::http::closed_address()).output().unwrap();
         let said = badly(&output, 5);
         assert!(said.contains("reading the ") && said.contains("the store cannot be reached"), "{said}");
     }
@@ -238,12 +239,12 @@ fn a_table_that_is_not_there_is_named() {
 #[tokio::test]
 async fn an_ingest_that_another_overtook_is_exit_code_6() {
     let env = TestEnv::new().await;
-    let refuse = support::proxy::Plan::Refuse("ConditionalCheckFailedException");
+    let refuse = test_support::store::proxy::Plan::Refuse("ConditionalCheckFailedException");
     let mut puts = 0;
-    let overtaking = support::proxy::Proxy::start(move |operation, _| {
+    let overtaking = test_support::store::proxy::Proxy::start(move |operation, _| {
         puts += usize::from(operation == "PutItem");
         // The first is of the report; the second moves the pointer.
-        if operation == "PutItem" && puts == 2 { refuse } else { support::proxy::Plan::Pass }
+        if operation == "PutItem" && puts == 2 { refuse } else { test_support::store::proxy::Plan::Pass }
     });
     let source = file(&dump(&[("try", 0..5)]));
 

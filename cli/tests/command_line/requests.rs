@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use requests::request::{JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs};
 use serde_json::{Value, json};
 use store::{CatalogTable, Provenance, RequestsTable, UpdateResult};
+use test_support::store::{at, client, config, endpoint, new_requests_table, new_table};
 
 use crate::program::{badly, feed, program, stderr, stdout, well};
-use crate::support::{at, client, config, endpoint, new_requests_table, new_table};
 
 const BUILD: &str = "Linux x86-64 try build";
 const TEST: &str = "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1";

@@ -78,6 +78,12 @@ impl Names {
         Some(&self.known[build as usize])
     }
 
+    /// Bytes of memory that they use or will use, roughly.
+    pub fn bytes(&self) -> usize {
+        let name = |name: &str| size_of::<Box<str>>() + name.len() + Index::bytes_of(name);
+        self.known.iter().map(|known| name(known)).sum::<usize>() + size_of_val(&*self.builds)
+    }
+
     fn place(&self, name: &str) -> Option<usize> {
         self.known.binary_search_by(|known| (**known).cmp(name)).ok()
     }

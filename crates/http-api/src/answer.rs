@@ -1,4 +1,4 @@
-//! Answers that a client may hold already, and that may be compressed.
+//! Conditional and compressed answers.
 
 use std::io::Write as _;
 use std::time::SystemTime;
@@ -14,31 +14,31 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::problem::{ANSWER_TOO_LARGE, Problem};
 
-/// The most bytes of a function's response, as the platform counts them: JSON, in which a text body is a string and
-/// any other is base64.
+/// Maximum size of a function's response as the platform counts it: JSON, in which a text body is a string and any
+/// other body is base64.
 const MAX_RESPONSE: usize = 6 * 1024 * 1024;
-/// What headers and the rest of that JSON may take of it.
+/// Room for the headers and the rest of that JSON.
 const OVERHEAD: usize = 16 * 1024;
-/// Bodies of fewer bytes are not worth compressing.
-const WORTH_PACKING: usize = 1024;
+/// Minimum size of a body that is compressed, in bytes.
+const MIN_COMPRESSED: usize = 1024;
 
-/// What a client can hold an answer against.
+/// The validators of an answer: a client sends them back to ask whether the answer changed.
 #[derive(Debug, Clone)]
 pub struct Validators<'a> {
-    /// What names the body, whatever its encoding.
+    /// Identifies the body, in any encoding.
     pub etag: &'a str,
-    /// When the body came to be.
+    /// When the body changed last.
     pub last_modified: Option<DateTime<Utc>>,
-    /// Who may keep it.
+    /// Which caches may store it.
     pub caching: Caching,
 }
 
-/// Who may keep an answer, and for how long.
+/// Which caches may store an answer, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caching {
-    /// Everybody, so many seconds without asking again.
+    /// All caches, for this number of seconds without revalidation.
     Public(u32),
-    /// Whoever asked, who asks each time whether it still is so. It depends on who that is.
+    /// Only the client's own cache, which revalidates each time. The answer depends on the caller.
     Private,
 }
 
@@ -52,16 +52,16 @@ pub enum ResponseBody {
 }
 
 impl ResponseBody {
-    /// A body that was just made, compressed where the client takes that and it is worth it.
+    /// A body made for this request, compressed if the client accepts gzip and the body is large enough.
     pub fn packed_for(headers: &HeaderMap, plain: Vec<u8>) -> Self {
-        if plain.len() >= WORTH_PACKING && accepts_gzip(headers) {
+        if plain.len() >= MIN_COMPRESSED && accepts_gzip(headers) {
             Self::Gzip(gzip(&plain).into())
         } else {
             Self::Plain(plain.into())
         }
     }
 
-    /// Whether the platform can send it.
+    /// Whether the platform can send the body.
     fn fits(&self) -> bool {
         let bytes = match self {
             Self::Gzip(packed) => packed.len().div_ceil(3) * 4,
@@ -73,7 +73,7 @@ impl ResponseBody {
     }
 }
 
-/// Compresses a body as fast as it can be done: it is sent once.
+/// Compresses a body with the fastest level, because the result is sent once.
 ///
 /// # Panics
 /// Never: writing to memory does not fail.
@@ -83,7 +83,7 @@ pub fn gzip(plain: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory can be written")
 }
 
-/// Whether the client takes gzip (RFC 9110, 12.5.3).
+/// Whether the client accepts gzip (RFC 9110, 12.5.3).
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for item in
@@ -102,8 +102,8 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
 }
 
 impl Validators<'_> {
-    /// The answer to a client that holds the current body already, in the encoding that it would be sent in. To be
-    /// asked before the body is fetched.
+    /// The answer `304 Not Modified`, if the client has the current body in the encoding that it would be sent in.
+    /// Callers check this before they read the body.
     pub fn not_modified(&self, request: &HeaderMap, gzip: bool) -> Option<Response> {
         let etag = self.tag(gzip);
         let is_held = if request.contains_key(IF_NONE_MATCH) {
@@ -120,10 +120,10 @@ impl Validators<'_> {
         })
     }
 
-    /// The answer with the body, or to a client that holds it already.
+    /// The answer with the body, or `304 Not Modified`.
     ///
     /// # Errors
-    /// It is more than the platform can send.
+    /// The body is larger than the platform can send.
     pub fn answer(
         &self,
         request: &HeaderMap,
@@ -139,7 +139,7 @@ impl Validators<'_> {
     /// The answer with the body.
     ///
     /// # Errors
-    /// It is more than the platform can send.
+    /// The body is larger than the platform can send.
     pub fn ok(&self, content_type: &'static str, body: ResponseBody) -> Result<Response, Problem> {
         if !body.fits() {
             let detail = match body {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
+    fn gzip_is_sent_to_clients_that_accept_it() {
         for (value, expected) in [
             ("gzip", true),
             ("deflate, GZIP;q=0.5", true),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_holds_the_body_in_its_encoding_is_told_so() {
+    fn a_client_that_has_the_body_in_its_encoding_gets_304() {
         let time = "2026-11-23T06:00:00Z".parse().unwrap();
         let validators = Validators { etag: "ab", last_modified: Some(time), caching: Caching::Public(30) };
         let held = |pairs, gzip| validators.not_modified(&asks(pairs), gzip).is_some();
@@ -234,13 +234,13 @@ mod tests {
         assert!(held(&[("if-modified-since", "Mon, 23 Nov 2026 06:00:00 GMT")], true));
         assert!(!held(&[("if-modified-since", "Mon, 23 Nov 2026 05:59:59 GMT")], true));
         assert!(!held(&[("if-modified-since", "yesterday")], true));
-        // An entity tag goes before a time.
+        // An entity tag takes precedence over a time.
         let both = [("if-none-match", "\"x\""), ("if-modified-since", "Mon, 23 Nov 2026 06:00:00 GMT")];
         assert!(!held(&both, true));
     }
 
     #[test]
-    fn what_the_platform_cannot_send_is_refused() {
+    fn a_body_that_the_platform_cannot_send_is_refused() {
         let validators = Validators { etag: "ab", last_modified: None, caching: Caching::Private };
         let fits = |body| validators.ok("application/json", body).is_ok();
         assert!(fits(ResponseBody::Plain(vec![b'x'; 6_200_000].into())));

@@ -1,4 +1,4 @@
-//! What an operation's description in the OpenAPI document says of errors and headers, which are the same everywhere.
+//! The errors and headers of operations in the OpenAPI document, which are the same everywhere.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
 use crate::problem::{BAD_REQUEST, ErrorCode, URI_TOO_LONG};
 
-/// The errors of any operation that are said of each.
+/// The errors of any operation that each operation lists.
 const ANYWHERE: [&ErrorCode; 2] = [&BAD_REQUEST, &URI_TOO_LONG];
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// Adds to an operation the errors that it answers with, beside those of any operation, and the headers of its answers.
-/// `is_cached`: whether a client may hold the answer already.
+/// Adds the errors and the headers of an operation's answers. `errors` are those beyond the errors of any operation;
+/// `is_cached` is whether the answers are conditional.
 pub fn describe(operation: &mut Operation, errors: &[&'static ErrorCode], is_cached: bool) {
     let responses = &mut operation.responses.responses;
     if is_cached {
-        responses.insert("304".to_owned(), Response::new("The client holds it already").into());
+        responses.insert("304".to_owned(), Response::new("The client has the current answer").into());
         for status in ["200", "304"] {
-            describe_header(responses, status, "ETag", "Names the answer in its encoding");
-            describe_header(responses, status, "Cache-Control", "For how long not to ask again");
+            describe_header(responses, status, "ETag", "Identifies the answer in its encoding");
+            describe_header(responses, status, "Cache-Control", "How long the answer may be reused");
         }
     }
     for kind in errors.iter().chain(&ANYWHERE) {
@@ -34,15 +34,15 @@ pub fn describe(operation: &mut Operation, errors: &[&'static ErrorCode], is_cac
         let response = response.content("application/problem+json", content).build();
         responses.insert(status.to_owned(), response.into());
         if matches!(status, "429" | "503") {
-            describe_header(responses, status, "Retry-After", "In how many seconds to ask again");
+            describe_header(responses, status, "Retry-After", "After how many seconds to try again");
         }
     }
     for status in responses.keys().cloned().collect::<Vec<_>>() {
-        describe_header(responses, &status, "X-Request-Id", "The request's id, as it was given or as it was made");
+        describe_header(responses, &status, "X-Request-Id", "The request's id, from the request or new");
     }
 }
 
-/// Adds a header of text to an answer of this status, if the operation has one.
+/// Adds a text header to the answer with this status, if the operation has such an answer.
 pub fn describe_header(responses: &mut Responses, status: &str, name: &str, description: &str) {
     if let Some(RefOr::T(response)) = responses.get_mut(status) {
         let text = Object::with_type(Type::String);

@@ -1,9 +1,9 @@
-//! What a gateway hands to Lambda (payload format 2.0: HTTP APIs and function URLs), made readable for `lambda_http`.
+//! Events of gateways (payload format 2.0: HTTP APIs and function URLs), prepared for `lambda_http`.
 //!
-//! A client decides over most of an event, and `lambda_http` panics or fails over what is odd in it. So an event is read here
-//! first: a field that is odd is mended where its meaning is plain, and else the edge refuses the request, as one that it
-//! logs and counts. The address and the headers are set as they were sent: `lambda_http` would resolve `..` in a path and
-//! refuse headers that are not ASCII.
+//! Clients control most of an event, and `lambda_http` panics or fails on unusual values. This module reads the event
+//! first: it repairs a field whose meaning is clear, and otherwise marks the request, so that `ApiLayer` refuses, logs
+//! and counts it. The address and the headers are set as the client sent them: `lambda_http` would resolve `..` in a
+//! path and refuse headers that are not ASCII.
 
 use axum::Router;
 use base64::Engine as _;
@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::problem::{BAD_REQUEST, Problem};
 
-/// What a query cannot hold as it is (RFC 3986, 3.4). A percent sign stays: the query arrives as it was sent.
+/// Characters that a query must encode (RFC 3986, 3.4). A percent sign stays: the query arrives as the client sent it.
 const IN_QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -34,28 +34,28 @@ const IN_QUERY: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
-/// What a path cannot hold as it is (RFC 3986, 3.3), beside the percent sign.
+/// Characters that a path must encode (RFC 3986, 3.3), besides the percent sign.
 const IN_PATH: &AsciiSet = &IN_QUERY.add(b'?').add(b'[').add(b']');
-/// What Lambda puts behind the id of a function URL.
+/// The second label in the host name of a function URL.
 const FUNCTION_URL: &str = "lambda-url";
 
-/// An event that can be read.
+/// A request as it is read from an event.
 #[derive(Debug, Default)]
 struct Readable {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    /// As the event has it: text, or base64 that can be decoded.
+    /// The body in the event: text, or valid base64.
     body: Option<String>,
     is_base64: bool,
-    /// Why the request is refused, in a sentence for the client.
+    /// Why the request is refused, as a sentence for the client.
     refused: Option<&'static str>,
 }
 
-/// Answers a gateway's event, whatever it holds. The answer is what `lambda_http` writes for this payload format.
+/// Answers any event of a gateway, in the format that `lambda_http` writes.
 ///
 /// # Errors
-/// The event cannot be handed to `lambda_http`, which the tests show of none: a request that is wrong has an answer.
+/// `lambda_http` does not accept the prepared event. The tests show no such event: invalid requests have an answer too.
 pub async fn answer_event(
     app: Router,
     event: LambdaEvent<Box<RawValue>>,
@@ -80,7 +80,7 @@ pub async fn answer_event(
     Ok(Adapter::from(app.map_request(as_sent)).call(LambdaEvent::new(event, context)).await?)
 }
 
-/// Reads an event. What cannot be understood is left as it is by default, with the reason to refuse it.
+/// Reads an event. A field that cannot be read has its default, and `refused` has the reason.
 fn readable(event: &str) -> Readable {
     let read = serde_json::from_str(event).ok();
     let Some(Value::Object(event)) = read else {
@@ -105,37 +105,37 @@ fn readable(event: &str) -> Readable {
 
 fn method(event: &Map<String, Value>) -> Result<Method, &'static str> {
     let name = about(event, "http").and_then(|http| http.get("method")).and_then(Value::as_str).unwrap_or_default();
-    Method::from_bytes(name.as_bytes()).map_err(|_| "The request cannot be read: its method is none.")
+    Method::from_bytes(name.as_bytes()).map_err(|_| "The request cannot be read: its method is not valid.")
 }
 
-/// The headers. One whose name is none can be none that is read, and is left out; one whose value is none is refused, as
-/// it may be one on which much depends, such as `Idempotency-Key`.
+/// The headers. A header with an invalid name is skipped, because no code reads it. A header with an invalid value is
+/// refused, because it may be an important one, such as `Idempotency-Key`.
 fn headers(given: Option<&Value>) -> Result<HeaderMap, &'static str> {
     let mut headers = HeaderMap::new();
     for (name, value) in given.and_then(Value::as_object).into_iter().flatten() {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
         let value = value.as_str().and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
         let value =
-            value.ok_or("The request cannot be read: the value of a header has characters that none can have.")?;
+            value.ok_or("The request cannot be read: the value of a header has characters that are not allowed.")?;
         headers.try_append(name, value).map_err(|_| "The request cannot be read: it has too many headers.")?;
     }
     Ok(headers)
 }
 
-/// The body as the event has it, and whether that is base64.
+/// The body in the event, and whether it is base64.
 fn body(event: &Map<String, Value>) -> Result<(Option<String>, bool), &'static str> {
     let is_base64 = event.get("isBase64Encoded").and_then(Value::as_bool).unwrap_or_default();
     match event.get("body") {
         None | Some(Value::Null) => Ok((None, false)),
         Some(Value::String(text)) if is_base64 && STANDARD.decode(text).is_err() => {
-            Err("The request cannot be read: its body is not as it claims.")
+            Err("The request cannot be read: its body is not valid base64.")
         }
         Some(Value::String(text)) => Ok((Some(text.clone()), is_base64)),
-        Some(_) => Err("The request cannot be read: its body is no text."),
+        Some(_) => Err("The request cannot be read: its body is not text."),
     }
 }
 
-/// The path and the query as they were sent.
+/// The path and the query as the client sent them.
 fn uri(event: &Map<String, Value>) -> Result<Uri, &'static str> {
     let text = |name| event.get(name).and_then(Value::as_str);
     let path = text("rawPath").ok_or("The request cannot be read: it has no path.")?;
@@ -145,20 +145,20 @@ fn uri(event: &Map<String, Value>) -> Result<Uri, &'static str> {
         sent.push('?');
         sent.extend(utf8_percent_encode(query, IN_QUERY));
     }
-    PathAndQuery::try_from(sent).map(Uri::from).map_err(|_| "The request cannot be read: its address is none.")
+    PathAndQuery::try_from(sent).map(Uri::from).map_err(|_| "The request cannot be read: its address is not valid.")
 }
 
-/// Whether the path comes without its percent-encoding: from an HTTP API, but not from a function URL.
+/// Whether the gateway decoded the path: an HTTP API does, a function URL does not.
 fn comes_decoded(event: &Map<String, Value>) -> bool {
     let domain = about(event, "domainName").and_then(Value::as_str).unwrap_or_default();
     domain.split('.').nth(1) != Some(FUNCTION_URL)
 }
 
-/// A path with its percent-encoding.
+/// Restores the percent-encoding of a path.
 ///
-/// An HTTP API decodes a path once, but leaves the encoded percent sign (`%25`) as it is; so another one stands for
-/// itself. From a function URL a path comes as it was sent, and a percent sign stands for itself only where two digits do
-/// not follow it.
+/// An HTTP API decodes a path once, except the encoded percent sign (`%25`), so every other percent sign stands for
+/// itself. A function URL passes the path as the client sent it, and a percent sign stands for itself only if two
+/// hexadecimal digits do not follow it.
 fn path_as_sent(path: &str, comes_decoded: bool) -> String {
     let mut sent = String::with_capacity(path.len() + path.len() / 4);
     let mut parts = path.split('%');
@@ -175,12 +175,12 @@ fn path_as_sent(path: &str, comes_decoded: bool) -> String {
     sent
 }
 
-/// What the event says of the request itself.
+/// A member of the event's request context.
 fn about<'e>(event: &'e Map<String, Value>, name: &str) -> Option<&'e Value> {
     event.get("requestContext")?.get(name)
 }
 
-/// The id that Lambda gave an event, if it was one.
+/// The id that Lambda gave the event, if the request came from Lambda.
 pub(crate) fn lambda_request_id<B>(request: &Request<B>) -> Option<String> {
     request.extensions().get::<Context>().map(|context| context.request_id.clone())
 }

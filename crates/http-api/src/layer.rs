@@ -1,4 +1,4 @@
-//! What every request passes on its way in and out.
+//! The layer that every request passes: request id, log line, metrics, errors, CORS and security headers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -19,6 +18,8 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body as _;
+use runtime::metrics::{self, Metric};
+use runtime::{Clock, LogSink};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -26,46 +27,46 @@ use crate::RequestLog;
 use crate::gateway::lambda_request_id;
 use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, URI_TOO_LONG};
 
-/// The longest path and the longest query string that are read, in bytes. A path has room for the longest name of a job,
-/// 1,000 bytes, all of them percent-encoded. Together they are the 10 KiB that API Gateway takes.
+/// Maximum length of the path and of the query string, in bytes. A path has room for the longest name of a job, 1,000
+/// bytes, all of them percent-encoded. Together they are the 10 KiB that API Gateway accepts.
 const MAX_PATH: usize = 4096;
 const MAX_QUERY: usize = 6144;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What a script of another origin may send beside what every script may.
+/// Headers that a script of another origin may send, besides those that every script may send.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, X-Request-Id",
 );
-/// What such a script may read.
+/// Headers that such a script may read.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "Age, ETag, Idempotent-Replayed, Location, Retry-After, Warning, WWW-Authenticate, X-Request-Id",
 );
-/// How long a browser need not ask again whether it may ask, in seconds.
+/// How long a browser may reuse the answer to a preflight request, in seconds.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// What all routes of a function have in common.
+/// What all routes of a function share.
 #[derive(Clone)]
 pub struct ApiLayer {
-    /// What the function's metrics start with, for example `Jobs`.
+    /// The prefix of the function's metrics, for example `Jobs`.
     pub name: &'static str,
     /// The origins whose scripts may read the answers, exactly as browsers send them.
     pub allowed_origins: Arc<[HeaderValue]>,
-    /// Tells the time.
-    pub clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
-    /// Takes the log: a line of JSON a request.
-    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    /// The clock.
+    pub clock: Clock,
+    /// Takes a line of JSON for each request.
+    pub log: LogSink,
 }
 
 impl ApiLayer {
-    /// Puts the edge around a router.
+    /// Wraps a router in this layer.
     pub fn wrap(self, router: Router) -> Router {
         let inner = router
             .fallback(async |uri: Uri| Problem::new(&NOT_FOUND, format!("Nothing is served at {}.", uri.path())))
             .method_not_allowed_fallback(async |method: Method| {
-                let detail = format!("{method} is not possible here; the Allow header tells what is.");
+                let detail = format!("{method} is not possible here; the Allow header lists the methods that are.");
                 Problem::new(&METHOD_NOT_ALLOWED, detail)
             })
             .layer(from_fn(record_route));
-        // Around the router, not around each route: what a path allows is put on its answer last.
+        // Around the router and not around each route: the router adds the Allow header last.
         Router::new().fallback_service(inner).layer(from_fn_with_state(Arc::new(self), handle))
     }
 
@@ -73,7 +74,7 @@ impl ApiLayer {
         if self.allowed_origins.is_empty() {
             return;
         }
-        // In one header: of one that repeats, Lambda's interface sends the first alone.
+        // In one header: Lambda's interface sends only the first of several headers of the same name.
         let vary = match headers.get(VARY).and_then(|vary| vary.to_str().ok()) {
             Some(vary) => HeaderValue::try_from(format!("{vary}, Origin")),
             None => Ok(HeaderValue::from_static("Origin")),
@@ -91,7 +92,7 @@ impl ApiLayer {
         }
     }
 
-    /// One line a request, which is at the same time the request's metrics.
+    /// Writes the log line of a request, which contains its metrics.
     fn log(&self, line: &LogLine<'_>) {
         let (fields, read_units, is_stale) = line.request_log.close();
         let damaged = line.request_log.damaged();
@@ -107,7 +108,7 @@ impl ApiLayer {
         });
         let name = |metric: &str| format!("{}{metric}", self.name);
         let [duration, units, errors, stale] = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
-        let mut measured: Vec<metrics::Metric<'_>> = vec![
+        let mut measured: Vec<Metric<'_>> = vec![
             (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
             (&units, "Count", metrics::measured(read_units)),
             (&errors, "Count", u8::from(line.status.is_server_error()).into()),
@@ -146,7 +147,7 @@ struct LogLine<'a> {
     problem: Option<(&'static str, Option<&'a str>)>,
 }
 
-/// Tells the log which route it is: only the router knows.
+/// Records the route in the log. Only the router knows it.
 async fn record_route(request: Request, next: Next) -> Response {
     if let (Some(request_log), Some(route)) =
         (request.extensions().get::<RequestLog>(), request.extensions().get::<MatchedPath>())
@@ -171,7 +172,7 @@ async fn handle(State(layer): State<Arc<ApiLayer>>, mut request: Request, next: 
         None => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
             let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            let detail = "This service is at fault; its log tells more under the request id.";
+            let detail = "This service is at fault; its log has the details under the request id.";
             Problem::new(&INTERNAL, detail).because(format!("panic: {said}")).into_response()
         }),
     };
@@ -209,7 +210,7 @@ async fn handle(State(layer): State<Arc<ApiLayer>>, mut request: Request, next: 
     response
 }
 
-/// The id that the client gave, if it is one that a log can hold; else Lambda's; else a new one.
+/// The client's request id, if it is safe to log; otherwise Lambda's, or a new one.
 fn request_id(request: &Request) -> String {
     let is_plain = |id: &&str| {
         (1..=128).contains(&id.len())
@@ -230,14 +231,14 @@ fn too_long(uri: &Uri) -> Option<Problem> {
     of("path", uri.path().len(), MAX_PATH).or_else(|| of("query", uri.query().map_or(0, str::len), MAX_QUERY))
 }
 
-/// The router's `Allow`, which knows nothing of `OPTIONS`.
+/// The router's `Allow` header with `OPTIONS`, which the layer answers itself.
 fn with_options(allowed: &HeaderValue) -> Option<HeaderValue> {
     let methods: Vec<&str> =
         allowed.to_str().ok()?.split(',').map(str::trim).filter(|method| !method.is_empty()).collect();
     HeaderValue::try_from(format!("{}, OPTIONS", methods.join(", "))).ok()
 }
 
-/// What keeps browsers from doing more with an answer than showing it. A page brings a policy of its own.
+/// Adds headers that keep browsers from doing more with an answer than showing it. A page has its own policy.
 fn put_security(headers: &mut HeaderMap) {
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
@@ -246,7 +247,7 @@ fn put_security(headers: &mut HeaderMap) {
     headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
 }
 
-/// The variable parts of a path; one that cannot be read is a `Problem`.
+/// The parameters of a path. A path that cannot be read is answered with a `Problem`.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 

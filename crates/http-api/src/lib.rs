@@ -1,9 +1,8 @@
-//! What the HTTP functions share: the one shape of errors, conditional and compressed answers, CORS, security headers,
-//! request ids, a log line a request, who asks, and how a router is served. Knows nothing of jobs, stores or projects.
+//! What the HTTP functions share: problem+json errors, conditional and compressed answers, CORS, security headers,
+//! request ids, the request log, authentication, and serving a router. This crate knows no jobs, stores or projects.
 
 mod answer;
 mod describe;
-mod fetch;
 mod gateway;
 mod identity;
 mod layer;
@@ -14,7 +13,6 @@ mod serve;
 
 pub use answer::{Caching, ResponseBody, Validators, accepts_gzip, gzip};
 pub use describe::{describe, describe_header};
-pub use fetch::{FetchError, Fetcher};
 pub use gateway::answer_event;
 pub use identity::{
     BAD_TOKEN, Caller, INSUFFICIENT_SCOPE, Identity, IdentitySettings, KEYS_UNAVAILABLE, KeySource, SIGN_IN,
@@ -23,4 +21,4 @@ pub use layer::{ApiLayer, Path};
 pub use origins::origins;
 pub use problem::{ANSWER_TOO_LARGE, BAD_PATH, ErrorCode, LAYER_ERROR_CODES, Problem, ProblemBody, URI_TOO_LONG};
 pub use request_log::RequestLog;
-pub use serve::{init_logging, listen, run_lambda};
+pub use serve::{listen, run_lambda};

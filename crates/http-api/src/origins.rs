@@ -1,20 +1,20 @@
-//! The pages whose scripts may read the answers.
+//! The origins whose scripts may read the answers.
 
 use http::{HeaderValue, Uri};
 
-/// Reads origins with commas or spaces between them.
+/// Reads origins separated by commas or spaces.
 ///
 /// # Errors
-/// One of them is none: browsers send exactly a scheme, a host and, if it is not the scheme's own, a port.
+/// One of them is not exactly what browsers send: a scheme, a host and, if it is not the default one, a port.
 pub fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
     let split = value.split([',', ' ']).filter(|origin| !origin.is_empty());
     let wrong = |place| {
-        format!("number {place} is no origin: exact ones are expected, for example https://treeherder.mozilla.org")
+        format!("number {place} is not an origin: exact ones are expected, for example https://treeherder.mozilla.org")
     };
     split.zip(1..).map(|(origin, place)| self::origin(origin).ok_or_else(|| wrong(place))).collect()
 }
 
-/// A scheme, a host and, if it is not the scheme's own, a port: what browsers send.
+/// Reads an origin as browsers send it: a scheme, a host and, if it is not the default one, a port.
 fn origin(value: &str) -> Option<HeaderValue> {
     let uri: Uri = value.parse().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
@@ -34,7 +34,7 @@ mod tests {
         for wrong in ["*", "treeherder.mozilla.org", "https://treeherder.mozilla.org/", "https://*.mozilla.org", "null"]
         {
             let said = origins(&format!("http://localhost {wrong}")).unwrap_err();
-            assert!(said.starts_with("number 2 is no origin: "), "{said}");
+            assert!(said.starts_with("number 2 is not an origin: "), "{said}");
         }
     }
 }

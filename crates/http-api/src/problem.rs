@@ -1,4 +1,4 @@
-//! The one shape of errors: `application/problem+json` (RFC 9457) with a stable code.
+//! Errors as `application/problem+json` (RFC 9457) with a stable code.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 pub struct ErrorCode {
     /// The HTTP status.
     pub status: StatusCode,
-    /// What programs go by. It never changes.
+    /// The code for programs. It never changes.
     pub code: &'static str,
-    /// The kind in a few words.
+    /// A short description.
     pub title: &'static str,
     /// What it means and what to do, for the reference.
     pub meaning: &'static str,
@@ -33,31 +33,31 @@ pub(crate) const METHOD_NOT_ALLOWED: ErrorCode = ErrorCode {
     status: StatusCode::METHOD_NOT_ALLOWED,
     code: "method_not_allowed",
     title: "Method not allowed",
-    meaning: "The path exists, but not with this method. The Allow header tells those that it has.",
+    meaning: "The path exists, but not with this method. The Allow header lists the methods that it has.",
 };
 /// The path cannot be read.
 pub const BAD_PATH: ErrorCode = ErrorCode {
     status: StatusCode::BAD_REQUEST,
     code: "bad_path",
     title: "Unreadable path",
-    meaning: "The path is not percent-encoded UTF-8, or a part of it is not what is expected; the detail tells which.",
+    meaning: "The path is not percent-encoded UTF-8, or a part of it is not what is expected; the detail names it.",
 };
-/// What was sent cannot be understood as a request.
+/// The request is not valid HTTP.
 pub(crate) const BAD_REQUEST: ErrorCode = ErrorCode {
     status: StatusCode::BAD_REQUEST,
     code: "bad_request",
     title: "Unreadable request",
     meaning: "A part of the request is not what HTTP allows: the method, the address, a header or the body; the detail \
-              says which.",
+              names it.",
 };
 /// The path or the query is too long.
 pub const URI_TOO_LONG: ErrorCode = ErrorCode {
     status: StatusCode::URI_TOO_LONG,
     code: "uri_too_long",
     title: "Address too long",
-    meaning: "The path or the query string is longer than this service reads; the detail tells the limit.",
+    meaning: "The path or the query string is longer than this service reads; the detail states the limit.",
 };
-/// The answer does not fit into a response of the platform.
+/// The answer is larger than the platform can send.
 pub const ANSWER_TOO_LARGE: ErrorCode = ErrorCode {
     status: StatusCode::NOT_ACCEPTABLE,
     code: "answer_too_large",
@@ -65,23 +65,23 @@ pub const ANSWER_TOO_LARGE: ErrorCode = ErrorCode {
     meaning: "The answer does not fit into one response. Accept gzip (Accept-Encoding: gzip), or ask for smaller pages \
               (count).",
 };
-/// The program is at fault.
+/// The service has a bug.
 pub(crate) const INTERNAL: ErrorCode = ErrorCode {
     status: StatusCode::INTERNAL_SERVER_ERROR,
     code: "internal_error",
     title: "Internal error",
-    meaning: "This service is at fault. Its log tells more under the request id.",
+    meaning: "This service is at fault. Its log has the details under the request id.",
 };
 
-/// The kinds that any route may answer with.
+/// The errors that any route can answer with.
 pub const LAYER_ERROR_CODES: [&ErrorCode; 7] =
     [&NOT_FOUND, &METHOD_NOT_ALLOWED, &BAD_PATH, &BAD_REQUEST, &URI_TOO_LONG, &ANSWER_TOO_LARGE, &INTERNAL];
 
-/// An error on its way to the client. The edge gives it its request id and logs its cause.
+/// An error answer. `ApiLayer` adds the request id and logs the cause.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Inside>);
 
-/// In a box: every fallible function carries it.
+/// Boxed, because every fallible function returns it.
 #[derive(Debug, Clone)]
 struct Inside {
     kind: &'static ErrorCode,
@@ -94,7 +94,7 @@ struct Inside {
 /// The body of an error.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProblemBody {
-    /// Where this kind of error is described.
+    /// The address of the error's description.
     #[schema(example = "/api/docs/#unknown_project")]
     pub r#type: String,
     /// The kind of error in a few words.
@@ -102,14 +102,14 @@ pub struct ProblemBody {
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
-    /// What went wrong, in a sentence for people.
+    /// What went wrong, as a sentence for people.
     pub detail: String,
     /// The kind of error, for programs. Codes do not change.
     #[schema(example = "unknown_project")]
     pub code: String,
-    /// The request's id, under which the log tells more.
+    /// The request's id. The log has the details under it.
     pub request_id: String,
-    /// What this kind of error has beside, for example `closest`.
+    /// Further members of this kind of error, for example `closest`.
     #[serde(flatten)]
     pub members: Map<String, Value>,
 }
@@ -121,45 +121,45 @@ impl Problem {
         Self(Box::new(Inside { kind, detail: detail.into(), cause: None, members, headers }))
     }
 
-    /// What lies behind it: for the log, not for the client.
+    /// Adds the cause, which is for the log and not for the client.
     #[must_use]
     pub fn because(mut self, cause: impl Into<String>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }
 
-    /// One more member of the body.
+    /// Adds a member to the body.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
-    /// When to ask again.
+    /// Adds the number of seconds after which to try again.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         self
     }
 
-    /// How to sign in (RFC 6750, 3).
+    /// Adds how to sign in (RFC 6750, 3).
     #[must_use]
     pub fn challenge(mut self, challenge: &'static str) -> Self {
         self.0.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         self
     }
 
-    /// What kind of error it is.
+    /// The kind of error.
     pub fn error_code(&self) -> &'static ErrorCode {
         self.0.kind
     }
 
-    /// What the log is told.
+    /// The code and the cause, for the log.
     pub(crate) fn log(&self) -> (&'static str, Option<&str>) {
         (self.0.kind.code, self.0.cause.as_deref())
     }
 
-    /// The answer that the client gets.
+    /// The answer to the client.
     pub(crate) fn render(self, request_id: &str) -> Response {
         let Inside { kind, detail, members, headers, cause: _ } = *self.0;
         let body = ProblemBody {
@@ -180,7 +180,7 @@ impl Problem {
     }
 }
 
-/// The sentence for people, and what lies behind it: for those who may know.
+/// The detail and the cause, for operators.
 impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0.detail)?;
@@ -189,7 +189,7 @@ impl fmt::Display for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Without a body: the edge writes it, as only the edge knows the request's id.
+    /// Without a body: `ApiLayer` writes it, because it knows the request's id.
     fn into_response(self) -> Response {
         let mut response = self.0.kind.status.into_response();
         response.extensions_mut().insert(self);

@@ -1,4 +1,4 @@
-//! What a request's log line tells beside what the edge sees by itself.
+//! The fields of a request's log line that handlers add.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde_json::{Map, Value};
 
-/// Notes of one request, for its log line. Handlers take it as an argument.
+/// Collects fields for the log line of one request. Handlers take it as an argument.
 #[derive(Debug, Clone, Default)]
 pub struct RequestLog(Arc<Mutex<LogFields>>);
 
@@ -20,34 +20,34 @@ struct LogFields {
 }
 
 impl RequestLog {
-    /// Notes a field of the log line.
+    /// Adds a field to the log line, or replaces it.
     pub fn record(&self, field: &str, value: impl Into<Value>) {
-        self.with(|notes| notes.fields.insert(field.to_owned(), value.into()));
+        self.with(|log| log.fields.insert(field.to_owned(), value.into()));
     }
 
-    /// Adds what the store charged for reading, in read units.
+    /// Adds to the read units that the store charged.
     pub fn add_read_units(&self, units: f64) {
-        self.with(|notes| notes.read_units += units);
+        self.with(|log| log.read_units += units);
     }
 
-    /// Notes that the answer is older than it should be.
+    /// Marks the answer as possibly out of date.
     pub fn mark_stale(&self) {
-        self.with(|notes| notes.is_stale = true);
+        self.with(|log| log.is_stale = true);
     }
 
-    /// Adds stored items that could not be read.
+    /// Adds to the number of stored items that could not be read.
     pub fn add_damaged(&self, items: u32) {
-        self.with(|notes| notes.damaged += items);
+        self.with(|log| log.damaged += items);
     }
 
-    /// How many stored items could not be read.
+    /// The number of stored items that could not be read.
     pub(crate) fn damaged(&self) -> u32 {
-        self.with(|notes| notes.damaged)
+        self.with(|log| log.damaged)
     }
 
     /// The fields, the read units, and whether the answer is stale.
     pub(crate) fn close(&self) -> (Map<String, Value>, f64, bool) {
-        self.with(|notes| (std::mem::take(&mut notes.fields), notes.read_units, notes.is_stale))
+        self.with(|log| (std::mem::take(&mut log.fields), log.read_units, log.is_stale))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut LogFields) -> T) -> T {

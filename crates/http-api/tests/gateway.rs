@@ -1,4 +1,4 @@
-//! Events of gateways: each one, whatever it holds, is a request and has an answer.
+//! Events of gateways: every event is a request and has an answer.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ type Lines = Arc<Mutex<Vec<Value>>>;
 const HTTP_API: &str = "abcdefghij.execute-api.us-east-1.amazonaws.com";
 const FUNCTION_URL: &str = "abcdefghijklmnopqrstuvwxyz012345.lambda-url.us-east-1.on.aws";
 
-/// An answer as a gateway takes it.
+/// An answer as a gateway reads it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GatewayAnswer {
@@ -31,7 +31,7 @@ struct GatewayAnswer {
     is_base64_encoded: bool,
 }
 
-/// A function that repeats what it is asked.
+/// A function that answers with the request.
 fn app() -> (Router, Lines) {
     let lines = Lines::default();
     let log = {
@@ -76,7 +76,7 @@ async fn ask(event: &str) -> (GatewayAnswer, Value) {
     (serde_json::from_value(answer).unwrap(), line)
 }
 
-/// The same as it is written for the gateway.
+/// The answer as JSON, and the line in the log.
 async fn written(event: &str) -> (Value, Value) {
     let (app, lines) = app();
     let payload = RawValue::from_string(event.to_owned()).unwrap();
@@ -97,7 +97,7 @@ async fn repeated(event: &Value) -> Value {
     serde_json::from_str(&answer.body).unwrap()
 }
 
-/// The event with one member replaced, or, by null, left out. The name is a path: `/requestContext/stage`.
+/// The event with one member replaced, or removed if the value is null. The name is a path: `/requestContext/stage`.
 fn with(mut event: Value, place: &str, value: Value) -> Value {
     let (parent, name) = place.rsplit_once('/').unwrap();
     let parent = event.pointer_mut(parent).unwrap().as_object_mut().unwrap();
@@ -110,7 +110,7 @@ fn with(mut event: Value, place: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_address_with_characters_that_a_uri_cannot_hold_is_mended() {
+async fn characters_that_a_uri_cannot_contain_are_encoded() {
     for query in ["a=<b>", "a=b c", "a=\"b\"", "a=b#c", "a=\u{e9}", "a=`{|}^\\", "a=\u{0}\n", "%", "a=%zz", "%ff"] {
         let said = repeated(&event(HTTP_API, "/alive", query)).await;
         let sent: Vec<u8> = percent_encoding::percent_decode_str(query).collect();
@@ -128,9 +128,9 @@ async fn an_address_with_characters_that_a_uri_cannot_hold_is_mended() {
     }
 }
 
-/// What was sent, what each front makes of it, and the name that is meant.
+/// Each name as the client sends it and as each gateway passes it on.
 #[tokio::test]
-async fn a_name_is_as_it_was_sent_behind_every_front() {
+async fn a_name_arrives_as_it_was_sent_through_every_gateway() {
     for (sent, by_http_api, name) in [
         ("a", "a", "a"),
         ("a%20b%20c", "a b c", "a b c"),
@@ -156,7 +156,7 @@ async fn a_name_is_as_it_was_sent_behind_every_front() {
         let by_api = repeated(&event(HTTP_API, &format!("/jobs/{by_http_api}"), "")).await;
         assert_eq!(by_api["name"], name, "{sent} by an HTTP API");
     }
-    // Had the gateway decoded the percent sign too, it would still be known by what follows it.
+    // If the gateway decoded the percent sign too, the following characters would still identify it.
     for (by_http_api, name) in [("100%", "100%"), ("a%23b", "a%23b"), ("a%b", "a%b")] {
         assert_eq!(repeated(&event(HTTP_API, &format!("/jobs/{by_http_api}"), "")).await["name"], name);
     }
@@ -164,23 +164,23 @@ async fn a_name_is_as_it_was_sent_behind_every_front() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_understood_is_refused_and_logged_as_the_clients_error() {
+async fn an_unreadable_request_is_refused_and_logged_as_an_error_of_the_client() {
     let usual = || event(HTTP_API, "/alive", "");
     let encoded = |body| with(with(usual(), "/isBase64Encoded", json!(true)), "/body", json!(body));
     for (odd, about) in [
         ("{\"rawPath\": \"\\ud800\"}".to_owned(), "not Unicode"),
         ("[]".to_owned(), "not Unicode"),
-        ("{}".to_owned(), "its method is none"),
+        ("{}".to_owned(), "its method is not valid"),
         (with(usual(), "/rawPath", Value::Null).to_string(), "it has no path"),
         (with(usual(), "/rawPath", json!(["/alive"])).to_string(), "it has no path"),
-        (with(usual(), "/requestContext", Value::Null).to_string(), "its method is none"),
-        (with(usual(), "/requestContext/http/method", json!("G T")).to_string(), "its method is none"),
-        (with(usual(), "/requestContext/http/method", json!("")).to_string(), "its method is none"),
+        (with(usual(), "/requestContext", Value::Null).to_string(), "its method is not valid"),
+        (with(usual(), "/requestContext/http/method", json!("G T")).to_string(), "its method is not valid"),
+        (with(usual(), "/requestContext/http/method", json!("")).to_string(), "its method is not valid"),
         (with(usual(), "/headers/idempotency-key", json!("a\nb")).to_string(), "the value of a header"),
         (with(usual(), "/headers/idempotency-key", json!(["a"])).to_string(), "the value of a header"),
-        (encoded("?").to_string(), "its body is not as it claims"),
-        (encoded("YQ=").to_string(), "its body is not as it claims"),
-        (with(usual(), "/body", json!({"a": 1})).to_string(), "its body is no text"),
+        (encoded("?").to_string(), "its body is not valid base64"),
+        (encoded("YQ=").to_string(), "its body is not valid base64"),
+        (with(usual(), "/body", json!({"a": 1})).to_string(), "its body is not text"),
     ] {
         let (answer, line) = ask(&odd).await;
         let problem: Value = serde_json::from_str(&answer.body).unwrap();
@@ -212,7 +212,7 @@ async fn headers_and_bodies_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn an_answer_is_text_or_in_base64_and_each_of_its_headers_is_there_once() {
+async fn an_answer_is_text_or_base64_and_has_each_header_once() {
     for (path, body, is_base64) in [("/gzip", "cGFja2Vk", true), ("/bytes", "/wA=", true), ("/nowhere", "{", false)] {
         let (answer, _) = ask(&event(HTTP_API, path, "").to_string()).await;
         assert!(answer.body.starts_with(body) && answer.is_base64_encoded == is_base64, "{answer:?}");
@@ -225,7 +225,7 @@ async fn an_answer_is_text_or_in_base64_and_each_of_its_headers_is_there_once() 
     assert_eq!((&answer.headers["x-request-id"], &line["request_id"]), (&json!("r1"), &json!("r1")));
 }
 
-/// The places of an event, and what may stand there.
+/// Values for the members of an event.
 fn odd_value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         any::<String>(),
@@ -266,7 +266,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn any_event_has_an_answer_that_is_no_fault_of_ours(
+    fn every_event_has_an_answer_that_is_not_a_server_error(
         changes in proptest::collection::vec((0..PLACES.len(), odd_value()), 1..5),
         is_function_url in any::<bool>(),
     ) {
@@ -283,12 +283,12 @@ proptest! {
     }
 
     #[test]
-    fn any_name_can_be_asked_for(name in "[^\u{0}]{1,30}") {
+    fn any_name_can_be_requested(name in "[^\u{0}]{1,30}") {
         let encoded: String = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let by_url = runtime.block_on(repeated(&event(FUNCTION_URL, &format!("/jobs/{encoded}"), "")));
         prop_assert_eq!(by_url["name"].as_str().unwrap(), name.as_str());
-        // As an HTTP API decodes it: all but the percent sign.
+        // As an HTTP API decodes it: everything except the percent sign.
         let decoded = name.replace('%', "%25");
         let by_api = runtime.block_on(repeated(&event(HTTP_API, &format!("/jobs/{decoded}"), "")));
         prop_assert_eq!(by_api["name"].as_str().unwrap(), name.as_str());

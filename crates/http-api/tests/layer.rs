@@ -1,4 +1,4 @@
-//! What every route of a function does, whatever the route.
+//! The behaviour that all routes share.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
 use std::sync::{Arc, Mutex};
@@ -70,7 +70,7 @@ async fn ask(app: &Router, method: Method, path: &str, headers: &[(&str, &str)])
 }
 
 #[tokio::test]
-async fn a_request_id_is_taken_over_or_made() {
+async fn a_request_keeps_its_id_or_gets_a_new_one() {
     let (app, lines) = app();
     let given =
         ask(&app, Method::GET, "/words/a", &[("x-request-id", "Root=1-67891233-abcdef012345678912345678")]).await;
@@ -84,7 +84,7 @@ async fn a_request_id_is_taken_over_or_made() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_served_is_404_and_a_method_405_with_what_is_allowed() {
+async fn an_unknown_path_is_404_and_another_method_is_405_with_the_allowed_ones() {
     let (app, _) = app();
     let nowhere = ask(&app, Method::GET, "/nowhere", &[("x-request-id", "r1")]).await;
     assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
@@ -111,7 +111,7 @@ async fn head_is_get_without_the_body_for_answers_and_errors() {
 }
 
 #[tokio::test]
-async fn options_tells_the_methods_of_what_is_there() {
+async fn options_lists_the_methods_of_a_path() {
     let (app, _) = app();
     let plain = ask(&app, Method::OPTIONS, "/noted", &[]).await;
     assert_eq!((plain.status, plain.header("allow")), (StatusCode::NO_CONTENT, Some("GET, HEAD, OPTIONS")));
@@ -161,7 +161,7 @@ async fn an_address_that_is_too_long_or_unreadable_is_refused() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_and_its_reason_goes_to_the_log_alone() {
+async fn a_panic_is_answered_and_its_reason_is_only_logged() {
     let (app, lines) = app();
     let broken = ask(&app, Method::GET, "/broken", &[]).await;
     assert_eq!(broken.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -172,7 +172,7 @@ async fn a_panic_is_an_answer_and_its_reason_goes_to_the_log_alone() {
 }
 
 #[tokio::test]
-async fn every_request_is_one_line_that_is_also_its_metrics() {
+async fn every_request_writes_one_line_with_its_metrics() {
     let (app, lines) = app();
     ask(&app, Method::GET, "/noted?x=1", &[("x-request-id", "r1")]).await;
     let mut line = lines.lock().unwrap().pop().unwrap();

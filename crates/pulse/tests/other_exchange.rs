@@ -1,14 +1,11 @@
 //! An exchange of our name that is something else. In a program of its own: there is one exchange of this name.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-#[path = "broker/listener.rs"]
-mod listener;
-
 use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
-use listener::{address, message, project, publisher, settings};
 use pulse::DeliveryOutcome;
+use test_support::broker::{address, message, project, publisher, settings};
 
 #[tokio::test]
 async fn an_exchange_of_another_type_is_refused_and_left_alone() {

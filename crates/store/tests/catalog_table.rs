@@ -1,16 +1,13 @@
 //! The catalog table, beside the emulator.
 
-mod support;
-
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use catalog::jobs::{self, MAX_PART_BYTES, PackedList, Summary};
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{
-    Aws, CatalogTable, ClientProfile, Consistency, ListPointer, Provenance, Report, ReportOutcome, StoreError, Usage,
-};
-use support::proxy::{Plan, Proxy};
-use support::{at, client, endpoint, items, new_table, noise, number, set};
+use runtime::{Aws, ClientProfile};
+use store::{CatalogTable, Consistency, ListPointer, Provenance, Report, ReportOutcome, StoreError, Usage};
+use test_support::store::proxy::{Plan, Proxy};
+use test_support::store::{at, client, endpoint, items, new_table, noise, number, set};
 
 /// A table of its own, and the name of it.
 async fn new_catalog() -> (CatalogTable, Client, String) {
@@ -271,7 +268,7 @@ async fn one_projects_publication_leaves_the_others_alone() {
     let provenance = provenance(morning());
     let old = table.publish("try", &list, None, &provenance).await.unwrap();
     table.publish("try-comm", &list, None, &provenance).await.unwrap();
-    let of_other = |items: std::collections::BTreeMap<(String, String), support::Item>| {
+    let of_other = |items: std::collections::BTreeMap<(String, String), test_support::store::Item>| {
         items.into_iter().filter(|((pk, _), _)| pk == "project#try-comm").collect::<Vec<_>>()
     };
     let before = of_other(items(&client, &name).await);
@@ -351,7 +348,7 @@ async fn a_missing_part_is_told_with_how_many_are_there() {
     let (table, client, name) = new_catalog().await;
     let list = list_of_parts(3, 1);
     let pointer = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
-    support::delete(&client, &name, ("project#try", &format!("list#{}#001", list.etag))).await;
+    test_support::store::delete(&client, &name, ("project#try", &format!("list#{}#001", list.etag))).await;
 
     let error = table.list("try", &pointer).await.unwrap_err().to_string();
 
@@ -376,7 +373,7 @@ async fn a_damaged_report_is_named() {
 
 #[tokio::test]
 async fn a_missing_table_is_told_by_whatever_needs_it() {
-    let table = CatalogTable::new(client(&endpoint()).await, support::unique("no-table"));
+    let table = CatalogTable::new(client(&endpoint()).await, test_support::store::unique("no-table"));
     let list = list_of_parts(1, 1);
     for (error, doing) in [
         (table.pointer("try").await.unwrap_err(), "reading the pointer of try"),
@@ -394,7 +391,7 @@ async fn a_missing_table_is_told_by_whatever_needs_it() {
 
 #[tokio::test]
 async fn a_store_that_is_not_there_is_told() {
-    let table = CatalogTable::new(client(&support::http::nobody()).await, "catalog");
+    let table = CatalogTable::new(client(&test_support::store::http::closed_address()).await, "catalog");
 
     let error = table.pointer("try").await.unwrap_err();
 
@@ -592,7 +589,7 @@ fn with_profile(profile: ClientProfile, endpoint: &str) -> CatalogTable {
         "AWS_ENDPOINT_URL" => Some(endpoint.to_owned()),
         _ => None,
     };
-    Aws::from_lambda(lookup, profile).expect("a region").catalog_table("catalog")
+    CatalogTable::new(Aws::from_lambda(lookup, profile).expect("a region").dynamodb(), "catalog")
 }
 
 #[tokio::test]
@@ -607,7 +604,7 @@ async fn who_is_waited_for_asks_three_times() {
 
 #[tokio::test]
 async fn who_is_waited_for_gives_up_a_store_that_does_not_answer_after_four_seconds() {
-    let silent = support::http::serve(|_| {
+    let silent = test_support::store::http::serve(|_| {
         std::thread::sleep(std::time::Duration::from_secs(30));
         None
     });

@@ -1,8 +1,6 @@
 //! The requests table against an emulator: what is kept, what is kept once, and what happens when the store fails.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
@@ -16,8 +14,8 @@ use requests::request::{
     JobCode, JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs,
 };
 use store::{BudgetShare, Consistency, Cost, RequestsTable, StoreError, UpdateResult};
-use support::proxy::{Plan, Proxy};
-use support::{at, client, endpoint, items, new_requests_table, number, set};
+use test_support::store::proxy::{Plan, Proxy};
+use test_support::store::{at, client, endpoint, items, new_requests_table, number, set};
 
 fn morning() -> DateTime<Utc> {
     at("2026-11-23T06:00:00Z")
@@ -59,7 +57,7 @@ async fn table() -> (RequestsTable, Client, String) {
 async fn behind(name: &str, plan: impl Fn(usize) -> Plan + Send + 'static) -> RequestsTable {
     let mut writes = 0;
     let proxy = Proxy::start(move |operation, _| {
-        if !support::proxy::is_write(operation) {
+        if !test_support::store::proxy::is_write(operation) {
             return Plan::Pass;
         }
         writes += 1;
@@ -122,7 +120,8 @@ async fn every_item_of_a_request_ends_by_itself() {
 #[tokio::test]
 async fn a_thousand_jobs_with_the_longest_names_fit() {
     let (table, ..) = table().await;
-    let noise: String = support::noise(230_000, 7).iter().map(|byte| char::from(b' ' + byte % 95)).collect();
+    let noise: String =
+        test_support::store::noise(230_000, 7).iter().map(|byte| char::from(b' ' + byte % 95)).collect();
     let jobs: Vec<RequestedJob> =
         (0..1000).map(|place| RequestedJob::accepted(&noise[place * 230..(place + 1) * 230])).collect();
     let request = request(7, 1, &jobs, morning());
@@ -449,16 +448,16 @@ async fn jobs_of_before_are_not_served_with_a_later_head() {
     let (table, _, name) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
     // From the first answer on, readers that need not be consistent get the same one.
-    let held: Arc<Mutex<Option<support::http::Message>>> = Arc::default();
-    let behind = support::http::serve(move |request| {
+    let held: Arc<Mutex<Option<test_support::store::http::Message>>> = Arc::default();
+    let behind = test_support::store::http::serve(move |request| {
         let body = String::from_utf8_lossy(&request.body).into_owned();
         let is_eventual = body.contains("jobs") && !body.contains("\"ConsistentRead\":true");
         let mut held = held.lock().unwrap();
         if !is_eventual {
-            return support::http::forward(&endpoint(), &request).ok();
+            return test_support::store::http::forward(&endpoint(), &request).ok();
         }
         if held.is_none() {
-            *held = support::http::forward(&endpoint(), &request).ok();
+            *held = test_support::store::http::forward(&endpoint(), &request).ok();
         }
         held.clone()
     });

@@ -1,10 +1,7 @@
 //! What the tests of the ETL share: a catalog of their own beside the emulator, dumps, and a web server of dumps.
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
-#[path = "../../../crates/store/tests/support/mod.rs"]
-mod beside_emulator;
-
-pub(crate) use beside_emulator::*;
+pub(crate) use test_support::store::*;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -20,8 +17,8 @@ use catalog::schedule::Cron;
 use chrono::{DateTime, TimeDelta, Utc};
 use etl::ingest::{Ingest, IngestError, no_progress};
 use http::Message;
-use store::Aws;
-use store::{CatalogTable, Report};
+use runtime::Aws;
+use store::{Archive, CatalogTable, Report};
 
 /// Each ingest of a test starts two hours after the one before: the lists of that one are then old.
 const BETWEEN_INGESTS: TimeDelta = TimeDelta::hours(2);
@@ -57,7 +54,7 @@ impl TestEnv {
         let client = client(&endpoint()).await;
         let name = new_table(&client).await;
         Self {
-            aws: Aws::from_environment(store::ClientProfile::Batch).await.expect("the emulator's region"),
+            aws: Aws::from_environment(runtime::ClientProfile::Batch).await.expect("the emulator's region"),
             client,
             name,
         }
@@ -182,7 +179,7 @@ impl Attempt<'_> {
         };
         let source = self.source.parse().expect("an address");
         let table = CatalogTable::new(client, &self.env.name);
-        let archive = self.archive.as_deref().map(|bucket| self.env.aws.archive(bucket));
+        let archive = self.archive.as_deref().map(|bucket| Archive::new(self.env.aws.s3(), bucket));
         let ingest = Ingest {
             source: &source,
             aws: Some(&self.env.aws),

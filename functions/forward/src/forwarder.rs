@@ -9,9 +9,10 @@ use pulse::{DeliveryOutcome, Message, MessageContent, MessageFormat, Publisher};
 use requests::planning::{PlanContext, Planning, names_to_check, plan};
 use requests::request::{JobState, Request, RequestId, RequestedJob};
 use requests::runs::Runs;
+use runtime::Aws;
+use runtime::Clock;
 use serde::Serialize;
-use store::cached::Clock;
-use store::{Aws, Consistency, RequestsTable, StoreError, Ticket};
+use store::{Consistency, RequestsTable, StoreError, Ticket};
 use tokio::time::Instant;
 use treeherder::Treeherder;
 
@@ -187,7 +188,7 @@ impl Forwarder {
     pub async fn new(settings: &Settings, aws: &Aws, clock: Clock) -> Result<Self, String> {
         let credentials = settings.user.credentials(aws).await?;
         Ok(Self {
-            requests: aws.requests_table(&settings.requests_table),
+            requests: RequestsTable::new(aws.dynamodb(), &settings.requests_table),
             exchange: settings.pulse.exchange(),
             publisher: Publisher::new(settings.pulse.clone(), credentials, settings.max_per_second),
             // Only pushes would be held, and none is asked for.

@@ -8,4 +8,4 @@ pub mod settings;
 pub use forwarder::{
     Delivery, DeliveryLog, Disposition, Forwarder, Preview, PreviewedMessage, TIME_NEEDED, TIME_TO_RECORD,
 };
-pub use log::{init_logging, print_line};
+pub use log::print_line;

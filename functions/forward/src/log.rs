@@ -1,24 +1,9 @@
 //! The log: a line a message of the queue, which is at the same time its metrics.
 
-use std::io;
-
-use metrics::Metric;
-use store::cached::Clock;
-use tracing::Level;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::prelude::*;
+use runtime::Clock;
+use runtime::metrics::{self, Metric};
 
 use crate::forwarder::DeliveryLog;
-
-/// Sends what the program and its libraries have to say beside the messages to standard error, as JSON lines.
-pub fn init_logging() {
-    // What becomes of a message is in its line.
-    let quiet = [("lapin", LevelFilter::OFF), ("lambda_runtime::layers::panic", LevelFilter::OFF)];
-    let targets = Targets::new().with_default(Level::INFO).with_targets(quiet);
-    let format = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
-    format.with_writer(io::stderr).finish().with(targets).init();
-}
 
 /// Prints the line of a message.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]

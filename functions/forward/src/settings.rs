@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use pulse::{Credentials, MessageFormat, PulseSettings};
 use requests::planning::Planning;
 use requests::read_object;
+use runtime::Aws;
+use runtime::settings::{SettingsError, Variables, variables};
 use serde::Deserialize;
-use store::Aws;
-use store::settings::{SettingsError, Variables, variables};
 use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
 /// The broker's address.
@@ -158,7 +158,7 @@ mod tests {
         for variable in
             [PULSE_URL, PULSE_FORMS, PULSE_CERTIFICATES, PULSE_RATE, variables::TREEHERDER_URL, variables::PLANNING]
         {
-            for value in store::settings::wrong_values(SECRET) {
+            for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[(variable, &value)]).map(|_| ()).unwrap_err();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
             }

@@ -1,11 +1,6 @@
 //! Requests on their way from the queue to Pulse, with a table in the emulator and a real broker.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-#[path = "../../../crates/pulse/tests/broker/listener.rs"]
-mod listener;
-#[path = "../../../crates/store/tests/support/mod.rs"]
-mod store_support;
-
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -13,15 +8,15 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, TimeDelta, Utc};
 use forward::{Delivery, Disposition, Forwarder};
-use listener::{Listener, address, project, publisher, settings};
 use pulse::{MessageFormat, Publisher};
 use requests::planning::Planning;
 use requests::request::{JobCode, JobState, NewRequest, Request, RequestId, RequestState, RequestedJob};
 use serde_json::{Value, json};
 use store::{Consistency, RequestsTable};
-use store_support::http::{Message as Answer, nobody, serve};
-use store_support::proxy::{Plan, Proxy, is_write};
-use store_support::{at, client, endpoint, new_requests_table};
+use test_support::broker::{Listener, address, project, publisher, settings};
+use test_support::store::http::{Message as Answer, closed_address, serve};
+use test_support::store::proxy::{Plan, Proxy, is_write};
+use test_support::store::{at, client, endpoint, new_requests_table};
 use treeherder::Treeherder;
 
 const BUILD: &str = "Linux x86-64 try build";
@@ -60,7 +55,7 @@ fn forwarder(requests: RequestsTable, publisher: Publisher) -> Forwarder {
     Forwarder {
         requests,
         publisher,
-        treeherder: Treeherder::new(nobody(), TimeDelta::zero(), Arc::new(morning)),
+        treeherder: Treeherder::new(closed_address(), TimeDelta::zero(), Arc::new(morning)),
         planning: Planning::default(),
         exchange: settings(&address("PULSE_URL")).0.exchange(),
         formats: HashMap::new(),
@@ -274,7 +269,7 @@ async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_whe
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     let requests = async || RequestsTable::new(client(&endpoint()).await, &app.name);
-    let wire = listener::Wire::new().await;
+    let wire = test_support::broker::Wire::new().await;
     let request = app.request(1, &["a"]).await;
     let unheard = forwarder(requests().await, publisher(&wire.url));
     unheard.publisher.connect_now().await.unwrap();
@@ -310,7 +305,7 @@ async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
     let _listener = Listener::on(&app.project).await;
     let (odd, right) = (app.request(1, &["a"]).await, app.request(2, &["b"]).await);
     let pk = format!("request#{}", odd.id);
-    store_support::set(&client(&endpoint()).await, &app.name, (&pk, "jobs"), "data", None).await;
+    test_support::store::set(&client(&endpoint()).await, &app.name, (&pk, "jobs"), "data", None).await;
     let mut damaged = 0;
     let mut log = |line: &forward::DeliveryLog| damaged += line.damaged;
     let left = app.forwarder.forward(&[ticket(&odd, 1), ticket(&right, 1)], None, &mut log).await;

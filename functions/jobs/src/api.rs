@@ -1,7 +1,7 @@
-//! The shapes of the answers, as the reference describes them.
+//! The schemas of the answers in the API reference.
 //!
-//! Lists are stored as they are served, so nothing here makes one: `RunnableJobs` and `RunnableJob` describe what
-//! `catalog::jobs::write_body` writes, and the tests hold each answer against them.
+//! Lists are stored as they are served, so no code here makes one: `RunnableJobs` and `RunnableJob` describe what
+//! `catalog::jobs::write_body` writes, and the tests compare each answer with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +13,24 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunnableJobs {
-    /// What the list is of.
+    /// The project and the page.
     pub meta: ListMeta,
     /// The jobs, by name. With the parameter `fields`, each has only those.
     pub results: Vec<RunnableJob>,
 }
 
-/// What a list, or a page of it, is of.
+/// The project and the page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListMeta {
     /// The project.
     #[schema(example = "try")]
     pub repository: String,
-    /// How many jobs were passed over.
+    /// How many jobs were skipped.
     pub offset: u64,
-    /// The count that was asked for; where none was, the number of jobs in the answer.
+    /// The requested count; without one, the number of jobs in the answer.
     pub count: u64,
-    /// How many jobs the filters left. Only in answers to requests with parameters.
+    /// How many jobs match the filters. Only in answers to requests with parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub total: Option<u64>,
@@ -40,7 +40,7 @@ pub struct ListMeta {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunnableJob {
-    /// Stands for the platform; the same wherever the platform is the same.
+    /// A number for the platform, the same for the same platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub build_platform_id: Option<u64>,
@@ -56,7 +56,7 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "x86_64")]
     pub build_architecture: Option<String>,
-    /// Stands for the platform that the job runs on.
+    /// A number for the platform that the job runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub machine_platform_id: Option<u64>,
@@ -72,7 +72,7 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "x86_64")]
     pub machine_platform_architecture: Option<String>,
-    /// Stands for the group.
+    /// A number for the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub job_group_id: Option<u64>,
@@ -88,7 +88,7 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub job_group_description: Option<String>,
-    /// Stands for the job type.
+    /// A number for the job type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub job_type_id: Option<u64>,
@@ -108,7 +108,7 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "102210fe594ee9b33d82058545b1ed14f4c8206e")]
     pub option_collection_hash: Option<String>,
-    /// The builder name, or the Taskcluster label: what a job is asked for by.
+    /// The builder name, or the Taskcluster label. Requests name a job by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Ubuntu VM 12.04 x64 try opt test mochitest-e10s-3")]
     pub ref_data_name: Option<String>,
@@ -116,7 +116,7 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "buildbot")]
     pub build_system_type: Option<String>,
-    /// The options, with a space between them.
+    /// The options, separated by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "opt")]
     pub platform_option: Option<String>,
@@ -140,7 +140,7 @@ pub struct RunnableJob {
 /// A field of a job.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "`RunnableJob` tells what they are")]
+#[expect(missing_docs, reason = "`RunnableJob` documents the fields")]
 pub enum Field {
     BuildPlatformId,
     BuildPlatform,
@@ -168,29 +168,29 @@ pub enum Field {
     Upstream,
 }
 
-/// One job, and what it hangs together with.
+/// A job, the build that it needs, and the tests that need it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobWithRelatives {
-    /// What it is of.
+    /// The project, and the requested name.
     pub meta: JobMeta,
     /// The job.
     pub job: RunnableJob,
-    /// The build that it needs; null if it needs none, or if the list does not have it.
+    /// The build that it needs; null if it needs no build, or if the build is not in the list.
     #[schema(required)]
     pub upstream_build: Option<RunnableJob>,
     /// The tests that need it.
     pub tests: Vec<RunnableJob>,
 }
 
-/// What a job is of.
+/// The project of a job, and the requested name.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobMeta {
     /// The project.
     #[schema(example = "try")]
     pub repository: String,
-    /// The name that was asked for, where it differs in case or blanks from the job's.
+    /// The requested name, if it differs from the job's in case or blanks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub asked_as: Option<String>,
@@ -215,15 +215,15 @@ pub struct Project {
     pub jobs: usize,
     /// How many of them each build system has.
     pub build_systems: BTreeMap<String, usize>,
-    /// The platforms that they run on, those that are known.
+    /// The known platforms that they run on.
     pub platforms: BTreeSet<String>,
     /// When its list changed last.
     pub updated_at: DateTime<Utc>,
-    /// When an ingest found last that the list is as its source says.
+    /// When an ingest last checked the list against its source.
     pub checked_at: DateTime<Utc>,
-    /// Whether an ingest that should have checked it since did not.
+    /// Whether an ingest that was due since then was missed.
     pub stale: bool,
-    /// Where its list is.
+    /// The address of its list.
     #[schema(example = "/api/project/try/runnable_jobs/")]
     pub runnable_jobs: String,
 }
@@ -236,7 +236,7 @@ pub struct Ingests {
     pub ingests: Vec<Ingest>,
 }
 
-/// What an ingest found and did.
+/// The result of an ingest.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
@@ -246,21 +246,21 @@ pub struct Ingest {
     pub seconds: f64,
     /// How it ended.
     pub outcome: IngestOutcome,
-    /// Why it did not publish, where it should have: a sentence for the code.
+    /// Why it did not publish: a sentence for the code. Null if it succeeded.
     #[schema(required)]
     pub error: Option<String>,
-    /// Of which kind the error is.
+    /// The kind of error.
     #[schema(required)]
     pub error_code: Option<IngestErrorCode>,
     /// The guards that refused it, or that were overridden.
     pub refusals: Vec<String>,
-    /// Where the dump came from: an address on the web without user, query and fragment; else `S3`, `a file` or
+    /// The source of the dump: an address on the web without user, query and fragment; else `S3`, `a file` or
     /// `standard input`.
     #[schema(example = "https://example.org/allthethings.json")]
     pub source: String,
-    /// The projects that it was restricted to; none for all.
+    /// The projects that it was restricted to; empty for all.
     pub only: Vec<String>,
-    /// Bytes of the uncompressed dump.
+    /// The size of the uncompressed dump, in bytes.
     pub bytes: u64,
     /// Builders in it.
     pub builders: u64,
@@ -268,19 +268,19 @@ pub struct Ingest {
     pub jobs: u64,
     /// Builders that no push can run.
     pub not_runnable: u64,
-    /// Builders that no machine can run: their slave pool is empty.
+    /// Builders that no machine can run, because their slave pool is empty.
     pub empty_slavepool: u64,
     /// Tests for which no build was found.
     pub tests_without_build: u64,
     /// Jobs whose names the grammar does not know.
     pub unknown_names: u64,
-    /// Builders and schedulers that were left out because they are malformed.
+    /// Builders and schedulers that were skipped because they are malformed.
     pub problem_count: u64,
-    /// The first of them.
+    /// The first of these problems.
     pub problems: Vec<String>,
-    /// What became of each project.
+    /// The changes of each project.
     pub projects: BTreeMap<String, ProjectChanges>,
-    /// When the next ingest is due, where that is known.
+    /// When the next ingest is due, if known.
     #[schema(required)]
     pub next_due: Option<DateTime<Utc>>,
 }
@@ -291,11 +291,11 @@ pub struct Ingest {
 pub enum IngestOutcome {
     /// At least one list was replaced.
     Published,
-    /// Everything is as it was.
+    /// Nothing changed.
     Unchanged,
     /// A dry run.
     Checked,
-    /// A guard or a broken document kept the old catalog.
+    /// A guard refused the dump, or the document is broken. The old catalog stays.
     Refused,
     /// Another ingest published at the same time.
     Superseded,
@@ -303,13 +303,13 @@ pub enum IngestOutcome {
     Failed,
 }
 
-/// Of which kind the error of an ingest is.
+/// The kind of error of an ingest.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IngestErrorCode {
-    /// The source could not be reached, or broke off.
+    /// The source could not be reached, or its answer broke off.
     SourceUnavailable,
-    /// The document is broken, too long, or another one.
+    /// The document is broken, too long, or not an allthethings.json.
     DocumentBroken,
     /// A guard refused it; `refusals` has the reasons.
     Guarded,
@@ -319,7 +319,7 @@ pub enum IngestErrorCode {
     StoreUnavailable,
     /// The ingest was restricted to a project that does not exist.
     UnknownProject,
-    /// The ingest did not come to its end.
+    /// The ingest was interrupted.
     Interrupted,
     /// Anything else.
     Internal,
@@ -337,13 +337,13 @@ pub struct ProjectChanges {
     pub removed: usize,
     /// Jobs with other details than before.
     pub changed: usize,
-    /// Jobs that stayed as they were.
+    /// Jobs that did not change.
     pub unchanged: usize,
     /// Tests that had a build in the old list, and are in the new list without one.
     pub lost_builds: usize,
 }
 
-/// What runs here (Dockerflow).
+/// The version of the service (Dockerflow).
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Version {
@@ -351,30 +351,30 @@ pub struct Version {
     pub source: String,
     /// Its version.
     pub version: String,
-    /// The commit that it was built from; empty if the build did not know.
+    /// The commit that it was built from; empty if unknown.
     pub commit: String,
-    /// The rules that make the lists: others may make other lists of the same dump.
+    /// The version of the rules that make the lists. Different rules can make different lists from the same dump.
     pub build: String,
 }
 
-/// Whether all is well (Dockerflow).
+/// The health of the service (Dockerflow).
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     /// The worst of the checks.
     pub status: Health,
-    /// `store`: it can be read. `catalog`: the last ingest that should have come did.
+    /// `store`: whether it can be read. `catalog`: whether the last ingest that was due succeeded.
     pub checks: BTreeMap<String, Health>,
     /// A sentence for each check.
     pub details: BTreeMap<String, String>,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// All is well.
+    /// The check passed.
     Ok,
-    /// Somebody should look.
+    /// An operator should look at it.
     Error,
 }

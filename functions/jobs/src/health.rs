@@ -1,4 +1,4 @@
-//! What Mozilla's operators ask of every service (Dockerflow): its version, whether it is well, whether it is there.
+//! The endpoints of Mozilla's Dockerflow: version, heartbeat, load balancer heartbeat.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use http::{HeaderValue, StatusCode};
 use http_api::RequestLog;
 
 use crate::api::{Health, Heartbeat, Version};
-use crate::catalog::CatalogCache;
+use crate::catalog::CatalogService;
 
-/// What runs here
+/// The version of the service
 #[utoipa::path(
     get,
     path = "/__version__",
@@ -30,29 +30,29 @@ pub(crate) async fn version() -> Json<Version> {
     })
 }
 
-/// Whether all is well
+/// The health of the service
 ///
-/// Whether the store answers, and whether the last ingest that was due has come.
+/// Whether the store answers, and whether the last ingest that was due succeeded.
 #[utoipa::path(
     get,
     path = "/__heartbeat__",
     tag = "Operations",
     operation_id = "getHeartbeat",
     responses(
-        (status = 200, description = "All is well", body = Heartbeat),
-        (status = 503, description = "Something is not; the details tell what", body = Heartbeat),
+        (status = 200, description = "All checks passed", body = Heartbeat),
+        (status = 503, description = "A check failed; the details have the reason", body = Heartbeat),
     ),
 )]
-pub(crate) async fn heartbeat(State(catalog): State<Arc<CatalogCache>>, request_log: RequestLog) -> Response {
+pub(crate) async fn heartbeat(State(catalog): State<Arc<CatalogService>>, request_log: RequestLog) -> Response {
     let heartbeat_reports = catalog.heartbeat_reports(&request_log).await;
     let store = match &heartbeat_reports {
         Some(_) => (Health::Ok, "it can be read".to_owned()),
-        // Why is for the log: it names tables and roles.
-        None => (Health::Error, "it cannot be read; the function's log tells why".to_owned()),
+        // The reason is only logged, because it names tables and roles.
+        None => (Health::Error, "it cannot be read; the function's log has the reason".to_owned()),
     };
     let fresh = match &heartbeat_reports {
         Some(reports) => catalog.freshness(reports),
-        None => (Health::Error, "nobody can tell: the store does not answer".to_owned()),
+        None => (Health::Error, "unknown, because the store does not answer".to_owned()),
     };
     let found = [("store", store), ("catalog", fresh)];
     let status = found.iter().map(|(_, (health, _))| *health).max().unwrap_or(Health::Ok);
@@ -65,15 +65,15 @@ pub(crate) async fn heartbeat(State(catalog): State<Arc<CatalogCache>>, request_
     response
 }
 
-/// Whether the function is there
+/// Whether the function runs
 ///
-/// Asks nobody else.
+/// Uses no other service.
 #[utoipa::path(
     get,
     path = "/__lbheartbeat__",
     tag = "Operations",
     operation_id = "getLoadBalancerHeartbeat",
-    responses((status = 200, description = "It is there")),
+    responses((status = 200, description = "The function runs")),
 )]
 pub(crate) async fn load_balancer_heartbeat() -> StatusCode {
     StatusCode::OK

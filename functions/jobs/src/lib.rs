@@ -1,7 +1,8 @@
-//! Serves each project's runnable jobs over HTTP: the routes, what is held in memory, and what is configured.
+//! Serves each project's runnable jobs over HTTP.
 
 pub mod api;
 mod catalog;
+mod freshness;
 mod health;
 mod lists;
 mod overview;
@@ -16,15 +17,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodRouter, get};
 use http_api::ApiLayer;
-use store::CatalogTable;
+use runtime::{Clock, LogSink};
+use store::{CatalogCache, CatalogTable};
 
-use crate::catalog::CatalogCache;
+use crate::catalog::CatalogService;
 pub use crate::reference::openapi;
 use crate::settings::Settings;
-pub use store::cached::Clock;
 
 /// The function: its routes within the layer of all HTTP functions. `log` takes a line of JSON a request.
-pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
+pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: LogSink) -> Router {
     let allowed_origins = settings.allowed_origins.clone().into();
     let routes = routes(settings, table, clock.clone());
     ApiLayer { name: "Jobs", allowed_origins, clock, log }.wrap(routes)
@@ -32,13 +33,15 @@ pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: Arc<dyn F
 
 /// The routes alone, for a program that puts one layer around the routes of several functions.
 pub fn routes(settings: Settings, table: CatalogTable, clock: Clock) -> Router {
-    let Settings { catalog_table: _, schedule, fresh, allowed_origins: _, memory } = settings;
-    let catalog = Arc::new(CatalogCache::new(table, schedule, fresh, memory, clock));
+    let Settings { catalog_table: _, schedule, fresh, allowed_origins: _, cache_bytes } = settings;
+    let max_age = u32::try_from(fresh.num_seconds()).unwrap_or_default();
+    let cache = CatalogCache::new(table, fresh, cache_bytes, clock.clone());
+    let catalog = Arc::new(CatalogService::new(cache, max_age, schedule, clock));
     let routes = Router::new()
         .route("/__version__", get(health::version))
         .route("/__heartbeat__", get(health::heartbeat))
         .route("/__lbheartbeat__", get(health::load_balancer_heartbeat))
-        // Labels of Taskcluster hold slashes, which some gateways decode: the name is all of the rest.
+        // Labels of Taskcluster contain slashes, which some gateways decode: the name is the rest of the path.
         .route("/api/project/{project}/runnable_jobs/{*ref_data_name}", get(lists::job));
     let routes = at(routes, "/api/project/{project}/runnable_jobs", get(lists::list));
     let routes = at(routes, "/api/projects", get(overview::projects));
@@ -47,11 +50,11 @@ pub fn routes(settings: Settings, table: CatalogTable, clock: Clock) -> Router {
     routes.with_state(catalog).merge(reference::routes())
 }
 
-/// A resource, with and without the last slash.
+/// Adds a route with and without the slash at the end.
 fn at(
-    routes: Router<Arc<CatalogCache>>,
+    routes: Router<Arc<CatalogService>>,
     path: &str,
-    method: MethodRouter<Arc<CatalogCache>>,
-) -> Router<Arc<CatalogCache>> {
+    method: MethodRouter<Arc<CatalogService>>,
+) -> Router<Arc<CatalogService>> {
     routes.route(path, method.clone()).route(&format!("{path}/"), method)
 }

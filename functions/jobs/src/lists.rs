@@ -8,10 +8,10 @@ use bytes::Bytes;
 use catalog::jobs::etag;
 use http::HeaderMap;
 use http_api::{Caching, Path, Problem, RequestLog, ResponseBody, Validators, accepts_gzip};
-use store::ListPointer;
+use store::{Found, List, ListPointer};
 
 use crate::api::{Field, JobWithRelatives, RunnableJobs};
-use crate::catalog::{CatalogCache, Found, List, with_staleness};
+use crate::catalog::{CatalogService, problem, with_staleness};
 use crate::problems::UNKNOWN_JOB;
 use crate::query;
 
@@ -19,9 +19,9 @@ const JSON: &str = "application/json";
 
 /// The jobs that can be run on a push of a project
 ///
-/// Without parameters the answer is the list as it is stored: gzip where the client accepts that. Parameters that filter
-/// may be repeated, and mean any of their values. `meta.count` is the count that was asked for, or else the number of
-/// jobs in the answer; `meta.total` is how many jobs the filters left. Jobs are in the order of their names.
+/// Without parameters the answer is the stored list, as gzip if the client accepts it. Filters can be repeated and
+/// match any of their values. `meta.count` is the requested count, or the number of jobs in the answer; `meta.total` is
+/// how many jobs match the filters. Jobs are in the order of their names.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/runnable_jobs/",
@@ -30,8 +30,8 @@ const JSON: &str = "application/json";
     params(
         ("project" = String, Path, description = "The project, for example `try`", example = "try"),
         ("search" = Option<String>, Query, max_length = 500, example = "mochitest linux64",
-            description = "Words that a job must all have in its name, its symbols (`M-e10s(3)`), its group's name or its \
-                platform; case does not matter"),
+            description = "Words that must all occur in a job's name, symbols (`M-e10s(3)`), group name or platform, \
+                in any case"),
         ("platform" = Option<Vec<String>>, Query, max_length = 500, description = "Only jobs of this platform"),
         ("option" = Option<Vec<String>>, Query, max_length = 500,
             description = "Only jobs with this option (`opt`, `debug`, `pgo`, ...)"),
@@ -42,23 +42,23 @@ const JSON: &str = "application/json";
         ("build_system_type" = Option<Vec<String>>, Query, max_length = 500,
             description = "Only jobs of this build system"),
         ("fields" = Option<Vec<Field>>, Query, style = Form, explode = false, min_items = 1, max_items = 24,
-            description = "Of each job only these fields, with commas between them",
+            description = "Only these fields of each job, separated by commas",
             example = json!(["ref_data_name", "platform"])),
-        ("offset" = Option<u64>, Query, maximum = 4_294_967_295_i64, description = "How many jobs to pass over"),
+        ("offset" = Option<u64>, Query, maximum = 4_294_967_295_i64, description = "How many jobs to skip"),
         ("count" = Option<u64>, Query, minimum = 1, maximum = 4_294_967_295_i64,
-            description = "How many jobs to answer with at most; all, where it is not given"),
-        ("format" = Option<String>, Query, pattern = "^json$", description = "What SETA's client asks for. It has no effect"),
-        ("decision_task_id" = Option<String>, Query, max_length = 500, description = "The push's decision task, which \
-            Treeherder's client names. It has no effect: the list is the project's"),
+            description = "Maximum number of jobs in the answer (default: all)"),
+        ("format" = Option<String>, Query, pattern = "^json$", description = "Sent by SETA's client. It has no effect"),
+        ("decision_task_id" = Option<String>, Query, max_length = 500, description = "The push's decision task. \
+            Treeherder's client sends it. It has no effect: the list is the same for all pushes of the project"),
         ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
-            description = "What `decision_task_id` was called in 2016. It has no effect"),
-        ("push_id" = Option<String>, Query, max_length = 500, description = "The push, which Treeherder's client names \
+            description = "The name of `decision_task_id` in 2016. It has no effect"),
+        ("push_id" = Option<String>, Query, max_length = 500, description = "The push. Treeherder's client sends it \
             since December 2018. It has no effect"),
     ),
-    responses((status = 200, description = "The list, or what was asked for of it", body = RunnableJobs))
+    responses((status = 200, description = "The list, or the selected part of it", body = RunnableJobs))
 )]
 pub(crate) async fn list(
-    State(catalog): State<Arc<CatalogCache>>,
+    State(catalog): State<Arc<CatalogService>>,
     Path(project): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -80,19 +80,24 @@ pub(crate) async fn list(
             let body = if gzip {
                 ResponseBody::Gzip(list.value.gzip.clone())
             } else {
-                ResponseBody::Plain(Bytes::from_owner(list.value.plain()?))
+                ResponseBody::Plain(Bytes::from_owner(list.value.plain().map_err(|error| problem(&project, error))?))
             };
             validators(&catalog, pointer).ok(JSON, body)?
         }
-        Some(wanted) => respond(&catalog, pointer, &headers, list.value.listing()?.select(&wanted))?,
+        Some(wanted) => respond(
+            &catalog,
+            pointer,
+            &headers,
+            list.value.listing().map_err(|error| problem(&project, error))?.select(&wanted),
+        )?,
     };
     Ok(with_staleness(response, stale_for))
 }
 
 /// One job, with the build that it needs and the tests that need it
 ///
-/// The name is the builder name or the Taskcluster label, percent-encoded. Slashes in it need not be. A name in another
-/// case or with other blanks stands for the one job that it fits, which `meta.asked_as` says.
+/// The name is the builder name or the Taskcluster label, percent-encoded; slashes may stay. A name that differs in
+/// case or blanks from exactly one job finds that job; `meta.asked_as` then has the requested name.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/runnable_jobs/{ref_data_name}/",
@@ -105,7 +110,7 @@ pub(crate) async fn list(
     responses((status = 200, description = "The job", body = JobWithRelatives))
 )]
 pub(crate) async fn job(
-    State(catalog): State<Arc<CatalogCache>>,
+    State(catalog): State<Arc<CatalogService>>,
     Path((project, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -114,7 +119,7 @@ pub(crate) async fn job(
     query::no_parameters(query.as_deref())?;
     let pointer = catalog.pointer(&project, &request_log).await?;
     let list = catalog.list(&project, &pointer.value, &request_log).await?;
-    let listing = list.value.listing()?;
+    let listing = list.value.listing().map_err(|error| problem(&project, error))?;
     let bare = name.strip_suffix('/').unwrap_or(&name);
     let Some(body) = listing.job(bare) else {
         let nearest = listing.suggest(bare, 3);
@@ -129,12 +134,12 @@ pub(crate) async fn job(
     Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
 }
 
-/// The pointer that tells of the list that is served: the newer one, unless its list could not be read.
+/// The pointer of the served list: the newer one, unless its list could not be read.
 fn served<'f>(pointer: &'f Found<Arc<ListPointer>>, list: &'f Found<Arc<List>>) -> &'f ListPointer {
     if list.value.pointer.etag == pointer.value.etag { &pointer.value } else { &list.value.pointer }
 }
 
-fn validators<'c>(catalog: &CatalogCache, pointer: &'c ListPointer) -> Validators<'c> {
+fn validators<'c>(catalog: &CatalogService, pointer: &'c ListPointer) -> Validators<'c> {
     Validators {
         etag: &pointer.etag,
         last_modified: Some(pointer.provenance.updated_at),
@@ -142,9 +147,9 @@ fn validators<'c>(catalog: &CatalogCache, pointer: &'c ListPointer) -> Validator
     }
 }
 
-/// An answer that was made for this request.
+/// An answer with a body made for this request.
 fn respond(
-    catalog: &CatalogCache,
+    catalog: &CatalogService,
     pointer: &ListPointer,
     headers: &HeaderMap,
     body: Vec<u8>,

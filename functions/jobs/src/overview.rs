@@ -8,16 +8,17 @@ use catalog::jobs::etag;
 use http::HeaderMap;
 use http_api::{Caching, Problem, RequestLog, ResponseBody, Validators};
 use serde::Serialize;
+use store::Found;
 
 use crate::api::{Ingest, Ingests, Project, Projects};
-use crate::catalog::{CatalogCache, Found, with_staleness};
+use crate::catalog::{CatalogService, with_staleness};
 use crate::problems::NO_INGEST;
 use crate::query;
 
 /// Every project
 ///
-/// How many jobs it has, where they run, when its list changed, and whether it is stale: whether an ingest that should
-/// have checked it did not come.
+/// How many jobs each has, where they run, when its list changed, and whether it is stale: whether an ingest that was
+/// due was missed.
 #[utoipa::path(
     get,
     path = "/api/projects/",
@@ -26,7 +27,7 @@ use crate::query;
     responses((status = 200, description = "The projects, by name", body = Projects))
 )]
 pub(crate) async fn projects(
-    State(catalog): State<Arc<CatalogCache>>,
+    State(catalog): State<Arc<CatalogService>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     request_log: RequestLog,
@@ -36,7 +37,6 @@ pub(crate) async fn projects(
     let reports = catalog.reports(&request_log).await?;
     let projects = pointers.value.iter().map(|(name, pointer)| {
         let updated_at = pointer.provenance.updated_at;
-        // Where the reports do not reach back far enough, the list itself tells when it was made.
         let (checked_at, missed) = catalog.missed(&reports.value, name, updated_at);
         Project {
             name: name.clone(),
@@ -55,7 +55,7 @@ pub(crate) async fn projects(
 
 /// The last ingests
 ///
-/// What each of the last 20 found and did, newest first.
+/// The results of the last 20, newest first.
 #[utoipa::path(
     get,
     path = "/api/ingests/",
@@ -64,13 +64,13 @@ pub(crate) async fn projects(
     responses((status = 200, description = "The ingests", body = Ingests))
 )]
 pub(crate) async fn ingests(
-    State(catalog): State<Arc<CatalogCache>>,
+    State(catalog): State<Arc<CatalogService>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     request_log: RequestLog,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let Found { value: reports, stale_for } = catalog.reports(&request_log).await?;
+    let Found { value: reports, stale_for, .. } = catalog.reports(&request_log).await?;
     json(&catalog, &headers, &Ingests { ingests: reports.iter().map(Ingest::from).collect() }, stale_for)
 }
 
@@ -83,13 +83,13 @@ pub(crate) async fn ingests(
     responses((status = 200, description = "The ingest", body = Ingest))
 )]
 pub(crate) async fn latest_ingest(
-    State(catalog): State<Arc<CatalogCache>>,
+    State(catalog): State<Arc<CatalogService>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     request_log: RequestLog,
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
-    let Found { value: reports, stale_for } = catalog.reports(&request_log).await?;
+    let Found { value: reports, stale_for, .. } = catalog.reports(&request_log).await?;
     match reports.first() {
         Some(report) => json(&catalog, &headers, &Ingest::from(report), stale_for),
         None => Err(Problem::new(&NO_INGEST, "Nothing has been ingested in the last 90 days.")),
@@ -97,7 +97,7 @@ pub(crate) async fn latest_ingest(
 }
 
 fn json(
-    catalog: &CatalogCache,
+    catalog: &CatalogService,
     headers: &HeaderMap,
     answer: &impl Serialize,
     stale_for: Option<i64>,

@@ -1,4 +1,4 @@
-//! The kinds of errors that this function's own routes answer with.
+//! The error codes of this function's own routes.
 
 use http::StatusCode;
 use http_api::ErrorCode;
@@ -8,14 +8,14 @@ pub(crate) const UNKNOWN_PROJECT: ErrorCode = ErrorCode {
     status: StatusCode::NOT_FOUND,
     code: "unknown_project",
     title: "Unknown project",
-    meaning: "The catalog has no such project. The member closest tells the nearest names; GET /api/projects/ lists all.",
+    meaning: "The catalog has no such project. The member closest has similar names; GET /api/projects/ lists all.",
 };
 /// No such job in the project.
 pub(crate) const UNKNOWN_JOB: ErrorCode = ErrorCode {
     status: StatusCode::NOT_FOUND,
     code: "unknown_job",
     title: "Unknown job",
-    meaning: "The project has no such job. The member closest tells the nearest names.",
+    meaning: "The project has no such job. The member closest has similar names.",
 };
 /// Nothing was ever ingested.
 pub(crate) const NO_INGEST: ErrorCode = ErrorCode {
@@ -36,10 +36,10 @@ pub(crate) const STORE_UNAVAILABLE: ErrorCode = ErrorCode {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "store_unavailable",
     title: "Store unavailable",
-    meaning: "What was asked for cannot be read or kept at the moment, and no copy of it is held. Retry-After tells when to \
-              ask again. Of a request to run jobs the detail tells if it is not known what came of it.",
+    meaning: "The store cannot be read or written at the moment, and there is no copy in memory. Try again after the \
+              seconds in Retry-After. If the outcome of a request to run jobs is unknown, the detail says so.",
 };
 
-/// All of them.
+/// All error codes.
 pub(crate) const ERROR_CODES: [&ErrorCode; 5] =
     [&UNKNOWN_PROJECT, &UNKNOWN_JOB, &NO_INGEST, &BAD_PARAMETER, &STORE_UNAVAILABLE];

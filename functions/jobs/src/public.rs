@@ -1,5 +1,5 @@
-//! What everybody may read of an ingest's report. The report itself is for operators: its source may be a signed address,
-//! and its error says what the store or the network said. They see it with `etl runs`, and in the log.
+//! The public part of an ingest's report. The report itself is for operators: its source may be a signed address, and
+//! its error repeats messages of the store or the network. Operators read it with `runnable-jobs runs` and in the log.
 
 use store::{FailureCode, Report, ReportOutcome};
 
@@ -47,7 +47,7 @@ impl From<&Report> for Ingest {
     }
 }
 
-/// The kind of the error, if the report has one. Of reports of earlier releases it follows from the outcome.
+/// The kind of error, if the report has one. For reports of earlier releases it is derived from the outcome.
 fn error_code(report: &Report) -> Option<IngestErrorCode> {
     report.error.as_ref()?;
     let code = report.error_code.unwrap_or(match report.outcome {
@@ -76,12 +76,12 @@ fn sentence(code: &IngestErrorCode) -> &'static str {
         IngestErrorCode::Superseded => "Another ingest published at the same time. The next ingest catches up.",
         IngestErrorCode::StoreUnavailable => "The store could not be used.",
         IngestErrorCode::UnknownProject => "The ingest was restricted to a project that does not exist.",
-        IngestErrorCode::Interrupted => "The ingest did not come to its end.",
-        IngestErrorCode::Internal => "The ingest failed. Its log says why.",
+        IngestErrorCode::Interrupted => "The ingest was interrupted.",
+        IngestErrorCode::Internal => "The ingest failed. Its log has the reason.",
     }
 }
 
-/// The address of a source on the web, without user, query and fragment; of any other source only its kind, as paths,
+/// The address of a web source without user, query and fragment; for other sources only the kind, because paths,
 /// buckets and keys are internal.
 fn source(source: &str) -> String {
     let kind = |kind: &str| kind.to_owned();

@@ -1,11 +1,11 @@
-//! The query string of a list: filters, a page, and the fields wanted.
+//! The query string of a list: filters, the page, and the selected fields.
 
 use catalog::listing::{FIELDS, Selection};
 use http_api::Problem;
 
 use crate::problems::BAD_PARAMETER;
 
-/// The parameters that a list takes, and whether each may be repeated.
+/// The parameters of a list, and whether each can be repeated.
 const PARAMETERS: [(&str, bool); 13] = [
     ("build_system_type", true),
     ("count", false),
@@ -21,16 +21,16 @@ const PARAMETERS: [(&str, bool); 13] = [
     ("push_id", false),
     ("search", false),
 ];
-/// The one value of `format`: there are no others, and SETA's client asks for it.
+/// The only value of `format`, which SETA's client sends.
 const FORMAT: &str = "json";
-/// The longest value of a parameter, in characters; how many fields can be named is bound by how many there are. The
-/// reference tells both.
+/// Maximum length of a parameter's value, in characters. For `fields` the number of fields is the limit. The API
+/// reference documents both.
 const MAX_VALUE: usize = 500;
 
-/// Reads the query string of a list. None if it asks for nothing but the list as it is.
+/// Reads the query string of a list. `None` if it selects the whole list.
 ///
 /// # Errors
-/// A parameter is unknown, given twice where it cannot be, or its value is not what is expected.
+/// A parameter is unknown, repeated although it cannot be, or has an invalid value.
 pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Problem> {
     let mut wanted = Selection::default();
     let mut seen = Vec::new();
@@ -60,18 +60,18 @@ pub(crate) fn selection(query: Option<&str>) -> Result<Option<Selection>, Proble
             "format" if value != FORMAT => {
                 return Err(bad(name, format!("format is '{}': {FORMAT} is the only one.", shown(&value))));
             }
-            // Without effect, but Treeherder's page sent them: decision_task_id (decisionTaskID from June to September
-            // 2016) in each request, and push_id beside it from December 2018 on. Their values may be empty.
+            // No effect, but Treeherder's page sent them: decision_task_id (decisionTaskID from June to September 2016)
+            // in each request, and also push_id from December 2018 on. Their values may be empty.
             _ => {}
         }
     }
     Ok((wanted != Selection::default()).then_some(wanted))
 }
 
-/// For routes that take no parameters.
+/// Checks the query string of a route without parameters.
 ///
 /// # Errors
-/// There is one.
+/// There is a parameter.
 pub(crate) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
     match form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
         None => Ok(()),
@@ -84,7 +84,7 @@ fn unknown(name: &str, there_are: &str) -> Problem {
     bad(&shown, format!("There is no parameter '{shown}'. {there_are}"))
 }
 
-/// As much of what a client sent as an answer repeats.
+/// The part of a client's text that an answer repeats.
 fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_asks_for_nothing_leaves_the_list_as_it_is() {
+    fn an_empty_query_selects_the_whole_list() {
         for query in [None, Some(""), Some("&"), Some("search="), Some("offset=0"), Some("decision_task_id=Ab-_9")] {
             assert_eq!(selection(query).unwrap(), None, "{query:?}");
         }
     }
 
     #[test]
-    fn what_treeherders_page_and_setas_client_sent_asks_for_the_list_as_it_is() {
+    fn the_parameters_of_treeherders_page_and_setas_client_select_the_whole_list() {
         for query in [
             "decisionTaskID=",
             "decisionTaskID=RGxvyxsJRdWoCXCpZAkSTA",
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_may_be_given_several_times_and_mean_any_of_them() {
+    fn filters_can_be_repeated_and_match_any_of_their_values() {
         let wanted =
             selection(Some("platform=linux64&platform=win%2032&search=M-e10s+X+&count=10&fields=state,result"));
         let expected = Selection {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_error_names_the_parameter() {
         for (query, said) in [
             ("colour=red", "There is no parameter 'colour'. There are build_system_type, count, "),
             ("count=0", "count is '0': a whole number from 1 to 4294967295 is expected."),

@@ -24,9 +24,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::problems::{BAD_PARAMETER, ERROR_CODES, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
 
-/// How long browsers keep these files, in seconds.
+/// How long browsers may reuse these files, in seconds.
 const MAX_AGE: u32 = 3600;
-/// The page runs its own scripts and asks this service, and nothing else. Swagger UI sets styles and shows images from
+/// The page runs only its own scripts and connects only to this service. Swagger UI sets styles and shows images from
 /// its style sheet.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -37,22 +37,22 @@ const DOCUMENT: &str = include_str!("../../../docs/reference/openapi.json");
 const PAGE: &str = include_str!("reference/index.html");
 const START: &str = include_str!("reference/start.js");
 const STYLE: &str = include_str!("reference/style.css");
-/// Packed with gzip by the build.
+/// The build compresses it with gzip.
 const SWAGGER_UI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
 
-/// The document, from the code.
+/// The document, generated from the code.
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(
         title = "runnable-jobs",
         description = "Which jobs could run on a push to a Mozilla repository, in the shape of Treeherder's own \
-            runnable-jobs API of 2015-2019; and running them. Lists are for everybody; to trigger jobs, and to see who \
-            did, one signs in.\n\nEvery answer has an `X-Request-Id`, the one that the request had or a \
-            new one. Errors are `application/problem+json` (RFC 9457) with a stable `code`. Any request can also be \
-            answered with `bad_request` (400), `method_not_allowed` (405), `uri_too_long` (414) or `internal_error` (500). \
-            Paths work with and without their last slash. An answer from a copy that could not be checked against the store has \
-            `Warning: 110` and an `Age`.",
+            runnable-jobs API of 2015-2019; and running them. Lists are public. Triggering jobs, and seeing who \
+            triggered them, needs a sign-in.\n\nEvery answer has an `X-Request-Id`, from the request or \
+            new. Errors are `application/problem+json` (RFC 9457) with a stable `code`. Any request can also be \
+            answered with `bad_request` (400), `method_not_allowed` (405), `uri_too_long` (414) or `internal_error` \
+            (500). Paths work with and without their last slash. An answer that may be out of date, because the store does \
+            not answer, has `Warning: 110` and an `Age`.",
         license(name = "MPL-2.0", identifier = "MPL-2.0"),
     ),
     paths(
@@ -65,15 +65,15 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
         crate::health::heartbeat,
         crate::health::load_balancer_heartbeat,
     ),
-    // Seen from where the document is: the service need not be at the root of its host.
+    // Relative to the document: the service need not be at the root of its host.
     servers((url = "..", description = "This service")),
-    // What is not collected: it stands in a parameter, or is put in by `Common`.
+    // Schemas that utoipa does not collect: they are in a parameter, or added by `Common`.
     components(schemas(crate::api::Field, http_api::ProblemBody)),
     modifiers(&Common),
     tags(
-        (name = "Lists", description = "What can be run"),
-        (name = "Trigger", description = "Running jobs, and what becomes of that"),
-        (name = "Catalog", description = "Where the lists come from, and how old they are"),
+        (name = "Lists", description = "The jobs that can be run"),
+        (name = "Trigger", description = "Running jobs, and the status of requests"),
+        (name = "Catalog", description = "The source and the age of the lists"),
         (name = "Operations", description = "Mozilla's Dockerflow"),
     ),
 )]
@@ -110,7 +110,7 @@ impl Modify for Common {
 /// tags, and the error codes of all routes.
 ///
 /// # Errors
-/// Never: it is made of strings and numbers.
+/// None: the document consists of strings and numbers.
 pub fn openapi() -> serde_json::Result<String> {
     // Through a value, so that the license has only an identifier, and the keys are sorted.
     let mut document = serde_json::to_value(Document::openapi())?;
@@ -179,7 +179,7 @@ fn packed(
     let body = if accepts_gzip(headers) {
         ResponseBody::Gzip(gzip.into())
     } else {
-        ResponseBody::Plain(unpack(gzip).expect("the build packed it").into())
+        ResponseBody::Plain(unpack(gzip).expect("the build script compressed it").into())
     };
     answer(headers, content_type, &etag(gzip), body)
 }

@@ -1,49 +1,42 @@
-//! What is configured, from flags and then from `RUNNABLE_JOBS_*` environment variables.
+//! The settings, from flags or `RUNNABLE_JOBS_*` environment variables.
 
 use catalog::schedule::Cron;
 use chrono::TimeDelta;
 use http::HeaderValue;
-use store::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
+use runtime::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
 
-/// Set by Lambda.
-const MEMORY_MB: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
-
-/// Where nothing is configured: half a minute, in which a new list is not seen.
+/// The default of `fresh`: it takes at most half a minute until a new list is served.
 pub const DEFAULT_FRESH_SECONDS: u32 = 30;
-/// Where Lambda does not tell how much memory there is.
-const DEFAULT_MEMORY_MB: usize = 512;
 
-/// What the function is configured with.
+/// The settings of the function.
 #[derive(Debug)]
 pub struct Settings {
     /// The catalog table.
     pub catalog_table: String,
-    /// When ingests are due, if that is known: it tells whether the catalog is stale.
+    /// When ingests are due, if configured. It decides whether the catalog is stale.
     pub schedule: Option<Cron>,
-    /// How long what was read is served without asking whether it is current.
+    /// How long data in memory is served before the store is asked whether it is current.
     pub fresh: TimeDelta,
     /// The origins whose scripts may read the answers, exactly as browsers send them.
     pub allowed_origins: Vec<HeaderValue>,
-    /// Bytes of lists that are held in memory.
-    pub memory: usize,
+    /// Maximum size of the lists in memory, in bytes.
+    pub cache_bytes: usize,
 }
 
 impl Settings {
-    /// Reads the settings by `lookup`, which gives a variable's value. An empty value is as good as none.
+    /// Reads the settings. `lookup` returns the value of a variable; an empty value counts as not set.
     ///
     /// # Errors
     /// The first variable that is missing or wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let read = Variables::new(lookup);
-        let memory_mb = read.parsed(MEMORY_MB, str::parse::<usize>)?.unwrap_or(DEFAULT_MEMORY_MB);
         let fresh = read.parsed(variables::FRESH_SECONDS, up_to_an_hour)?.unwrap_or(DEFAULT_FRESH_SECONDS);
         Ok(Self {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             schedule: read.parsed(variables::SCHEDULE, str::parse)?,
             fresh: TimeDelta::seconds(fresh.into()),
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
-            // The rest is for the program, and for what it makes of a list while it answers.
-            memory: memory_mb * 1024 * 1024 / 2,
+            cache_bytes: read.cache_bytes()?,
         })
     }
 }
@@ -60,19 +53,21 @@ mod tests {
     const TABLE: (&str, &str) = ("RUNNABLE_JOBS_CATALOG_TABLE", "catalog");
 
     #[test]
-    fn the_table_is_enough() {
+    fn all_settings_but_the_table_have_defaults() {
         let settings = read(&[TABLE]).unwrap();
         assert_eq!(settings.fresh, TimeDelta::seconds(30));
         assert!(settings.schedule.is_none() && settings.allowed_origins.is_empty());
-        assert_eq!(settings.memory, 256 * 1024 * 1024);
-        assert_eq!(read(&[TABLE, (MEMORY_MB, "128")]).unwrap().memory, 64 * 1024 * 1024);
+        assert_eq!(settings.cache_bytes, 256 * 1024 * 1024);
+        assert_eq!(read(&[TABLE, (variables::MEMORY_MB, "128")]).unwrap().cache_bytes, 64 * 1024 * 1024);
     }
 
     #[test]
-    fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
+    fn an_error_names_the_variable_and_not_its_value() {
         const SECRET: &str = "c0rrect-Horse";
-        for variable in [MEMORY_MB, variables::FRESH_SECONDS, variables::SCHEDULE, variables::ALLOWED_ORIGINS] {
-            for value in store::settings::wrong_values(SECRET) {
+        for variable in
+            [variables::MEMORY_MB, variables::FRESH_SECONDS, variables::SCHEDULE, variables::ALLOWED_ORIGINS]
+        {
+            for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[TABLE, (variable, &value)]).map(|_| ()).unwrap_err();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
             }
@@ -80,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
+    fn an_error_states_what_is_expected() {
         let said = |set: &[(&str, &str)]| read(set).map(|_| ()).unwrap_err();
         assert_eq!(said(&[]), "RUNNABLE_JOBS_CATALOG_TABLE is not set: the name of the catalog table is expected");
         assert_eq!(

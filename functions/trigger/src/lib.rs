@@ -19,12 +19,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 use http_api::{ApiLayer, Identity, IdentitySettings};
-use store::cached::Clock;
-use store::{Aws, CatalogTable, Queue, RequestsTable};
+use runtime::{Aws, Clock, LogSink};
+use store::{CatalogTable, Queue, RequestsTable};
 use treeherder::Treeherder;
 
 use crate::budget::Budget;
-use crate::catalog::CatalogCache;
+use crate::catalog::CatalogNames;
 pub use crate::reference::openapi;
 use crate::routes::AppState;
 use crate::service::TriggerService;
@@ -48,9 +48,9 @@ impl Dependencies {
     /// The tables and the queue that the settings name.
     pub fn new(settings: &Settings, aws: &Aws, clock: Clock, random: Arc<dyn Fn() -> u128 + Send + Sync>) -> Self {
         Self {
-            catalog: aws.catalog_table(&settings.catalog_table),
-            requests: aws.requests_table(&settings.requests_table),
-            queue: aws.queue(&settings.queue_url),
+            catalog: CatalogTable::new(aws.dynamodb(), &settings.catalog_table),
+            requests: RequestsTable::new(aws.dynamodb(), &settings.requests_table),
+            queue: Queue::new(aws.sqs(), &settings.queue_url),
             clock,
             random,
         }
@@ -62,7 +62,7 @@ impl TriggerService {
     pub fn new(settings: &Settings, dependencies: Dependencies) -> Self {
         let Dependencies { catalog, requests, queue, clock, random } = dependencies;
         Self {
-            catalog: CatalogCache::new(catalog, settings.fresh, clock.clone()),
+            catalog: CatalogNames::new(catalog, settings.fresh, settings.cache_bytes, clock.clone()),
             requests,
             queue,
             treeherder: Treeherder::new(&settings.treeherder_url, settings.treeherder_ttl, clock.clone()),
@@ -79,7 +79,7 @@ impl TriggerService {
 }
 
 /// The function: its routes within the layer of all HTTP functions. `log` takes a line of JSON a request.
-pub fn app(settings: Settings, dependencies: Dependencies, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
+pub fn app(settings: Settings, dependencies: Dependencies, log: LogSink) -> Router {
     let (allowed_origins, clock) = (settings.allowed_origins.clone().into(), dependencies.clock.clone());
     ApiLayer { name: "Trigger", allowed_origins, clock, log }.wrap(routes(settings, dependencies))
 }

@@ -14,13 +14,13 @@ use requests::planning::{PlanContext, Planning, names_to_check, needed_by, plan}
 use requests::request::{JobCode, JobState, NewRequest, Push, Request, RequestId, RequestedJob, count_jobs};
 use requests::resolve::{Renames, resolve_names};
 use requests::runs::Runs;
-use store::cached::Clock;
+use runtime::Clock;
 use store::{Consistency, Queue, RequestsTable, StoreError, Ticket, UpdateResult};
 use treeherder::Treeherder;
 
 use crate::api;
 use crate::budget::{Budget, refund, share, too_many};
-use crate::catalog::CatalogCache;
+use crate::catalog::CatalogNames;
 use crate::outcome::{OutcomeKind, TriggerOutcome};
 use crate::problems::{
     BAD_KEY, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS, NOTHING_TO_RETRY, STILL_OPEN, STORE_UNAVAILABLE,
@@ -44,7 +44,7 @@ pub enum WithoutTreeherder {
 /// Takes requests.
 pub struct TriggerService {
     /// What can be asked for.
-    pub catalog: CatalogCache,
+    pub catalog: CatalogNames,
     /// Where requests are kept.
     pub requests: RequestsTable,
     /// Where they go from here.

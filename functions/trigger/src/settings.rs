@@ -7,7 +7,7 @@ use requests::permissions::Permissions;
 use requests::planning::Planning;
 use requests::rate_limits::RateLimits;
 use requests::resolve::Renames;
-use store::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
+use runtime::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
 use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
 use crate::service::WithoutTreeherder;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub queue_url: String,
     /// How long names are used without asking whether they are current.
     pub fresh: TimeDelta,
+    /// Maximum size of the names in memory, in bytes.
+    pub cache_bytes: usize,
     /// The origins whose scripts may read the answers, exactly as browsers send them.
     pub allowed_origins: Vec<HeaderValue>,
     /// Treeherder's address, without a slash at the end.
@@ -83,6 +85,7 @@ impl Settings {
             requests_table: read.required(variables::REQUESTS_TABLE, "the name of the requests table")?,
             queue_url: read.required(variables::QUEUE_URL, "the address of the queue")?,
             fresh: seconds(variables::FRESH_SECONDS, NAMES_TTL)?,
+            cache_bytes: read.cache_bytes()?,
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
             treeherder_url,
             treeherder_public_url,
@@ -247,7 +250,7 @@ mod tests {
             TRIGGER_LIMITS,
             RENAMES,
         ] {
-            for value in store::settings::wrong_values(SECRET) {
+            for value in runtime::settings::wrong_values(SECRET) {
                 let set = [&[(variable, value.as_str())][..], &sign_in].concat();
                 let Err(error) = read(&set) else { continue };
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");

@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use requests::planning::Planning;
 use requests::request::{Request, RequestState};
+use runtime::Clock;
 use serde::Serialize;
-use store::cached::Clock;
 use store::{Queue, RequestsTable, StoreError, Ticket, UpdateResult};
 
 use crate::service::enqueue;

@@ -11,8 +11,9 @@ use clap::{Args, Subcommand};
 use requests::email::Email;
 use requests::planning::Planning;
 use requests::request::{Request, RequestId};
-use store::settings::{Variables, variables};
-use store::{Aws, ClientProfile, Consistency, RequestsTable};
+use runtime::settings::{Variables, variables};
+use runtime::{Aws, ClientProfile};
+use store::{Consistency, Queue, RequestsTable};
 use trigger_api::api::{Summary, TriggerRequest};
 use trigger_api::service::TriggerService;
 use trigger_api::settings::{Settings, TRIGGER_RULES, treeherder_public_url};
@@ -160,7 +161,7 @@ impl Operator<'_> {
     async fn requests(&self) -> Result<RequestsTable, Failure> {
         let table =
             Variables::new(self.lookup).required(variables::REQUESTS_TABLE, "the name of the requests table")?;
-        Ok(self.aws().await?.requests_table(&table))
+        Ok(RequestsTable::new(self.aws().await?.dynamodb(), &table))
     }
 
     /// The settings of the trigger function. An operator needs no permission, so that the rules may be missing.
@@ -261,7 +262,7 @@ impl Operator<'_> {
         let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
         let requests = self.requests().await?;
         let planning = read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default();
-        let swept = sweep(&requests, &self.aws().await?.queue(&url), &planning, &clock()).await?;
+        let swept = sweep(&requests, &Queue::new(self.aws().await?.sqs(), &url), &planning, &clock()).await?;
         let error = swept.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         warn_of_damage(swept.damaged);
         print_text(&format!(

@@ -30,7 +30,7 @@ struct Done {
 
 /// Retries the requests in the dead-letter queue at `url`.
 pub(super) async fn dead_letters(operator: &Operator<'_>, url: &str, as_json: bool) -> Result<(), Failure> {
-    let (service, letters) = (operator.service().await?, operator.aws().await?.queue(url));
+    let (service, letters) = (operator.service().await?, Queue::new(operator.aws().await?.sqs(), url));
     let mut left = Vec::new();
     let all = retry_all(&service, &letters, &mut left, as_json).await;
     // They were held until now, so that none was received twice.

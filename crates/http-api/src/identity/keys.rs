@@ -1,33 +1,39 @@
-//! The keys that tokens are signed with: given, or fetched from the issuer, who changes them now and then.
+//! The keys that tokens are signed with: configured, or fetched from the issuer, which rotates them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use fetch::{Fetcher, Url};
 use http::StatusCode;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
-use reqwest::Url;
+use runtime::{CacheEntry, CacheStatus, Cached, Clock, RetryPauses, Unavailable};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Clock;
 use super::token::KeyQuery;
-use crate::Fetcher;
 
-/// How long fetched keys are used without asking whether they changed.
+/// How long fetched keys are used before they are fetched again.
 const KEYS_TTL: TimeDelta = TimeDelta::hours(1);
-/// How long at least between two fetches while there are keys: else whoever makes key ids up has us ask for each.
+/// Minimum interval between fetches while there are keys. Without it, tokens with made-up key ids would trigger a fetch
+/// each.
 const MIN_FETCH_INTERVAL: TimeDelta = TimeDelta::seconds(30);
-/// How long at least between two fetches while there are none, in seconds: nobody can sign in until one succeeds.
+/// Minimum interval between fetches while there are no keys, in seconds. It is short, because no sign-in can be checked
+/// until a fetch succeeds.
 pub(super) const FAILURE_COOLDOWN_SECONDS: u32 = 5;
-/// How long a fetch may take. A person waits.
+const PAUSES: RetryPauses = RetryPauses {
+    after_success: MIN_FETCH_INTERVAL,
+    after_failure: MIN_FETCH_INTERVAL,
+    while_empty: TimeDelta::seconds(FAILURE_COOLDOWN_SECONDS as i64),
+};
+/// Maximum time of a fetch. A person waits for it.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// The most of an answer that is read, in bytes. A key has about one thousand, or, with certificates, a few.
+/// Maximum size of a key set, in bytes. A key has about one thousand bytes, and a few thousand with certificates.
 const MAX_BYTES: usize = 256 * 1024;
-/// The bytes of the modulus of those RSA keys that can be checked with.
+/// The size of the modulus of accepted RSA keys, in bytes.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
-/// The bytes of an uncompressed point on P-256.
+/// The size of an uncompressed point on P-256, in bytes.
 const P256_BYTES: usize = 65;
 
 /// Where the keys come from.
@@ -44,14 +50,14 @@ impl KeySource {
     /// Reads a JSON Web Key Set (RFC 7517, 5), or the address of one: `https://`, or `http://` on this machine.
     ///
     /// # Errors
-    /// It is neither, or no token could be checked with any of the keys.
+    /// The value is neither, or none of the keys can check a token.
     pub fn read(value: &str) -> Result<Self, String> {
         let value = value.trim();
         if value.starts_with('{') {
             return KeySet::read(value.as_bytes()).map(|keys| Self(KeyLocation::Inline(keys)));
         }
-        let expected = "the address of a JWKS is expected, with https:// (http:// for this machine alone) and without a \
-                        user, or a JWKS itself, which starts with '{'";
+        let expected = "the address of a JWKS is expected, with https:// (http:// for this machine alone) and without \
+                        a user, or a JWKS itself, which starts with '{'";
         let url: Url = value.parse().map_err(|error| format!("{expected} ({error})"))?;
         let is_local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
         let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_local);
@@ -60,7 +66,7 @@ impl KeySource {
     }
 }
 
-/// The keys of a set that tokens can be checked with.
+/// The keys of a set that can check tokens.
 #[derive(Debug, Clone)]
 pub(super) struct KeySet(Arc<[Key]>);
 
@@ -74,16 +80,16 @@ struct Key {
 /// Why there is no key for a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyError {
-    /// The token asks for none that could be right.
+    /// The token names a key that cannot be right.
     Refused(&'static str),
-    /// There are no keys at all.
+    /// There are no keys. Holds the reason, for the log.
     NoKeys(String),
 }
 
 const UNKNOWN_ID: KeyError = KeyError::Refused("its key id is unknown");
 
 impl KeySet {
-    /// Reads a JSON Web Key Set. Keys that are for something else, or not understood, are left out, as RFC 7517, 5 has it.
+    /// Reads a JSON Web Key Set. Keys for other purposes and of unknown types are skipped, as RFC 7517, 5 requires.
     fn read(json: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct JwksBody {
@@ -91,7 +97,7 @@ impl KeySet {
         }
         let JwksBody { keys } = serde_json::from_slice(json).map_err(|error| {
             format!(
-                "no JWKS: it is no JSON, or has no list of keys, at line {}, column {}",
+                "not a JWKS: it is not JSON, or has no list of keys, at line {}, column {}",
                 error.line(),
                 error.column()
             )
@@ -126,7 +132,7 @@ impl KeySet {
 }
 
 impl Key {
-    /// None: it is not for checking signatures, or not with an algorithm that is taken.
+    /// `None` for a key that is not for checking signatures, or whose algorithm is not accepted.
     fn read(key: &Jwk) -> Option<Self> {
         let algorithm = match &key.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
@@ -148,40 +154,29 @@ impl Key {
     }
 }
 
-/// The keys at hand.
+/// The keys in use.
 pub(super) enum Keys {
     Inline(KeySet),
-    Fetched(Arc<Fetched>),
+    Fetched(Arc<FetchedKeys>),
 }
 
-/// Keys that are fetched when they are needed.
-pub(super) struct Fetched {
+/// Keys that are fetched when a token needs them.
+pub(super) struct FetchedKeys {
     url: Url,
     clock: Clock,
     fetcher: Fetcher,
-    state: Mutex<FetchState>,
-    /// Held by the one who fetches.
-    fetching: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct FetchState {
-    held: Option<(DateTime<Utc>, KeySet)>,
-    /// When the last fetch ended.
-    tried: Option<DateTime<Utc>>,
-    /// Why it failed, if it did.
-    failure: String,
+    cached: Cached<KeySet>,
 }
 
 impl Keys {
     pub(super) fn new(source: &KeySource, clock: Clock) -> Self {
         match &source.0 {
             KeyLocation::Inline(keys) => Self::Inline(keys.clone()),
-            KeyLocation::Url(url) => Self::Fetched(Arc::new(Fetched::new(url.clone(), clock))),
+            KeyLocation::Url(url) => Self::Fetched(Arc::new(FetchedKeys::new(url.clone(), clock))),
         }
     }
 
-    /// The key that a token says it is signed with.
+    /// The key that a token names.
     pub(super) async fn find(&self, query: &KeyQuery) -> Result<DecodingKey, KeyError> {
         match self {
             Self::Inline(keys) => keys.find(query),
@@ -190,67 +185,55 @@ impl Keys {
     }
 }
 
-impl Fetched {
+impl FetchedKeys {
     fn new(url: Url, clock: Clock) -> Self {
-        let fetcher = Fetcher::new(TIMEOUT, MAX_BYTES);
-        Self { url, clock, fetcher, state: Mutex::default(), fetching: tokio::sync::Mutex::default() }
+        Self { url, clock, fetcher: Fetcher::new(TIMEOUT, MAX_BYTES), cached: Cached::with_pauses(PAUSES) }
     }
 
     async fn find(self: &Arc<Self>, query: &KeyQuery) -> Result<DecodingKey, KeyError> {
-        if self.is_fetch_due(query) {
+        let in_memory = self.cached.get_without_load((self.clock)(), |keys, now| is_fresh(keys, now, query));
+        let found = if let Some(found) = in_memory {
+            found
+        } else {
             let (this, query) = (self.clone(), query.clone());
-            // A task of its own, which whoever asked cannot end by going away. Where it breaks, there are the old keys.
-            let _ = tokio::spawn(async move { this.refresh(&query).await }).await;
-        }
-        let state = self.state();
-        match &state.held {
-            Some((_, keys)) => keys.find(query),
-            None => Err(KeyError::NoKeys(state.failure.clone())),
-        }
-    }
-
-    fn is_fetch_due(&self, query: &KeyQuery) -> bool {
-        let now = (self.clock)();
-        let state = self.state();
-        let is_within = |at: DateTime<Utc>, span: TimeDelta| (now - at).abs() < span;
-        let pause =
-            if state.held.is_some() { MIN_FETCH_INTERVAL } else { TimeDelta::seconds(FAILURE_COOLDOWN_SECONDS.into()) };
-        let is_wanting = match &state.held {
-            Some((at, keys)) => !is_within(*at, KEYS_TTL) || keys.find(query).is_err_and(|why| why == UNKNOWN_ID),
-            None => true,
+            // A task of its own, so that the fetch completes even if the client closes its connection.
+            let refreshed = tokio::spawn(async move { this.refresh(&query).await }).await;
+            // If the task panics, older keys stay in use.
+            refreshed.unwrap_or_else(|error| {
+                let stale = |keys| (keys, CacheStatus::Stale { reason: error.to_string() });
+                self.cached.peek().map(stale).ok_or_else(|| Unavailable(error.to_string()))
+            })
         };
-        is_wanting && !state.tried.is_some_and(|at| is_within(at, pause))
+        match found {
+            Ok((keys, _)) => keys.value.find(query),
+            Err(Unavailable(reason)) => Err(KeyError::NoKeys(reason)),
+        }
     }
 
-    async fn refresh(&self, query: &KeyQuery) {
-        let _alone = self.fetching.lock().await;
-        // Another may have done it while this one waited.
-        if !self.is_fetch_due(query) {
-            return;
-        }
+    async fn refresh(&self, query: &KeyQuery) -> Result<(CacheEntry<KeySet>, CacheStatus), Unavailable> {
+        let is_fresh = |keys: &CacheEntry<KeySet>, now| is_fresh(keys, now, query);
+        self.cached.get(&self.clock, is_fresh, async || self.fetch().await).await
+    }
+
+    async fn fetch(&self) -> Result<KeySet, String> {
         let fetched = match self.fetcher.get(self.url.as_str()).await {
             Ok((StatusCode::OK, body)) => KeySet::read(&body),
             Ok((status, _)) => Err(format!("the issuer answers with {status}")),
-            Err(reason) => Err(format!("the issuer: {reason}")),
+            Err(error) => Err(format!("the issuer: {error}")),
         };
-        let now = (self.clock)();
-        let mut state = self.state();
-        state.tried = Some(now);
-        match fetched {
-            Ok(keys) => state.held = Some((now, keys)),
-            Err(reason) => {
-                // Without keys it is told by the requests that fail.
-                if state.held.is_some() {
-                    tracing::warn!(error = %reason, "the issuer's keys cannot be fetched; the old ones stay in use");
-                }
-                state.failure = reason;
-            }
+        // Without older keys the requests fail, and their log lines contain the reason.
+        if let Err(reason) = &fetched
+            && self.cached.peek().is_some()
+        {
+            tracing::warn!(error = %reason, "the issuer's keys cannot be fetched; the old ones stay in use");
         }
+        fetched
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, FetchState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A key id that is unknown may be new: the keys are fetched again before their time.
+fn is_fresh(keys: &CacheEntry<KeySet>, now: DateTime<Utc>, query: &KeyQuery) -> bool {
+    (now - keys.at).abs() < KEYS_TTL && keys.value.find(query).err() != Some(UNKNOWN_ID)
 }
 
 #[cfg(test)]
@@ -258,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_given_or_fetched_over_https() {
+    fn keys_are_configured_or_fetched_over_https() {
         for address in [
             "https://issuer.example.org/.well-known/jwks.json",
             " https://issuer.example.org:8443/keys ",
@@ -285,10 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn a_set_without_a_key_for_us_is_refused() {
+    fn a_set_without_a_usable_key_is_refused() {
         let wrong = |json: &str| KeySource::read(json).unwrap_err();
-        assert!(wrong("{\"keys\": 1}").starts_with("no JWKS: "));
-        assert!(wrong("{").starts_with("no JWKS: "));
+        assert!(wrong("{\"keys\": 1}").starts_with("not a JWKS: "));
+        assert!(wrong("{").starts_with("not a JWKS: "));
         let n = "x".repeat(341) + "w";
         let (x, y) = ("x".repeat(42) + "w", "y".repeat(42) + "w");
         let rsa = |more: &str| format!("{{\"kty\": \"RSA\", \"n\": \"{n}\", \"e\": \"AQAB\"{more}}}");

@@ -1,14 +1,13 @@
-//! Who asks: people with an ID token (OIDC), and services with an access token of the same issuer.
+//! Authentication: people with an ID token (OIDC), and services with an access token of the same issuer.
 
 mod keys;
 mod token;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
+use runtime::Clock;
 
 pub use self::keys::KeySource;
 use self::keys::{KeyError, Keys};
@@ -16,55 +15,51 @@ use self::token::{Token, bearer};
 use crate::RequestLog;
 use crate::problem::{ErrorCode, Problem};
 
-/// Nobody signed in.
+/// The request has no token.
 pub const SIGN_IN: ErrorCode = ErrorCode {
     status: StatusCode::UNAUTHORIZED,
     code: "sign_in_needed",
     title: "Sign-in needed",
-    meaning: "Only those who are signed in may ask this. Send the issuer's token in the header Authorization: Bearer \
-              TOKEN.",
+    meaning: "This request needs a sign-in. Send the issuer's token in the header Authorization: Bearer TOKEN.",
 };
-/// The token is none of ours, or no longer.
+/// The token is not valid here, or has expired.
 pub const BAD_TOKEN: ErrorCode = ErrorCode {
     status: StatusCode::UNAUTHORIZED,
     code: "bad_token",
     title: "Sign-in not valid",
-    meaning: "The token is not valid, not valid any more, or not meant for this service. Sign in again; if that does \
-              not help, the service's log tells the reason under the request id.",
+    meaning: "The token is not valid, has expired, or is meant for another service. Sign in again; if that does not \
+              help, the service's log has the reason under the request id.",
 };
-/// The service may not do that.
+/// The service lacks a scope.
 pub const INSUFFICIENT_SCOPE: ErrorCode = ErrorCode {
     status: StatusCode::FORBIDDEN,
     code: "insufficient_scope",
     title: "Scope missing",
     meaning: "The token is a service's and valid, but the issuer did not grant it the scope that the detail names.",
 };
-/// The issuer's keys cannot be had.
+/// The issuer's keys cannot be fetched.
 pub const KEYS_UNAVAILABLE: ErrorCode = ErrorCode {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "sign_in_unavailable",
     title: "Sign-in unavailable",
-    meaning: "The issuer's keys cannot be fetched, so no token can be checked. Ask again after the seconds that the \
-              Retry-After header tells.",
+    meaning: "The issuer's keys cannot be fetched, so no token can be checked. Try again after the seconds in the \
+              Retry-After header.",
 };
 
-/// Tells the time.
-type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
-
-/// Whose tokens are taken.
+/// Which tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct IdentitySettings {
-    /// Who issues the tokens, exactly as they say it (`iss`).
+    /// The issuer, exactly as in the tokens (`iss`).
     pub issuer: String,
-    /// What people's tokens are meant for (`aud`).
+    /// The audience of people's tokens (`aud`).
     pub audience: String,
-    /// What services' tokens are meant for: another one than people's. None: no service is taken.
+    /// The audience of services' tokens, different from the people's. If `None`, no service is accepted.
     pub service_audience: Option<String>,
-    /// The services that are taken, by what the issuer calls them (their client ids). Empty: none.
+    /// The client ids of the accepted services.
     pub service_clients: BTreeSet<String>,
     /// The scope that a service's token must have.
     pub service_scope: String,
-    /// What the tokens are signed with.
+    /// The keys that the tokens are signed with.
     pub keys: KeySource,
 }
 
@@ -75,22 +70,22 @@ impl IdentitySettings {
     }
 }
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody who signed in.
+    /// A person who signed in.
     Person {
         /// The address that the issuer verified, as it is in the token.
         email: String,
     },
-    /// A program that asks in its own name.
+    /// A program that acts in its own name.
     Service {
-        /// What the issuer knows it by.
+        /// Its client id at the issuer.
         client: String,
     },
 }
 
-/// Checks who asks.
+/// Authenticates callers.
 pub struct Identity {
     settings: IdentitySettings,
     keys: Keys,
@@ -98,20 +93,20 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Takes the tokens that the settings tell of. Nothing is fetched yet.
+    /// Accepts tokens by these settings. Keys are fetched when the first token needs them.
     pub fn new(settings: IdentitySettings, clock: Clock) -> Self {
         Self { keys: Keys::new(&settings.keys, clock.clone()), settings, clock }
     }
 
-    /// Who asks, by the request's headers. The ledger is told what kind of caller it is, and no more.
+    /// Authenticates the caller by the request's headers. Records only the kind of caller in the log.
     ///
     /// # Errors
     /// `SIGN_IN`: no token was sent. `BAD_TOKEN`: it is not valid here and now. `INSUFFICIENT_SCOPE`: it is a service's
-    /// that may not ask. `KEYS_UNAVAILABLE`: the issuer's keys have never been had.
+    /// without the scope. `KEYS_UNAVAILABLE`: the issuer's keys were never fetched.
     pub async fn caller(&self, headers: &HeaderMap, request_log: &RequestLog) -> Result<Caller, Problem> {
         let token = Token::read(bearer(headers)?)?;
-        // The claims go first: nobody makes us fetch keys with a token that is worth nothing anyway. What they say is
-        // believed, and answered to, after the signature.
+        // The claims are checked first, so that a token that is refused anyway causes no fetch of keys. They are
+        // trusted only after the signature is checked.
         let caller = token.claims.caller(&self.settings, (self.clock)().timestamp())?;
         let key = self.keys.find(&token.query).await.map_err(|why| match why {
             KeyError::Refused(reason) => bad_token(reason),
@@ -135,8 +130,8 @@ fn sign_in(reason: &str) -> Problem {
     Problem::new(&SIGN_IN, detail).because(format!("token: {reason}")).challenge("Bearer")
 }
 
-/// The client is told the same whatever the reason is: it is for the log alone. It is in our words only, as the token's
-/// may be somebody's address.
+/// The answer is the same for every reason, which is only for the log. The reason repeats nothing of the token, which
+/// may contain an e-mail address.
 fn bad_token(reason: impl Display) -> Problem {
     let detail = "The sign-in is not valid (any more): please sign in again.";
     let problem = Problem::new(&BAD_TOKEN, detail).because(format!("token: {reason}"));

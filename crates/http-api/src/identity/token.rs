@@ -1,4 +1,5 @@
-//! What a token says, and whether that is meant for us and now. Nothing of it is believed before its signature is checked.
+//! Tokens: reading one, checking its claims, and checking its signature. Claims are not trusted before the signature is
+//! checked.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -10,38 +11,38 @@ use serde_json::Value;
 use super::{Caller, IdentitySettings, bad_token, sign_in};
 use crate::problem::Problem;
 
-/// The longest token that is read, in bytes. Those with a person's few claims have about one thousand.
+/// Maximum length of a token, in bytes. A token with a person's few claims has about one thousand.
 const MAX_TOKEN_LENGTH: usize = 8 * 1024;
-/// How far the issuer's clock and ours may be apart, in seconds.
+/// Allowed difference between the issuer's clock and ours, in seconds.
 const LEEWAY: i64 = 60;
-/// What Auth0 calls the way to a token on which no person is (`gty`).
+/// Auth0's grant type (`gty`) of a token that a service got for itself.
 const CLIENT_CREDENTIALS: &str = "client-credentials";
-/// The longest e-mail address (RFC 3696, erratum 1690), in bytes.
+/// Maximum length of an e-mail address (RFC 3696, erratum 1690), in bytes.
 const MAX_EMAIL_LENGTH: usize = 254;
-/// The longest name of a person or a program (`sub`, OIDC Core 1.0, 2), in bytes.
+/// Maximum length of the name of a person or a program (`sub`, OIDC Core 1.0, 2), in bytes.
 const MAX_NAME_LENGTH: usize = 255;
 
-/// A token whose signature is still to be checked.
+/// A token whose signature is not checked yet.
 pub(super) struct Token<'a> {
-    /// What is signed.
+    /// The signed part.
     message: &'a str,
     signature: &'a str,
-    /// With what it should be signed.
+    /// The key that it should be signed with.
     pub(super) query: KeyQuery,
     pub(super) claims: Claims,
 }
 
-/// The key that a token says it is signed with.
+/// The key that a token names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyQuery {
-    /// The key's id; without one, the only key there is.
+    /// The key's id. If `None`, there must be exactly one key for the algorithm.
     pub(super) id: Option<String>,
     /// RS256 or ES256.
     pub(super) algorithm: Algorithm,
 }
 
-/// What a token claims, as far as it is read. Each is any JSON at first: what serde has to say of a wrong type repeats
-/// the value, which is not for the log. A claim that is there twice is refused by serde.
+/// The claims that are read. Each can be any JSON at first, because serde's message about a wrong type would repeat the
+/// value, which must not be logged. Serde refuses a claim that occurs twice.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     iss: Option<Value>,
@@ -58,7 +59,7 @@ pub(super) struct Claims {
     scope: Option<Value>,
 }
 
-/// The token that was sent (RFC 6750, 2.1).
+/// The token in the request (RFC 6750, 2.1).
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut sent = headers.get_all(AUTHORIZATION).iter();
     let header = sent.next().ok_or_else(|| sign_in("there is none"))?;
@@ -75,22 +76,22 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 impl<'a> Token<'a> {
-    /// Takes a token apart.
+    /// Splits a token into its parts.
     pub(super) fn read(token: &'a str) -> Result<Self, Problem> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(bad_token(format!("it has {} bytes; at most {MAX_TOKEN_LENGTH} are read", token.len())));
         }
         let split = token.rsplit_once('.').filter(|(message, _)| message.matches('.').count() == 1);
         let (message, signature) = split.ok_or_else(|| bad_token("it does not have three parts"))?;
-        // An algorithm that the library does not know, such as `none`, is an unreadable header too.
+        // The header is unreadable too if the library does not know the algorithm, such as `none`.
         let header = decode_header(token).map_err(|_| bad_token("its header cannot be read"))?;
         if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
             return Err(bad_token(format!("its algorithm is {:?}", header.alg)));
         }
         if header.crit.is_some() {
-            return Err(bad_token("its header has something critical that is not known here"));
+            return Err(bad_token("its header has a critical extension that is not supported"));
         }
-        // Nobody tells us with what to check what they say (OIDC Core 1.0, 2).
+        // A token must not choose the key that it is checked with (OIDC Core 1.0, 2).
         if header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() {
             return Err(bad_token("it brings its own key"));
         }
@@ -98,14 +99,14 @@ impl<'a> Token<'a> {
         Ok(Self { message, signature, query: KeyQuery { id: header.kid, algorithm: header.alg }, claims })
     }
 
-    /// Whether this key signed it.
+    /// Whether this key signed the token.
     pub(super) fn is_signed_with(&self, key: &DecodingKey) -> bool {
         crypto::verify(self.signature, self.message.as_bytes(), key, self.query.algorithm).unwrap_or(false)
     }
 }
 
 impl Claims {
-    /// Who it says that asks, if it is meant for us at this time, in seconds of Unix.
+    /// The caller that the token names, if the token is meant for this service and valid at `now`, in Unix seconds.
     pub(super) fn caller(&self, settings: &IdentitySettings, now: i64) -> Result<Caller, Problem> {
         if text("iss", self.iss.as_ref())? != settings.issuer {
             return Err(bad_token("it has another issuer"));
@@ -120,16 +121,16 @@ impl Claims {
             (true, true) => Err(bad_token("it is meant for people and for services at once")),
             (false, false) => Err(bad_token("it is meant for another audience")),
             (false, true) => self.service(sub, azp, settings),
-            // OIDC Core 1.0, 3.1.3.7: whoever else it is meant for, we asked for it.
+            // OIDC Core 1.0, 3.1.3.7: with several audiences, the token must have been issued to us.
             (true, false) if audiences.len() > 1 && azp.is_none() => Err(bad_token("it has many audiences and no azp")),
             (true, false) if azp.is_some_and(|azp| azp != settings.audience) => {
-                Err(bad_token("it was given to another"))
+                Err(bad_token("it was issued to another client"))
             }
             (true, false) => self.person(),
         }
     }
 
-    /// Whether it has this scope: of a text with spaces between them (RFC 8693, 4.2), or of a list.
+    /// Whether the token has this scope. Scopes are text with spaces between them (RFC 8693, 4.2), or a list.
     pub(super) fn has_scope(&self, scope: &str) -> bool {
         let scopes = match &self.scope {
             Some(Value::String(scopes)) => scopes.split(' ').collect(),
@@ -154,26 +155,26 @@ impl Claims {
         }
     }
 
-    /// The service that got the token for itself, by its own credentials. An access token that a person got through an
-    /// application can have the same audience and the same scope: it names the person as its subject.
+    /// The service that got the token with its own credentials. An access token that a person got through an
+    /// application can have the same audience and scope, but names the person as its subject.
     fn service(&self, sub: &str, azp: Option<&str>, settings: &IdentitySettings) -> Result<Caller, Problem> {
         let client_id = self.client_id.as_ref().map(|id| name("client_id", Some(id))).transpose()?;
         let client = match (azp, client_id) {
             (Some(azp), Some(client_id)) if azp != client_id => return Err(bad_token("it names two clients")),
             (azp, client_id) => azp.or(client_id).ok_or_else(|| bad_token("it names no client"))?,
         };
-        // Auth0 says so in gty, and puts '@clients' behind the client's id. RFC 9068, 2.2 has the client's id in
-        // client_id, and as the subject too where no person is involved.
+        // Auth0 sets gty, and appends '@clients' to the client's id. RFC 9068, 2.2 has the client's id in client_id,
+        // and also as the subject if no person is involved.
         let is_for_itself = match &self.gty {
             Some(gty) => gty == CLIENT_CREDENTIALS,
             None => client_id.is_some(),
         };
         let is_subject = sub.strip_suffix("@clients").unwrap_or(sub) == client;
         if !is_for_itself || !is_subject {
-            return Err(bad_token("no service got it for itself"));
+            return Err(bad_token("it was not issued to a service for itself"));
         }
         if !settings.service_clients.contains(client) {
-            return Err(bad_token("its service is not one that may ask"));
+            return Err(bad_token("its service is not listed"));
         }
         Ok(Caller::Service { client: client.to_owned() })
     }
@@ -181,7 +182,7 @@ impl Claims {
     fn person(&self) -> Result<Caller, Problem> {
         let email = text("email", self.email.as_ref())?;
         if !is_email(email) {
-            return Err(bad_token("email is no address"));
+            return Err(bad_token("email is not an address"));
         }
         if self.email_verified != Some(Value::Bool(true)) {
             return Err(bad_token("email_verified is not true"));
@@ -190,7 +191,7 @@ impl Claims {
     }
 }
 
-/// Whether an address can be read in one way only: without quotes, comments, routes and lists (RFC 5322, 3.4).
+/// Whether an address has only one reading: no quotes, comments, routes or lists (RFC 5322, 3.4).
 fn is_email(text: &str) -> bool {
     let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || "()<>[]:;\\,\"".contains(letter);
     let parts = text.split_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty());
@@ -199,23 +200,23 @@ fn is_email(text: &str) -> bool {
 
 fn text<'a>(claim: &str, value: Option<&'a Value>) -> Result<&'a str, Problem> {
     let value = value.ok_or_else(|| bad_token(format!("{claim} is missing")))?;
-    value.as_str().ok_or_else(|| bad_token(format!("{claim} is no text")))
+    value.as_str().ok_or_else(|| bad_token(format!("{claim} is not text")))
 }
 
-/// What somebody or something is known by.
+/// The name of a person or a program.
 fn name<'a>(claim: &str, value: Option<&'a Value>) -> Result<&'a str, Problem> {
     let name = text(claim, value)?;
     let is_name = (1..=MAX_NAME_LENGTH).contains(&name.len()) && !name.contains(char::is_control);
-    if is_name { Ok(name) } else { Err(bad_token(format!("{claim} is no name"))) }
+    if is_name { Ok(name) } else { Err(bad_token(format!("{claim} is not a name"))) }
 }
 
-/// Issuers count whole seconds, though RFC 7519, 2 knows of parts of them.
+/// A time. Issuers write whole seconds, though RFC 7519, 2 allows fractions.
 fn seconds(claim: &str, value: Option<&Value>) -> Result<i64, Problem> {
     let value = value.ok_or_else(|| bad_token(format!("{claim} is missing")))?;
-    value.as_i64().ok_or_else(|| bad_token(format!("{claim} is no whole number")))
+    value.as_i64().ok_or_else(|| bad_token(format!("{claim} is not a whole number")))
 }
 
-/// One text, or a list of nothing but texts.
+/// One string, or a list of strings only.
 fn list(value: Option<&Value>) -> Option<Vec<&str>> {
     match value? {
         Value::String(one) => Some(vec![one]),
@@ -229,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_can_be_read_in_one_way_only() {
+    fn an_address_must_have_only_one_reading() {
         let longest = format!("{}@mozilla.com", "x".repeat(MAX_EMAIL_LENGTH - 12));
         for address in ["someone@mozilla.com", "some.one+try@example.org", "jürgen@bücher.example", &longest] {
             assert!(is_email(address), "{address}");

@@ -1,7 +1,7 @@
-//! Who asks: which tokens are taken, and which are not.
+//! Authentication: which tokens are accepted, and which are refused.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-mod issuer;
+mod app;
 mod people;
 mod rotation;
 mod services;

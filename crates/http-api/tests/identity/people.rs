@@ -3,9 +3,11 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::issuer::{
-    AUDIENCE, App, EC, EMAIL, ISSUER, Key, NOW, RSA, SCOPE, SERVICES, base64url, hmac_token, jwks, person, with,
+use test_support::issuer::{
+    AUDIENCE, EC, EMAIL, ISSUER, Key, NOW, RSA, SCOPE, SERVICES, base64url, hmac_token, jwks, person, with,
 };
+
+use crate::app::App;
 
 fn app() -> App {
     App::new(&jwks(&[&RSA, &EC]))
@@ -16,7 +18,7 @@ fn but(name: &str, value: impl Into<Value>) -> Value {
     with(person(), name, value.into())
 }
 
-/// The token with its nth part made anew.
+/// The token with its nth part replaced.
 fn part(token: &str, nth: usize, make: impl Fn(&str) -> String) -> String {
     let mut parts: Vec<String> = token.split('.').map(ToOwned::to_owned).collect();
     parts[nth] = make(&parts[nth]);
@@ -24,7 +26,7 @@ fn part(token: &str, nth: usize, make: impl Fn(&str) -> String) -> String {
 }
 
 #[tokio::test]
-async fn somebody_who_signed_in_is_known_by_their_address() {
+async fn a_person_who_signed_in_is_identified_by_the_address() {
     let without_id = json!({"alg": "ES256"}).to_string();
     for (what, token) in [
         ("RS256", RSA.token(&person())),
@@ -45,7 +47,7 @@ async fn somebody_who_signed_in_is_known_by_their_address() {
 }
 
 #[tokio::test]
-async fn the_scheme_is_taken_in_any_case_and_the_address_as_it_is() {
+async fn the_scheme_can_have_any_case_and_the_address_is_not_changed() {
     let token = RSA.token(&but("email", "Some.One+Try@Mozilla.COM"));
     for scheme in ["Bearer", "bearer", "BEARER", "bearer  "] {
         let answer = app().ask_with(&[format!("{scheme} {token}").as_bytes()]).await;
@@ -54,7 +56,7 @@ async fn the_scheme_is_taken_in_any_case_and_the_address_as_it_is() {
 }
 
 #[tokio::test]
-async fn who_sent_no_token_is_told_to_sign_in() {
+async fn a_request_without_a_token_is_answered_with_how_to_sign_in() {
     for (authorization, reason) in [
         (&[] as &[&[u8]], "token: there is none"),
         (&[b"Basic c29tZW9uZTpzZWNyZXQtcGFzc3dvcmQ="], "token: the header has another scheme"),
@@ -67,31 +69,31 @@ async fn who_sent_no_token_is_told_to_sign_in() {
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         assert_eq!(answer.line["code"], "sign_in_needed");
         assert!(answer.body.contains("\"sign_in_needed\""), "{}", answer.body);
-        answer.assert_tells_nothing_of("c29tZW9uZTpzZWNyZXQtcGFzc3dvcmQ=");
+        answer.assert_leaks_nothing_of("c29tZW9uZTpzZWNyZXQtcGFzc3dvcmQ=");
     }
 }
 
 type Cases = Vec<(&'static str, String)>;
 
-/// Tokens of the issuer that are not for us, not now, or for nobody.
+/// Tokens of the issuer for another audience, for another time, or without a caller.
 fn of_wrong_claims() -> Cases {
     let for_both = with(but("aud", json!([AUDIENCE, SERVICES])), "azp", AUDIENCE.into());
-    let given_to_another = with(but("aud", json!([AUDIENCE, "other"])), "azp", "other".into());
+    let issued_to_another = with(but("aud", json!([AUDIENCE, "other"])), "azp", "other".into());
     let claims = [
         ("expired 312 s ago", but("exp", NOW - 312)),
         ("expired 60 s ago", but("exp", NOW - 60)),
         ("expired 9223372036854775807 s ago", but("exp", i64::MIN)),
         ("exp is missing", but("exp", Value::Null)),
-        ("exp is no whole number", but("exp", u64::MAX)),
-        ("exp is no whole number", but("exp", "2026-11-23")),
+        ("exp is not a whole number", but("exp", u64::MAX)),
+        ("exp is not a whole number", but("exp", "2026-11-23")),
         ("issued in 61 s", but("iat", NOW + 61)),
         ("iat is missing", but("iat", Value::Null)),
-        ("iat is no whole number", but("iat", 1.5)),
+        ("iat is not a whole number", but("iat", 1.5)),
         ("valid in 3600 s", but("nbf", NOW + 3600)),
-        ("nbf is no whole number", but("nbf", "soon")),
+        ("nbf is not a whole number", but("nbf", "soon")),
         ("it has another issuer", but("iss", "https://issuer.example.org")),
         ("iss is missing", but("iss", Value::Null)),
-        ("iss is no text", but("iss", json!([ISSUER]))),
+        ("iss is not text", but("iss", json!([ISSUER]))),
         ("it is meant for another audience", but("aud", "other")),
         ("it is meant for another audience", but("aud", json!([]))),
         ("aud is missing, or neither text nor a list", but("aud", Value::Null)),
@@ -99,17 +101,17 @@ fn of_wrong_claims() -> Cases {
         ("aud is missing, or neither text nor a list", but("aud", json!({AUDIENCE: 1}))),
         ("it is meant for people and for services at once", with(for_both, "scope", SCOPE.into())),
         ("it has many audiences and no azp", but("aud", json!([AUDIENCE, "other"]))),
-        ("it was given to another", but("azp", "other")),
-        ("it was given to another", given_to_another),
-        ("azp is no text", but("azp", json!([AUDIENCE]))),
+        ("it was issued to another client", but("azp", "other")),
+        ("it was issued to another client", issued_to_another),
+        ("azp is not text", but("azp", json!([AUDIENCE]))),
         ("sub is missing", but("sub", Value::Null)),
-        ("sub is no name", but("sub", "")),
-        ("sub is no name", but("sub", "x".repeat(256))),
-        ("sub is no text", but("sub", 7)),
+        ("sub is not a name", but("sub", "")),
+        ("sub is not a name", but("sub", "x".repeat(256))),
+        ("sub is not text", but("sub", 7)),
         ("email is missing", but("email", Value::Null)),
-        ("email is no text", but("email", json!([EMAIL]))),
-        ("email is no address", but("email", "someone@mozilla.com,other@mozilla.com")),
-        ("email is no address", but("email", "")),
+        ("email is not text", but("email", json!([EMAIL]))),
+        ("email is not an address", but("email", "someone@mozilla.com,other@mozilla.com")),
+        ("email is not an address", but("email", "")),
         ("email_verified is not true", but("email_verified", Value::Null)),
         ("email_verified is not true", but("email_verified", false)),
         ("email_verified is not true", but("email_verified", "true")),
@@ -118,7 +120,7 @@ fn of_wrong_claims() -> Cases {
     claims.into_iter().map(|(reason, claims)| (reason, RSA.token(&claims))).collect()
 }
 
-/// Tokens that are right but for how they are signed.
+/// Tokens that are valid except for their signatures.
 fn of_wrong_signatures() -> Cases {
     let (good, another, text) = (RSA.token(&person()), Key::rsa("rsa-1"), person().to_string());
     let n = RSA.jwk()["n"].as_str().unwrap().to_owned();
@@ -143,7 +145,7 @@ fn of_wrong_signatures() -> Cases {
         ("it brings its own key", brings_key),
         ("it brings its own key", rsa("jku", "http://127.0.0.1/")),
         ("it brings its own key", rsa("x5u", "http://127.0.0.1/")),
-        ("its header has something critical that is not known here", critical),
+        ("its header has a critical extension that is not supported", critical),
         ("the signature is wrong", another.token(&person())),
         ("the signature is wrong", part(&good, 1, |_| base64url(but("email", "other@mozilla.com").to_string()))),
         ("the signature is wrong", part(&good, 0, |_| base64url(with(RSA.header(), "typ", "jwt".into()).to_string()))),
@@ -155,7 +157,7 @@ fn of_wrong_signatures() -> Cases {
     ]
 }
 
-/// What is signed, but is no token, or two in one.
+/// Signed text that is not a token, or is two tokens in one.
 fn of_wrong_form() -> Cases {
     let (good, header, text) = (RSA.token(&person()), RSA.header().to_string(), person().to_string());
     let claims = |text: &str| RSA.token_of(&header, text);
@@ -179,7 +181,7 @@ fn of_wrong_form() -> Cases {
 }
 
 #[tokio::test]
-async fn every_token_that_is_not_right_is_refused_with_the_same_answer() {
+async fn all_invalid_tokens_are_refused_with_the_same_answer() {
     let app = app();
     for (reason, token) in [of_wrong_claims(), of_wrong_signatures(), of_wrong_form()].concat() {
         app.ask(&token).await.assert_refused(&token, reason);
@@ -193,7 +195,7 @@ fn twice(object: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_header_that_can_be_read_in_more_than_one_way_is_refused() {
+async fn a_header_with_more_than_one_reading_is_refused() {
     let (app, token) = (app(), RSA.token(&person()));
     let header = format!("Bearer {token}");
     let two = app.ask_with(&[header.as_bytes(), header.as_bytes()]).await;

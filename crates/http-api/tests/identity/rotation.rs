@@ -1,4 +1,4 @@
-//! Keys that are fetched from the issuer, and how seldom.
+//! Fetching keys from the issuer, and the pauses between fetches.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::issuer::{App, EC, EMAIL, Key, NOW, RSA, jwks, person, with};
+use test_support::issuer::{EC, EMAIL, Key, NOW, RSA, jwks, person, with};
 
-/// How long the issuer takes to answer: long enough for others to ask meanwhile.
+use crate::app::App;
+
+/// How long the issuer takes to answer: long enough for other requests to arrive meanwhile.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// The issuer's server, which answers whatever it is asked.
+/// The issuer's server, which gives the same answer to every request.
 struct Issuer {
     url: String,
     asked: Arc<AtomicUsize>,
@@ -36,7 +38,7 @@ impl Issuer {
                 tokio::spawn(async move {
                     let _ = connection.read(&mut [0; 4096]).await.unwrap();
                     tokio::time::sleep(LATENCY).await;
-                    // Whoever asked may have hung up.
+                    // The client may have closed the connection.
                     let _ = connection.write_all(answer.as_bytes()).await;
                 });
             }
@@ -66,7 +68,7 @@ fn answer(status: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_when_they_are_needed_and_kept_for_an_hour() {
+async fn keys_are_fetched_when_a_token_needs_them_and_used_for_an_hour() {
     let issuer = Issuer::with(&[&RSA, &EC]).await;
     let app = App::new(&issuer.url);
     assert_eq!(issuer.asked(), 0);
@@ -79,7 +81,7 @@ async fn keys_are_fetched_when_they_are_needed_and_kept_for_an_hour() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_id_has_the_keys_fetched_once_in_30_seconds() {
+async fn an_unknown_key_id_causes_one_fetch_in_30_seconds() {
     let issuer = Issuer::with(&[&RSA]).await;
     let app = App::new(&issuer.url);
     let (old, new) = (RSA.token(&person()), EC.token(&person()));
@@ -102,7 +104,7 @@ async fn an_unknown_key_id_has_the_keys_fetched_once_in_30_seconds() {
 }
 
 #[tokio::test]
-async fn of_many_who_ask_at_the_same_time_one_fetches() {
+async fn of_many_requests_at_the_same_time_one_fetches() {
     let issuer = Issuer::with(&[&RSA]).await;
     let app = App::new(&issuer.url);
     let token = RSA.token(&person());
@@ -119,7 +121,7 @@ async fn of_many_who_ask_at_the_same_time_one_fetches() {
 }
 
 #[tokio::test]
-async fn a_fetch_goes_on_when_whoever_asked_goes_away() {
+async fn a_fetch_completes_when_the_client_closes_the_connection() {
     let issuer = Issuer::with(&[&RSA]).await;
     let app = App::new(&issuer.url);
     let token = RSA.token(&person());
@@ -139,7 +141,7 @@ async fn the_old_keys_stay_in_use_while_the_issuer_fails() {
     for (nth, wrong) in (1..).zip([answer("500 Oops", ""), ok("<html>"), ok("{\"keys\": []}"), ok(&without_ours)]) {
         issuer.answers(wrong);
         app.at(3600 + 30 * nth).ask(&forever).await.assert_is(EMAIL);
-        // Not again for each who asks.
+        // Not again for each request.
         app.at(3600 + 30 * nth + 29).ask(&forever).await.assert_is(EMAIL);
         assert_eq!(issuer.asked(), 1 + usize::try_from(nth).unwrap());
     }
@@ -148,7 +150,7 @@ async fn the_old_keys_stay_in_use_while_the_issuer_fails() {
 }
 
 #[tokio::test]
-async fn without_any_keys_nobody_can_be_checked_until_a_fetch_succeeds() {
+async fn without_any_keys_every_sign_in_fails_until_a_fetch_succeeds() {
     let elsewhere = Issuer::with(&[&RSA]).await;
     let redirect = format!("HTTP/1.1 302 Found\r\nlocation: {}\r\nconnection: close\r\n\r\n", elsewhere.url);
     let huge = ok(&format!("{}{}", " ".repeat(256 * 1024), jwks(&[&RSA])));
@@ -158,7 +160,7 @@ async fn without_any_keys_nobody_can_be_checked_until_a_fetch_succeeds() {
         (redirect, "the issuer's keys: the issuer answers with 302 Found"),
         (huge, "the issuer's keys: the issuer: the answer has more than 262144 bytes"),
         (ok("{\"keys\": []}"), "the issuer's keys: no key in it can check a token: "),
-        (ok("<html>"), "the issuer's keys: no JWKS: "),
+        (ok("<html>"), "the issuer's keys: not a JWKS: "),
         (String::new(), "the issuer's keys: "),
     ] {
         let issuer = Issuer::start(wrong).await;
@@ -171,7 +173,7 @@ async fn without_any_keys_nobody_can_be_checked_until_a_fetch_succeeds() {
             assert_eq!(body["detail"], "Sign-ins cannot be checked at the moment: please try again soon.");
             assert_eq!((failed.header("retry-after"), failed.header("www-authenticate")), (Some("5"), None));
             assert!(failed.reason().starts_with(reason), "{}", failed.reason());
-            failed.assert_tells_nothing_of(&token);
+            failed.assert_leaks_nothing_of(&token);
         }
         assert_eq!(issuer.asked(), 1);
         issuer.answers(ok(&jwks(&[&RSA])));
@@ -181,7 +183,7 @@ async fn without_any_keys_nobody_can_be_checked_until_a_fetch_succeeds() {
 }
 
 #[tokio::test]
-async fn nothing_is_fetched_for_a_token_that_is_refused_anyway() {
+async fn a_token_with_invalid_claims_causes_no_fetch() {
     let issuer = Issuer::with(&[&RSA]).await;
     let app = App::new(&issuer.url);
     let text = person().to_string();

@@ -3,13 +3,15 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::issuer::{App, EC, NOW, RSA, SCOPE, SERVICES, jwks, person, service, with};
+use test_support::issuer::{EC, NOW, RSA, SCOPE, SERVICES, jwks, person, service, with};
+
+use crate::app::App;
 
 fn but(name: &str, value: impl Into<Value>) -> Value {
     with(service(), name, value.into())
 }
 
-/// What the issuer says of another service.
+/// The claims of another service.
 fn of(client: &str) -> Value {
     with(but("azp", client), "sub", format!("{client}@clients").into())
 }
@@ -19,14 +21,14 @@ fn rfc_9068() -> Value {
 }
 
 #[tokio::test]
-async fn a_service_is_known_by_what_the_issuer_calls_it() {
+async fn a_service_is_identified_by_its_client_id() {
     let app = App::new(&jwks(&[&RSA, &EC]));
     for (claims, client) in [
         (service(), "treeherder"),
         (of("sheriff"), "sheriff"),
         (with(but("azp", Value::Null), "client_id", "treeherder".into()), "treeherder"),
         (with(but("client_id", "treeherder"), "sub", "treeherder".into()), "treeherder"),
-        // As RFC 9068 has it.
+        // As RFC 9068 defines them.
         (with(with(rfc_9068(), "azp", Value::Null), "gty", Value::Null), "treeherder"),
         (but("aud", json!(["https://issuer.example.org/userinfo", SERVICES])), "treeherder"),
         (but("scope", SCOPE), "treeherder"),
@@ -40,7 +42,7 @@ async fn a_service_is_known_by_what_the_issuer_calls_it() {
 }
 
 #[tokio::test]
-async fn a_service_without_the_scope_is_told_which() {
+async fn the_answer_to_a_service_without_the_scope_names_the_scope() {
     let app = App::new(&jwks(&[&RSA]));
     for scope in [Value::Null, "".into(), "read:all".into(), "ask:on-behalf-of ASK:ON-BEHALF".into(), json!([7])] {
         let token = RSA.token(&but("scope", scope));
@@ -50,20 +52,20 @@ async fn a_service_without_the_scope_is_told_which() {
         assert_eq!(body["detail"], "The service's token lacks the scope 'ask:on-behalf'.");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"insufficient_scope\""));
         assert_eq!((answer.reason(), &answer.line["caller"]), ("token: the scope is missing", &Value::Null));
-        answer.assert_tells_nothing_of(&token);
+        answer.assert_leaks_nothing_of(&token);
     }
 }
 
-/// What a person gets who signs in to the service's application and asks it for a token for this API.
+/// The claims of an access token for this API that a person got through the service's application.
 fn persons_access_token() -> Value {
     let claims = with(but("sub", "ad|Mozilla-LDAP|someone"), "gty", Value::Null);
     with(claims, "scope", format!("openid profile email {SCOPE}").into())
 }
 
 #[tokio::test]
-async fn only_a_service_that_is_listed_and_got_its_token_for_itself_is_one() {
+async fn only_a_listed_service_with_a_token_for_itself_is_accepted() {
     let app = App::new(&jwks(&[&RSA]));
-    let for_itself = "no service got it for itself";
+    let for_itself = "it was not issued to a service for itself";
     for (reason, claims) in [
         (for_itself, persons_access_token()),
         (for_itself, with(persons_access_token(), "client_id", "treeherder".into())),
@@ -78,11 +80,11 @@ async fn only_a_service_that_is_listed_and_got_its_token_for_itself_is_one() {
         (for_itself, but("sub", "sheriff@clients")),
         ("it names two clients", but("client_id", "sheriff")),
         ("it names no client", but("azp", Value::Null)),
-        ("client_id is no name", but("client_id", "")),
-        ("client_id is no text", but("client_id", 7)),
-        ("its service is not one that may ask", of("other")),
-        ("its service is not one that may ask", of("TREEHERDER")),
-        ("its service is not one that may ask", of("treeherder@clients")),
+        ("client_id is not a name", but("client_id", "")),
+        ("client_id is not text", but("client_id", 7)),
+        ("its service is not listed", of("other")),
+        ("its service is not listed", of("TREEHERDER")),
+        ("its service is not listed", of("treeherder@clients")),
     ] {
         let token = RSA.token(&claims);
         app.ask(&token).await.assert_refused(&token, reason);
@@ -90,7 +92,7 @@ async fn only_a_service_that_is_listed_and_got_its_token_for_itself_is_one() {
 }
 
 #[tokio::test]
-async fn a_service_is_held_to_the_same_rules_as_people() {
+async fn the_rules_for_people_apply_to_services_too() {
     let app = App::new(&jwks(&[&RSA]));
     let forged = EC.token_of(&RSA.header().to_string(), &but("scope", Value::Null).to_string());
     for (reason, token) in [
@@ -101,9 +103,9 @@ async fn a_service_is_held_to_the_same_rules_as_people() {
         ("exp is missing", RSA.token(&but("exp", Value::Null))),
         ("iat is missing", RSA.token(&but("iat", Value::Null))),
         ("sub is missing", RSA.token(&but("sub", Value::Null))),
-        ("azp is no name", RSA.token(&but("azp", ""))),
-        ("azp is no name", RSA.token(&but("azp", "tree\nherder"))),
-        // What it lacks is not told to somebody who is not the service.
+        ("azp is not a name", RSA.token(&but("azp", ""))),
+        ("azp is not a name", RSA.token(&but("azp", "tree\nherder"))),
+        // The missing scope is not named if the signature is wrong.
         ("the signature is wrong", forged),
     ] {
         app.ask(&token).await.assert_refused(&token, reason);
@@ -111,7 +113,7 @@ async fn a_service_is_held_to_the_same_rules_as_people() {
 }
 
 #[tokio::test]
-async fn services_are_taken_only_where_that_is_configured() {
+async fn services_are_accepted_only_if_configured() {
     let app = App::taking(&jwks(&[&RSA]), None);
     let token = RSA.token(&service());
     app.ask(&token).await.assert_refused(&token, "it is meant for another audience");

@@ -1,15 +1,13 @@
 //! The publisher against a real RabbitMQ with Pulse's users and rights.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-mod listener;
-
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lapin::types::ShortString;
-use listener::{Listener, Wire, address, message, project, publisher, settings};
 use pulse::{Credentials, DeliveryOutcome, Publisher, PulseSettings};
 use serde_json::{Value, json};
+use test_support::broker::{Listener, Wire, address, message, project, publisher, settings};
 
 /// Has the exchange made, as listeners cannot.
 async fn made() -> Publisher {

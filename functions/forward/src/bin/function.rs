@@ -1,54 +1,36 @@
-//! The function as Lambda runs it, fed by the queue.
+//! The Lambda function that forwards requests from the queue.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use chrono::Utc;
 use forward::settings::Settings;
 use forward::{Delivery, DeliveryLog, Disposition, Forwarder, TIME_NEEDED, TIME_TO_RECORD, print_line};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use store::cached::Clock;
-use store::{Aws, ClientProfile};
+use runtime::settings::environment;
+use runtime::{Aws, ClientProfile, system_clock};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    forward::init_logging();
-    let lookup = |variable: &str| std::env::var(variable).ok();
-    let configured =
-        Settings::read(lookup).and_then(|settings| Ok((settings, Aws::from_lambda(lookup, ClientProfile::Request)?)));
-    let (settings, aws) = match configured {
-        Ok(configured) => configured,
-        Err(error) => {
-            tracing::error!(%error, "the function is not configured");
-            return ExitCode::from(2);
-        }
-    };
-    // Made by the first event: the secret is read then. It is kept, and its connection with it.
-    let forwarder = OnceCell::new();
-    let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let made = forwarder.get_or_try_init(async || Forwarder::new(&settings, &aws, clock()).await).await?;
-        if event.payload.records.is_empty() {
-            // Asked by a person, who wants to know whether Pulse takes us; listeners can bind from then on.
-            made.publisher.connect_now().await?;
-        }
-        Ok::<_, Error>(forward_all(made, event).await)
-    });
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "the Lambda runtime ended");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn clock() -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
-    Arc::new(Utc::now)
+    let configure = || Ok((Settings::read(environment)?, Aws::from_lambda(environment, ClientProfile::Request)?));
+    runtime::run_function(configure, async |(settings, aws): (Settings, Aws)| {
+        // The first event makes the forwarder, which reads the secret. The forwarder and its connection are kept.
+        let forwarder = OnceCell::new();
+        let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
+            let make = async || Forwarder::new(&settings, &aws, system_clock()).await;
+            let forwarder = forwarder.get_or_try_init(make).await?;
+            if event.payload.records.is_empty() {
+                // An operator invokes the function without records to check that Pulse accepts the credentials. From
+                // then on listeners can bind to the exchange.
+                forwarder.publisher.connect_now().await?;
+            }
+            Ok::<_, Error>(forward_all(forwarder, event).await)
+        });
+        lambda_runtime::run(handler).await
+    })
+    .await
 }
 
 async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
@@ -67,7 +49,7 @@ async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> Sqs
                 .unwrap_or(1),
         })
         .collect();
-    #[expect(clippy::disallowed_methods, reason = "the edge at which time enters")]
+    #[expect(clippy::disallowed_methods, reason = "time enters the program here")]
     let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
     if left < TIME_NEEDED {
         tracing::warn!(left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX), "too late to start");

@@ -1,4 +1,4 @@
-//! A catalog in the emulator, the function before it, and what it answers.
+//! A catalog in the emulator, and the function that serves it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,8 @@ use serde_json::Value;
 use store::{CatalogTable, ListPointer, Provenance, Report, ReportOutcome};
 use tower::ServiceExt as _;
 
-use crate::store_support::proxy::{Plan, Proxy};
-use crate::store_support::{at, client, endpoint, new_table};
+use test_support::store::proxy::{Plan, Proxy};
+use test_support::store::{at, client, endpoint, new_table};
 
 pub(crate) const BUILD: &str = "Linux x86-64 try build";
 pub(crate) const NAMES: [&str; 6] = [
@@ -31,7 +31,7 @@ pub(crate) const NAMES: [&str; 6] = [
 ];
 pub(crate) const LIST: &str = "/api/project/try/runnable_jobs/";
 
-/// A catalog, the function before it, and what the function logs.
+/// A catalog, the function that serves it, and the function's log.
 pub(crate) struct TestApp {
     pub(crate) router: Router,
     pub(crate) table: CatalogTable,
@@ -87,7 +87,7 @@ impl TestApp {
         Self::with(&[]).await
     }
 
-    /// A bed that is configured with these variables beside the usual.
+    /// An app with these variables besides the usual ones.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         let (is_down, is_silent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let proxy = {
@@ -120,7 +120,7 @@ impl TestApp {
         Self { router, table, client: direct, name, now, lines, proxy, is_down, is_silent }
     }
 
-    /// A bed with `NAMES` published for try this morning.
+    /// An app with `NAMES` published for try this morning.
     pub(crate) async fn published() -> Self {
         let app = Self::new().await;
         app.publish("try", &NAMES, None).await;
@@ -149,7 +149,7 @@ impl TestApp {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// How often the store was asked so far.
+    /// The number of requests to the store so far.
     pub(crate) fn asked(&self) -> usize {
         self.proxy.seen().len()
     }
@@ -169,7 +169,7 @@ impl TestApp {
         self.ask(Method::GET, path, &[]).await
     }
 
-    /// The log line of the last request: what it took the answer from, and the read units that cost.
+    /// From the log line of the last request: the source of the answer, and its cost in read units.
     pub(crate) fn cost(&self) -> (String, f64) {
         let lines = self.lines.lock().unwrap();
         let line = lines.last().unwrap();

@@ -1,4 +1,4 @@
-//! Lists, one job of them, and projects that are not there.
+//! Lists, single jobs, and unknown projects.
 
 use catalog::allthethings::MAX_NAME;
 use catalog::jobs::unpack;
@@ -8,7 +8,7 @@ use jobs::api::{JobWithRelatives, RunnableJobs};
 use crate::app::{BUILD, LIST, NAMES, TestApp, list, morning, names};
 
 #[tokio::test]
-async fn a_list_is_served_as_it_is_stored_to_those_who_take_gzip() {
+async fn a_list_is_served_as_it_is_stored_to_clients_that_accept_gzip() {
     let app = TestApp::published().await;
     let stored = list("try", &NAMES);
 
@@ -36,7 +36,7 @@ async fn a_list_is_served_as_it_is_stored_to_those_who_take_gzip() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_list_is_told_so_without_reading_it() {
+async fn a_client_that_has_the_list_gets_304_without_a_read_of_the_list() {
     let app = TestApp::published().await;
     let etag = format!("\"{}-gzip\"", list("try", &NAMES).etag);
 
@@ -52,12 +52,12 @@ async fn a_client_that_has_the_list_is_told_so_without_reading_it() {
 }
 
 #[tokio::test]
-async fn a_list_is_held_in_memory_and_asked_for_again_when_it_is_no_longer_fresh() {
+async fn a_list_stays_in_memory_and_is_checked_again_when_it_is_no_longer_fresh() {
     let app = TestApp::published().await;
     app.get(LIST).await;
     let (cache, units) = app.cost();
     assert_eq!(cache, "store");
-    // The emulator does not tell what a batch costs.
+    // The emulator does not report the cost of a batch.
     assert!(units >= 0.5, "{units}");
     let asked = app.asked();
 
@@ -71,7 +71,7 @@ async fn a_list_is_held_in_memory_and_asked_for_again_when_it_is_no_longer_fresh
 }
 
 #[tokio::test]
-async fn a_list_that_was_replaced_is_served_once_the_old_one_is_no_longer_fresh() {
+async fn a_new_list_is_served_once_the_old_one_is_no_longer_fresh() {
     let app = TestApp::new().await;
     let first = app.publish("try", &NAMES[..2], None).await;
     assert_eq!(names(&app.get(LIST).await), NAMES[..2]);
@@ -83,7 +83,7 @@ async fn a_list_that_was_replaced_is_served_once_the_old_one_is_no_longer_fresh(
 }
 
 #[tokio::test]
-async fn filters_pages_and_fields_are_cut_out_of_the_list() {
+async fn filters_pages_and_fields_select_a_part_of_the_list() {
     let app = TestApp::published().await;
     let found = app.get(&format!("{LIST}?search=MOCHITEST+linux64&option=opt")).await;
     assert_eq!(names(&found), NAMES[2..4]);
@@ -96,7 +96,7 @@ async fn filters_pages_and_fields_are_cut_out_of_the_list() {
 }
 
 #[tokio::test]
-async fn treeherders_page_and_setas_client_get_the_list_as_it_is() {
+async fn treeherders_page_and_setas_client_get_the_whole_list() {
     let app = TestApp::published().await;
     let list = app.get(LIST).await;
     let tag = list.header("etag").unwrap().to_owned();
@@ -154,7 +154,7 @@ async fn a_wrong_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_fit_into_a_response_can_be_had_packed_or_in_pages() {
+async fn a_list_that_does_not_fit_into_a_response_is_served_as_gzip_or_in_pages() {
     let app = TestApp::new().await;
     let many: Vec<String> =
         (1..8000).map(|chunk| format!("Ubuntu VM 12.04 x64 try opt test mochitest-{chunk}")).collect();
@@ -182,7 +182,7 @@ async fn a_job_comes_with_its_build_and_its_tests() {
 }
 
 #[tokio::test]
-async fn a_name_in_another_case_or_with_other_blanks_is_answered_as_the_job_that_is_meant() {
+async fn a_name_that_differs_in_case_or_blanks_finds_the_job() {
     let app = TestApp::published().await;
     let path = format!("{LIST}linux%20%20x86-64%20TRY%20build%20/");
     let found = app.get(&path).await.json::<JobWithRelatives>();
@@ -213,7 +213,7 @@ async fn a_label_with_slashes_is_found_encoded_or_not() {
 }
 
 #[tokio::test]
-async fn of_an_unknown_job_the_nearest_are_told() {
+async fn the_answer_to_an_unknown_job_suggests_similar_names() {
     let app = TestApp::published().await;
     let asked = app.get(&format!("{LIST}Linux%20x86-64%20try%20buidl/")).await;
     let problem = asked.problem(StatusCode::NOT_FOUND, "unknown_job");
@@ -222,7 +222,7 @@ async fn of_an_unknown_job_the_nearest_are_told() {
 }
 
 #[tokio::test]
-async fn of_an_unknown_project_the_nearest_are_told() {
+async fn the_answer_to_an_unknown_project_suggests_similar_names() {
     let app = TestApp::published().await;
     app.publish("mozilla-central", &NAMES[..1], None).await;
     let asked = app.get("/api/project/mozila-central/runnable_jobs/").await;
@@ -236,7 +236,7 @@ async fn of_an_unknown_project_the_nearest_are_told() {
 }
 
 #[tokio::test]
-async fn asking_for_what_is_not_there_does_not_run_up_the_stores_bill() {
+async fn requests_for_unknown_projects_do_not_run_up_the_stores_bill() {
     let app = TestApp::published().await;
     for number in 0..20 {
         let asked = app.get(&format!("/api/project/no-{number}/runnable_jobs/")).await;
@@ -244,7 +244,7 @@ async fn asking_for_what_is_not_there_does_not_run_up_the_stores_bill() {
     }
     // The first pointer, and the names.
     assert_eq!(app.asked(), 2);
-    // A project that comes to be is found when the names are no longer fresh.
+    // A new project is found when the names are no longer fresh.
     app.publish("no-7", &NAMES[..1], None).await;
     app.wait(30);
     assert_eq!(app.get("/api/project/no-7/runnable_jobs/").await.status, StatusCode::OK);

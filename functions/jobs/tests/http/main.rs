@@ -1,4 +1,4 @@
-//! What is served, from a catalog in the emulator.
+//! The function's answers, from a catalog in the emulator.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
 mod app;
@@ -6,5 +6,3 @@ mod lists;
 mod outage;
 mod overview;
 mod reference;
-#[path = "../../../../crates/store/tests/support/mod.rs"]
-mod store_support;

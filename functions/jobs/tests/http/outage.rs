@@ -1,4 +1,4 @@
-//! What is answered while the store does not answer, or holds what it should not.
+//! The answers while the store does not answer, or has damaged items.
 
 use std::sync::atomic::Ordering;
 
@@ -7,10 +7,10 @@ use http::{Method, StatusCode};
 use store::ReportOutcome;
 
 use crate::app::{LIST, NAMES, TestApp, list, names};
-use crate::store_support::{delete, set};
+use test_support::store::{delete, set};
 
 #[tokio::test]
-async fn the_last_list_is_served_on_and_marked_while_the_store_is_down() {
+async fn the_last_list_is_served_and_marked_while_the_store_is_down() {
     let app = TestApp::published().await;
     let fresh = app.get(LIST).await;
     app.goes_down(true);
@@ -26,7 +26,7 @@ async fn the_last_list_is_served_on_and_marked_while_the_store_is_down() {
     let known = app.ask(Method::GET, LIST, &[("if-none-match", fresh.header("etag").unwrap())]).await;
     assert_eq!((known.status, known.header("age")), (StatusCode::NOT_MODIFIED, Some("100")));
     assert_eq!(names(&app.get(&format!("{LIST}?search=talos")).await), NAMES[5..]);
-    // The store is left alone for a while: each attempt would make somebody wait.
+    // The store gets a pause, because a client waits for each attempt.
     let asked = app.asked();
     app.wait(4);
     assert_eq!(app.get(LIST).await.header("age"), Some("104"));
@@ -39,7 +39,7 @@ async fn the_last_list_is_served_on_and_marked_while_the_store_is_down() {
 }
 
 #[tokio::test]
-async fn the_last_overview_is_served_on_and_marked_while_the_store_is_down() {
+async fn the_last_overview_is_served_and_marked_while_the_store_is_down() {
     let app = TestApp::published().await;
     app.report("2026-11-23T06:00:00Z", ReportOutcome::Published, &[]).await;
     for path in ["/api/projects/", "/api/ingests/", "/api/ingests/latest/"] {
@@ -55,14 +55,14 @@ async fn the_last_overview_is_served_on_and_marked_while_the_store_is_down() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_silent_is_given_up_before_lambda_gives_up_the_function() {
+async fn a_silent_store_times_out_before_lambda_ends_the_function() {
     let app = TestApp::published().await;
     app.report("2026-11-23T06:00:00Z", ReportOutcome::Published, &[]).await;
     app.get("/api/projects/").await;
     app.is_silent.store(true, Ordering::SeqCst);
     app.wait(60);
     let start = std::time::Instant::now();
-    // Of all answers it takes the most readings.
+    // This answer needs the most reads.
     let stale = app.get("/api/projects/").await;
     assert_eq!((stale.status, stale.header("age")), (StatusCode::OK, Some("60")));
     assert!(start.elapsed().as_secs_f64() < 10.0, "{:?}", start.elapsed());
@@ -70,7 +70,7 @@ async fn a_store_that_is_silent_is_given_up_before_lambda_gives_up_the_function(
 }
 
 #[tokio::test]
-async fn without_anything_to_serve_on_the_answer_is_503_and_when_to_ask_again() {
+async fn with_nothing_in_memory_the_answer_is_503_with_retry_after() {
     let app = TestApp::published().await;
     app.goes_down(true);
     for path in [LIST, "/api/projects/", "/api/ingests/", "/api/ingests/latest/"] {
@@ -87,7 +87,7 @@ async fn without_anything_to_serve_on_the_answer_is_503_and_when_to_ask_again() 
 }
 
 #[tokio::test]
-async fn a_new_list_that_is_damaged_leaves_the_old_one_served() {
+async fn the_old_list_is_served_while_the_new_one_is_damaged() {
     let app = TestApp::new().await;
     let first = app.publish("try", &NAMES[..2], None).await;
     app.get(LIST).await;
@@ -101,7 +101,7 @@ async fn a_new_list_that_is_damaged_leaves_the_old_one_served() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_no_gzip_is_503_and_said_in_the_log() {
+async fn a_list_that_is_not_gzip_is_503_and_logged() {
     let app = TestApp::published().await;
     let part = format!("list#{}#000", list("try", &NAMES).etag);
     let nonsense = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(*b"nonsense"));
@@ -112,7 +112,7 @@ async fn a_list_that_is_no_gzip_is_503_and_said_in_the_log() {
 }
 
 #[tokio::test]
-async fn memory_holds_what_was_asked_for_last() {
+async fn memory_has_the_lists_that_were_requested_last() {
     // Half of a megabyte: two of the lists, unpacked.
     let app = TestApp::with(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")]).await;
     let many: Vec<String> =

@@ -1,4 +1,4 @@
-//! The catalog as a whole: projects, ingests, and whether all is well.
+//! The whole catalog: projects, ingests, and health.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
@@ -6,10 +6,10 @@ use jobs::api::{Health, Heartbeat, Ingest, Ingests, Projects, Version};
 use store::ReportOutcome;
 
 use crate::app::{LIST, NAMES, TestApp, morning};
-use crate::store_support::{at, set};
+use test_support::store::{at, set};
 
 #[tokio::test]
-async fn projects_tell_what_they_hold_and_whether_they_are_stale() {
+async fn projects_have_a_summary_and_whether_they_are_stale() {
     let app = TestApp::published().await;
     app.publish("mozilla-central", &NAMES[..1], None).await;
     app.report("2026-11-23T06:00:00Z", ReportOutcome::Published, &[]).await;
@@ -25,7 +25,7 @@ async fn projects_tell_what_they_hold_and_whether_they_are_stale() {
     assert_eq!(try_.platforms, ["linux64", "windows7-32", "windows8-64"].map(str::to_owned).into());
     assert_eq!((try_.updated_at, try_.checked_at), (morning(), at("2026-11-23T06:30:00Z")));
     assert_eq!((projects[0].checked_at, projects[0].stale), (morning(), false));
-    // The names and the reports; the emulator does not tell what a batch costs.
+    // The names and the reports; the emulator does not report the cost of a batch.
     assert!((1.0..=3.0).contains(&app.cost().1), "{:?}", app.cost());
     // A day later nothing came.
     app.wait(24 * 3600);
@@ -34,7 +34,7 @@ async fn projects_tell_what_they_hold_and_whether_they_are_stale() {
 }
 
 #[tokio::test]
-async fn ingests_are_told_newest_first() {
+async fn ingests_are_listed_newest_first() {
     let app = TestApp::new().await;
     assert!(app.get("/api/ingests/").await.json::<Ingests>().ingests.is_empty());
     app.get("/api/ingests/latest/").await.problem(StatusCode::NOT_FOUND, "no_ingest");
@@ -50,7 +50,7 @@ async fn ingests_are_told_newest_first() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_left_out_and_counted_and_the_rest_is_there() {
+async fn unreadable_items_are_skipped_and_counted() {
     let app = TestApp::published().await;
     app.publish("mozilla-central", &NAMES[..1], None).await;
     let times = ["2026-11-23T06:00:00Z", "2026-11-23T06:30:00Z"];
@@ -122,7 +122,7 @@ async fn nothing_internal_is_shown_of_an_ingest_that_failed() {
     }
     let latest = app.get("/api/ingests/latest/").await;
     assert!(!String::from_utf8_lossy(&latest.body).contains("SECRET"));
-    // Operators have all of it.
+    // Operators see all of it.
     assert_eq!(app.table.reports(1).await.unwrap()[0].error.as_deref(), Some(internal));
 }
 
@@ -133,7 +133,7 @@ async fn heartbeat(app: &TestApp) -> (StatusCode, Heartbeat) {
 }
 
 #[tokio::test]
-async fn the_heartbeat_tells_of_a_catalog_that_is_not_fresh() {
+async fn the_heartbeat_reports_a_catalog_that_is_not_fresh() {
     let app = TestApp::new().await;
     let (status, never) = heartbeat(&app).await;
     assert_eq!((status, never.status), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
@@ -157,7 +157,7 @@ async fn the_heartbeat_tells_of_a_catalog_that_is_not_fresh() {
 }
 
 #[tokio::test]
-async fn the_heartbeat_tells_of_a_store_that_does_not_answer_and_the_other_one_asks_nobody() {
+async fn the_heartbeat_reports_a_store_that_does_not_answer_and_the_other_one_does_not_use_the_store() {
     let app = TestApp::published().await;
     app.report("2026-11-23T06:00:00Z", ReportOutcome::Published, &[]).await;
     assert_eq!(heartbeat(&app).await.0, StatusCode::OK);
@@ -165,7 +165,7 @@ async fn the_heartbeat_tells_of_a_store_that_does_not_answer_and_the_other_one_a
     app.wait(5);
     let (status, down) = heartbeat(&app).await;
     assert_eq!((status, down.checks["store"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
-    assert_eq!(down.details["store"], "it cannot be read; the function's log tells why");
+    assert_eq!(down.details["store"], "it cannot be read; the function's log has the reason");
     assert!(app.lines.lock().unwrap().last().unwrap()["error"].as_str().unwrap().contains("InternalServerError"));
     let asked = app.asked();
     assert_eq!(app.get("/__lbheartbeat__").await.status, StatusCode::OK);
@@ -173,7 +173,7 @@ async fn the_heartbeat_tells_of_a_store_that_does_not_answer_and_the_other_one_a
 }
 
 #[tokio::test]
-async fn the_version_tells_what_runs() {
+async fn the_version_names_program_and_rules() {
     let app = TestApp::new().await;
     let version = app.get("/__version__").await.json::<Version>();
     assert_eq!((version.source.as_str(), version.version.as_str()), ("runnable-jobs", env!("CARGO_PKG_VERSION")));

@@ -21,10 +21,10 @@ use trigger_api::Dependencies;
 use trigger_api::api::{TriggerRequest, Triggered};
 use trigger_api::settings::Settings;
 
-use crate::issuer::{self, EC, jwks, person, service, with};
-use crate::store_support::http::{self as wire, Message};
-use crate::store_support::proxy::{Plan, Proxy};
-use crate::store_support::{client, config, endpoint, new_requests_table, new_table};
+use test_support::issuer::{self, EC, jwks, person, service, with};
+use test_support::store::http::{self as wire, Message};
+use test_support::store::proxy::{Plan, Proxy};
+use test_support::store::{client, config, endpoint, new_requests_table, new_table};
 
 pub(crate) const BUILD: &str = "Linux x86-64 try build";
 pub(crate) const TEST: &str = "Ubuntu VM 12.04 x64 try opt test mochitest-1";
@@ -307,7 +307,7 @@ impl TestApp {
     /// How many items of each kind the table of requests has.
     pub(crate) async fn items(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
-        for ((pk, sk), _) in crate::store_support::items(&self.client, &self.requests_name).await {
+        for ((pk, sk), _) in test_support::store::items(&self.client, &self.requests_name).await {
             let kind = pk.split('#').next().unwrap().to_owned();
             *counts.entry(format!("{kind} {sk}")).or_default() += 1;
         }

@@ -4,8 +4,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::app::{AUTHOR, BUILD, SOMEONE, STRANGER, TestApp, path, push, service_token, token};
-use crate::issuer::{EC, Key, person, with};
-use crate::store_support::http::Message;
+use test_support::issuer::{EC, Key, person, with};
+use test_support::store::http::Message;
 
 async fn on(app: &TestApp, project: &str, email: &str) -> crate::app::Answer {
     app.post(&path(project, "1001"), &token(email), &[], &json!({"requested_jobs": [BUILD]})).await
@@ -16,7 +16,7 @@ async fn nobody_triggers_or_reads_without_signing_in() {
     let app = TestApp::new().await;
     let other_key = Key::ec("ec-1");
     let forged = format!("Bearer {}", other_key.token(&person()));
-    let expired = format!("Bearer {}", EC.token(&with(person(), "exp", json!(crate::issuer::NOW - 61))));
+    let expired = format!("Bearer {}", EC.token(&with(person(), "exp", json!(test_support::issuer::NOW - 61))));
     let id = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ";
     for (method, path) in [
         (Method::POST, path("try", "1001")),

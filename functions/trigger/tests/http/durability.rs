@@ -6,15 +6,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
 use requests::planning::Planning;
 use requests::request::{BuildWait, JobState, Request, RequestState};
+use runtime::Clock;
 use serde_json::json;
-use store::cached::Clock;
 use store::{Consistency, Queue, RequestsTable, Ticket};
 use trigger_api::api::{TriggerRequest, TriggerRequests, Triggered};
 use trigger_api::sweep::{SweepReport, sweep};
 
 use crate::app::{Answer, BUILD, SOMEONE, TEST, TestApp, token};
-use crate::store_support::proxy::{Plan, is_write};
-use crate::store_support::set;
+use test_support::store::proxy::{Plan, is_write};
+use test_support::store::set;
 
 async fn swept(app: &TestApp) -> SweepReport {
     let now = app.time();

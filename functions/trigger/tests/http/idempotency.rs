@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use http::StatusCode;
 
 use crate::app::{BUILD, SOMEONE, TEST, TestApp};
-use crate::store_support::proxy::{Plan, is_write};
+use test_support::store::proxy::{Plan, is_write};
 
 #[tokio::test]
 async fn a_key_stands_for_its_first_answer_for_a_day() {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::app::{BUILD, SOMEONE, STRANGER, TEST, TestApp, path, service_token, token};
-use crate::store_support::proxy::Plan;
+use test_support::store::proxy::Plan;
 
 #[tokio::test]
 async fn thirty_requests_a_minute_are_taken_and_no_more() {

@@ -7,7 +7,7 @@ use serde_json::json;
 use trigger_api::api::Triggered;
 
 use crate::app::{AUTHOR, BUILD, OLD_NAME, SOMEONE, STRANGER, TEST, TestApp, token};
-use crate::store_support::proxy::Plan;
+use test_support::store::proxy::Plan;
 
 /// A request of which one job was forwarded, one failed, and one was of no listener's.
 async fn ended(app: &TestApp) -> Triggered {

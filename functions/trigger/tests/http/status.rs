@@ -8,8 +8,8 @@ use store::RequestsTable;
 use trigger_api::api::{TriggerRequest, TriggerRequests};
 
 use crate::app::{AUTHOR, BUILD, SOMEONE, STRANGER, TEST, TestApp, path, token};
-use crate::store_support::proxy::Plan;
-use crate::store_support::{client, endpoint};
+use test_support::store::proxy::Plan;
+use test_support::store::{client, endpoint};
 
 #[tokio::test]
 async fn anyone_signed_in_may_read_and_those_who_may_trigger_see_who_it_was() {

@@ -1,5 +1,6 @@
-//! The clients of the services, made from the environment.
+//! The clients of AWS services, made from the environment.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -7,21 +8,21 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::settings::SettingsError;
-use crate::{Archive, CatalogTable, Queue, RequestsTable, StoreError};
 
-/// How long a program may wait for the store.
+/// How long a program waits for AWS, and how often it retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientProfile {
-    /// It has minutes, and is better late than not done: up to eight attempts, of a minute at most.
+    /// For programs that have minutes and must finish: up to eight attempts of at most a minute each.
     Batch,
-    /// Somebody waits at the other end, and Lambda bills the waiting. The store mostly answers within some 10 ms: what
-    /// takes 2 s is lost and worth another of three attempts, and after 4 s in all it is better to say no, or to serve
-    /// what was read before.
+    /// For programs that answer a request, while a client waits and Lambda bills the time. The store usually answers
+    /// within 10 ms, so an attempt that takes 2 s is lost: it is repeated, at most three attempts are made, and after
+    /// 4 s in all the program answers with an error or with what it has in memory.
     Request,
 }
 
@@ -31,11 +32,17 @@ pub struct Aws {
     config: SdkConfig,
 }
 
+/// A secret cannot be read. The message does not repeat the secret's name: the setting that should hold the name may
+/// hold the secret itself by mistake.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("reading a secret: {0}")]
+pub struct SecretError(String);
+
 impl Aws {
-    /// Reads region, credentials and endpoint as every AWS program does: for the command line.
+    /// Reads region, credentials and endpoint from where every AWS program reads them. For the command line.
     ///
     /// # Errors
-    /// Nothing says which region the store is in.
+    /// No region is configured.
     pub async fn from_environment(profile: ClientProfile) -> Result<Self, SettingsError> {
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .retry_config(profile.retries())
@@ -48,12 +55,12 @@ impl Aws {
         }
     }
 
-    /// Takes region, credentials and endpoint from the variables that Lambda sets, and looks nowhere else. Profiles,
-    /// single sign-on and metadata services would be a tenth of the function's binary, and of no use there. Nor are
-    /// other certificates than Amazon's, unless `SSL_CERT_FILE` names some.
+    /// Reads region, credentials and endpoint from the variables that Lambda sets, and from nowhere else. Profiles,
+    /// single sign-on and metadata services would be a tenth of the function's binary, and Lambda does not use them.
+    /// The clients trust only Amazon's certificates, unless `SSL_CERT_FILE` names others.
     ///
     /// # Errors
-    /// The region's variable is not set.
+    /// The variable of the region is not set.
     pub fn from_lambda(lookup: impl Fn(&str) -> Option<String>, profile: ClientProfile) -> Result<Self, SettingsError> {
         let region = lookup("AWS_REGION").ok_or(NO_REGION)?;
         let mut config = SdkConfig::builder()
@@ -66,66 +73,67 @@ impl Aws {
         let endpoint = set("AWS_ENDPOINT_URL");
         if endpoint.is_none() && set("SSL_CERT_FILE").is_none() {
             let client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-            config.set_http_client(Some(client.tls_context(trust_in_aws_alone()).build_https()));
+            config.set_http_client(Some(client.tls_context(amazon_tls_context()).build_https()));
         }
         config.set_endpoint_url(endpoint);
         Ok(Self { config: config.build() })
     }
 
-    /// The catalog in this table.
-    pub fn catalog_table(&self, table: &str) -> CatalogTable {
-        CatalogTable::new(aws_sdk_dynamodb::Client::new(&self.config), table)
+    /// DynamoDB.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.config)
     }
 
-    /// The requests in this table.
-    pub fn requests_table(&self, table: &str) -> RequestsTable {
-        RequestsTable::new(aws_sdk_dynamodb::Client::new(&self.config), table)
+    /// SQS.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config)
     }
 
-    /// The queue at this address.
-    pub fn queue(&self, url: &str) -> Queue {
-        Queue::new(aws_sdk_sqs::Client::new(&self.config), url)
-    }
-
-    /// The text of a secret of Secrets Manager.
-    ///
-    /// # Errors
-    /// It cannot be read, or is no text.
-    pub async fn secret(&self, id: &str) -> Result<String, StoreError> {
-        // Its name is not repeated: it is a setting, in whose place the secret itself may stand by mistake.
-        let action = || "reading a secret".to_owned();
-        let client = aws_sdk_secretsmanager::Client::new(&self.config);
-        let output = client.get_secret_value().secret_id(id).send().await;
-        let output = output.map_err(|error| StoreError::service(action(), &error))?;
-        let none = || StoreError::Service { action: action(), reason: "it is no text".to_owned() };
-        output.secret_string.ok_or_else(none)
-    }
-
-    /// The archive in this bucket.
-    pub fn archive(&self, bucket: &str) -> Archive {
-        Archive::new(self.s3(), bucket)
-    }
-
-    /// S3. An endpoint that is not AWS's own has its buckets in the path, not in the host's name.
+    /// S3. At an endpoint that is not AWS's own, the bucket is part of the path and not of the host name.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let own_endpoint = self.config.endpoint_url().is_some();
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(own_endpoint);
         aws_sdk_s3::Client::from_conf(config.build())
     }
+
+    /// Reads the text of a secret from Secrets Manager.
+    ///
+    /// # Errors
+    /// The secret cannot be read, or is not text.
+    pub async fn secret(&self, id: &str) -> Result<String, SecretError> {
+        let client = aws_sdk_secretsmanager::Client::new(&self.config);
+        let output = client.get_secret_value().secret_id(id).send().await.map_err(|error| {
+            SecretError(match (error.code(), error.message()) {
+                (Some(code), Some(message)) => format!("{code}: {message}"),
+                (Some(code), None) => code.to_owned(),
+                (None, _) => root_cause(&error),
+            })
+        })?;
+        output.secret_string.ok_or_else(|| SecretError("it is not text".to_owned()))
+    }
 }
 
-/// To read all certificates of a system takes longer than all else that a function does before it is ready.
-fn trust_in_aws_alone() -> TlsContext {
+/// The innermost cause of an error: the SDK wraps a refused connection five times.
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Reading all certificates of a system would take longer than the rest of a function's start.
+fn amazon_tls_context() -> TlsContext {
     const ROOTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/amazon-roots.pem"));
     let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(ROOTS));
-    context.build().expect("there is nothing in it that could fail")
+    context.build().expect("the build script wrote valid certificates")
 }
 
 const NO_REGION: SettingsError =
     SettingsError::Missing { variable: "AWS_REGION", expected: "the region that the store is in" };
 
 impl ClientProfile {
-    /// How often throttled and failed requests are tried, with growing pauses.
+    /// How often throttled and failed requests are retried, with growing pauses.
     fn retries(self) -> RetryConfig {
         let (attempts, pause) = match self {
             Self::Batch => (8, 50),
@@ -153,19 +161,19 @@ impl ClientProfile {
 mod tests {
     use super::*;
 
-    /// To make a client is to read the certificates.
+    /// Making a client reads the certificates.
     #[test]
-    fn a_function_makes_its_clients_of_the_region_alone() {
+    fn a_function_needs_only_the_region_for_its_clients() {
         let region = |variable: &str| (variable == "AWS_REGION").then(|| "us-east-1".to_owned());
         let aws = Aws::from_lambda(region, ClientProfile::Request).unwrap();
         assert!(aws.config.http_client().is_some());
-        aws.catalog_table("catalog");
+        aws.dynamodb();
         let error = Aws::from_lambda(|_| None, ClientProfile::Request).unwrap_err();
         assert_eq!(error.to_string(), "AWS_REGION is not set: the region that the store is in is expected");
     }
 
     #[test]
-    fn another_endpoint_and_other_certificates_are_the_systems_affair() {
+    fn another_endpoint_or_other_certificates_use_the_certificates_of_the_system() {
         for other in ["AWS_ENDPOINT_URL", "SSL_CERT_FILE"] {
             let lookup = |variable: &str| {
                 let known = [("AWS_REGION", "us-east-1"), (other, "http://127.0.0.1:4566")];

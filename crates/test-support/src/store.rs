@@ -1,8 +1,7 @@
-//! What the tests beside the emulator share: a table of their own, and a proxy that makes the store fail.
-#![allow(dead_code, reason = "each test binary uses its own share of this")]
+//! Tables in the emulator for one test each, and a proxy that makes the store fail.
 
-pub(crate) mod http;
-pub(crate) mod proxy;
+pub mod http;
+pub mod proxy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,33 +16,34 @@ use aws_sdk_dynamodb::types::{
 };
 use chrono::{DateTime, Utc};
 
-pub(crate) type Item = HashMap<String, AttributeValue>;
+/// An item of a table.
+pub type Item = HashMap<String, AttributeValue>;
 
-/// Where the emulator is.
-pub(crate) fn endpoint() -> String {
+/// The address of the emulator.
+pub fn endpoint() -> String {
     std::env::var("AWS_ENDPOINT_URL")
         .expect("AWS_ENDPOINT_URL is not set: these tests need the emulator, run them by `make test`")
 }
 
 /// A name that no other test has.
-pub(crate) fn unique(what: &str) -> String {
+pub fn unique(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("{what}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A configuration as the program's own, but for the endpoint and shorter pauses between attempts.
-pub(crate) async fn config(endpoint: &str) -> SdkConfig {
+/// The configuration of the programs, with another endpoint and shorter pauses between attempts.
+pub async fn config(endpoint: &str) -> SdkConfig {
     let retries = RetryConfig::standard().with_max_attempts(8).with_initial_backoff(Duration::from_millis(2));
     aws_config::defaults(BehaviorVersion::v2026_01_12()).endpoint_url(endpoint).retry_config(retries).load().await
 }
 
-/// DynamoDB at an endpoint: the emulator's, or a proxy's.
-pub(crate) async fn client(endpoint: &str) -> Client {
+/// DynamoDB at an endpoint: the emulator, or a proxy.
+pub async fn client(endpoint: &str) -> Client {
     Client::new(&config(endpoint).await)
 }
 
 /// Makes an empty catalog table, with the keys of `infra/template.yaml`, and returns its name.
-pub(crate) async fn new_table(client: &Client) -> String {
+pub async fn new_table(client: &Client) -> String {
     let name = unique("catalog");
     let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
     for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
@@ -55,7 +55,7 @@ pub(crate) async fn new_table(client: &Client) -> String {
 }
 
 /// Makes an empty requests table, with the keys and indexes of `infra/template.yaml`, and returns its name.
-pub(crate) async fn new_requests_table(client: &Client) -> String {
+pub async fn new_requests_table(client: &Client) -> String {
     let name = unique("requests");
     let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
     for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
@@ -90,7 +90,7 @@ fn attribute_of(attribute: &str, kind: ScalarAttributeType) -> AttributeDefiniti
 }
 
 /// Everything in a table, by partition and sort key.
-pub(crate) async fn items(client: &Client, table: &str) -> BTreeMap<(String, String), Item> {
+pub async fn items(client: &Client, table: &str) -> BTreeMap<(String, String), Item> {
     let mut items = BTreeMap::new();
     let mut pages = client.scan().table_name(table).consistent_read(true).into_paginator().send();
     while let Some(page) = pages.next().await {
@@ -103,14 +103,14 @@ pub(crate) async fn items(client: &Client, table: &str) -> BTreeMap<(String, Str
 }
 
 /// The same without the reports of ingests.
-pub(crate) async fn catalog_items(client: &Client, table: &str) -> BTreeMap<(String, String), Item> {
+pub async fn catalog_items(client: &Client, table: &str) -> BTreeMap<(String, String), Item> {
     let mut items = items(client, table).await;
     items.retain(|(pk, _), _| pk != "ingest");
     items
 }
 
-/// Sets one attribute of an item, or removes it: damages the item.
-pub(crate) async fn set(client: &Client, table: &str, key: (&str, &str), name: &str, value: Option<AttributeValue>) {
+/// Damages an item: sets one of its attributes, or removes it.
+pub async fn set(client: &Client, table: &str, key: (&str, &str), name: &str, value: Option<AttributeValue>) {
     let request = client.get_item().table_name(table).consistent_read(true);
     let request = request.key("pk", AttributeValue::S(key.0.to_owned())).key("sk", AttributeValue::S(key.1.to_owned()));
     let mut item = request.send().await.expect("the table can be read").item.expect("the item is there");
@@ -120,23 +120,24 @@ pub(crate) async fn set(client: &Client, table: &str, key: (&str, &str), name: &
 }
 
 /// Deletes an item.
-pub(crate) async fn delete(client: &Client, table: &str, key: (&str, &str)) {
+pub async fn delete(client: &Client, table: &str, key: (&str, &str)) {
     let request = client.delete_item().table_name(table);
     let request = request.key("pk", AttributeValue::S(key.0.to_owned())).key("sk", AttributeValue::S(key.1.to_owned()));
     request.send().await.expect("the table can be written");
 }
 
 /// The number in an attribute.
-pub(crate) fn number(item: &Item, name: &str) -> Option<i64> {
+pub fn number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-pub(crate) fn at(time: &str) -> DateTime<Utc> {
+/// A time in RFC 3339.
+pub fn at(time: &str) -> DateTime<Utc> {
     time.parse().expect("a time")
 }
 
-/// Bytes that gzip cannot make smaller; the same for the same seed.
-pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+/// Bytes that gzip cannot compress; the same for the same seed.
+pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::iter::repeat_with(|| {
         state ^= state << 13;

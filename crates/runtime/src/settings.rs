@@ -1,4 +1,4 @@
-//! What the programs read from `RUNNABLE_JOBS_*` environment variables, and what is said of one that is missing or wrong.
+//! Reading settings from environment variables, and the errors of variables that are missing or wrong.
 
 /// The names of the variables that more than one program reads.
 pub mod variables {
@@ -12,29 +12,39 @@ pub mod variables {
     pub const TREEHERDER_URL: &str = "RUNNABLE_JOBS_TREEHERDER_URL";
     /// How jobs are planned.
     pub const PLANNING: &str = "RUNNABLE_JOBS_PLANNING";
-    /// For how many seconds what was read of the catalog is used before the store is asked whether it is current.
+    /// For how many seconds catalog data in memory is used before the store is asked whether it is current.
     pub const FRESH_SECONDS: &str = "RUNNABLE_JOBS_FRESH_SECONDS";
     /// The origins whose scripts may read the answers.
     pub const ALLOWED_ORIGINS: &str = "RUNNABLE_JOBS_ALLOWED_ORIGINS";
-    /// When the ingest is due.
+    /// When ingests are due.
     pub const SCHEDULE: &str = "RUNNABLE_JOBS_SCHEDULE";
+    /// The memory of the function in MB. Lambda sets it.
+    pub const MEMORY_MB: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 }
 
-/// What is expected where no table is named.
+/// What is expected in `CATALOG_TABLE`.
 pub const A_TABLE: &str = "the name of the catalog table";
 
-/// A whole number of at least 0.
+/// The memory of a function where Lambda does not set it.
+const DEFAULT_MEMORY_MB: usize = 512;
+
+/// Reads a variable of this process.
+pub fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
+/// Reads a whole number of at least 0.
 ///
 /// # Errors
-/// Anything else.
+/// The value is something else.
 pub fn whole_number(value: &str) -> Result<u64, &'static str> {
     value.parse().map_err(|_| "a whole number of at least 0 is expected")
 }
 
-/// A number of seconds, at most an hour: a list that was replaced can be read for a day.
+/// Reads a number of seconds of at most an hour. A replaced list stays readable for a day.
 ///
 /// # Errors
-/// Anything else.
+/// The value is something else.
 pub fn up_to_an_hour(value: &str) -> Result<u32, &'static str> {
     let seconds = value.parse().ok().filter(|seconds| *seconds <= 3600);
     seconds.ok_or("a whole number of seconds from 0 to 3600 is expected")
@@ -43,7 +53,7 @@ pub fn up_to_an_hour(value: &str) -> Result<u32, &'static str> {
 /// A variable that is missing or wrong.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SettingsError {
-    /// A variable that must be there is not.
+    /// A required variable is not set.
     #[error("{variable} is not set: {expected} is expected")]
     Missing {
         /// The variable.
@@ -51,18 +61,18 @@ pub enum SettingsError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// A variable holds something else than it should. What it holds is not repeated: it may be, or have in it, a
-    /// password, and errors are logged.
+    /// A variable has an invalid value. The message does not repeat the value: errors are logged, and the value may
+    /// contain a password.
     #[error("{variable} is wrong: {reason}")]
     Wrong {
         /// The variable.
         variable: &'static str,
-        /// What is wrong with what it holds, without repeating it.
+        /// What is wrong with the value, without repeating it.
         reason: String,
     },
 }
 
-/// Variables, wherever they come from. An empty value is as good as none.
+/// Variables, from the environment or from flags. An empty variable counts as not set.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables<L> {
     lookup: L,
@@ -79,18 +89,18 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         (self.lookup)(variable).filter(|value| !value.is_empty())
     }
 
-    /// The value of a variable that must be there.
+    /// The value of a required variable.
     ///
     /// # Errors
-    /// It is not.
+    /// The variable is not set.
     pub fn required(&self, variable: &'static str, expected: &'static str) -> Result<String, SettingsError> {
         self.get(variable).ok_or(SettingsError::Missing { variable, expected })
     }
 
-    /// What `parse` makes of a variable's value.
+    /// A variable's value, parsed.
     ///
     /// # Errors
-    /// `parse` says why it cannot, in words that repeat nothing of the value.
+    /// `parse` refuses the value. Its reason must not repeat any of the value.
     pub fn parsed<T, E: ToString>(
         &self,
         variable: &'static str,
@@ -102,9 +112,19 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
             Err(reason) => Err(SettingsError::Wrong { variable, reason: reason.to_string() }),
         }
     }
+
+    /// Bytes of memory for cached lists: half of the function's memory. The other half is for the program and for the
+    /// answers that it makes.
+    ///
+    /// # Errors
+    /// The variable of the memory is not a number.
+    pub fn cache_bytes(&self) -> Result<usize, SettingsError> {
+        let memory_mb = self.parsed(variables::MEMORY_MB, str::parse::<usize>)?.unwrap_or(DEFAULT_MEMORY_MB);
+        Ok(memory_mb * 1024 * 1024 / 2)
+    }
 }
 
-/// Values with a secret in them, for tests: none of them is right where not any text is.
+/// Values that contain a secret, for tests. None is valid for a variable that does not accept any text.
 #[doc(hidden)]
 pub fn wrong_values(secret: &str) -> Vec<String> {
     vec![
@@ -137,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_as_good_as_none() {
+    fn an_empty_variable_counts_as_not_set() {
         for variable in ["EMPTY", "ABSENT"] {
             assert_eq!(variables().get(variable), None);
             assert_eq!(variables().parsed(variable, whole_number), Ok(None));

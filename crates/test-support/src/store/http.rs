@@ -1,54 +1,61 @@
-//! The least of an HTTP server and of a client: one request a connection, on threads of their own.
+//! A minimal HTTP server and client: one request per connection, on threads of their own.
 //!
-//! Written out here so that the tests decide over every byte and over when a connection breaks, and because a server
-//! among the dependencies would have the AWS SDK built once more for the tests alone.
+//! Written here because tests control every byte and when a connection breaks, and because a server among the
+//! dependencies would have the AWS SDK built once more for the tests.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// A request, or an answer: its first line, its headers as they came, and its body.
+/// A request or an answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Message {
-    pub(crate) start: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-    /// Send only so many bytes of the body, and then close the connection.
-    pub(crate) break_off_at: Option<usize>,
+pub struct Message {
+    /// The first line.
+    pub start: String,
+    /// The headers, as they were received.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Close the connection after this many bytes of the body.
+    pub break_off_at: Option<usize>,
 }
 
 impl Message {
     /// An answer with a status such as `200 OK`.
-    pub(crate) fn answer(status: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub fn answer(status: &str, body: impl Into<Vec<u8>>) -> Self {
         Self { start: format!("HTTP/1.1 {status}"), headers: Vec::new(), body: body.into(), break_off_at: None }
     }
 
-    /// The same with a header more, which replaces those of that name.
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+    /// The same with this header, which replaces those of the same name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The same with another body, of which no checksum tells.
-    pub(crate) fn rewritten(mut self, content: &serde_json::Value) -> Self {
+    /// The same with another body and without the checksum of the body.
+    #[must_use]
+    pub fn rewritten(mut self, content: &serde_json::Value) -> Self {
         self.body = content.to_string().into_bytes();
         self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("x-amz-crc32"));
         self
     }
 
     /// The same, breaking off after so many bytes of the body.
-    pub(crate) fn breaking_off_at(mut self, length: usize) -> Self {
+    #[must_use]
+    pub fn breaking_off_at(mut self, length: usize) -> Self {
         self.break_off_at = Some(length);
         self
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Reads a message whose body has a length, comes in chunks or, `to_the_end`, ends with the connection.
+    /// Reads a message whose body has a length, is chunked or, if `to_the_end`, ends with the connection.
     fn read(stream: &TcpStream, to_the_end: bool) -> io::Result<Self> {
         let mut stream = BufReader::new(stream);
         let mut line = || -> io::Result<String> {
@@ -101,9 +108,9 @@ impl Message {
     }
 }
 
-/// Answers every request on a free port of this machine by `answer`; `None` closes the connection without a word.
+/// Answers every request on a free port of this machine by `answer`; `None` closes the connection without an answer.
 /// Returns its address. It serves until the test's process ends.
-pub(crate) fn serve(answer: impl Fn(Message) -> Option<Message> + Send + Sync + 'static) -> String {
+pub fn serve(answer: impl Fn(Message) -> Option<Message> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     let answer = Arc::new(answer);
@@ -121,16 +128,18 @@ pub(crate) fn serve(answer: impl Fn(Message) -> Option<Message> + Send + Sync + 
     address
 }
 
-/// Sends a request on to the server at `address` (`http://HOST:PORT`), all its headers as they came, and returns the
-/// answer.
-pub(crate) fn forward(address: &str, request: &Message) -> io::Result<Message> {
+/// Forwards a request with all its headers to the server at `address` (`http://HOST:PORT`), and returns the answer.
+///
+/// # Errors
+/// The server cannot be reached, or its answer breaks off.
+pub fn forward(address: &str, request: &Message) -> io::Result<Message> {
     let stream = TcpStream::connect(address.trim_start_matches("http://").trim_end_matches('/'))?;
     request.write(&stream)?;
     Message::read(&stream, true)
 }
 
-/// An address at which nobody answers.
-pub(crate) fn nobody() -> String {
+/// An address that refuses connections.
+pub fn closed_address() -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     format!("http://{}", listener.local_addr().expect("an address"))
 }

@@ -1,5 +1,5 @@
-//! Log lines that are metrics at the same time, in `CloudWatch`'s embedded format: a line of JSON whose member `_aws` names
-//! those of its other members that are metrics
+//! Metrics in log lines, in `CloudWatch`'s embedded format: the member `_aws` of a JSON line names the members that are
+//! metrics
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use chrono::{DateTime, Utc};
@@ -8,11 +8,11 @@ use serde_json::{Number, Value, json};
 /// A metric: its name, `CloudWatch`'s word for its unit, and its value.
 pub type Metric<'n> = (&'n str, &'static str, Number);
 
-/// Makes a line, which is an object, say what was measured at `at`. Metrics have no dimensions: each combination is billed as
-/// a metric of its own.
+/// Adds metrics to a line, which must be an object. Metrics have no dimensions, because each combination of dimensions
+/// is billed as a separate metric.
 ///
-/// What is 0 is in the line, but is named as no metric: a metric is billed for each hour in which it is named, and most that
-/// count failures never have another value. Alarms take what is missing for 0.
+/// A value of 0 is written to the line, but not as a metric: a metric is billed for each hour in which it occurs, and
+/// most metrics that count failures never have another value. Alarms treat missing data as 0.
 pub fn add(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
     name(line, at, metrics.iter().filter(|metric| metric.2.as_f64() != Some(0.0)));
     for (name, _, value) in metrics {
@@ -20,7 +20,7 @@ pub fn add(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
     }
 }
 
-/// The same for what happens so seldom that its 0 is worth being told: that it is no longer another ends an alarm.
+/// Like `add`, but zeros are metrics too. For events so rare that a 0 must end an alarm.
 pub fn add_all(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
     add(line, at, metrics);
     name(line, at, metrics.iter());
@@ -36,9 +36,9 @@ fn name<'m>(line: &mut Value, at: DateTime<Utc>, metrics: impl Iterator<Item = &
     }
 }
 
-/// A number of seconds, milliseconds or units as the value of a metric.
+/// Converts a number of seconds, milliseconds or units to the value of a metric.
 pub fn measured(value: f64) -> Number {
-    // Neither infinity nor what is no number comes of measuring.
+    // Measuring yields neither infinity nor NaN.
     Number::from_f64(value).unwrap_or_else(|| 0.into())
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_zero_is_a_metric() {
+    fn values_other_than_zero_are_metrics() {
         let at = DateTime::from_timestamp(1_795_413_600, 0).unwrap();
         let mut line = json!({"level": "INFO"});
         add(
@@ -77,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_metrics_is_a_line() {
+    fn a_line_of_zeros_has_no_metrics() {
         let mut line = json!({});
         add(&mut line, DateTime::UNIX_EPOCH, &[("SweepFailed", "Count", 0.into()), ("Age", "Seconds", measured(0.0))]);
         assert_eq!(line, json!({"SweepFailed": 0, "Age": 0.0}));
     }
 
     #[test]
-    fn a_zero_that_is_worth_it_is_a_metric() {
+    fn add_all_makes_zeros_metrics_too() {
         let mut line = json!({});
         add_all(&mut line, DateTime::UNIX_EPOCH, &[("IngestRefused", "Count", 0.into())]);
         let named = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];

@@ -1,5 +1,4 @@
-//! A listener as there are on Pulse, and a wire to the broker that can be cut.
-#![allow(dead_code, reason = "each test binary uses its own share of this")]
+//! A listener as there are on Pulse, and a connection to the broker that can be cut.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,30 +14,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// An address that `stack.py exec --broker` tells.
-pub(crate) fn address(variable: &str) -> String {
+/// The broker's address in this variable, which the local stack sets.
+pub fn address(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: these tests need the broker, run them by `make test`"))
 }
 
 /// A project that no other test has: its name is the routing key.
-pub(crate) fn project() -> String {
+pub fn project() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("project-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub(crate) fn settings(url: &str) -> (PulseSettings, Credentials) {
+/// The settings and credentials in a broker's address.
+pub fn settings(url: &str) -> (PulseSettings, Credentials) {
     let (settings, credentials) = PulseSettings::read(url, "treeherder", None).unwrap();
     (settings, credentials.unwrap())
 }
 
-pub(crate) fn publisher(url: &str) -> Publisher {
+/// A publisher to the broker at this address.
+pub fn publisher(url: &str) -> Publisher {
     let (settings, credentials) = settings(url);
     Publisher::new(settings, credentials, NonZeroU32::MAX)
 }
 
 /// A message that asks for these jobs.
-pub(crate) fn message(id: &str, project: &str, jobs: &[&str]) -> Message {
+pub fn message(id: &str, project: &str, jobs: &[&str]) -> Message {
     let content = MessageContent {
         project,
         push_id: 87268,
@@ -52,8 +53,8 @@ pub(crate) fn message(id: &str, project: &str, jobs: &[&str]) -> Message {
     Message::all(id, &settings.exchange(), &content, MessageFormat::default()).remove(0)
 }
 
-/// Somebody who listens to a project.
-pub(crate) struct Listener {
+/// A listener to the messages of a project.
+pub struct Listener {
     channel: Channel,
     queue: String,
     _connection: Connection,
@@ -61,7 +62,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Listens to a project from now on. The exchange must be there.
-    pub(crate) async fn on(project: &str) -> Self {
+    pub async fn on(project: &str) -> Self {
         let connection = Connection::connect(&address("AMQP_URL"), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let queue = format!("queue/listener/{project}");
@@ -76,8 +77,8 @@ impl Listener {
         Self { channel, queue, _connection: connection }
     }
 
-    /// The next message, with its properties; none if there is none within two seconds.
-    pub(crate) async fn next(&self) -> Option<lapin::message::Delivery> {
+    /// The next message, with its properties; `None` if none arrives within two seconds.
+    pub async fn next(&self) -> Option<lapin::message::Delivery> {
         for _ in 0..40 {
             let got = self.channel.basic_get(self.queue.clone().into(), BasicGetOptions::default()).await.unwrap();
             if let Some(got) = got {
@@ -90,16 +91,17 @@ impl Listener {
     }
 }
 
-/// A wire to the broker that can be cut, or carry nothing back.
-pub(crate) struct Wire {
-    /// The broker's address at this end.
-    pub(crate) url: String,
+/// A proxy before the broker that can cut its connections, or suppress all that the broker sends.
+pub struct Wire {
+    /// The address of the proxy, as the broker's.
+    pub url: String,
     connections: Arc<Mutex<Vec<JoinHandle<()>>>>,
     is_mute: Arc<AtomicBool>,
 }
 
 impl Wire {
-    pub(crate) async fn new() -> Self {
+    /// A proxy without faults.
+    pub async fn new() -> Self {
         let url = address("PULSE_URL");
         let (before, rest) = url.rsplit_once('@').unwrap();
         let (broker, vhost) = rest.split_once('/').unwrap();
@@ -137,13 +139,13 @@ impl Wire {
         Self { url, connections, is_mute }
     }
 
-    /// Lets nothing of what the broker says arrive from now on.
-    pub(crate) fn mute(&self) {
+    /// Suppresses everything that the broker sends from now on.
+    pub fn mute(&self) {
         self.is_mute.store(true, Ordering::SeqCst);
     }
 
-    /// Cuts what is connected.
-    pub(crate) fn cut(&self) {
+    /// Cuts all connections.
+    pub fn cut(&self) {
         self.connections.lock().unwrap().drain(..).for_each(|wire| wire.abort());
     }
 }

@@ -1,4 +1,4 @@
-//! A proxy before the emulator's DynamoDB that makes it fail as the real one can, and as the emulator never does.
+//! A proxy before the emulator's DynamoDB that fails as the real one can and the emulator never does.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,29 +8,31 @@ use super::http::{self, Message};
 
 /// What the proxy does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plan {
-    /// Sends it on, and its answer back.
+pub enum Plan {
+    /// Forwards it, and returns the answer.
     Pass,
-    /// Answers with an error of this code, and sends nothing on.
+    /// Answers with an error of this code, without forwarding it.
     Refuse(&'static str),
-    /// Sends it on, and answers with an error of this code nevertheless: the answer was lost.
+    /// Forwards it, and answers with an error of this code: the real answer is lost.
     Lose(&'static str),
     /// Never answers.
     Silence,
-    /// Sends it on, and leaves all items out of the answer: a reader with eventual consistency may not see them yet.
+    /// Forwards it, and removes all items from the answer: an eventually consistent read may not see them yet.
     Hide,
-    /// Of a batch, sends on all but the last so many entries, and answers that those are unprocessed.
+    /// Forwards a batch without its last entries, this many, and answers that those are unprocessed.
     Leave(usize),
 }
 
-/// A proxy. Its plan for each request is a function of the operation and of how many entries it has.
-pub(crate) struct Proxy {
-    pub(crate) endpoint: String,
+/// A proxy. A function of the operation and of its number of entries gives the plan for each request.
+pub struct Proxy {
+    /// The address of the proxy.
+    pub endpoint: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    pub(crate) fn start(plan: impl FnMut(&str, usize) -> Plan + Send + 'static) -> Self {
+    /// Starts a proxy, which runs until the process of the test ends.
+    pub fn start(plan: impl FnMut(&str, usize) -> Plan + Send + 'static) -> Self {
         let upstream = super::endpoint();
         let plan = Mutex::new(plan);
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -77,14 +79,14 @@ impl Proxy {
         Self { endpoint, seen }
     }
 
-    /// The operations that were asked for so far.
-    pub(crate) fn seen(&self) -> Vec<String> {
+    /// The operations of all requests so far.
+    pub fn seen(&self) -> Vec<String> {
         self.seen.lock().expect("no panic in the proxy").clone()
     }
 }
 
 /// Whether an operation changes the table.
-pub(crate) fn is_write(operation: &str) -> bool {
+pub fn is_write(operation: &str) -> bool {
     ["BatchWriteItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].contains(&operation)
 }
 

@@ -1,0 +1,166 @@
+//! The HTTP client for other services. It limits the time and the size of each answer, follows no redirect, and returns
+//! errors that a caller can act on.
+
+use std::error::Error;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::StatusCode;
+use reqwest::Client;
+use reqwest::redirect::Policy;
+
+pub use reqwest::Url;
+
+/// Why there is no answer. Each message is for the log and does not contain the address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The service cannot be reached: it accepts no connection in time, or closes the connection without an answer.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The service can be reached, but the answer to this request is not complete in time.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The answer breaks off, or is not valid HTTP.
+    #[error("{0}")]
+    Broken(String),
+    /// The answer is longer than this number of bytes.
+    #[error("the answer has more than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// Fetches from one service.
+#[derive(Debug)]
+pub struct Fetcher {
+    timeout: Duration,
+    max_bytes: usize,
+    /// Made for the first request, because reading certificates takes milliseconds.
+    client: OnceLock<Result<Client, String>>,
+}
+
+impl Fetcher {
+    /// A client with this limit of time for a whole answer, and this limit of size for its body.
+    pub const fn new(timeout: Duration, max_bytes: usize) -> Self {
+        Self { timeout, max_bytes, client: OnceLock::new() }
+    }
+
+    /// Returns the status and the body of the answer. A redirect is an answer like any other.
+    ///
+    /// # Errors
+    /// There is no complete answer in time, or it is too large.
+    pub async fn get(&self, url: &str) -> Result<(StatusCode, Vec<u8>), FetchError> {
+        let client = self.client.get_or_init(|| self.client()).as_ref();
+        let client = client.map_err(|reason| FetchError::Unreachable(reason.clone()))?;
+        let mut answer = client.get(url).send().await.map_err(no_answer)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > self.max_bytes {
+                return Err(FetchError::TooLarge(self.max_bytes));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((answer.status(), body))
+    }
+
+    fn client(&self) -> Result<Client, String> {
+        // The limit for connecting is shorter: a timeout of the whole request then means that there was a connection.
+        let (connect_timeout, timeout) = (self.timeout / 2, self.timeout);
+        let client = Client::builder().redirect(Policy::none()).connect_timeout(connect_timeout).timeout(timeout);
+        client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION"))).build().map_err(root_cause)
+    }
+}
+
+/// The request failed before an answer began. A timeout on an open connection says nothing about other requests to the
+/// same service.
+fn no_answer(error: reqwest::Error) -> FetchError {
+    let is_slow = error.is_timeout() && !error.is_connect();
+    let reason = root_cause(error);
+    if is_slow { FetchError::TimedOut(reason) } else { FetchError::Unreachable(reason) }
+}
+
+/// The request failed while the answer was read.
+fn broken(error: reqwest::Error) -> FetchError {
+    let is_slow = error.is_timeout();
+    let reason = root_cause(error);
+    if is_slow { FetchError::TimedOut(reason) } else { FetchError::Broken(reason) }
+}
+
+/// The innermost cause, without the address.
+fn root_cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Fetches from a service that sends these bytes and then nothing more.
+    async fn fetch_from(sent: String) -> Result<(StatusCode, Vec<u8>), FetchError> {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", service.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut connection, _) = service.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 1024]).await.unwrap();
+            connection.write_all(sent.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let fetcher = Fetcher::new(Duration::from_millis(200), 10);
+        tokio::time::timeout(Duration::from_secs(5), fetcher.get(&url)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_incomplete_answer_times_out() {
+        let late = "operation timed out".to_owned();
+        assert_eq!(fetch_from(String::new()).await, Err(FetchError::TimedOut(late.clone())));
+        let half = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"keys\"";
+        assert_eq!(fetch_from(half.to_owned()).await, Err(FetchError::TimedOut(late)));
+    }
+
+    #[tokio::test]
+    async fn a_service_without_a_connection_is_unreachable() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", closed.local_addr().unwrap());
+        drop(closed);
+        let fetcher = Fetcher::new(Duration::from_secs(5), 10);
+        assert!(matches!(fetcher.get(&url).await, Err(FetchError::Unreachable(_))));
+
+        // The accept queue is full, so that a connection is never made.
+        let full = tokio::net::TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(1).unwrap();
+        let address = full.local_addr().unwrap();
+        let waiting: Vec<_> = (0..8).map(|_| tokio::net::TcpStream::connect(address)).collect();
+        let waiting: Vec<_> = waiting.into_iter().map(tokio::spawn).collect();
+        let fetcher = Fetcher::new(Duration::from_millis(400), 10);
+        let filled = async {
+            loop {
+                let attempt = tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address));
+                let Ok(connected) = attempt.await else { break };
+                std::mem::forget(connected);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), filled).await.unwrap();
+        assert!(matches!(fetcher.get(&format!("http://{address}/")).await, Err(FetchError::Unreachable(_))));
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn an_answer_over_the_limit_is_too_large() {
+        let answer = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        assert_eq!(fetch_from(answer("0123456789")).await, Ok((StatusCode::OK, b"0123456789".to_vec())));
+        assert_eq!(fetch_from(answer("0123456789x")).await, Err(FetchError::TooLarge(10)));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let answer = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(fetch_from(answer.to_owned()).await, Ok((StatusCode::FOUND, Vec::new())));
+    }
+}

@@ -1,0 +1,310 @@
+//! The catalog in memory: each project's current list and names, read when a request needs them, checked against the
+//! store when they are no longer fresh, and used on while the store does not answer.
+//!
+//! Both the function that serves lists and the one that triggers jobs use it. It is a module of this crate and not a
+//! crate of its own, because its contents are what `CatalogTable` reads, and both users depend on this crate anyway. It
+//! knows neither HTTP nor the log: callers turn `CatalogError` into an answer and `ReadStats` into a log line.
+
+mod list;
+mod reports;
+mod stats;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use catalog::dump::is_project_name;
+use catalog::jobs::unpack;
+use catalog::names::Names;
+use catalog::suggest::suggest;
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{CacheEntry, CacheStatus, Cached, Clock, Unavailable};
+
+pub use self::list::List;
+pub use self::stats::ReadStats;
+use crate::{CatalogTable, Consistency, ListPointer, Report, StoreError};
+
+/// Maximum number of projects in memory of which it is not known whether they exist, while the store does not answer.
+const MAX_UNCHECKED: usize = 500;
+/// Maximum time of one read, with all its requests and the pauses between them. An answer takes three reads at most,
+/// and Lambda ends the functions after ten seconds (`Timeout` in infra/template.yaml).
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many similar names of projects are suggested.
+const MAX_SUGGESTIONS: usize = 3;
+
+/// The catalog in memory.
+pub struct CatalogCache {
+    table: CatalogTable,
+    fresh: TimeDelta,
+    max_bytes: usize,
+    clock: Clock,
+    projects: Mutex<HashMap<String, Arc<Project>>>,
+    /// Counts requests, to find the least recently used project.
+    requests: AtomicU64,
+    known_projects: Cached<Arc<BTreeSet<String>>>,
+    pointers: Cached<Arc<BTreeMap<String, ListPointer>>>,
+    reports: Cached<Arc<Vec<Report>>>,
+    heartbeat_reports: Cached<Arc<Vec<Report>>>,
+}
+
+/// A project in memory.
+#[derive(Default)]
+struct Project {
+    /// `None` if the store has no such project.
+    pointer: Cached<Option<Arc<ListPointer>>>,
+    list: Cached<Arc<List>>,
+    names: Cached<Arc<ListNames>>,
+    bytes: AtomicUsize,
+    last_used: AtomicU64,
+}
+
+/// The names of a list's jobs, and the ETag of the list.
+struct ListNames {
+    etag: String,
+    names: Arc<Names>,
+}
+
+/// A value of the catalog, where it comes from, and its age if it may be out of date.
+#[derive(Debug, Clone)]
+pub struct Found<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub status: CacheStatus,
+    /// Seconds since the store confirmed the value, if the store does not answer now.
+    pub stale_for: Option<i64>,
+}
+
+/// Why the catalog has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// There is no such project.
+    #[error("there is no such project")]
+    UnknownProject {
+        /// The projects with the most similar names, the most similar first.
+        closest: Vec<String>,
+    },
+    /// The store does not answer or its data is damaged, and nothing is in memory. Holds the reason, for the log.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<Unavailable> for CatalogError {
+    fn from(Unavailable(reason): Unavailable) -> Self {
+        Self::Unavailable(reason)
+    }
+}
+
+impl CatalogCache {
+    /// The catalog in `table`. Data is used for the time `fresh` before the store is asked whether it is current, and
+    /// lists use at most `max_bytes` of memory, except the one that was requested last.
+    pub fn new(table: CatalogTable, fresh: TimeDelta, max_bytes: usize, clock: Clock) -> Self {
+        Self {
+            table,
+            fresh,
+            max_bytes,
+            clock,
+            projects: Mutex::default(),
+            requests: AtomicU64::new(0),
+            known_projects: Cached::default(),
+            pointers: Cached::default(),
+            reports: Cached::default(),
+            heartbeat_reports: Cached::default(),
+        }
+    }
+
+    /// A project's pointer.
+    ///
+    /// # Errors
+    /// There is no such project, or the store does not answer.
+    pub async fn pointer(&self, name: &str, stats: &ReadStats) -> Result<Found<Arc<ListPointer>>, CatalogError> {
+        if !is_project_name(name.as_bytes()) {
+            return Err(self.unknown(name, stats).await);
+        }
+        let cached = self.cached(name);
+        // Reading the store for every unknown name would let anyone run up its bill.
+        if cached.is_none() && self.is_known_to_be_absent(name) {
+            return Err(self.unknown(name, stats).await);
+        }
+        let project = cached.unwrap_or_else(|| self.entry(name));
+        let load = async || self.read(stats, async |table| Ok(table.pointer(name).await?.map(Arc::new))).await;
+        match project.pointer.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await {
+            Ok((CacheEntry { value: Some(pointer), at }, from)) => {
+                Ok(self.found((CacheEntry { value: pointer, at }, from)))
+            }
+            Ok((CacheEntry { value: None, .. }, _)) => {
+                self.evict(name);
+                Err(self.unknown(name, stats).await)
+            }
+            Err(unavailable) => {
+                // The entry remembers that the store failed. The number of entries for unchecked names is limited.
+                if self.projects().len() > MAX_UNCHECKED {
+                    self.evict(name);
+                }
+                Err(unavailable.into())
+            }
+        }
+    }
+
+    /// The list that a pointer names; if it cannot be read, the list before it.
+    ///
+    /// # Errors
+    /// The list cannot be read, and there is none in memory.
+    pub async fn list(
+        &self,
+        name: &str,
+        pointer: &Arc<ListPointer>,
+        stats: &ReadStats,
+    ) -> Result<Found<Arc<List>>, CatalogError> {
+        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        let is_current = |entry: &CacheEntry<Arc<List>>, _| entry.value.pointer.etag == pointer.etag;
+        let load = async || {
+            let gzip = self.read(stats, async |table| table.list(name, pointer).await).await?;
+            Ok::<_, StoreError>(Arc::new(List::new(pointer.clone(), gzip)))
+        };
+        let found = self.found(project.list.get(&self.clock, is_current, load).await?);
+        self.mark_used(name, &project);
+        Ok(found)
+    }
+
+    /// The names of a project's jobs; if the current list cannot be read, those of the list before it.
+    ///
+    /// # Errors
+    /// There is no such project, or its list cannot be read and there are no names in memory.
+    pub async fn names(&self, name: &str, stats: &ReadStats) -> Result<Found<Arc<Names>>, CatalogError> {
+        let pointer = self.pointer(name, stats).await?.value;
+        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        let is_current = |entry: &CacheEntry<Arc<ListNames>>, _| entry.value.etag == pointer.etag;
+        let load = async || {
+            let list = project.list.peek().filter(|entry| entry.value.pointer.etag == pointer.etag);
+            let gzip = match list {
+                Some(list) => list.value.gzip.clone(),
+                None => self.read(stats, async |table| table.list(name, &pointer).await).await?.into(),
+            };
+            let damaged = |what: String| StoreError::damaged(format!("list#{}", pointer.etag), what);
+            let body = unpack(&gzip).map_err(|error| damaged(error.to_string()))?;
+            let names = Names::read(&body).map_err(|error| damaged(error.to_string()))?;
+            Ok::<_, StoreError>(Arc::new(ListNames { etag: pointer.etag.clone(), names: Arc::new(names) }))
+        };
+        let Found { value, status, stale_for } = self.found(project.names.get(&self.clock, is_current, load).await?);
+        self.mark_used(name, &project);
+        Ok(Found { value: value.names.clone(), status, stale_for })
+    }
+
+    /// The pointers of all projects.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn pointers(&self, stats: &ReadStats) -> Result<Found<Arc<BTreeMap<String, ListPointer>>>, CatalogError> {
+        let names = self.known_projects(stats).await?;
+        let load = async || {
+            self.read(stats, async |table| {
+                let mut pointers = BTreeMap::new();
+                for (name, pointer) in table.pointers(names.iter().map(String::as_str), Consistency::Eventual).await? {
+                    match pointer {
+                        Ok(pointer) => drop(pointers.insert(name, pointer)),
+                        Err(error) => {
+                            tracing::error!(project = name, %error, "a project is skipped");
+                            stats.add_damaged();
+                        }
+                    }
+                }
+                Ok(Arc::new(pointers))
+            })
+            .await
+        };
+        Ok(self.found(self.pointers.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await?))
+    }
+
+    /// Reads from the table, and records the cost.
+    async fn read<T>(
+        &self,
+        stats: &ReadStats,
+        read: impl AsyncFnOnce(&CatalogTable) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let table = self.table.metered();
+        // In a box: the compiler limits how deep futures are nested.
+        let result = match tokio::time::timeout(READ_TIMEOUT, Box::pin(read(&table))).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Unreachable {
+                action: "reading the catalog".to_owned(),
+                reason: format!("no answer within {} s", READ_TIMEOUT.as_secs()),
+            }),
+        };
+        stats.add_read_units(table.usage().read_units);
+        if let Err(error) = &result {
+            stats.set_error(error.to_string());
+        }
+        result
+    }
+
+    fn found<T>(&self, (entry, status): (CacheEntry<T>, CacheStatus)) -> Found<T> {
+        let stale_for = status.is_stale().then(|| ((self.clock)() - entry.at).num_seconds().max(0));
+        Found { value: entry.value, status, stale_for }
+    }
+
+    fn is_fresh<T>(&self, entry: &CacheEntry<T>, now: DateTime<Utc>) -> bool {
+        now - entry.at < self.fresh
+    }
+
+    fn is_known_to_be_absent(&self, name: &str) -> bool {
+        let known = self.known_projects.peek();
+        known.is_some_and(|known| self.is_fresh(&known, (self.clock)()) && !known.value.contains(name))
+    }
+
+    async fn known_projects(&self, stats: &ReadStats) -> Result<Arc<BTreeSet<String>>, CatalogError> {
+        let load =
+            async || self.read(stats, async |table| Ok(Arc::new(table.projects(Consistency::Eventual).await?))).await;
+        let is_fresh = |entry: &CacheEntry<_>, now| self.is_fresh(entry, now);
+        let (entry, _) = self.known_projects.get(&self.clock, is_fresh, load).await?;
+        Ok(entry.value)
+    }
+
+    async fn unknown(&self, name: &str, stats: &ReadStats) -> CatalogError {
+        // If the names of the projects cannot be read, the answer is still true without suggestions.
+        let known = self.known_projects(stats).await.unwrap_or_default();
+        let closest = suggest(name, known.iter().map(String::as_str), MAX_SUGGESTIONS);
+        CatalogError::UnknownProject { closest: closest.into_iter().map(str::to_owned).collect() }
+    }
+
+    fn cached(&self, name: &str) -> Option<Arc<Project>> {
+        self.projects().get(name).cloned()
+    }
+
+    fn entry(&self, name: &str) -> Arc<Project> {
+        self.projects().entry(name.to_owned()).or_default().clone()
+    }
+
+    fn evict(&self, name: &str) {
+        self.projects().remove(name);
+    }
+
+    /// Records that a project was requested, and evicts the least recently used others while they use too much memory.
+    fn mark_used(&self, name: &str, project: &Project) {
+        project.bytes.store(project.bytes(), Ordering::Relaxed);
+        project.last_used.store(self.requests.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let mut projects = self.projects();
+        loop {
+            let bytes: usize = projects.values().map(|project| project.bytes.load(Ordering::Relaxed)).sum();
+            let others = projects.iter().filter(|(other, _)| *other != name);
+            let oldest = others.min_by_key(|(_, project)| project.last_used.load(Ordering::Relaxed));
+            match oldest.map(|(oldest, _)| oldest.clone()) {
+                Some(oldest) if bytes > self.max_bytes => projects.remove(&oldest),
+                _ => break,
+            };
+        }
+    }
+
+    fn projects(&self) -> MutexGuard<'_, HashMap<String, Arc<Project>>> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Project {
+    /// Bytes of memory that it uses, roughly.
+    fn bytes(&self) -> usize {
+        let list = self.list.peek().map_or(0, |entry| entry.value.bytes());
+        list + self.names.peek().map_or(0, |entry| entry.value.names.bytes())
+    }
+}
