@@ -8,7 +8,7 @@ use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use listener::{address, message, project, publisher, settings};
-use pulse::DeliveryOutcome;
+use requests::delivery::DeliveryOutcome;
 
 #[tokio::test]
 async fn an_exchange_of_another_type_is_refused_and_left_alone() {

@@ -33,8 +33,10 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use requests::id::RequestId;
 use requests::idempotency::Claim;
-use requests::request::{Request, RequestId, RequestedJob};
+use requests::job::RequestedJob;
+use requests::request::Request;
 
 use self::reading::jobs_item;
 use crate::items::{Item, is_condition, key, number, table_error, units};

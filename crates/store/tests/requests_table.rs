@@ -9,12 +9,14 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use requests::email::Email;
-use requests::idempotency::{Claim, IdempotencyKey, RequestContent};
-use requests::planning::Planning;
+use requests::id::RequestId;
+use requests::idempotency::{Claim, IdempotencyKey};
+use requests::job::{JobCode, RequestedJob, count_jobs};
+use requests::new_request::NewRequest;
+use requests::push::Push;
 use requests::rate_limits::{Exceeded, Limit, RateLimits, Spent, Window};
-use requests::request::{
-    JobCode, JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs,
-};
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use store::{BudgetShare, Consistency, Cost, RequestsTable, StoreError, UpdateResult};
 use support::proxy::{Plan, Proxy};
 use support::{at, client, endpoint, items, new_requests_table, number, set};
@@ -39,14 +41,12 @@ fn jobs(count: usize) -> Vec<RequestedJob> {
 
 fn request(push_id: u64, random: u128, jobs: &[RequestedJob], now: DateTime<Utc>) -> Request {
     let new_request = NewRequest {
-        project: "try".to_owned(),
-        push_id,
-        pushed: Some(Push { revision: "a".repeat(40), author: "author@example.org".parse().ok() }),
-        requester: someone(),
         on_behalf_by: Some("treeherder".to_owned()),
         decision_task_id: Some("Ab-_9fIzT8aXVvV2yWqhGQ".to_owned()),
+        ..NewRequest::new("try", push_id, someone(), Vec::new())
     };
-    Request::new(RequestId::new(now, random), new_request, jobs, now)
+    let pushed = Some(Push { revision: "a".repeat(40), author: "author@example.org".parse().ok() });
+    Request::new(RequestId::new(now, random), new_request, pushed, jobs, now)
 }
 
 async fn table() -> (RequestsTable, Client, String) {
@@ -69,11 +69,8 @@ async fn behind(name: &str, plan: impl Fn(usize) -> Plan + Send + 'static) -> Re
 }
 
 fn claim(header: &str, now: DateTime<Utc>, random: u128) -> (IdempotencyKey, Claim) {
-    let requester = someone();
-    let names = ["a".to_owned()];
-    let asked =
-        RequestContent { requester: &requester, project: "try", push: 1, names: &names, decision_task_id: None };
-    let key = IdempotencyKey::from_header(header, &asked).unwrap();
+    let new_request = NewRequest::new("try", 1, someone(), vec!["a".to_owned()]);
+    let key = IdempotencyKey::from_header(header, &new_request).unwrap();
     let claim = key.claim(RequestId::new(now, random), now);
     (key, claim)
 }
@@ -409,7 +406,7 @@ async fn queued_and_forwarded(table: &RequestsTable, random: u128) -> (Request, 
     table.create(&taken, &jobs(2), morning()).await.unwrap();
     let queued = taken.queued(later(1)).unwrap();
     assert_eq!(table.update(&queued, None, later(1)).await.unwrap(), UpdateResult::Stored);
-    let ended = queued.with_results(&forwarded(2), &Planning::default(), later(2));
+    let ended = queued.with_results(&forwarded(2), TimeDelta::minutes(2), later(2));
     (queued, ended)
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{StatusCode, Uri};
 use http_api::{FetchError, Fetcher};
-use requests::request::Push;
-use requests::runs::{Run, RunState, Runs};
+use requests::planning::{Run, RunState, Runs};
+use requests::push::Push;
 use serde::Deserialize;
 
 /// Where Treeherder is.

@@ -1,4 +1,4 @@
-//! The log: a line a message of the queue, which is at the same time its metrics.
+//! The log: one line per message of the queue, which holds its metrics too (CloudWatch's embedded metric format).
 
 use std::io;
 
@@ -9,18 +9,18 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-use crate::forwarder::DeliveryLog;
+use crate::batch::DeliveryLog;
 
-/// Sends what the program and its libraries have to say beside the messages to standard error, as JSON lines.
+/// Writes the log of the program and its libraries to standard error, as JSON lines.
 pub fn init_logging() {
-    // What becomes of a message is in its line.
+    // The outcome of a message is in its own line.
     let quiet = [("lapin", LevelFilter::OFF), ("lambda_runtime::layers::panic", LevelFilter::OFF)];
     let targets = Targets::new().with_default(Level::INFO).with_targets(quiet);
     let format = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
     format.with_writer(io::stderr).finish().with(targets).init();
 }
 
-/// Prints the line of a message.
+/// Prints the log line of a message.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]
 pub fn print_line(line: &DeliveryLog, clock: &Clock) {
     let mut json = serde_json::to_value(line).unwrap_or_default();

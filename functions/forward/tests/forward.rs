@@ -12,11 +12,16 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, TimeDelta, Utc};
+use forward::destination::pulse::PulseDestination;
 use forward::{Delivery, Disposition, Forwarder};
 use listener::{Listener, address, project, publisher, settings};
 use pulse::{MessageFormat, Publisher};
+use requests::id::RequestId;
+use requests::job::{JobCode, RequestedJob};
+use requests::new_request::NewRequest;
 use requests::planning::Planning;
-use requests::request::{JobCode, JobState, NewRequest, Request, RequestId, RequestState, RequestedJob};
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use serde_json::{Value, json};
 use store::{Consistency, RequestsTable};
 use store_support::http::{Message as Answer, nobody, serve};
@@ -59,11 +64,13 @@ fn morning() -> DateTime<Utc> {
 fn forwarder(requests: RequestsTable, publisher: Publisher) -> Forwarder {
     Forwarder {
         requests,
-        publisher,
+        pulse: PulseDestination {
+            publisher,
+            exchange: settings(&address("PULSE_URL")).0.exchange(),
+            formats: HashMap::new(),
+        },
         treeherder: Treeherder::new(nobody(), TimeDelta::zero(), Arc::new(morning)),
         planning: Planning::default(),
-        exchange: settings(&address("PULSE_URL")).0.exchange(),
-        formats: HashMap::new(),
         clock: Arc::new(|| morning() + TimeDelta::seconds(10)),
     }
 }
@@ -93,15 +100,8 @@ impl TestApp {
     }
 
     async fn request_of(&self, random: u128, jobs: &[RequestedJob]) -> Request {
-        let new_request = NewRequest {
-            project: self.project.clone(),
-            push_id: 7,
-            pushed: None,
-            requester: "someone@mozilla.com".parse().unwrap(),
-            on_behalf_by: None,
-            decision_task_id: None,
-        };
-        let request = Request::new(RequestId::new(morning(), random), new_request, jobs, morning());
+        let new_request = NewRequest::new(&self.project, 7, "someone@mozilla.com".parse().unwrap(), Vec::new());
+        let request = Request::new(RequestId::new(morning(), random), new_request, None, jobs, morning());
         self.requests.create(&request, jobs, morning()).await.unwrap();
         let queued = request.queued(morning()).unwrap();
         self.requests.update(&queued, None, morning()).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_queued_request_is_forwarded_and_that_is_recorded() {
         (now.state, states(&jobs)),
         (RequestState::Forwarded, vec![JobState::Forwarded, JobState::Rejected, JobState::Forwarded])
     );
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 2 forwarded."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 2 forwarded."));
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn without_a_listener_jobs_are_unroutable_and_that_is_told() {
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Unroutable]));
-    assert!(jobs[0].reason.as_ref().unwrap().starts_with("Pulse has no listener"));
+    assert!(jobs[0].reason_text().unwrap().starts_with("Pulse has no listener"));
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed]));
     assert!(
-        jobs[0].reason.as_ref().unwrap().starts_with("It could not be forwarded to Pulse: the connection"),
+        jobs[0].reason_text().unwrap().starts_with("It could not be forwarded to Pulse: the connection"),
         "{jobs:?}"
     );
 }
@@ -264,7 +264,7 @@ async fn what_the_broker_refuses_comes_back_until_the_last_time() {
     assert_eq!(refused.forward(&[ticket(&request, 5)], None, &mut log).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed]));
-    let said = jobs[0].reason.as_ref().unwrap();
+    let said = jobs[0].reason_text().unwrap();
     assert!(said.contains("ACCESS_REFUSED") && !said.contains("may have arrived"), "{said}");
     assert_eq!(lines, [(1, 0), (1, 1)], "operators hear of it before it has failed");
 }
@@ -277,7 +277,7 @@ async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_whe
     let wire = listener::Wire::new().await;
     let request = app.request(1, &["a"]).await;
     let unheard = forwarder(requests().await, publisher(&wire.url));
-    unheard.publisher.connect_now().await.unwrap();
+    unheard.pulse.publisher.connect_now().await.unwrap();
     wire.mute();
     let left = unheard.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
     assert!(matches!(&left[..], [Disposition::Retry(_)]), "{left:?}");
@@ -290,7 +290,7 @@ async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_whe
     assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!(now.state, RequestState::Failed);
-    let said = jobs[0].reason.as_ref().unwrap();
+    let said = jobs[0].reason_text().unwrap();
     assert!(said.contains("may have arrived") && said.ends_with("a retry may run it twice."), "{said}");
 }
 
@@ -301,7 +301,7 @@ async fn a_doubt_ends_when_the_job_is_forwarded() {
     let request = app.request_of(1, &[RequestedJob { in_doubt: true, ..RequestedJob::accepted("a") }]).await;
     assert_eq!(app.forward(&[ticket(&request, 2)]).await, [Disposition::Ack]);
     let (_, jobs) = app.now(&request).await;
-    assert_eq!((jobs[0].state, jobs[0].in_doubt, &jobs[0].reason), (JobState::Forwarded, false, &None));
+    assert_eq!((jobs[0].state, jobs[0].in_doubt, jobs[0].reason_text()), (JobState::Forwarded, false, None));
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn an_orange_build_lets_its_tests_go_and_a_superseded_one_does_not() {
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [BUILD]);
     let (_, jobs) = app.now(&request).await;
-    assert!(jobs[0].reason.as_ref().unwrap().contains("is not on this push"), "{jobs:?}");
+    assert!(jobs[0].reason_text().unwrap().contains("is not on this push"), "{jobs:?}");
 
     // The build that a test waits for is cancelled: it is requested after all, once.
     app.treeherder_tells(&[(BUILD, "unscheduled", "unknown")]);
@@ -412,7 +412,10 @@ async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
 #[tokio::test]
 async fn a_large_request_goes_in_parts_and_a_project_has_its_own_form() {
     let mut app = TestApp::new().await;
-    app.forwarder.formats.insert(app.project.clone(), MessageFormat { legacy_buildernames: true, envelope: true });
+    app.forwarder
+        .pulse
+        .formats
+        .insert(app.project.clone(), MessageFormat { legacy_buildernames: true, envelope: true });
     let listener = Listener::on(&app.project).await;
     let names: Vec<String> =
         (0..328).map(|number| format!("Ubuntu VM 12.04 x64 try opt test mochitest-{number}")).collect();
@@ -466,7 +469,7 @@ async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
     assert_eq!(heard(&listener).await, Some((vec!["other".to_owned()], format!("{}.1.1", request.id))));
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 forwarded, 1 waiting."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 1 forwarded, 1 waiting."));
     assert_eq!(now.due_at, (morning() + TimeDelta::seconds(130)).timestamp());
 
     // To look again and to find nothing new is no event.
@@ -490,7 +493,7 @@ async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
     assert_eq!(heard(&listener).await, Some((vec![TEST.to_owned()], format!("{}.1.0", request.id))));
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Forwarded, vec![JobState::Forwarded, JobState::Forwarded]));
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 2 forwarded."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 2 forwarded."));
     assert!(listener.next().await.is_none());
 }
 
@@ -516,7 +519,7 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
         assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
         let (now, jobs) = app.now(&request).await;
         assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed, JobState::Forwarded]));
-        assert!(jobs[0].reason.as_ref().unwrap().contains("failed (busted)"), "{jobs:?}");
+        assert!(jobs[0].reason_text().unwrap().contains("failed (busted)"), "{jobs:?}");
         assert!(listener.next().await.is_none());
     }
 }
@@ -529,7 +532,7 @@ async fn a_test_does_not_wait_for_a_build_that_nobody_takes() {
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed, JobState::Unroutable]));
-    assert!(jobs[0].reason.as_ref().unwrap().ends_with("It can be retried when there is one."), "{jobs:?}");
+    assert!(jobs[0].reason_text().unwrap().ends_with("It can be retried when there is one."), "{jobs:?}");
 }
 
 #[tokio::test]
@@ -543,7 +546,7 @@ async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
     assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, codes(&jobs)), (RequestState::Forwarded, vec![Some(JobCode::PlanSkipped), None]));
-    assert!(jobs[0].reason.as_ref().unwrap().starts_with("Treeherder does not answer"), "{jobs:?}");
+    assert!(jobs[0].reason_text().unwrap().starts_with("Treeherder does not answer"), "{jobs:?}");
     let [(2, Some(why))] = &lines[..] else { panic!("{lines:?}") };
     assert!(why.starts_with("Treeherder: "), "{why}");
 }
@@ -564,7 +567,7 @@ async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone()
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Rejected]));
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 running already."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 1 running already."));
     assert!(listener.next().await.is_none());
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use requests::request::{Request, RequestedJob};
+use requests::history::Event;
+use requests::job::RequestedJob;
+use requests::request::Request;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -164,7 +166,7 @@ pub fn status_url(request: &Request) -> String {
     format!("/api/project/{}/trigger_requests/{}/", request.project, request.id)
 }
 
-/// A project's jobs as they are told.
+/// A project's jobs as the API shows them.
 pub fn jobs(project: &str, jobs: &[RequestedJob]) -> Vec<JobStatus> {
     jobs.iter().map(|job| JobStatus::new(project, job)).collect()
 }
@@ -183,7 +185,7 @@ impl JobStatus {
 }
 
 impl Summary {
-    /// A request; who asked is told if `shows_people`.
+    /// A request. It has the requester's address only if `shows_people`.
     pub fn new(request: &Request, treeherder: &str, shows_people: bool) -> Self {
         let can_be_retried = !request.state.is_open() && request.job_counts.keys().any(|state| state.can_be_retried());
         let this = status_url(request);
@@ -208,12 +210,12 @@ impl Summary {
 }
 
 impl TriggerRequest {
-    /// A request with its jobs; people are told if `shows_people`.
+    /// A request with its jobs. It has e-mail addresses only if `shows_people`.
     pub fn new(request: &Request, jobs: &[RequestedJob], treeherder: &str, shows_people: bool) -> Self {
-        let happened = |event: &requests::request::Event| Happened {
+        let happened = |event: &Event| Happened {
             at: event.at,
             state: event.state.as_str().to_owned(),
-            detail: event.detail.clone(),
+            detail: event.detail_text(),
             by: event.by.as_ref().filter(|_| shows_people).map(ToString::to_string),
         };
         Self {

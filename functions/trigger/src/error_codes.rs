@@ -1,7 +1,10 @@
-//! The kinds of errors that this function's own routes answer with.
+//! The error codes of this function's routes, and how the errors of the service become problem+json.
 
 use http::StatusCode;
-use http_api::ErrorCode;
+use http_api::{ErrorCode, Problem};
+
+use crate::api;
+use crate::error::TriggerError;
 
 /// The project is not in the catalog.
 pub(crate) const UNKNOWN_PROJECT: ErrorCode = ErrorCode {
@@ -142,3 +145,49 @@ pub(crate) const CHANGED_MEANWHILE: ErrorCode = ErrorCode {
     title: "Request changed meanwhile",
     meaning: "Somebody else changed the request at the same time. Read it again before retrying.",
 };
+
+impl TriggerError {
+    /// The name of its error code in the API.
+    pub fn code(&self) -> &'static str {
+        self.error_code().code
+    }
+
+    fn error_code(&self) -> &'static ErrorCode {
+        match self {
+            Self::UnknownProject { .. } => &UNKNOWN_PROJECT,
+            Self::UnknownPush { .. } => &UNKNOWN_PUSH,
+            Self::NotAllowed { .. } => &NOT_ALLOWED,
+            Self::BadKey(_) => &BAD_KEY,
+            Self::KeyReused => &KEY_REUSED,
+            Self::InProgress => &IN_PROGRESS,
+            Self::TooManyJobs(_) => &TOO_MANY_JOBS,
+            Self::TooManyRequests(_) => &TOO_MANY_REQUESTS,
+            Self::NoKnownJobs { .. } => &NO_KNOWN_JOBS,
+            Self::StillOpen(_) => &STILL_OPEN,
+            Self::NothingToRetry => &NOTHING_TO_RETRY,
+            Self::ChangedMeanwhile => &CHANGED_MEANWHILE,
+            Self::TreeherderUnavailable(_) => &TREEHERDER_UNAVAILABLE,
+            Self::CatalogUnavailable(_) | Self::StoreUnavailable(_) | Self::Uncertain { .. } => &STORE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<TriggerError> for Problem {
+    fn from(error: TriggerError) -> Self {
+        let mut problem = Self::new(error.error_code(), error.to_string());
+        if let Some(seconds) = error.retry_after() {
+            problem = problem.retry_after(seconds);
+        }
+        if let Some(cause) = error.cause() {
+            problem = problem.because(cause);
+        }
+        match error {
+            TriggerError::UnknownProject { closest, .. } => problem.with("closest", closest),
+            TriggerError::NotAllowed { denied, .. } => problem.with("rule", denied.rule),
+            TriggerError::NoKnownJobs { project, jobs } => {
+                problem.with("jobs", serde_json::to_value(api::jobs(&project, &jobs)).unwrap_or_default())
+            }
+            _ => problem,
+        }
+    }
+}

@@ -1,14 +1,18 @@
-//! Takes requests to run jobs: who asks and may they, which of the jobs exist, keep it, queue it, and let people follow
-//! what happens.
+//! The trigger API: checks who asks for jobs, resolves the names of the jobs, stores and queues the request, and shows
+//! what happens to it.
 
+mod accept;
 mod admission;
 pub mod api;
 mod body;
 pub mod budget;
+pub mod call_log;
 pub mod catalog;
+pub mod error;
+mod error_codes;
 pub mod outcome;
-mod problems;
 mod reference;
+mod retry;
 mod routes;
 pub mod service;
 pub mod settings;
@@ -30,17 +34,17 @@ use crate::routes::AppState;
 use crate::service::TriggerService;
 use crate::settings::Settings;
 
-/// What the function works with: tables, queue, and what differs from one second to the next.
+/// The dependencies of the service: tables, queue, clock and randomness.
 pub struct Dependencies {
-    /// The catalog, which is read alone.
+    /// The catalog table, which is only read.
     pub catalog: CatalogTable,
-    /// The requests.
+    /// The requests table.
     pub requests: RequestsTable,
-    /// The queue to Pulse.
+    /// The queue that the forwarder reads.
     pub queue: Queue,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// Makes names of requests differ.
+    /// The source of randomness for request ids.
     pub random: Arc<dyn Fn() -> u128 + Send + Sync>,
 }
 
@@ -58,7 +62,7 @@ impl Dependencies {
 }
 
 impl TriggerService {
-    /// A desk with these settings and means.
+    /// A service with these settings and dependencies.
     pub fn new(settings: &Settings, dependencies: Dependencies) -> Self {
         let Dependencies { catalog, requests, queue, clock, random } = dependencies;
         Self {
@@ -78,7 +82,7 @@ impl TriggerService {
     }
 }
 
-/// The function: all its routes, in Lambda and on a port alike. `log` takes a line of JSON a request.
+/// The function's router, in Lambda and on a port alike. `log` receives one line of JSON per request.
 pub fn app(mut settings: Settings, dependencies: Dependencies, log: Arc<dyn Fn(&str) + Send + Sync>) -> Router {
     let clock = dependencies.clock.clone();
     if settings.identity.as_ref().is_some_and(IdentitySettings::lacks_service_clients) {
@@ -88,7 +92,7 @@ pub fn app(mut settings: Settings, dependencies: Dependencies, log: Arc<dyn Fn(&
     let state = Arc::new(AppState { service: TriggerService::new(&settings, dependencies), identity });
     let routes = Router::new();
     let routes = at(routes, "/api/project/{project}/push/{push_id}/trigger_runnable_jobs", post(routes::trigger));
-    // What it was called until 2018.
+    // The path until 2018.
     let routes = at(routes, "/api/project/{project}/resultset/{push_id}/trigger_runnable_jobs", post(routes::trigger));
     let routes = at(routes, "/api/project/{project}/push/{push_id}/trigger_requests", get(routes::of_push));
     let routes = at(routes, "/api/project/{project}/trigger_requests/{request_id}", get(routes::one));
@@ -98,7 +102,7 @@ pub fn app(mut settings: Settings, dependencies: Dependencies, log: Arc<dyn Fn(&
         .wrap(routes.with_state(state))
 }
 
-/// A resource, with and without the last slash.
+/// Adds a resource, with and without the trailing slash.
 fn at(routes: Router<Arc<AppState>>, path: &str, method: MethodRouter<Arc<AppState>>) -> Router<Arc<AppState>> {
     routes.route(path, method.clone()).route(&format!("{path}/"), method)
 }

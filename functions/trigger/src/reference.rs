@@ -7,7 +7,7 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::problems::{
+use crate::error_codes::{
     BAD_BODY, BAD_KEY, BAD_PARAMETER, BODY_TOO_LARGE, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS,
     NOT_ALLOWED, NOT_JSON, NOTHING_TO_RETRY, STILL_OPEN, STORE_UNAVAILABLE, TOO_MANY_JOBS, TOO_MANY_REQUESTS,
     TREEHERDER_UNAVAILABLE, UNKNOWN_PROJECT, UNKNOWN_PUSH, UNKNOWN_REQUEST,

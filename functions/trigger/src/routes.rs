@@ -1,4 +1,4 @@
-//! The HTTP routes: triggering jobs, following what becomes of that, and retrying.
+//! The HTTP routes: trigger jobs, follow requests, and retry them.
 
 use std::sync::Arc;
 
@@ -11,24 +11,25 @@ use http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_api::{Caching, Caller, Identity, Path, Problem, RequestLog, ResponseBody, Validators};
 use requests::email::Email;
-use requests::request::{Request, RequestId};
+use requests::id::RequestId;
+use requests::request::Request;
 use serde::Serialize;
 use store::Consistency;
 
 use crate::api::{Summary, TriggerRequest, TriggerRequests, Triggered};
-use crate::body::{self, Parameters};
+use crate::body::{self, Parameters, person};
+use crate::call_log::CallLog;
+use crate::error_codes::{BAD_PARAMETER, NOT_ALLOWED};
 use crate::outcome::{OutcomeKind, TriggerOutcome};
-use crate::problems::{BAD_BODY, BAD_PARAMETER, NOT_ALLOWED};
-use crate::service::{Submission, TriggerService};
+use crate::service::TriggerService;
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: &str = "application/json";
 
-/// What the routes work with.
+/// The state that the routes share.
 pub(crate) struct AppState {
     pub(crate) service: TriggerService,
-    /// None: nobody can sign in.
+    /// `None` if no sign-in is configured.
     pub(crate) identity: Option<Identity>,
 }
 
@@ -42,14 +43,44 @@ impl AppState {
     }
 }
 
-/// A person who signed in; a service is nobody.
-fn person(caller: Caller) -> Result<Option<Email>, Problem> {
-    match caller {
-        Caller::Service { .. } => Ok(None),
-        Caller::Person { email } => email.parse().map(Some).map_err(|_| {
-            // The issuer verified it; but nobody is known by such an address here.
-            Problem::new(&NOT_ALLOWED, "Your sign-in has no e-mail address that people are known by here.")
-        }),
+/// A log of calls of the service, whose observations it copies to the request log when it is dropped.
+struct LoggedCalls<'l> {
+    calls: CallLog,
+    request_log: &'l RequestLog,
+}
+
+impl<'l> LoggedCalls<'l> {
+    fn new(request_log: &'l RequestLog) -> Self {
+        Self { calls: CallLog::default(), request_log }
+    }
+}
+
+impl std::ops::Deref for LoggedCalls<'_> {
+    type Target = CallLog;
+
+    fn deref(&self) -> &CallLog {
+        &self.calls
+    }
+}
+
+impl Drop for LoggedCalls<'_> {
+    fn drop(&mut self) {
+        let (observed, log) = (self.calls.observations(), self.request_log);
+        if let Some(id) = observed.request {
+            log.record("request", id.to_string());
+        }
+        if let Some(error) = observed.error {
+            log.record("error", error);
+        }
+        if observed.is_stale {
+            log.mark_stale();
+        }
+        log.add_read_units(observed.read_units);
+        if let Some(cost) = observed.last_cost {
+            log.record("store_operations", cost.operations);
+            log.record("write_units", cost.write_units);
+        }
+        log.add_damaged(observed.damaged);
     }
 }
 
@@ -93,47 +124,17 @@ pub(crate) async fn trigger(
     request_log.record("project", project.as_str());
     let push_id = body::push_id(&push_id)?;
     let parameters = Parameters::read(query.as_deref(), &["dry_run"])?;
-    let parsed = body::read(&headers, body, &state.service.budget.limits).await?;
-    request_log.record("jobs", parsed.names.len());
-    let (requester, on_behalf_by) = requester(caller, parsed.requester)?;
-    let idempotency_key = idempotency_key(&headers)?;
-    let submission = Submission {
-        project,
-        push_id,
-        names: parsed.names,
-        decision_task_id: parsed.decision_task_id,
-        requester,
-        on_behalf_by,
-        idempotency_key,
-    };
     let service = &state.service;
+    let target = (project.clone(), push_id);
+    let new_request = body::read(&headers, body, &service.budget.limits, target, caller, &request_log).await?;
+    let log = LoggedCalls::new(&request_log);
     let outcome = if parameters.is_dry_run {
-        service.check(&submission, &request_log).await?
+        service.check(&new_request, &log).await?
     } else {
-        service.submit(&submission, &request_log).await?
+        service.submit(new_request, &log).await?
     };
     record_outcome(&request_log, &outcome);
-    Ok(answered(&outcome, &outcome.response(&submission.project, submission.push_id)))
-}
-
-/// For whom jobs are asked for, and through which service.
-fn requester(caller: Caller, named: Option<Email>) -> Result<(Email, Option<String>), Problem> {
-    if let Caller::Service { client } = caller {
-        let detail = "A service asks on behalf of somebody: their e-mail address is expected in 'requester'.";
-        return named.map(|named| (named, Some(client))).ok_or_else(|| Problem::new(&BAD_BODY, detail));
-    }
-    let person = person(caller)?.filter(|person| named.as_ref().is_none_or(|named| named == person));
-    let detail = "People ask for themselves: 'requester' is for services, and is somebody else.";
-    person.map(|person| (person, None)).ok_or_else(|| Problem::new(&NOT_ALLOWED, detail).with("rule", "requester"))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    match (key.to_str(), keys.next()) {
-        (Ok(key), None) => Ok(Some(key.to_owned())),
-        _ => Err(Problem::new(&crate::problems::BAD_KEY, "The Idempotency-Key is wrong: one, in ASCII, is expected.")),
-    }
+    Ok(answered(&outcome, &outcome.response(&project, push_id)))
 }
 
 fn record_outcome(request_log: &RequestLog, outcome: &TriggerOutcome) {
@@ -188,17 +189,18 @@ pub(crate) async fn one(
     let caller = state.caller(&headers, &request_log).await?;
     Parameters::read(query.as_deref(), &[])?;
     let service = &state.service;
-    let request = find(service, &project, &id, &request_log).await?;
+    let log = LoggedCalls::new(&request_log);
+    let request = find(service, &project, &id, &log).await?;
     let shows_people = shows_people(service, person(caller)?.as_ref(), &request);
     let etag = etag_of(&request, shows_people);
-    // Which encoding the client holds is not known: it depends on the length of what is not read for this.
+    // The encoding that the client has is not known: it depends on the length of the body, which is not read here.
     let held = private(&etag).not_modified(&headers, true).or_else(|| private(&etag).not_modified(&headers, false));
     let (request, mut response) = if let Some(not_modified) = held {
         (request, not_modified)
     } else {
         // Head and jobs of one version: where they differ, both are read again, and it may be a later one.
         let (request, jobs) =
-            service.read(&request_log, async |table| table.with_jobs(request, Consistency::Eventual).await).await?;
+            service.read(&log, async |table| table.with_jobs(request, Consistency::Eventual).await).await?;
         let answer = TriggerRequest::new(&request, &jobs, &service.treeherder_public_url, shows_people);
         let response = private(&etag_of(&request, shows_people)).ok(JSON, packed(&headers, &answer))?;
         (request, response)
@@ -209,7 +211,7 @@ pub(crate) async fn one(
     Ok(response)
 }
 
-/// Names a version of a request, as it is shown to some.
+/// The entity tag of a request as a reader may see it.
 fn etag_of(request: &Request, shows_people: bool) -> String {
     format!("{}-{}{}", request.id, request.version, if shows_people { "-people" } else { "" })
 }
@@ -218,8 +220,8 @@ fn private(etag: &str) -> Validators<'_> {
     Validators { etag, last_modified: None, caching: Caching::Private }
 }
 
-/// How soon it is worth asking again, in seconds, while something is still to happen: often at first, when somebody
-/// looks at it, and less and less.
+/// The number of seconds after which a client should ask again while the request is open. Soon after a change it is short,
+/// since a person may be watching.
 fn retry_after(request: &Request, now: DateTime<Utc>) -> Option<u32> {
     let changed = request.history.last().map_or(now, |event| event.at);
     request.state.is_open().then(|| match (now - changed).num_seconds() {
@@ -229,17 +231,17 @@ fn retry_after(request: &Request, now: DateTime<Utc>) -> Option<u32> {
     })
 }
 
-/// A request that the project has.
-async fn find(service: &TriggerService, project: &str, id: &str, request_log: &RequestLog) -> Result<Request, Problem> {
+/// The request of this id in the project.
+async fn find(service: &TriggerService, project: &str, id: &str, log: &LoggedCalls<'_>) -> Result<Request, Problem> {
     let project = body::project(project)?;
-    request_log.record("project", project);
+    log.request_log.record("project", project);
     let found: RequestId = body::request_id(id)?;
-    request_log.record("request", found.to_string());
-    let request = service.request(found, request_log).await?.filter(|request| request.project == project);
+    log.set_request(found);
+    let request = service.request(found, log).await?.filter(|request| request.project == project);
     request.ok_or_else(|| body::unknown_request(id))
 }
 
-/// Who asked is told to themselves, and to those who may trigger jobs on the same push.
+/// Whether the reader may see e-mail addresses: the requester may, and people who may trigger jobs on the push.
 fn shows_people(service: &TriggerService, reader: Option<&Email>, request: &Request) -> bool {
     reader.is_some_and(|reader| *reader == request.requester || service.may_trigger(reader, request))
 }
@@ -276,8 +278,9 @@ pub(crate) async fn retry(
         let detail = "Only people retry requests: sign in as yourself.";
         return Err(Problem::new(&NOT_ALLOWED, detail).with("rule", "retry"));
     };
-    let request = find(&state.service, &project, &id, &request_log).await?;
-    let outcome = state.service.retry(&request, Some(&by), &request_log).await?;
+    let log = LoggedCalls::new(&request_log);
+    let request = find(&state.service, &project, &id, &log).await?;
+    let outcome = state.service.retry(&request, Some(&by), &log).await?;
     Ok(answered(&outcome, &outcome.response(&request.project, request.push_id)))
 }
 
@@ -313,9 +316,9 @@ pub(crate) async fn of_push(
     request_log.record("project", project);
     let push_id = body::push_id(&push_id)?;
     let parsed = Parameters::read(query.as_deref(), &["before", "count"])?;
-    let found = state
-        .service
-        .read(&request_log, async |table| table.of_push(project, push_id, parsed.before, parsed.page() + 1).await);
+    let log = LoggedCalls::new(&request_log);
+    let found =
+        state.service.read(&log, async |table| table.of_push(project, push_id, parsed.before, parsed.page() + 1).await);
     let path = format!("/api/project/{project}/push/{push_id}/trigger_requests/?");
     listed(&state.service, &headers, reader.as_ref(), found.await?, &parsed, &path)
 }
@@ -350,12 +353,12 @@ pub(crate) async fn mine(
         return Err(bad("Whose requests? 'requester=me' is expected."));
     }
     let me = reader.ok_or_else(|| bad("A service has no requests of its own, so it is nobody's 'me'."))?;
-    let found =
-        state.service.read(&request_log, async |table| table.of_requester(&me, parsed.before, parsed.page() + 1).await);
+    let log = LoggedCalls::new(&request_log);
+    let found = state.service.read(&log, async |table| table.of_requester(&me, parsed.before, parsed.page() + 1).await);
     listed(&state.service, &headers, Some(&me), found.await?, &parsed, "/api/trigger_requests/?requester=me&")
 }
 
-/// A page of requests, of which one more than wanted was read, to tell whether there is another.
+/// A page of requests. One more than the page holds was read, to know whether there is another page.
 fn listed(
     service: &TriggerService,
     headers: &HeaderMap,

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use lapin::types::ShortString;
 use listener::{Listener, Wire, address, message, project, publisher, settings};
-use pulse::{Credentials, DeliveryOutcome, Publisher, PulseSettings};
+use pulse::{Credentials, Publisher, PulseSettings};
+use requests::delivery::DeliveryOutcome;
 use serde_json::{Value, json};
 
 /// Has the exchange made, as listeners cannot.

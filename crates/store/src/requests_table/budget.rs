@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use requests::email::Email;
+use requests::id::RequestId;
 use requests::rate_limits::{Exceeded, RateLimits, Spent, Window};
-use requests::request::RequestId;
 
 use super::{CLEANUP_GRACE, RequestsTable};
 use crate::items::{Item, is_condition, key, number, table_error};

@@ -10,7 +10,9 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use requests::email::Email;
-use requests::request::{Request, RequestId, RequestedJob, count_jobs, digest};
+use requests::id::RequestId;
+use requests::job::{RequestedJob, count_jobs, digest};
+use requests::request::Request;
 
 use super::{HEAD, JOBS, OPEN, REQUEST_RETENTION, RequestsTable, damaged, partition, push_key};
 use crate::items::{self, Item, key, number, table_error};

@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
         let made = forwarder.get_or_try_init(async || Forwarder::new(&settings, &aws, clock()).await).await?;
         if event.payload.records.is_empty() {
             // Asked by a person, who wants to know whether Pulse takes us; listeners can bind from then on.
-            made.publisher.connect_now().await?;
+            made.pulse.publisher.connect_now().await?;
         }
         Ok::<_, Error>(forward_all(made, event).await)
     });

@@ -13,16 +13,17 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Parser, Subcommand};
 use comfy_table::Table;
-use http_api::Problem;
 use requests::email::Email;
+use requests::id::RequestId;
 use requests::planning::Planning;
-use requests::request::{Request, RequestId};
+use requests::request::Request;
 use serde::Serialize;
 use store::cached::Clock;
 use store::settings::{SettingsError, Variables, variables};
 use store::{Aws, ClientProfile, Consistency, RequestsTable, StoreError};
 use tokio::net::TcpListener;
 use trigger_api::api::{Summary, TriggerRequest};
+use trigger_api::error::TriggerError;
 use trigger_api::service::TriggerService;
 use trigger_api::settings::{Settings, treeherder_public_url};
 use trigger_api::sweep::sweep;
@@ -156,8 +157,8 @@ pub(crate) enum Failure {
     Settings(SettingsError),
     Store(StoreError),
     Refused(String),
-    /// Said by the desk, as HTTP would answer it.
-    Problem(Problem),
+    /// The service refused.
+    Trigger(TriggerError),
     Input(String),
     Output(io::Error),
 }
@@ -283,7 +284,7 @@ impl Shell<'_> {
             table.add_row([
                 time(event.at),
                 event.state.as_str().to_owned(),
-                event.detail.clone().unwrap_or_default(),
+                event.detail_text().unwrap_or_default(),
                 event.by.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]);
         }
@@ -395,8 +396,8 @@ impl Failure {
         ExitCode::from(match self {
             Self::Output(_) => 1,
             Self::Settings(_) | Self::Input(_) => 2,
-            Self::Problem(problem) if problem.error_code().status.is_server_error() => 5,
-            Self::Refused(_) | Self::Problem(_) => 3,
+            Self::Trigger(error) if error.is_unavailable() => 5,
+            Self::Refused(_) | Self::Trigger(_) => 3,
             Self::Store(_) => 5,
         })
     }
@@ -408,7 +409,10 @@ impl fmt::Display for Failure {
             Self::Settings(error) => error.fmt(out),
             Self::Store(error) => error.fmt(out),
             Self::Refused(reason) | Self::Input(reason) => reason.fmt(out),
-            Self::Problem(problem) => problem.fmt(out),
+            Self::Trigger(error) => {
+                error.fmt(out)?;
+                error.cause().iter().try_for_each(|cause| write!(out, " ({cause})"))
+            }
             Self::Output(error) => write!(out, "the output cannot be written: {error}"),
         }
     }
@@ -426,8 +430,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+impl From<TriggerError> for Failure {
+    fn from(error: TriggerError) -> Self {
+        Self::Trigger(error)
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
+use requests::job::BuildWait;
 use requests::planning::Planning;
-use requests::request::{BuildWait, JobState, Request, RequestState};
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use serde_json::json;
 use store::cached::Clock;
 use store::{Consistency, Queue, RequestsTable, Ticket};
@@ -240,7 +242,7 @@ async fn waiting(app: &TestApp) -> Triggered {
     assert_eq!(jobs[0].build.as_deref(), Some(BUILD), "the forwarder learns of the build from here");
     jobs[0].state = JobState::Waiting;
     jobs[0].build_wait = Some(BuildWait { since: app.time(), ignore_runs_up_to: None, failed_before: 0 });
-    let waiting = request.with_results(&jobs, &Planning::default(), app.time());
+    let waiting = request.with_results(&jobs, Planning::default().next_poll(&jobs, app.time()), app.time());
     assert_eq!(app.requests.update(&waiting, Some(&jobs), app.time()).await.unwrap(), store::UpdateResult::Stored);
     taken
 }
