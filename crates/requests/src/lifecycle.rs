@@ -169,7 +169,7 @@ impl Request {
 
     /// The request with its jobs as they are resolved now, to be forwarded once more; `None` if no job is to be sent.
     ///
-    /// An open request cannot be retried: messages of the two attempts could not be told apart.
+    /// An open request cannot be retried: messages of the two attempts could not be distinguished.
     #[must_use]
     pub fn retried(&self, jobs: &[RequestedJob], by: Option<Email>, now: DateTime<Utc>) -> Option<Self> {
         let again = |is_asked_for| {

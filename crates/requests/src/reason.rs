@@ -124,10 +124,10 @@ impl JobReason {
             if may_have_arrived { format!("{sentence} {MAY_HAVE_ARRIVED}") } else { sentence }
         };
         match self {
-            Self::NeededBuild { test } => format!("Nobody asked for it, but '{test}' needs this build."),
+            Self::NeededBuild { test } => format!("It was added because '{test}' needs this build."),
             Self::NeededAgain { test } => format!("'{test}' needs this build once more."),
             Self::PlanSkipped => {
-                "Treeherder does not answer, so nobody has looked whether its build is there.".to_owned()
+                "Treeherder does not answer, so it is not known whether its build is there.".to_owned()
             }
             Self::LeftRunning { run } => {
                 format!("It is {} on this push already, so it is not requested once more.", run.as_str())
@@ -160,7 +160,7 @@ impl JobReason {
                 format!("Its build '{build}' could not be requested: {because}")
             }
             Self::NoListener { may_have_arrived } => in_doubt(
-                "Pulse has no listener for this project: nobody will run it. It can be retried when there is one."
+                "Pulse has no listener for this project, so the job will not run. It can be retried when there is one."
                     .to_owned(),
                 *may_have_arrived,
             ),

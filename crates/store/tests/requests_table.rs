@@ -55,7 +55,7 @@ async fn table() -> (RequestsTable, Client, String) {
     (RequestsTable::new(client.clone(), &name), client, name)
 }
 
-/// The same table behind a proxy, which answers the writes by this plan: how many writes went before tells which.
+/// The same table behind a proxy, which answers the writes by this plan, given the number of writes before.
 async fn behind(name: &str, plan: impl Fn(usize) -> Plan + Send + 'static) -> RequestsTable {
     let mut writes = 0;
     let proxy = Proxy::start(move |operation, _| {
@@ -183,7 +183,7 @@ async fn of_two_changes_at_the_same_time_one_is_made() {
     assert_eq!(table.request(kept.id, Consistency::Consistent).await.unwrap(), Some(one.clone()));
     assert_eq!(table.jobs(kept.id, Consistency::Consistent).await.unwrap(), jobs(1));
 
-    // A transaction that the store gave up for a reason of its own is nobody's change.
+    // A transaction that the store cancelled for a reason of its own is not a conflict.
     let busy = behind(&name, |_| Plan::Refuse("TransactionCanceledException")).await;
     assert!(busy.update(&one.postponed(later(3)), Some(&changed_jobs), later(3)).await.is_err());
 
@@ -376,7 +376,7 @@ async fn a_new_request_costs_so_many_operations() {
     table.update(&request.queued(later(1)).unwrap(), None, later(1)).await.unwrap();
     let Cost { operations, write_units, .. } = table.cost();
     assert_eq!(operations, 3);
-    assert!(write_units > 0.0, "the store tells what it charges");
+    assert!(write_units > 0.0, "the store returns what it charges");
 }
 
 #[tokio::test]

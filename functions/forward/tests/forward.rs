@@ -37,21 +37,21 @@ struct TestApp {
     name: String,
     forwarder: Forwarder,
     project: String,
-    /// The jobs that Treeherder tells of on every push: name, state, result; none: it does not answer.
+    /// The jobs that Treeherder lists on every push: name, state, result. `None`: it does not answer.
     runs: Runs,
     now: Arc<Mutex<DateTime<Utc>>>,
 }
 
 type Runs = Arc<Mutex<Option<Vec<(&'static str, &'static str, &'static str)>>>>;
 
-/// A Treeherder that tells of these runs; their numbers start at 1.
+/// A Treeherder that lists these runs; their numbers start at 1.
 fn treeherder(runs: &Runs) -> String {
     let runs = runs.clone();
     serve(move |request| {
         assert!(request.start.starts_with("GET /api/project/project-"), "{}", request.start);
-        let told = runs.lock().unwrap().clone()?;
+        let runs = runs.lock().unwrap().clone()?;
         let job = |(id, (name, state, result)): (u64, (&str, &str, &str))| json!({"id": id, "ref_data_name": name, "build_system_type": "buildbot", "state": state, "result": result});
-        let results: Vec<Value> = (1..).zip(told).map(job).collect();
+        let results: Vec<Value> = (1..).zip(runs).map(job).collect();
         let body = json!({"meta": {"offset": 0, "count": 2000}, "results": results});
         Some(Answer::answer("200 OK", body.to_string()))
     })
@@ -119,7 +119,7 @@ impl TestApp {
         self.request_of(random, &jobs).await
     }
 
-    fn treeherder_tells(&self, runs: &[(&'static str, &'static str, &'static str)]) {
+    fn treeherder_lists(&self, runs: &[(&'static str, &'static str, &'static str)]) {
         *self.runs.lock().unwrap() = Some(runs.to_vec());
     }
 
@@ -203,7 +203,7 @@ async fn a_ticket_of_an_earlier_round_means_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_listener_jobs_are_unroutable_and_that_is_told() {
+async fn without_a_listener_jobs_are_unroutable_and_have_that_reason() {
     let app = TestApp::new().await;
     let request = app.request(1, &["a"]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
@@ -213,7 +213,7 @@ async fn without_a_listener_jobs_are_unroutable_and_that_is_told() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_none_of_ours_fails_alone() {
+async fn a_message_that_is_not_a_ticket_fails_alone() {
     let app = TestApp::new().await;
     let _listener = Listener::on(&app.project).await;
     let request = app.request(1, &["a"]).await;
@@ -323,13 +323,13 @@ async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
 async fn an_orange_build_lets_its_tests_go_and_a_superseded_one_does_not() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "completed", "testfailed")]);
+    app.treeherder_lists(&[(BUILD, "completed", "testfailed")]);
     let request = app.test(1, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
     assert_eq!(app.now(&request).await.1.len(), 1, "no second build");
 
-    app.treeherder_tells(&[(BUILD, "completed", "superseded")]);
+    app.treeherder_lists(&[(BUILD, "completed", "superseded")]);
     let request = app.test(2, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [BUILD]);
@@ -337,11 +337,11 @@ async fn an_orange_build_lets_its_tests_go_and_a_superseded_one_does_not() {
     assert!(jobs[0].reason_text().unwrap().contains("is not on this push"), "{jobs:?}");
 
     // The build that a test waits for is cancelled: it is requested after all, once.
-    app.treeherder_tells(&[(BUILD, "unscheduled", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "unscheduled", "unknown")]);
     let request = app.test(3, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert!(listener.next().await.is_none());
-    app.treeherder_tells(&[(BUILD, "completed", "usercancel")]);
+    app.treeherder_lists(&[(BUILD, "completed", "usercancel")]);
     for _ in 0..2 {
         app.wait(5);
         assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
@@ -450,7 +450,7 @@ fn codes(jobs: &[RequestedJob]) -> Vec<Option<JobCode>> {
 async fn a_test_whose_build_is_done_is_forwarded_in_the_same_message_as_others() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "completed", "testfailed")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success"), (TEST, "completed", "testfailed")]);
     let request = app.test(1, &["other"]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
@@ -463,7 +463,7 @@ async fn a_test_whose_build_is_done_is_forwarded_in_the_same_message_as_others()
 async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "running", "unknown")]);
     let request = app.test(1, &["other"]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await, Some((vec!["other".to_owned()], format!("{}.1.1", request.id))));
@@ -488,7 +488,7 @@ async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
     assert!(listener.next().await.is_none());
 
     app.wait(10);
-    app.treeherder_tells(&[(BUILD, "completed", "success")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success")]);
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await, Some((vec![TEST.to_owned()], format!("{}.1.0", request.id))));
     let (now, jobs) = app.now(&request).await;
@@ -502,7 +502,7 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     for (random, before) in [(1, vec![]), (2, vec![(BUILD, "completed", "busted")])] {
-        app.treeherder_tells(&before);
+        app.treeherder_lists(&before);
         let request = app.test(random, &[]).await;
         assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
         assert_eq!(heard(&listener).await, Some((vec![BUILD.to_owned()], format!("{}.1.1", request.id))));
@@ -515,7 +515,7 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
         assert_eq!(app.now(&request).await.0.state, RequestState::Waiting);
         // A new one does.
         let after = [&before[..], &[(BUILD, "completed", "busted")]].concat();
-        app.treeherder_tells(&after);
+        app.treeherder_lists(&after);
         assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
         let (now, jobs) = app.now(&request).await;
         assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed, JobState::Forwarded]));
@@ -525,9 +525,9 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
 }
 
 #[tokio::test]
-async fn a_test_does_not_wait_for_a_build_that_nobody_takes() {
+async fn a_test_does_not_wait_for_a_build_without_a_listener() {
     let app = TestApp::new().await;
-    app.treeherder_tells(&[]);
+    app.treeherder_lists(&[]);
     let request = app.test(1, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
@@ -555,7 +555,7 @@ async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
 async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone() {
     let mut app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
     let request = app.test(1, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
@@ -576,7 +576,7 @@ async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone()
 async fn jobs_that_no_longer_wait_go_in_messages_of_their_own() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "running", "unknown")]);
     let request = app.test(1, &["other"]).await;
     // The plan is stored, what became of it is not.
     let mut writes = 0;
@@ -592,7 +592,7 @@ async fn jobs_that_no_longer_wait_go_in_messages_of_their_own() {
     let first = heard(&listener).await.unwrap();
     assert_eq!(first.0, ["other"]);
 
-    app.treeherder_tells(&[(BUILD, "completed", "success")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success")]);
     assert_eq!(app.forward(&[ticket(&request, 2)]).await, [Disposition::Ack]);
     let (waited, again) = (heard(&listener).await.unwrap(), heard(&listener).await.unwrap());
     assert_eq!((waited.0, waited.1), (vec![TEST.to_owned()], format!("{}.1.0", request.id)));
@@ -618,10 +618,10 @@ async fn what_cannot_be_published_in_time_comes_back() {
 }
 
 #[tokio::test]
-async fn a_preview_tells_what_would_be_done_and_does_nothing() {
+async fn a_preview_shows_what_would_be_done_and_does_nothing() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[]);
+    app.treeherder_lists(&[]);
     let request = app.test(1, &["other"]).await;
     let preview = app.forwarder.preview(&ticket(&request, 1)).await.unwrap().unwrap();
     assert_eq!(preview.messages.len(), 1);

@@ -100,7 +100,7 @@ impl TriggerService {
         log.set_request(id);
         if let Err(error) = table.create(&request, &jobs, now).await {
             // The key is not released: a repetition finds out whether the request was stored.
-            return Err(TriggerError::Uncertain { whether: "your request was kept", error });
+            return Err(TriggerError::Uncertain { whether: "your request was stored", error });
         }
         let request = self.send(&table, request, log).await;
         Ok(TriggerOutcome { request: Some(request), jobs, kind: OutcomeKind::Created })

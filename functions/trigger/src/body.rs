@@ -24,7 +24,7 @@ const MAX_ECHOED: usize = 200;
 const DEFAULT_PAGE_SIZE: usize = 20;
 const MAX_PAGE_SIZE: usize = 100;
 
-/// Which jobs are to be run.
+/// The jobs to run.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"requested_jobs": ["Linux x86-64 try build"], "decision_task_id": "Ab-_9fIzT8aXVvV2yWqhGQ"}))]
@@ -47,7 +47,7 @@ pub(crate) struct TriggerBody {
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
     )]
     buildernames: Option<Vec<String>>,
-    /// The push's decision task, for jobs of Taskcluster. Empty is as good as none.
+    /// The push's decision task, for jobs of Taskcluster. An empty string counts as missing.
     #[serde(default)]
     #[schema(example = "Ab-_9fIzT8aXVvV2yWqhGQ", pattern = "^([A-Za-z0-9_-]{22})?$")]
     decision_task_id: Option<String>,
@@ -55,7 +55,7 @@ pub(crate) struct TriggerBody {
     #[serde(default, rename = "decisionTaskID")]
     #[schema(deprecated, pattern = "^([A-Za-z0-9_-]{22})?$")]
     decision_task_id_of_2016: Option<String>,
-    /// On whose behalf a service asks: an e-mail address. People ask for themselves.
+    /// The e-mail address of the person on whose behalf a service asks. People ask for themselves.
     #[serde(default)]
     #[schema(example = "someone@mozilla.com", format = "email", max_length = 254)]
     requester: Option<String>,
@@ -140,7 +140,7 @@ fn parse(bytes: &[u8], limits: &RateLimits) -> Result<(Vec<String>, Option<Strin
         |id: &str| id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     let task = |key: &str, id: Option<String>| match id.filter(|id| !id.is_empty()) {
         Some(id) if !is_task_id(&id) => {
-            Err(bad(format!("'{key}' is no id of a task: 22 letters, digits, '-' and '_' are expected.")))
+            Err(bad(format!("'{key}' is not the id of a task: 22 letters, digits, '-' and '_' are expected.")))
         }
         id => Ok(id),
     };
@@ -162,11 +162,11 @@ fn parse(bytes: &[u8], limits: &RateLimits) -> Result<(Vec<String>, Option<Strin
 /// The person for whom jobs are requested, and the service that asks on their behalf.
 fn requester(caller: Caller, named: Option<Email>) -> Result<(Email, Option<String>), Problem> {
     if let Caller::Service { client } = caller {
-        let detail = "A service asks on behalf of somebody: their e-mail address is expected in 'requester'.";
+        let detail = "A service asks on behalf of a person: their e-mail address is expected in 'requester'.";
         return named.map(|named| (named, Some(client))).ok_or_else(|| Problem::new(&BAD_BODY, detail));
     }
     let person = person(caller)?.filter(|person| named.as_ref().is_none_or(|named| named == person));
-    let detail = "People ask for themselves: 'requester' is for services, and is somebody else.";
+    let detail = "People ask for themselves: only a service may name another person in 'requester'.";
     person.map(|person| (person, None)).ok_or_else(|| Problem::new(&NOT_ALLOWED, detail).with("rule", "requester"))
 }
 
@@ -212,7 +212,7 @@ pub(crate) fn push_id(text: &str) -> Result<u64, Problem> {
     let is_id = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_id).ok_or_else(|| {
         let detail =
-            format!("'{}' is no push: its number in Treeherder is expected, in at most 18 digits.", shown(text));
+            format!("'{}' is not a push: its number in Treeherder is expected, in at most 18 digits.", shown(text));
         Problem::new(&BAD_PATH, detail)
     })
 }
@@ -333,7 +333,7 @@ mod tests {
         let problem = both(task, &"x".repeat(22)).unwrap_err();
         assert!(problem.contains("'decision_task_id' and its old name 'decisionTaskID' differ"), "{problem}");
         let problem = both("", "x").unwrap_err();
-        assert!(problem.contains("'decisionTaskID' is no id of a task"), "{problem}");
+        assert!(problem.contains("'decisionTaskID' is not the id of a task"), "{problem}");
     }
 
     #[test]

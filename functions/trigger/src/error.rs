@@ -44,10 +44,10 @@ pub enum TriggerError {
     #[error("The Idempotency-Key is wrong: {0}.")]
     BadKey(&'static str),
     /// The Idempotency-Key belongs to another request.
-    #[error("This Idempotency-Key stands for another request of yours: use a new key for a new request.")]
+    #[error("This Idempotency-Key belongs to another request of yours: use a new key for a new request.")]
     KeyReused,
     /// An equal request is being processed.
-    #[error("The same request is being worked at. Ask again in a moment to have its answer.")]
+    #[error("The same request is being processed. Ask again in a moment for its answer.")]
     InProgress,
     /// One request has more jobs than any hour allows.
     #[error("{0} Nothing was requested.")]
@@ -70,19 +70,17 @@ pub enum TriggerError {
     #[error("No job of this request failed or was unroutable, so there is nothing to send again.")]
     NothingToRetry,
     /// The request was changed between reading and writing it.
-    #[error("Somebody else changed this request at the same time. Read it again before retrying.")]
+    #[error("This request was changed at the same time. Read it again before retrying.")]
     ChangedMeanwhile,
     /// Treeherder does not answer, and the configuration requires it.
-    #[error(
-        "Treeherder does not tell of the push at the moment, so nothing was requested. Please try again in half a minute."
-    )]
+    #[error("Treeherder does not answer at the moment, so nothing was requested. Please try again in half a minute.")]
     TreeherderUnavailable(String),
     /// The catalog cannot be read.
     #[error("The catalog cannot be read at the moment, so nothing was requested. Please try again in a few seconds.")]
     CatalogUnavailable(String),
     /// The requests table does not answer, and nothing was requested.
     #[error(
-        "Requests cannot be read or kept at the moment, so nothing was requested. Please try again in half a minute."
+        "Requests cannot be read or stored at the moment, so nothing was requested. Please try again in half a minute."
     )]
     StoreUnavailable(#[source] StoreError),
     /// The requests table did not answer a write, which may have been done.
@@ -134,7 +132,7 @@ impl From<StoreError> for TriggerError {
 
 fn closest_projects(closest: &[String]) -> String {
     match closest {
-        [] => "GET /api/projects/ lists those that there are.".to_owned(),
+        [] => "GET /api/projects/ lists all projects.".to_owned(),
         _ => format!("Did you mean {}?", closest.join(", ")),
     }
 }
@@ -142,7 +140,7 @@ fn closest_projects(closest: &[String]) -> String {
 fn not_allowed(project: &str, denied: &PermissionDenied) -> String {
     let mut detail = format!("You may not trigger jobs on this push of {project}. Who may: {}.", denied.who_could);
     if denied.author_is_unknown {
-        detail += " Treeherder does not answer at the moment, so nobody can tell whether you are its author.";
+        detail += " Treeherder does not answer at the moment, so it is not known whether you are its author.";
     }
     detail
 }

@@ -93,7 +93,7 @@ impl TriggerOutcome {
             ),
             (OutcomeKind::DryRun, _) => format!("{noun} would be requested for {of}."),
             (_, "accepted") => {
-                format!("{noun} for {of} {are} kept, but not queued yet. That is tried again every few minutes.")
+                format!("{noun} for {of} {are} stored, but not queued yet. That is tried again every few minutes.")
             }
             (_, state) => format!("{noun} {are} {state} for {of}."),
         };
@@ -126,7 +126,7 @@ impl TriggerOutcome {
             let _ = write!(message, " {left_out} left out.");
         }
         if self.kind == OutcomeKind::Created && self.request.as_ref().is_some_and(|request| request.pushed.is_none()) {
-            message += " Treeherder did not answer, so nobody has checked that the push exists.";
+            message += " Treeherder did not answer, so it is not known whether the push exists.";
         }
         message
     }

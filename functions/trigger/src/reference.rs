@@ -1,5 +1,5 @@
-//! This function's part of the OpenAPI document. The whole is served by the jobs function, which takes this part in as
-//! it is checked in: `openapi.json`, made by `cargo run -p trigger-function --example openapi_part`.
+//! This function's part of the OpenAPI document. The jobs function serves the whole document, and includes this part as it
+//! is checked in: `openapi.json`, made by `cargo run -p trigger-function --example openapi_part`.
 
 use http_api::{ANSWER_TOO_LARGE, BAD_PATH, ErrorCode, describe, describe_header};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::error_codes::{
     TREEHERDER_UNAVAILABLE, UNKNOWN_PROJECT, UNKNOWN_PUSH, UNKNOWN_REQUEST,
 };
 
-/// What may be said of any request.
+/// The error codes of every operation.
 const ALWAYS: [&ErrorCode; 6] = [
     &http_api::SIGN_IN,
     &http_api::BAD_TOKEN,
@@ -92,7 +92,7 @@ impl Modify for Common {
                 describe_header(responses, "202", "Location", "Where the request can be followed");
                 describe_header(responses, "401", "WWW-Authenticate", "How to sign in");
                 if operation.operation_id.as_deref() == Some("triggerRunnableJobs") {
-                    let replayed = "`true`: it is the first answer again";
+                    let replayed = "`true` if this is the first answer again";
                     describe_header(responses, "202", "Idempotent-Replayed", replayed);
                 }
                 if operation.operation_id.as_deref() == Some("getTriggerRequest") {
@@ -101,7 +101,7 @@ impl Modify for Common {
                             responses,
                             status,
                             "Retry-After",
-                            "In how many seconds it is worth asking again",
+                            "The number of seconds after which to ask again",
                         );
                     }
                 }

@@ -36,7 +36,7 @@ pub(crate) struct AppState {
 impl AppState {
     async fn caller(&self, headers: &HeaderMap, request_log: &RequestLog) -> Result<Caller, Problem> {
         let Some(identity) = &self.identity else {
-            let detail = "Nobody can sign in here: no sign-in is configured.";
+            let detail = "Sign-in is not configured here.";
             return Err(Problem::new(&http_api::SIGN_IN, detail).challenge("Bearer"));
         };
         identity.caller(headers, request_log).await
@@ -86,10 +86,10 @@ impl Drop for LoggedCalls<'_> {
 
 /// Trigger jobs on a push
 ///
-/// Keeps the request and queues it for Pulse. Each job is judged by itself: what the project does not have is rejected
-/// with the closest name, and the rest goes on. With an `Idempotency-Key` the same request gets the first answer again,
-/// for a day, marked by `Idempotent-Replayed`; without one, the same jobs of the same push within a minute are the same
-/// request.
+/// Stores the request and queues it for Pulse. Each job is checked by itself: a job that the project does not have is
+/// rejected with the closest name, and the others are queued. With an `Idempotency-Key`, a repeated request gets the first
+/// answer again for a day, marked by `Idempotent-Replayed`; without a key, a request for the same jobs of the same push
+/// within a minute is a repetition.
 #[utoipa::path(
     post,
     path = "/api/project/{project}/push/{push_id}/trigger_runnable_jobs/",
@@ -100,14 +100,14 @@ impl Drop for LoggedCalls<'_> {
             description = "The project", example = "try"),
         ("push_id" = u64, Path, maximum = 999_999_999_999_999_999_i64,
             description = "The push, by its number in Treeherder", example = 1001),
-        ("dry_run" = Option<bool>, Query, description = "Judge everything, keep and queue nothing"),
+        ("dry_run" = Option<bool>, Query, description = "Check everything, store and queue nothing"),
         ("Idempotency-Key" = Option<String>, Header, max_length = 257, pattern = r#"^("[!#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$"#,
-            description = "What the client calls this request, so that it can be sent again without running twice"),
+            description = "A key of the client for this request, so that it can be sent again without running twice"),
     ),
     request_body = crate::body::TriggerBody,
     responses(
-        (status = 202, description = "Kept; what is known of it", body = Triggered),
-        (status = 200, description = "A dry run: what would come of it", body = Triggered),
+        (status = 202, description = "The request is stored", body = Triggered),
+        (status = 200, description = "A dry run: what would happen", body = Triggered),
     ),
     security(("sign_in" = []))
 )]
@@ -163,8 +163,8 @@ fn answered(outcome: &TriggerOutcome, answer: &Triggered) -> Response {
 
 /// One request
 ///
-/// Where it is, each of its jobs, and what happened to it. While something is still to happen, `Retry-After` tells when
-/// it is worth asking again; with `If-None-Match` that costs next to nothing.
+/// The state, the jobs and the history of a request. While the request is open, `Retry-After` says when to ask again; with
+/// `If-None-Match` that costs next to nothing.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/trigger_requests/{request_id}/",
@@ -174,7 +174,7 @@ fn answered(outcome: &TriggerOutcome, answer: &Triggered) -> Response {
         ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
             description = "The project", example = "try"),
         ("request_id" = String, Path, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-            description = "The request's name"),
+            description = "The id of the request"),
     ),
     responses((status = 200, description = "The request", body = TriggerRequest)),
     security(("sign_in" = []))
@@ -248,9 +248,9 @@ fn shows_people(service: &TriggerService, reader: Option<&Email>, request: &Requ
 
 /// Retry a request
 ///
-/// Sends its failed and unroutable jobs again, under the rules of a new request: it takes the right to trigger jobs on the
-/// push, and counts against the budget. Builds that were added for tests do not count. A job whose `detail` says that it may
-/// have arrived may then run twice.
+/// Sends the failed and unroutable jobs again, under the rules of a new request: it requires permission to trigger jobs on
+/// the push, and counts against the budget. Builds that were added for tests do not count. A job whose `detail` says that
+/// it may have arrived may then run twice.
 #[utoipa::path(
     post,
     path = "/api/project/{project}/trigger_requests/{request_id}/retry/",
@@ -260,9 +260,9 @@ fn shows_people(service: &TriggerService, reader: Option<&Email>, request: &Requ
         ("project" = String, Path, max_length = 100, pattern = "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
             description = "The project", example = "try"),
         ("request_id" = String, Path, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-            description = "The request's name"),
+            description = "The id of the request"),
     ),
-    responses((status = 202, description = "On its way once more", body = Triggered)),
+    responses((status = 202, description = "The jobs are sent again", body = Triggered)),
     security(("sign_in" = []))
 )]
 pub(crate) async fn retry(
@@ -286,7 +286,7 @@ pub(crate) async fn retry(
 
 /// The requests on a push
 ///
-/// Newest first. A request of this very second may be missing.
+/// Newest first. A request of the last second may be missing.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/push/{push_id}/trigger_requests/",
@@ -297,9 +297,9 @@ pub(crate) async fn retry(
             description = "The project", example = "try"),
         ("push_id" = u64, Path, maximum = 999_999_999_999_999_999_i64,
             description = "The push, by its number in Treeherder", example = 1001),
-        ("count" = Option<u64>, Query, minimum = 1, maximum = 100, description = "How many at most; 20 if not given"),
+        ("count" = Option<u64>, Query, minimum = 1, maximum = 100, description = "How many at most (default: 20)"),
         ("before" = Option<String>, Query, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-            description = "Only those that are older than this request"),
+            description = "Only requests that are older than this one"),
     ),
     responses((status = 200, description = "The requests", body = TriggerRequests)),
     security(("sign_in" = []))
@@ -323,19 +323,19 @@ pub(crate) async fn of_push(
     listed(&state.service, &headers, reader.as_ref(), found.await?, &parsed, &path)
 }
 
-/// One's own requests
+/// Your own requests
 ///
-/// Newest first. A request of this very second may be missing.
+/// Newest first. A request of the last second may be missing.
 #[utoipa::path(
     get,
     path = "/api/trigger_requests/",
     tag = "Trigger",
     operation_id = "listTriggerRequests",
     params(
-        ("requester" = String, Query, pattern = "^me$", example = "me", description = "Whose: `me`, the one who signed in"),
-        ("count" = Option<u64>, Query, minimum = 1, maximum = 100, description = "How many at most; 20 if not given"),
+        ("requester" = String, Query, pattern = "^me$", example = "me", description = "Whose requests: `me` is the person who signed in"),
+        ("count" = Option<u64>, Query, minimum = 1, maximum = 100, description = "How many at most (default: 20)"),
         ("before" = Option<String>, Query, min_length = 26, max_length = 26, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-            description = "Only those that are older than this request"),
+            description = "Only requests that are older than this one"),
     ),
     responses((status = 200, description = "The requests", body = TriggerRequests)),
     security(("sign_in" = []))
@@ -352,7 +352,7 @@ pub(crate) async fn mine(
     if !parsed.is_mine {
         return Err(bad("Whose requests? 'requester=me' is expected."));
     }
-    let me = reader.ok_or_else(|| bad("A service has no requests of its own, so it is nobody's 'me'."))?;
+    let me = reader.ok_or_else(|| bad("A service has no requests of its own: 'me' is for people."))?;
     let log = LoggedCalls::new(&request_log);
     let found = state.service.read(&log, async |table| table.of_requester(&me, parsed.before, parsed.page() + 1).await);
     listed(&state.service, &headers, Some(&me), found.await?, &parsed, "/api/trigger_requests/?requester=me&")

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// An address that `stack.py exec --broker` tells.
+/// An address that `stack.py exec --broker` sets.
 pub(crate) fn address(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: these tests need the broker, run them by `make test`"))
@@ -52,7 +52,7 @@ pub(crate) fn message(id: &str, project: &str, jobs: &[&str]) -> Message {
     Message::all(id, &settings.exchange(), &content, MessageFormat::default()).remove(0)
 }
 
-/// Somebody who listens to a project.
+/// A listener of a project.
 pub(crate) struct Listener {
     channel: Channel,
     queue: String,

@@ -258,7 +258,7 @@ mod tests {
         RequestedJob { build: Some(BUILD.to_owned()), ..RequestedJob::accepted(TEST) }
     }
 
-    /// Runs as Treeherder tells of them: a name, the state or how it ended, with numbers from 11.
+    /// Runs as Treeherder lists them: a name, and the state or the result. Their numbers start at 11.
     fn runs(words: &[(&str, &str)]) -> Runs {
         let mut runs = Runs::default();
         for (id, (name, word)) in (11..).zip(words) {
@@ -287,8 +287,7 @@ mod tests {
         Some(JobReason::Text(sentence.to_owned()))
     }
 
-    /// What Treeherder tells of the build and of the test, and what then becomes of the test; whether the build is
-    /// requested too.
+    /// The runs of the build and of the test, the planned test, and whether the build is requested too.
     #[test]
     fn a_new_test_is_forwarded_or_waits() {
         use JobState::{Accepted, Rejected, Waiting};
@@ -349,7 +348,7 @@ mod tests {
     fn without_treeherder_jobs_are_forwarded_and_that_is_said_of_those_with_a_build() {
         let jobs = [test(), RequestedJob::accepted(BUILD)];
         let planned = plan(&jobs, None, &Planning::default(), context(0));
-        let said = "Treeherder does not answer, so nobody has looked whether its build is there.";
+        let said = "Treeherder does not answer, so it is not known whether its build is there.";
         assert_eq!(summary(&planned[0]), (JobState::Accepted, Some(JobCode::PlanSkipped), said.to_owned()));
         assert_eq!(planned[1], jobs[1]);
     }

@@ -56,7 +56,7 @@ pub(crate) struct TestApp {
     /// What Treeherder answers with; none: it closes the connection.
     pub(crate) treeherder: Arc<Mutex<Option<Message>>>,
     pub(crate) asked_treeherder: Arc<AtomicUsize>,
-    /// The jobs that Treeherder tells of on every push.
+    /// The jobs that Treeherder lists on every push.
     pub(crate) runs: Arc<Mutex<Value>>,
     plans: Plans,
 }
@@ -271,7 +271,7 @@ impl TestApp {
         self.ask(Method::POST, path, &headers, body.to_string().as_bytes()).await
     }
 
-    /// Somebody asks for jobs on a push of try.
+    /// Asks for jobs on a push of try.
     pub(crate) async fn trigger(&self, email: &str, names: &[&str]) -> Answer {
         self.post(&path("try", "1001"), &token(email), &[], &json!({"requested_jobs": names})).await
     }
@@ -286,7 +286,7 @@ impl TestApp {
         self.ask(Method::GET, path, &[("authorization", &token(email))], b"").await
     }
 
-    /// The request that an answer names, as somebody sees it.
+    /// The request that an answer names, as a person sees it.
     pub(crate) async fn follow(&self, taken: &Triggered, email: &str) -> TriggerRequest {
         self.get(taken.status_url.as_deref().unwrap(), email).await.json(StatusCode::OK)
     }

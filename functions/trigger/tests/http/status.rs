@@ -49,7 +49,7 @@ async fn a_poll_that_finds_nothing_new_costs_half_a_read_unit() {
         assert_eq!((again.header("etag"), again.header("retry-after")), (Some(etag.as_str()), Some("2")));
         let line = app.line();
         assert_eq!((&line["store_operations"], &line["read_units"]), (&1.into(), &0.5.into()), "{line}");
-        // Somebody who sees less has another answer.
+        // A reader who sees less has another answer.
         let other = token(STRANGER);
         let headers = [("authorization", other.as_str()), headers[1], headers[2]];
         assert_eq!(app.ask(Method::GET, url, &headers, b"").await.status, StatusCode::OK);
@@ -61,7 +61,7 @@ async fn a_poll_that_finds_nothing_new_costs_half_a_read_unit() {
 }
 
 #[tokio::test]
-async fn what_happened_is_told_with_times_and_reasons() {
+async fn the_history_is_shown_with_times_and_reasons() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
     let before = app.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
