@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use etl::ingest::IngestError;
-use http_api::Problem;
 use runtime::settings::SettingsError;
 use store::StoreError;
+use trigger_api::error::TriggerError;
 
 /// The exit codes, for the help.
 pub(crate) const EXIT_CODES: &str = "\
@@ -39,8 +39,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The trigger service refused or failed.
-    #[error("{0}")]
-    Service(Problem),
+    #[error("{0}{cause}", cause = cause(.0))]
+    Service(#[from] TriggerError),
     /// What was asked for cannot be done.
     #[error("{0}")]
     Refused(String),
@@ -52,10 +52,9 @@ pub(crate) enum Failure {
     Output(#[from] io::Error),
 }
 
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self::Service(problem)
-    }
+/// The cause of an error, in brackets, if it has one.
+fn cause(error: &TriggerError) -> String {
+    error.cause().map(|cause| format!(" ({cause})")).unwrap_or_default()
 }
 
 impl Failure {
@@ -66,7 +65,7 @@ impl Failure {
             Self::Ingest(error) => error.exit_code(),
             Self::Store(StoreError::Superseded { .. }) => 6,
             Self::Store(_) => 5,
-            Self::Service(problem) if problem.error_code().status.is_server_error() => 5,
+            Self::Service(error) if error.is_unavailable() => 5,
             Self::IngestRefused | Self::Refused(_) | Self::Service(_) => 3,
         }
     }

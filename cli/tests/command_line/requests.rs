@@ -4,7 +4,12 @@ use std::process::{Command, Output};
 
 use catalog::jobs::{CatalogJob, PackedList, write_body};
 use chrono::{DateTime, TimeDelta, Utc};
-use requests::request::{JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs};
+use requests::id::RequestId;
+use requests::job::{RequestedJob, count_jobs};
+use requests::new_request::NewRequest;
+use requests::push::Push;
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use serde_json::{Value, json};
 use store::{CatalogTable, Provenance, RequestsTable, UpdateResult};
 use test_support::store::{at, client, config, endpoint, new_requests_table, new_table};
@@ -63,15 +68,9 @@ impl TestRequests {
             .zip(states)
             .map(|(name, state)| RequestedJob { state: *state, ..RequestedJob::accepted(name) })
             .collect();
-        let new_request = NewRequest {
-            project: "try".to_owned(),
-            push_id,
-            pushed: Some(Push { revision: "ab".repeat(20), author: None }),
-            requester: "someone@mozilla.com".parse().unwrap(),
-            on_behalf_by: None,
-            decision_task_id: None,
-        };
-        let request = Request::new(RequestId::new(made_at, random), new_request, &jobs, made_at);
+        let new_request = NewRequest::new("try", push_id, "someone@mozilla.com".parse().unwrap(), Vec::new());
+        let pushed = Some(Push { revision: "ab".repeat(20), author: None });
+        let request = Request::new(RequestId::new(made_at, random), new_request, pushed, &jobs, made_at);
         self.requests.create(&request, &jobs, made_at).await.unwrap();
         let next = Request { version: 2, state, job_counts: count_jobs(&jobs), ..request };
         assert_eq!(self.requests.update(&next, Some(&jobs), made_at).await.unwrap(), UpdateResult::Stored);

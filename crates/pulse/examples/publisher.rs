@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use chrono::DateTime;
-use pulse::{DeliveryOutcome, Message, MessageContent, MessageFormat, Publisher, PulseSettings};
+use pulse::{Message, MessageContent, MessageFormat, Publisher, PulseSettings};
+use requests::delivery::DeliveryOutcome;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -1,57 +1,57 @@
-//! The message: Treeherder's runnable-job action, version 1, field for field as its listeners know it.
+//! The message: Treeherder's runnable-job action, version 1, field for field as its listeners expect it.
 //!
-//! Its schema is `schema/resultset-runnable-job-action-message.json`, written after the last valid one that Treeherder had
+//! Its schema is `schema/resultset-runnable-job-action-message.json`, written after the last valid one of Treeherder
 //! (<https://treeherder.mozilla.org/schemas/v1/resultset-runnable-job-action-message.json#>).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What Pulse wants a message to stay under, in bytes.
+/// The longest message that Pulse recommends, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// How a project's listeners want the message.
+/// The format of the message that a project's listeners expect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessageFormat {
-    /// As before June 2016: `buildernames` instead of `requested_jobs` and `decision_task_id`.
+    /// The format of before June 2016: `buildernames` instead of `requested_jobs` and `decision_task_id`.
     #[serde(alias = "of_2015")]
     pub legacy_buildernames: bool,
-    /// Inside the envelope of the mozillapulse library: `payload` and `_meta`.
+    /// Wrap the message in the envelope of the mozillapulse library: `payload` and `_meta`.
     pub envelope: bool,
 }
 
-/// What is asked for.
+/// The jobs to request, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageContent<'a> {
     /// The project, which is also the routing key.
     pub project: &'a str,
     /// The push, by its number in Treeherder.
     pub push_id: u64,
-    /// Who asks: an e-mail address.
+    /// The e-mail address of the requester.
     pub requester: &'a str,
     /// The push's decision task.
     pub decision_task_id: Option<&'a str>,
     /// The jobs' names.
     pub jobs: &'a [&'a str],
-    /// The number that the first of them has among all jobs that were ever asked for together.
+    /// The number of the first of these jobs among all jobs of the request.
     pub first: usize,
-    /// When it was asked for.
+    /// When the jobs were requested.
     pub requested_at: DateTime<Utc>,
 }
 
 /// A message as it is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Stays the same when it is published again, so that a listener can drop the repetition.
+    /// The id. It stays the same when the message is published again, so that a listener can drop the repetition.
     pub id: String,
     /// The project.
     pub routing_key: String,
-    /// JSON.
+    /// The body, in JSON.
     pub body: Vec<u8>,
-    /// Which of the jobs it asks for, by their numbers.
+    /// The numbers of the jobs that the message requests.
     pub jobs: std::ops::Range<usize>,
-    /// When it was asked for.
+    /// When the jobs were requested.
     pub requested_at: DateTime<Utc>,
 }
 
@@ -71,9 +71,9 @@ struct Action<'a> {
 }
 
 impl Message {
-    /// The messages that ask for all of it, each valid by itself and under 8 KiB, unless one name alone is more. The id of
-    /// each is `prefix`, a point, and the number of its first job. The same content makes the same messages; and if some
-    /// of them are done with, the jobs of the others, as far as their numbers follow each other, make the others again.
+    /// The messages that request all jobs of `content`. Each is valid by itself and under 8 KiB, unless a single name is
+    /// longer. The id of each is `prefix`, a dot, and the number of its first job. Equal content makes equal messages; and
+    /// the jobs of the later messages alone make the later messages again.
     pub fn all(prefix: &str, exchange: &str, content: &MessageContent<'_>, format: MessageFormat) -> Vec<Self> {
         let mut messages: Vec<Self> = Vec::new();
         let bare = body(exchange, "", content, &[], format).len() + prefix.len() + 16;

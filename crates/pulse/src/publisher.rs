@@ -1,4 +1,4 @@
-//! The publisher: a connection that suits a function, and proof of each delivery.
+//! The publisher: a connection that suits a Lambda function, and a confirm for each delivery.
 
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU32;
@@ -15,55 +15,19 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Error, ErrorKind, ExchangeKind,
     PublisherConfirm, runtime,
 };
+use requests::delivery::{DeliveryOutcome, Unconfirmed};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::{Credentials, Message, PulseSettings};
 
-/// How long opening a connection may take, and how long the broker may take to confirm a batch.
+/// The time limit for opening a connection, and for the confirms of a batch.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that was idle for longer is opened anew: an environment may have been frozen meanwhile, and the broker
-/// may have given it up, as it hears nothing from one.
+/// A connection that was idle for longer is opened anew: Lambda may have frozen the environment meanwhile, and the broker
+/// closes a connection without heartbeats.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 /// The delivery mode of messages that the broker keeps on disk.
 const PERSISTENT: u8 = 2;
-
-/// What became of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeliveryOutcome {
-    /// The broker has it, and some queue received it.
-    Confirmed,
-    /// The broker gave it back: nobody listens.
-    Unroutable,
-    /// The broker refuses it, and would refuse it again: the exchange is there, and of another type.
-    Rejected(String),
-    /// Not known to have arrived: to be tried again, under the same id.
-    Unknown(Unconfirmed),
-}
-
-/// Why a message is not known to have arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unconfirmed {
-    /// In words.
-    pub reason: String,
-    /// Whether the broker said no, which it may do for a while only: a wrong password and an authentication back end that is
-    /// down have the same answer.
-    pub is_rejection: bool,
-    /// Whether it was sent: then it may have arrived all the same.
-    pub may_have_arrived: bool,
-}
-
-impl Unconfirmed {
-    /// One that was not sent.
-    fn unsent(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), is_rejection: false, may_have_arrived: false }
-    }
-
-    /// One that was sent.
-    fn sent(reason: impl Into<String>) -> Self {
-        Self { may_have_arrived: true, ..Self::unsent(reason) }
-    }
-}
 
 /// Publishes messages.
 pub struct Publisher {
@@ -71,7 +35,7 @@ pub struct Publisher {
     credentials: Credentials,
     open: Mutex<Option<OpenConnection>>,
     limiter: Mutex<RateLimiter>,
-    /// How often a connection was opened so far.
+    /// How many connections were opened so far.
     opened: std::sync::Mutex<u32>,
 }
 
@@ -82,21 +46,21 @@ struct OpenConnection {
 }
 
 impl Publisher {
-    /// A publisher, of so many messages a second at most. Nothing is opened yet.
+    /// A publisher that sends at most `max_per_second` messages a second. The connection is opened when it is needed.
     pub fn new(settings: PulseSettings, credentials: Credentials, max_per_second: NonZeroU32) -> Self {
         let limiter = Mutex::new(RateLimiter { max: max_per_second, last: VecDeque::new() });
         Self { settings, credentials, open: Mutex::new(None), limiter, opened: std::sync::Mutex::new(0) }
     }
 
-    /// How often a connection was opened so far, or tried to be.
+    /// How many connections were opened so far, successfully or not.
     pub fn opened(&self) -> u32 {
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a connection, if none is open: declares the exchange, which listeners cannot bind to before.
+    /// Opens a connection if none is open, and declares the exchange, so that listeners can bind to it.
     ///
     /// # Errors
-    /// Why it cannot be opened.
+    /// The reason why the connection cannot be opened.
     pub async fn connect_now(&self) -> Result<(), String> {
         let mut open = self.open.lock().await;
         if !refresh(&mut open) {
@@ -108,13 +72,13 @@ impl Publisher {
         Ok(())
     }
 
-    /// Publishes messages one behind the other, without waiting for each, and tells what became of each. Where the
-    /// connection turns out to be lost, it is opened once more, and what was not confirmed is published again. What is not
-    /// published by `until` is not any more, and counts as lost.
+    /// Publishes messages without waiting for each confirm, and returns the outcome of each. If the connection is lost, the
+    /// publisher opens it once more and publishes the unconfirmed messages again. No message is published after `until`;
+    /// those that are left have an unknown outcome.
     pub async fn publish(&self, messages: &[Message], until: Option<Instant>) -> Vec<DeliveryOutcome> {
         let mut open = self.open.lock().await;
         let mut outcomes: Vec<Option<DeliveryOutcome>> = vec![None; messages.len()];
-        // By the first attempt; what the second one finds out counts more.
+        // By the first attempt; the outcome of the second one counts.
         let mut were_sent = vec![false; messages.len()];
         for attempt in 0..2 {
             let was_open = refresh(&mut open);
@@ -135,7 +99,7 @@ impl Publisher {
             let mut is_lost = false;
             for ((place, _), outcome) in left.into_iter().zip(found) {
                 is_lost |= matches!(outcome, DeliveryOutcome::Unknown(_) | DeliveryOutcome::Rejected(_));
-                // A connection that was kept may have been lost long ago: that says nothing of the message.
+                // A kept connection may have been lost long ago: its error says nothing about the message.
                 let is_worth_another = attempt == 0 && was_open && matches!(outcome, DeliveryOutcome::Unknown(_));
                 if is_worth_another {
                     were_sent[place] =
@@ -216,10 +180,10 @@ impl Publisher {
     }
 }
 
-/// Waits until the broker has told of all messages what became of them, but no longer than it may take.
+/// Waits for the confirms of all messages, up to the time limit.
 ///
-/// lapin gives a message that came back to whichever confirm comes next, which may be that of another message: what came
-/// back is known by its id. The broker gives a message back before it confirms it.
+/// lapin attaches a returned message to the next confirm, which may belong to another message: returned messages are
+/// recognised by their ids. The broker returns a message before it confirms it.
 async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Error>>)>) -> Vec<DeliveryOutcome> {
     let deadline = Instant::now() + TIMEOUT;
     let mut returned = HashSet::new();
@@ -259,7 +223,7 @@ async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Err
         };
         outcomes.push((message, outcome));
     }
-    // With a confirm that was too late something may have come that is told of a message which was confirmed in time.
+    // A late confirm may carry the return of a message that was confirmed in time.
     for confirm in late {
         if let Some(Ok(confirmation)) = confirm.now_or_never() {
             note(&confirmation);
@@ -273,21 +237,21 @@ async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Err
     outcomes.into_iter().map(known).collect()
 }
 
-/// Holds back what would be too much for listeners.
+/// Limits the messages a second, to protect listeners.
 struct RateLimiter {
     max: NonZeroU32,
-    /// When the messages of the last second went: the oldest first.
+    /// When the messages of the last second were sent, oldest first.
     last: VecDeque<Instant>,
 }
 
 impl RateLimiter {
-    /// When another message may go.
+    /// When the next message may be sent.
     fn next(&self, now: Instant) -> Instant {
         let is_full = self.last.len() >= self.max.get() as usize;
         self.last.front().filter(|_| is_full).map_or(now, |oldest| now.max(*oldest + Duration::from_secs(1)))
     }
 
-    /// Notes that a message goes.
+    /// Records that a message is sent.
     fn record_sent(&mut self, at: Instant) {
         while self.last.front().is_some_and(|earlier| *earlier + Duration::from_secs(1) <= at) {
             self.last.pop_front();
@@ -295,7 +259,7 @@ impl RateLimiter {
         self.last.push_back(at);
     }
 
-    /// Returns when another message may go; false if that would be after `until`.
+    /// Waits until the next message may be sent. Returns false at once if that would be after `until`.
     async fn wait(&mut self, until: Option<Instant>) -> bool {
         let now = Instant::now();
         let at = self.next(now);
@@ -310,7 +274,7 @@ impl RateLimiter {
     }
 }
 
-/// Lets go of a connection that is of no use any more; whether one was kept.
+/// Drops a connection that is closed or was idle for too long. Returns whether one is open.
 fn refresh(open: &mut Option<OpenConnection>) -> bool {
     let is_of_use = |open: &OpenConnection| {
         open.connection.status().connected() && open.channel.status().connected() && open.used.elapsed() < MAX_IDLE
@@ -332,7 +296,7 @@ fn with_default(
     outcomes.into_iter().zip(were_sent).map(known).collect()
 }
 
-/// What became of a message that may have been sent before: what is lost then may have arrived.
+/// The outcome of a message that may have been sent before: if it is unknown, the message may have arrived.
 fn in_doubt(outcome: DeliveryOutcome, was_sent: bool) -> DeliveryOutcome {
     match outcome {
         DeliveryOutcome::Unknown(unconfirmed) => DeliveryOutcome::Unknown(Unconfirmed {
@@ -343,12 +307,12 @@ fn in_doubt(outcome: DeliveryOutcome, was_sent: bool) -> DeliveryOutcome {
     }
 }
 
-/// Whether an error says that nothing was sent: the connection was known to be closed.
+/// Whether nothing was sent: the connection was known to be closed.
 fn is_unsent(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_))
 }
 
-/// What an error means for what was to be published, or was sent already.
+/// The outcome of a message when publishing it, or waiting for its confirm, fails.
 fn outcome(error: &Error, was_sent: bool) -> DeliveryOutcome {
     let unconfirmed = |reason, is_rejection| {
         DeliveryOutcome::Unknown(Unconfirmed { reason, is_rejection, may_have_arrived: was_sent })
@@ -361,7 +325,7 @@ fn outcome(error: &Error, was_sent: bool) -> DeliveryOutcome {
         return unconfirmed(reason, false);
     };
     match said.kind() {
-        // While the exchange is declared. Later it may be said of another message of the batch.
+        // The answer to declaring the exchange. Later it may be about another message of the batch.
         AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if !was_sent => {
             DeliveryOutcome::Rejected(format!("the broker refuses: {}", said.get_message()))
         }
@@ -369,8 +333,8 @@ fn outcome(error: &Error, was_sent: bool) -> DeliveryOutcome {
         AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR) => {
             unconfirmed(format!("the broker closed the connection: {}", said.get_message()), false)
         }
-        // The rest may be over soon: ACCESS_REFUSED is said of a wrong password and of an authentication back end that is
-        // down, NOT_ALLOWED of an unknown virtual host, of one that is down and of too many connections.
+        // The rest may be temporary: ACCESS_REFUSED means a wrong password or an authentication back end that is down,
+        // NOT_ALLOWED an unknown virtual host, one that is down, or too many connections.
         _ => unconfirmed(format!("the broker refuses: {}", said.get_message()), true),
     }
 }

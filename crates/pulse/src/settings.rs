@@ -1,26 +1,26 @@
-//! Where Pulse is, and as whom we are there.
+//! The address of Pulse, and the user that publishes.
 
 use std::fmt;
 
 use lapin::uri::{AMQPScheme, AMQPUri, AMQPUserInfo};
 
-/// Where Pulse is, and as whom we are there.
+/// The address of Pulse, and the user whose exchange is written to.
 #[derive(Debug, Clone)]
 pub struct PulseSettings {
-    /// The broker and its virtual host; who we are there stands in `credentials`.
+    /// The broker and its virtual host, without the credentials.
     pub(crate) uri: AMQPUri,
-    /// Whose exchanges are written to.
+    /// The Pulse user whose exchange is written to.
     pub(crate) namespace: String,
-    /// The certificates that the broker's is held against, in PEM; none: the system's.
+    /// The CA certificates that the broker's certificate is checked against, in PEM (default: those of the system).
     pub(crate) certificates: Option<String>,
 }
 
-/// As whom we are at the broker. Their password is never shown.
+/// User and password at the broker. `Debug` leaves the password out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user.
     pub username: String,
-    /// Their password.
+    /// The password.
     pub password: String,
 }
 
@@ -34,7 +34,7 @@ impl PulseSettings {
     /// Reads the broker's address, `amqps://HOST:PORT/VHOST` without user and password, or `amqp://` on this machine.
     ///
     /// # Errors
-    /// A sentence that tells what is wrong; it does not repeat the address.
+    /// A sentence that says what is wrong. It does not repeat the address, which may hold a password.
     pub fn read(
         url: &str,
         namespace: &str,
@@ -49,7 +49,7 @@ impl PulseSettings {
         if namespace.is_empty() || namespace.contains('/') {
             return Err("the namespace is the name of a Pulse user, without slashes".to_owned());
         }
-        // An address without a user means guest to the library: whether one was given is to be seen in its text.
+        // The library reads an address without a user as user guest: only the text says whether a user was given.
         let is_given =
             url.split_once("://").is_some_and(|(_, rest)| rest.split('/').next().unwrap_or_default().contains('@'));
         let AMQPUserInfo { username, password } = uri.authority.userinfo.clone();
@@ -58,7 +58,7 @@ impl PulseSettings {
         Ok((Self { uri, namespace: namespace.to_owned(), certificates }, credentials))
     }
 
-    /// The exchange that is published to.
+    /// The exchange that messages are published to.
     pub fn exchange(&self) -> String {
         format!("exchange/{}/v1/resultset-runnable-job-actions", self.namespace)
     }

@@ -4,7 +4,7 @@
 use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
-use pulse::DeliveryOutcome;
+use requests::delivery::DeliveryOutcome;
 use test_support::broker::{address, message, project, publisher, settings};
 
 #[tokio::test]

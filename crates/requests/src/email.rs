@@ -1,4 +1,4 @@
-//! E-mail addresses: what people are known by.
+//! E-mail addresses, which identify people.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The longest address (RFC 3696, erratum 1690), in bytes.
 const MAX_LENGTH: usize = 254;
 
-/// An e-mail address, in lower case: a person has one budget, one list of requests and one place on an allow-list,
-/// however their address is spelled. A domain's own server may tell `Someone` from `someone`, but none is known that does.
-/// Only the letters of ASCII have a case here: letters that merely look alike are different ones.
+/// An e-mail address, in lower case: a person has one budget, one list of requests and one place on an allow-list, in
+/// whatever case the address is written. A mail server may distinguish `Someone` from `someone`, but no known one does.
+/// Only ASCII letters have a case here: letters that merely look alike are different.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Email(String);
@@ -26,7 +26,7 @@ impl Email {
         &self.0
     }
 
-    /// What stands behind the last `@`, in lower case.
+    /// The part behind the last `@`, in lower case.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_alike_is_somebody_else() {
+    fn a_look_alike_is_another_person() {
         // A Cyrillic o, a Kelvin sign (which Unicode's lower case makes a k of), and a dotless i.
         for other in ["someone@m\u{43e}zilla.com", "someone@mozi\u{131}la.com", "someone@mozilla.com.example.org"] {
             assert_ne!(email(other).domain(), "mozilla.com", "{other}");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn text_that_is_not_an_address_is_refused() {
         let long = format!("{}@mozilla.com", "x".repeat(250));
         for wrong in [
             "",

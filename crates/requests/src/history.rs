@@ -1,46 +1,138 @@
-//! What happened to a request. Its head stays small however often it is sent again: of a long history the first event and
-//! the last fifty are kept.
+//! The events of a request. The history stays short however often a request is sent again: the first event and the last
+//! fifty are kept.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::email::Email;
-use crate::request::{Request, RequestState};
+use crate::job::{JobCode, RequestedJob};
+use crate::reason::GIVEN_UP;
+use crate::state::{JobState, RequestState};
 
 /// How many of the last events are kept, beside the first one.
-const LAST_EVENTS: usize = 50;
+pub(crate) const MAX_LAST_EVENTS: usize = 50;
 
-/// Something that happened to a request.
+/// An event in the life of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// Where the request was then.
+    /// The state of the request from then on.
     pub state: RequestState,
-    /// What is to be said of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// Who did it, where a person did.
+    /// What happened beside the change of state. Earlier versions stored a sentence as `detail`.
+    #[serde(rename = "what", alias = "detail", default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<EventDetail>,
+    /// The person who did it, if a person did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Email>,
 }
 
-impl Request {
-    /// Notes what happened. The first event says when the request was taken, and stays.
-    pub(crate) fn record_event(&mut self, event: Event) {
-        self.history.push(event);
-        let surplus = self.history.len().saturating_sub(1 + LAST_EVENTS);
-        self.history.drain(1..=surplus);
-        self.events_left_out += surplus as u64;
+/// What happened to a request, as a code and its arguments. The sentence is made when an answer is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum EventDetail {
+    /// Jobs were planned or forwarded.
+    Jobs {
+        /// How many jobs are in which state now.
+        counts: JobSummary,
+    },
+    /// Jobs are sent again.
+    SentAgain {
+        /// Jobs that the requester asked for.
+        jobs: u32,
+        /// Builds that the plan added.
+        builds: u32,
+    },
+    /// The request made no progress and was given up.
+    GivenUp {
+        /// How many jobs are in which state now; `None` if the jobs cannot be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counts: Option<JobSummary>,
+    },
+    /// A sentence that an earlier version stored; it is shown as it is.
+    #[serde(untagged)]
+    Text(String),
+}
+
+/// How many jobs of a request are in which state. Jobs that do not exist are not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobSummary {
+    forwarded: u32,
+    waiting: u32,
+    already_running: u32,
+    unroutable: u32,
+    failed: u32,
+}
+
+impl JobSummary {
+    /// Counts these jobs.
+    pub(crate) fn of(jobs: &[RequestedJob]) -> Self {
+        let count = |is: &dyn Fn(&RequestedJob) -> bool| {
+            u32::try_from(jobs.iter().filter(|job| is(job)).count()).unwrap_or(u32::MAX)
+        };
+        let in_state = |state: JobState| count(&|job| job.state == state);
+        Self {
+            forwarded: in_state(JobState::Forwarded),
+            waiting: in_state(JobState::Waiting),
+            already_running: count(&|job| job.state == JobState::Rejected && job.code == Some(JobCode::AlreadyRunning)),
+            unroutable: in_state(JobState::Unroutable),
+            failed: in_state(JobState::Failed),
+        }
     }
 
-    /// When it was taken.
-    pub fn created_at(&self) -> Option<DateTime<Utc>> {
-        self.history.first().map(|event| event.at)
+    fn sentence(self) -> String {
+        let counts = [
+            (self.forwarded, "forwarded"),
+            (self.waiting, "waiting"),
+            (self.already_running, "running already"),
+            (self.unroutable, "unroutable"),
+            (self.failed, "failed"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        format!("Jobs: {}.", counts.collect::<Vec<_>>().join(", "))
     }
+}
 
-    /// When something happened to it last.
-    pub fn changed_at(&self) -> Option<DateTime<Utc>> {
-        self.history.last().map(|event| event.at)
+impl Event {
+    /// What happened beside the change of state, in a sentence or two.
+    pub fn detail_text(&self) -> Option<String> {
+        self.detail.as_ref().map(EventDetail::sentence)
+    }
+}
+
+impl EventDetail {
+    fn sentence(&self) -> String {
+        match self {
+            Self::Jobs { counts } => counts.sentence(),
+            Self::SentAgain { jobs, builds } => {
+                let sent = |count: u32, one: &str, more: &str| match count {
+                    0 => None,
+                    1 => Some(format!("1 {one} sent again.")),
+                    _ => Some(format!("{count} {more} sent again.")),
+                };
+                let jobs = sent(*jobs, "job is", "jobs are");
+                let builds = sent(*builds, "build that is needed is", "builds that are needed are");
+                [jobs, builds].into_iter().flatten().collect::<Vec<_>>().join(" ")
+            }
+            Self::GivenUp { counts: Some(counts) } => format!("{GIVEN_UP} {}", counts.sentence()),
+            Self::GivenUp { counts: None } => format!("{GIVEN_UP} Its jobs cannot be read."),
+            Self::Text(sentence) => sentence.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_an_earlier_version_keeps_its_sentence() {
+        let stored = r#"{"at":"2026-11-23T06:00:00Z","state":"failed","detail":"1 of 2 jobs."}"#;
+        let event: Event = serde_json::from_str(stored).unwrap();
+        assert_eq!(event.detail_text().as_deref(), Some("1 of 2 jobs."));
+        let counted = Event { detail: Some(EventDetail::GivenUp { counts: Some(JobSummary::default()) }), ..event };
+        let stored = serde_json::to_string(&counted).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&stored).unwrap(), counted);
     }
 }

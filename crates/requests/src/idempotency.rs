@@ -1,7 +1,7 @@
-//! When two requests are the same, so that what is asked twice runs once.
+//! When two requests are the same, so that jobs that are requested twice run once.
 //!
-//! Whoever is about to serve a request claims its key first, in the store, on condition that nobody has it. The claim
-//! names the request that will come of it and is never completed: the stored request is the completion.
+//! The service claims the key of a request in the store before it creates the request, on condition that the key is free.
+//! The claim names the request that it is for, and is never completed: the stored request is the completion.
 
 use std::fmt::Write as _;
 
@@ -9,112 +9,107 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::email::Email;
-use crate::request::RequestId;
+use crate::id::RequestId;
+use crate::new_request::NewRequest;
 
-/// How long an `Idempotency-Key` stands for its first request.
+/// How long an `Idempotency-Key` belongs to its first request.
 const KEY_TTL: TimeDelta = TimeDelta::hours(24);
-/// How long the same request without a key is the same. Seven in a hundred real requests were repeated within it.
+/// How long an equal request without a key counts as a repetition. 7% of recorded requests were repeated within it.
 const CONTENT_TTL: TimeDelta = TimeDelta::seconds(60);
-/// After this time whoever claimed is not at work any more: Lambda ends the function sooner.
+/// After this time the claimant no longer runs: Lambda ends the function sooner.
 const CLAIM_LEASE: TimeDelta = TimeDelta::seconds(30);
 
-/// What is asked for, as far as it tells one request from another.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestContent<'a> {
-    /// Who asks.
-    pub requester: &'a Email,
-    /// On which project.
-    pub project: &'a str,
-    /// On which push.
-    pub push: u64,
-    /// For which jobs.
-    pub names: &'a [String],
-    /// Of which decision task.
-    pub decision_task_id: Option<&'a str>,
-}
-
-/// What a request is recognised by.
+/// The key by which a repeated request is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Names the claim in the store.
+    /// The name of the claim in the store.
     pub name: String,
-    /// What was asked for under it.
+    /// A hash of what was asked for.
     pub fingerprint: String,
-    /// How long it stands for its first request.
+    /// How long the key belongs to its first request.
     ttl: TimeDelta,
 }
 
-/// Who claimed a key first.
+/// The claim of a key by a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The request that comes of it.
+    /// The request that the claim is for.
     pub request: RequestId,
-    /// What was asked for.
+    /// A hash of what was asked for.
     pub fingerprint: String,
-    /// When.
+    /// When the key was claimed.
     pub claimed_at: DateTime<Utc>,
-    /// From when on it means nothing.
+    /// When the claim expires.
     #[serde(rename = "holds_until")]
     pub valid_until: DateTime<Utc>,
 }
 
-/// What an earlier claim means for a later request.
+/// The meaning of an earlier claim for a later request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimStatus {
-    /// It is the same request: its answer is the answer.
+    /// The later request repeats the earlier one, and gets its answer.
     Replay,
     /// The key was used for another request.
     Mismatch,
-    /// The first one is still being worked at.
+    /// The earlier request is still being processed.
     InProgress,
-    /// The earlier claim means nothing (any more): it can be taken over.
+    /// The earlier claim has no effect: the later request can take the key over.
     Expired,
 }
 
 impl IdempotencyKey {
-    /// What a client calls the request, in the header `Idempotency-Key`: a quoted string by the IETF's draft, but often
-    /// sent bare.
+    /// The key of a request: the client's `Idempotency-Key` if there is one, or else a hash of what is asked for.
     ///
     /// # Errors
-    /// A sentence that tells what is wrong with it.
-    pub fn from_header(header: &str, content: &RequestContent<'_>) -> Result<Self, &'static str> {
+    /// As [`from_header`](Self::from_header).
+    pub fn of(new_request: &NewRequest) -> Result<Self, &'static str> {
+        match &new_request.idempotency_key {
+            Some(header) => Self::from_header(header, new_request),
+            None => Ok(Self::from_content(new_request)),
+        }
+    }
+
+    /// The key that the client sent in the header `Idempotency-Key`. The IETF's draft defines it as a quoted string; many
+    /// clients send it bare.
+    ///
+    /// # Errors
+    /// The key is malformed: the error says what is expected.
+    pub fn from_header(header: &str, new_request: &NewRequest) -> Result<Self, &'static str> {
         let bare = header.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(header);
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
         if !(1..=255).contains(&bare.len()) || !bare.bytes().all(is_plain) {
             return Err("1 to 255 letters, digits and signs are expected, without spaces and quotes inside");
         }
-        let name = hash(["key", content.requester.as_str(), bare]);
-        Ok(Self { name, fingerprint: content.fingerprint(), ttl: KEY_TTL })
+        let name = hash(["key", new_request.requester.as_str(), bare]);
+        Ok(Self { name, fingerprint: fingerprint(new_request), ttl: KEY_TTL })
     }
 
-    /// What a request without a name is recognised by: who asks for what.
-    pub fn from_content(content: &RequestContent<'_>) -> Self {
-        let fingerprint = content.fingerprint();
+    /// The key of a request without an `Idempotency-Key`: a hash of what is asked for, and by whom.
+    pub fn from_content(new_request: &NewRequest) -> Self {
+        let fingerprint = fingerprint(new_request);
         Self { name: hash(["content", &fingerprint]), fingerprint, ttl: CONTENT_TTL }
     }
 
-    /// The claim of the request that is about to be made.
+    /// A claim of the key for the request that is about to be created.
     pub fn claim(&self, request: RequestId, now: DateTime<Utc>) -> Claim {
         Claim { request, fingerprint: self.fingerprint.clone(), claimed_at: now, valid_until: now + self.ttl }
     }
 }
 
-impl RequestContent<'_> {
-    /// Requests that ask for the same jobs, in whatever order and however often, have the same fingerprint.
-    fn fingerprint(&self) -> String {
-        let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        let push = self.push.to_string();
-        let first = [self.requester.as_str(), self.project, &push, self.decision_task_id.unwrap_or_default()];
-        hash(first.into_iter().chain(names))
-    }
+/// A hash of what is asked for. It does not depend on the order of the job names, nor on repetitions.
+fn fingerprint(new_request: &NewRequest) -> String {
+    let mut names: Vec<&str> = new_request.names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    let push = new_request.push_id.to_string();
+    let task = new_request.decision_task_id.as_deref().unwrap_or_default();
+    let first = [new_request.requester.as_str(), &new_request.project, &push, task];
+    hash(first.into_iter().chain(names))
 }
 
 impl Claim {
-    /// What it means for a request with this fingerprint; `is_stored`: whether what it claimed came to be. A claim of which
-    /// nothing came means nothing, whatever was asked for.
+    /// The meaning of the claim for a request with this fingerprint. `is_stored` says whether the claim's own request was
+    /// stored; if it was not, the claim expires with its lease.
     pub fn status(&self, fingerprint: &str, now: DateTime<Utc>, is_stored: bool) -> ClaimStatus {
         let is_leased = now - self.claimed_at < CLAIM_LEASE;
         match () {
@@ -145,11 +140,13 @@ fn hash<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
 mod tests {
     use super::*;
 
+    fn new_request(requester: &str, push: u64, names: &[&str]) -> NewRequest {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        NewRequest::new("try", push, requester.parse().unwrap(), names)
+    }
+
     fn key(header: Option<&str>, requester: &str, push: u64, names: &[&str]) -> IdempotencyKey {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let requester = requester.parse().unwrap();
-        let content =
-            RequestContent { requester: &requester, project: "try", push, names: &names, decision_task_id: None };
+        let content = new_request(requester, push, names);
         header.map_or_else(
             || IdempotencyKey::from_content(&content),
             |header| IdempotencyKey::from_header(header, &content).unwrap(),
@@ -182,9 +179,7 @@ mod tests {
 
     #[test]
     fn keys_that_could_not_be_told_apart_are_refused() {
-        let requester = "someone@mozilla.com".parse().unwrap();
-        let content =
-            RequestContent { requester: &requester, project: "try", push: 1, names: &[], decision_task_id: None };
+        let content = new_request("someone@mozilla.com", 1, &[]);
         for wrong in ["", "\"\"", "a b", "\"a\"b\"", "\u{e9}", &"x".repeat(256)] {
             assert!(IdempotencyKey::from_header(wrong, &content).is_err(), "{wrong}");
         }

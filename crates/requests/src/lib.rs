@@ -1,30 +1,33 @@
-//! What a trigger request is: who asks, who may, which of the jobs exist and which have to wait for a build, its states,
-//! its limits, and when two of them are the same. Pure: no network, no clock, no cloud.
+//! A trigger request and its life: who may ask for jobs, which of the jobs exist, which have to wait for a build, the
+//! states of a request, and when two requests are the same. Pure: no network, no clock, no cloud.
+//!
+//! A file imports only files of the rows above it:
+//!
+//! | files | what they hold |
+//! | --- | --- |
+//! | `email`, `id`, `state`, `settings` | values that depend on nothing |
+//! | `reason`, `push`, `new_request`, `rate_limits`, `delivery` | why a job is in its state; a push; what a client asks for; limits; the outcome of a delivery |
+//! | `job`, `idempotency`, `permissions` | a job of a request; when two requests are the same; who may trigger jobs |
+//! | `history`, `resolve` | the events of a request; which jobs the requested names mean |
+//! | `request`, `planning` | a request as it is stored; what to do with its jobs, given the builds on the push |
+//! | `lifecycle` | how a request goes from state to state |
 
+pub mod delivery;
 pub mod email;
 pub mod history;
+pub mod id;
 pub mod idempotency;
+pub mod job;
 pub mod lifecycle;
+pub mod new_request;
 pub mod permissions;
 pub mod planning;
+pub mod push;
 pub mod rate_limits;
+pub mod reason;
 pub mod request;
 pub mod resolve;
-pub mod runs;
+mod settings;
+pub mod state;
 
-/// Reads a setting, which is a JSON object: a list would be taken for its fields in their order.
-///
-/// # Errors
-/// A sentence that says what is wrong and where, and repeats nothing of the setting: it may hold what is nobody's business.
-pub fn read_object<'j, T: serde::Deserialize<'j>>(what: &str, json: &'j str) -> Result<T, String> {
-    if !json.trim_start().starts_with('{') {
-        return Err(format!("no {what}: a JSON object is expected"));
-    }
-    serde_json::from_str(json).map_err(|error| {
-        let wrong = match error.classify() {
-            serde_json::error::Category::Data => "a name or a value is not one that is expected",
-            _ => "it is not JSON",
-        };
-        format!("no {what}: {wrong}, at line {}, column {}", error.line(), error.column())
-    })
-}
+pub use settings::read_object;

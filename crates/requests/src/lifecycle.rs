@@ -6,32 +6,41 @@
 //!        └──────────┴─────────┴─► failed
 //! ```
 //!
-//! No state lasts for ever: a request to which nothing happens is given up, and then has failed or, where some of it was
-//! forwarded before, is forwarded.
+//! No state lasts for ever: the sweeper gives up a request that makes no progress. The request then is failed, or forwarded
+//! if some of its jobs were forwarded before.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::email::Email;
-use crate::planning::Planning;
-use crate::request::{
-    Event, JobCode, JobState, NewRequest, Request, RequestId, RequestState, RequestedJob, count_jobs, digest,
-};
+use crate::history::{Event, EventDetail, JobSummary};
+use crate::id::RequestId;
+use crate::job::{JobCode, RequestedJob, count_jobs, digest};
+use crate::new_request::NewRequest;
+use crate::push::Push;
+use crate::reason::JobReason;
+use crate::request::Request;
+use crate::state::{JobState, RequestState};
 
-/// How long a request that is kept but not queued is left to the function that took it; then it is the sweeper's.
+/// How long the trigger function has to queue a request before the sweeper queues it.
 const SWEEP_DELAY: TimeDelta = TimeDelta::minutes(2);
-/// When the sweeper looks again at a request that waits for another function.
+/// When the sweeper checks a request again that is in progress elsewhere.
 const RECHECK_INTERVAL: TimeDelta = TimeDelta::hours(1);
-/// When a request is given up to which nothing happens: something is wrong that another try does not mend.
+/// The sweeper gives up a request that makes no progress for this long: another try would not help.
 const MAX_IDLE_TIME: TimeDelta = TimeDelta::days(1);
-/// What is said of a job then.
-const GIVEN_UP_REASON: &str = "Nothing happened for too long, so it was given up.";
-/// What is said of a job that may have been published, where no confirm of that is recorded.
-pub const MAY_HAVE_ARRIVED: &str = "It may have arrived at Pulse all the same: a retry may run it twice.";
 
 impl Request {
-    /// A request that is taken now.
-    pub fn new(id: RequestId, new_request: NewRequest, jobs: &[RequestedJob], now: DateTime<Utc>) -> Self {
-        let NewRequest { project, push_id, pushed, requester, on_behalf_by, decision_task_id } = new_request;
+    /// The request that a client makes now, with its jobs as the catalog has them. `pushed` is the push as Treeherder
+    /// describes it.
+    pub fn new(
+        id: RequestId,
+        new_request: NewRequest,
+        pushed: Option<Push>,
+        jobs: &[RequestedJob],
+        now: DateTime<Utc>,
+    ) -> Self {
+        // The names became jobs, and the key became a claim.
+        let NewRequest { project, push_id, requester, on_behalf_by, decision_task_id, names: _, idempotency_key: _ } =
+            new_request;
         let state = RequestState::Accepted;
         Self {
             id,
@@ -52,12 +61,7 @@ impl Request {
         }
     }
 
-    /// How many of its jobs are in this state.
-    pub fn job_count(&self, state: JobState) -> u32 {
-        self.job_counts.get(&state).copied().unwrap_or_default()
-    }
-
-    /// The same once it is in the queue; none unless it was about to go there.
+    /// The request after it was queued; `None` if it was not about to be.
     #[must_use]
     pub fn queued(&self, now: DateTime<Utc>) -> Option<Self> {
         (self.state == RequestState::Accepted).then(|| {
@@ -69,25 +73,26 @@ impl Request {
         })
     }
 
-    /// The same, to be looked at later: it waits for another function.
+    /// The request with a later check by the sweeper: another function has to act first.
     #[must_use]
     pub fn postponed(&self, now: DateTime<Utc>) -> Self {
         let due_at = (now + RECHECK_INTERVAL).timestamp();
         Self { version: self.version + 1, due_at, ..self.clone() }
     }
 
-    /// The same with its jobs as they are planned, before those that are accepted are forwarded. It came out of the queue,
-    /// so it is noted that it was there, should that not have been done yet.
+    /// The request with planned jobs, before the accepted ones are forwarded. The request came out of the queue, so it is
+    /// marked as queued if that was not recorded yet.
     #[must_use]
     pub fn with_plan(&self, jobs: &[RequestedJob], now: DateTime<Utc>) -> Self {
         let noted = self.queued(now).unwrap_or_else(|| Self { version: self.version + 1, ..self.clone() });
         Self { job_counts: count_jobs(jobs), jobs_digest: digest(jobs), ..noted }
     }
 
-    /// The same with its jobs as planning and forwarding left them. It goes on as long as a job is accepted, and waits as
-    /// long as one waits; else it is forwarded if any job is that the requester asked for, and failed if none is.
+    /// The request with its jobs as planning and forwarding left them. It stays queued while a job is accepted, and waits
+    /// while a job waits, until the next check after `poll_interval`. Otherwise it is forwarded if any job is forwarded that
+    /// the requester asked for, and failed if none is.
     #[must_use]
-    pub fn with_results(&self, jobs: &[RequestedJob], planning: &Planning, now: DateTime<Utc>) -> Self {
+    pub fn with_results(&self, jobs: &[RequestedJob], poll_interval: TimeDelta, now: DateTime<Utc>) -> Self {
         let counts = count_jobs(jobs);
         let of = |state| counts.get(&state).copied().unwrap_or_default();
         let (accepted, waiting) = (of(JobState::Accepted), of(JobState::Waiting));
@@ -98,41 +103,40 @@ impl Request {
         }
         next.state = if waiting > 0 { RequestState::Waiting } else { final_state(jobs) };
         if next.state == RequestState::Waiting {
-            let since =
-                jobs.iter().filter_map(|job| job.build_wait).map(|build_wait| build_wait.since).max().unwrap_or(now);
-            next.due_at = (now + planning.poll_interval(now - since)).timestamp();
+            next.due_at = (now + poll_interval).timestamp();
         }
-        // To look at one that waits as before is nothing that happened.
+        // A check that finds the jobs waiting as before is not an event.
         if (next.state, &next.job_counts) != (self.state, &self.job_counts) {
-            next.record_event(Event { at: now, state: next.state, detail: Some(summary(jobs)), by: None });
+            let detail = Some(EventDetail::Jobs { counts: JobSummary::of(jobs) });
+            next.record_event(Event { at: now, state: next.state, detail, by: None });
         }
         next
     }
 
-    /// Whether it is time to give it up: nothing happened to it for a day in which it should have been forwarded. One that
-    /// waits has as long as `planning` lets its jobs wait, and then that day.
-    pub fn is_overdue(&self, planning: &Planning, now: DateTime<Utc>) -> bool {
+    /// Whether the sweeper has to give the request up: it made no progress for a day in which it should have been
+    /// forwarded. A request that waits for a build has `max_wait` and that day.
+    pub fn is_overdue(&self, max_wait: TimeDelta, now: DateTime<Utc>) -> bool {
         let allowed = match self.state {
             RequestState::Accepted | RequestState::Queued => MAX_IDLE_TIME,
-            RequestState::Waiting => planning.max_wait() + MAX_IDLE_TIME,
+            RequestState::Waiting => max_wait + MAX_IDLE_TIME,
             RequestState::Forwarded | RequestState::Failed => return false,
         };
         self.changed_at().is_none_or(|changed| now - changed >= allowed)
     }
 
-    /// The same and its jobs when it is given up: what was still to be forwarded has failed, and can be sent again.
+    /// The request and its jobs after it was given up. Jobs that were not forwarded are failed, and can be retried.
     #[must_use]
     pub fn given_up(&self, jobs: &[RequestedJob], now: DateTime<Utc>) -> (Self, Vec<RequestedJob>) {
         let close = |job: &RequestedJob| match job.state {
             JobState::Accepted => RequestedJob {
                 state: JobState::Failed,
-                reason: Some(format!("{GIVEN_UP_REASON} It can be retried. {MAY_HAVE_ARRIVED}")),
+                reason: Some(JobReason::GivenUp { may_have_arrived: true }),
                 ..job.clone()
             },
             JobState::Waiting => RequestedJob {
                 state: JobState::Failed,
                 code: Some(JobCode::WaitedTooLong),
-                reason: Some(format!("{GIVEN_UP_REASON} It can be retried.")),
+                reason: Some(JobReason::GivenUp { may_have_arrived: false }),
                 build_wait: None,
                 ..job.clone()
             },
@@ -146,34 +150,34 @@ impl Request {
             jobs_digest: digest(&jobs),
             ..self.clone()
         };
-        let detail = Some(format!("{GIVEN_UP_REASON} {}", summary(&jobs)));
+        let detail = Some(EventDetail::GivenUp { counts: Some(JobSummary::of(&jobs)) });
         next.record_event(Event { at: now, state: next.state, detail, by: None });
         (next, jobs)
     }
 
-    /// The same if its jobs cannot be read: what was still to be forwarded counts as failed.
+    /// The request after it was given up, if its jobs cannot be read: jobs that were not forwarded count as failed.
     #[must_use]
     pub fn given_up_unread(&self, now: DateTime<Utc>) -> Self {
         let mut next = Self { version: self.version + 1, state: RequestState::Failed, ..self.clone() };
         let open =
             [JobState::Accepted, JobState::Waiting].map(|state| next.job_counts.remove(&state).unwrap_or_default());
         *next.job_counts.entry(JobState::Failed).or_default() += open.iter().sum::<u32>();
-        let detail = Some(format!("{GIVEN_UP_REASON} Its jobs cannot be read."));
+        let detail = Some(EventDetail::GivenUp { counts: None });
         next.record_event(Event { at: now, state: next.state, detail, by: None });
         next
     }
 
-    /// The same with its jobs as they are judged now, on its way once more; none unless some of them are to be sent.
+    /// The request with its jobs as they are resolved now, to be forwarded once more; `None` if no job is to be sent.
     ///
-    /// Jobs that are on their way already keep it from being sent again, as the two rounds would look the same.
+    /// An open request cannot be retried: messages of the two attempts could not be distinguished.
     #[must_use]
     pub fn retried(&self, jobs: &[RequestedJob], by: Option<Email>, now: DateTime<Utc>) -> Option<Self> {
         let again = |is_asked_for| {
             let is_sent = |job: &&RequestedJob| job.state == JobState::Accepted && job.is_asked_for() == is_asked_for;
-            jobs.iter().filter(is_sent).count()
+            u32::try_from(jobs.iter().filter(is_sent).count()).unwrap_or(u32::MAX)
         };
         let (asked_for, needed) = (again(true), again(false));
-        (!self.state.is_open() && asked_for + needed > 0).then(|| {
+        (!self.state.is_open() && asked_for.saturating_add(needed) > 0).then(|| {
             let mut next = self.clone();
             next.version += 1;
             next.attempt += 1;
@@ -181,14 +185,7 @@ impl Request {
             next.job_counts = count_jobs(jobs);
             next.jobs_digest = digest(jobs);
             next.due_at = (now + SWEEP_DELAY).timestamp();
-            let sent = |count, one: &str, more: &str| match count {
-                0 => None,
-                1 => Some(format!("1 {one} sent again.")),
-                _ => Some(format!("{count} {more} sent again.")),
-            };
-            let jobs = sent(asked_for, "job is", "jobs are");
-            let builds = sent(needed, "build that is needed is", "builds that are needed are");
-            let detail = Some([jobs, builds].into_iter().flatten().collect::<Vec<_>>().join(" "));
+            let detail = Some(EventDetail::SentAgain { jobs: asked_for, builds: needed });
             next.record_event(Event { at: now, state: RequestState::Accepted, detail, by });
             next
         })
@@ -201,25 +198,14 @@ fn final_state(jobs: &[RequestedJob]) -> RequestState {
     if is_forwarded { RequestState::Forwarded } else { RequestState::Failed }
 }
 
-/// How many jobs are where, in words.
-fn summary(jobs: &[RequestedJob]) -> String {
-    let of = |state| jobs.iter().filter(|job| job.state == state).count();
-    let is_left_alone =
-        |job: &&RequestedJob| job.state == JobState::Rejected && job.code == Some(JobCode::AlreadyRunning);
-    let counts = [
-        (of(JobState::Forwarded), "forwarded"),
-        (of(JobState::Waiting), "waiting"),
-        (jobs.iter().filter(is_left_alone).count(), "running already"),
-        (of(JobState::Unroutable), "unroutable"),
-        (of(JobState::Failed), "failed"),
-    ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-    format!("Jobs: {}.", counts.collect::<Vec<_>>().join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::BuildWait;
+    use crate::reason::MAY_HAVE_ARRIVED;
+
+    const POLL_INTERVAL: TimeDelta = TimeDelta::minutes(2);
+    const MAX_WAIT: TimeDelta = TimeDelta::hours(12);
 
     fn at(seconds: i64) -> DateTime<Utc> {
         let start: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
@@ -227,15 +213,8 @@ mod tests {
     }
 
     fn request(jobs: &[RequestedJob]) -> Request {
-        let new_request = NewRequest {
-            project: "try".to_owned(),
-            push_id: 1,
-            pushed: None,
-            requester: "someone@mozilla.com".parse().unwrap(),
-            on_behalf_by: None,
-            decision_task_id: None,
-        };
-        Request::new(RequestId::new(at(0), 7), new_request, jobs, at(0))
+        let new_request = NewRequest::new("try", 1, "someone@mozilla.com".parse().unwrap(), Vec::new());
+        Request::new(RequestId::new(at(0), 7), new_request, None, jobs, at(0))
     }
 
     fn job(name: &str, state: JobState) -> RequestedJob {
@@ -264,7 +243,7 @@ mod tests {
     fn a_request_ends_when_no_job_is_on_its_way() {
         let queued = request(&[RequestedJob::accepted("a"), RequestedJob::accepted("b")]).queued(at(1)).unwrap();
         let after = |states: [JobState; 2]| {
-            queued.with_results(&[job("a", states[0]), job("b", states[1])], &Planning::default(), at(2))
+            queued.with_results(&[job("a", states[0]), job("b", states[1])], POLL_INTERVAL, at(2))
         };
         let half = after([JobState::Forwarded, JobState::Accepted]);
         assert_eq!((half.version, half.state, half.history.len()), (3, RequestState::Queued, 2));
@@ -275,7 +254,7 @@ mod tests {
             ([JobState::Failed, JobState::Rejected], RequestState::Failed, "Jobs: 1 failed."),
         ] {
             let ended = after(states);
-            assert_eq!((ended.state, ended.history.last().unwrap().detail.as_deref()), (state, Some(said)));
+            assert_eq!((ended.state, ended.history.last().unwrap().detail_text().as_deref()), (state, Some(said)));
         }
     }
 
@@ -283,7 +262,7 @@ mod tests {
     fn a_build_that_nobody_asked_for_makes_no_request_forwarded() {
         let build = RequestedJob { code: Some(JobCode::NeededBuild), ..job("build", JobState::Forwarded) };
         let queued = request(&[RequestedJob::accepted("test")]).queued(at(1)).unwrap();
-        let state = |test| queued.with_results(&[job("test", test), build.clone()], &Planning::default(), at(2)).state;
+        let state = |test| queued.with_results(&[job("test", test), build.clone()], POLL_INTERVAL, at(2)).state;
         assert_eq!(state(JobState::Failed), RequestState::Failed);
         assert_eq!(state(JobState::Waiting), RequestState::Waiting);
         assert_eq!(state(JobState::Forwarded), RequestState::Forwarded);
@@ -299,7 +278,7 @@ mod tests {
         assert_eq!((next.version, next.attempt, next.state), (2, 2, RequestState::Accepted));
         assert_eq!((next.job_count(JobState::Failed), next.job_count(JobState::Accepted)), (0, 1));
         let last = next.history.last().unwrap();
-        assert_eq!((last.detail.as_deref(), last.by.as_ref()), (Some("1 job is sent again."), Some(&by)));
+        assert_eq!((last.detail_text().as_deref(), last.by.as_ref()), (Some("1 job is sent again."), Some(&by)));
         assert_eq!(next.due_at, at(620).timestamp());
 
         assert_eq!(next.retried(&again, None, at(501)), None, "it is on its way");
@@ -318,30 +297,29 @@ mod tests {
             (vec![job("a", JobState::Forwarded), build.clone()], "1 build that is needed is sent again."),
         ] {
             let next = ended.retried(&jobs, None, at(500)).unwrap();
-            assert_eq!(next.history.last().unwrap().detail.as_deref(), Some(said));
+            assert_eq!(next.history.last().unwrap().detail_text().as_deref(), Some(said));
         }
     }
 
     #[test]
     fn nothing_stays_open_for_ever() {
-        let planning = Planning::default();
         let accepted = request(&[RequestedJob::accepted("a")]);
         let queued = accepted.queued(at(60)).unwrap();
-        let waiting = queued.with_results(&[job("a", JobState::Waiting)], &planning, at(120));
+        let waiting = queued.with_results(&[job("a", JobState::Waiting)], POLL_INTERVAL, at(120));
         for (request, from, hours) in [(&accepted, 0, 24), (&queued, 60, 24), (&waiting, 120, 36)] {
-            assert!(!request.is_overdue(&planning, at(from + hours * 3600 - 1)), "{:?}", request.state);
-            assert!(request.is_overdue(&planning, at(from + hours * 3600)), "{:?}", request.state);
+            assert!(!request.is_overdue(MAX_WAIT, at(from + hours * 3600 - 1)), "{:?}", request.state);
+            assert!(request.is_overdue(MAX_WAIT, at(from + hours * 3600)), "{:?}", request.state);
             // To be looked at again and again is nothing that happened.
             let postponed = (1..24).fold(request.clone(), |request, hour| request.postponed(at(hour * 3600)));
-            assert!(postponed.is_overdue(&planning, at(from + hours * 3600)));
+            assert!(postponed.is_overdue(MAX_WAIT, at(from + hours * 3600)));
         }
         let (ended, _) = queued.given_up(&[RequestedJob::accepted("a")], at(90_000));
-        assert!(!ended.is_overdue(&planning, at(900_000)));
+        assert!(!ended.is_overdue(MAX_WAIT, at(900_000)));
     }
 
     #[test]
     fn what_is_given_up_has_failed_for_a_reason_and_can_be_sent_again() {
-        let build_wait = Some(crate::request::BuildWait { since: at(0), ignore_runs_up_to: None, failed_before: 0 });
+        let build_wait = Some(BuildWait { since: at(0), ignore_runs_up_to: None, failed_before: 0 });
         let waiting = RequestedJob { build_wait, ..job("b", JobState::Waiting) };
         let rejected = RequestedJob { code: Some(JobCode::UnknownJob), ..job("x", JobState::Rejected) };
         let jobs = [RequestedJob::accepted("a"), waiting, rejected, job("c", JobState::Unroutable)];
@@ -349,12 +327,12 @@ mod tests {
         let (next, jobs) = queued.given_up(&jobs, at(90_000));
         let states: Vec<JobState> = jobs.iter().map(|job| job.state).collect();
         assert_eq!(states, [JobState::Failed, JobState::Failed, JobState::Rejected, JobState::Unroutable]);
-        assert!(jobs[0].reason.as_ref().unwrap().contains(MAY_HAVE_ARRIVED), "{jobs:?}");
+        assert!(jobs[0].reason_text().unwrap().contains(MAY_HAVE_ARRIVED), "{jobs:?}");
         assert_eq!((jobs[1].code, jobs[1].build_wait), (Some(JobCode::WaitedTooLong), None));
-        assert!(jobs[..2].iter().all(|job| job.reason.as_ref().unwrap().contains("given up")), "{jobs:?}");
+        assert!(jobs[..2].iter().all(|job| job.reason_text().unwrap().contains("given up")), "{jobs:?}");
         assert_eq!((next.version, next.state, next.attempt), (queued.version + 1, RequestState::Failed, 1));
         let said = "Nothing happened for too long, so it was given up. Jobs: 1 unroutable, 2 failed.";
-        assert_eq!(next.history.last().unwrap().detail.as_deref(), Some(said));
+        assert_eq!(next.history.last().unwrap().detail_text().as_deref(), Some(said));
         assert_eq!((&next.job_counts, &next.jobs_digest), (&count_jobs(&jobs), &digest(&jobs)));
 
         let forwarded = [job("a", JobState::Forwarded), RequestedJob::accepted("b")];
@@ -370,12 +348,12 @@ mod tests {
     #[test]
     fn a_request_that_is_sent_again_for_ever_stays_small() {
         let failed = [job("a", JobState::Failed)];
-        let mut ended = request(&failed).queued(at(1)).unwrap().with_results(&failed, &Planning::default(), at(2));
+        let mut ended = request(&failed).queued(at(1)).unwrap().with_results(&failed, POLL_INTERVAL, at(2));
         for attempt in 1..=1800 {
             let by: Email = "someone@mozilla.com".parse().unwrap();
             let accepted = ended.retried(&[RequestedJob::accepted("a")], Some(by), at(attempt * 10)).unwrap();
             let queued = accepted.queued(at(attempt * 10 + 1)).unwrap();
-            ended = queued.with_results(&failed, &Planning::default(), at(attempt * 10 + 2));
+            ended = queued.with_results(&failed, POLL_INTERVAL, at(attempt * 10 + 2));
         }
         assert_eq!((ended.created_at(), ended.changed_at()), (Some(at(0)), Some(at(18_002))));
         assert_eq!((ended.history.len(), ended.events_left_out), (51, 3 + 3 * 1800 - 51));

@@ -5,28 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::email::Email;
-use crate::read_object;
-use crate::request::Push;
+use crate::push::Push;
+use crate::settings::read_object;
 
-/// Who may trigger jobs. Who fits one of the three may.
+/// Who may trigger jobs: a person to whom one of the three rules applies.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permissions {
     /// Whether the author of a push may trigger jobs on it.
     #[serde(default = "yes")]
     author: bool,
-    /// The domains of which everybody may, in lower case. Their subdomains are other domains.
+    /// The domains whose people may, in lower case. Subdomains are not included.
     #[serde(default)]
     domains: BTreeSet<String>,
-    /// Those who may, wherever they are from.
+    /// The people who may, whatever their domain.
     #[serde(default)]
     allow: BTreeSet<Email>,
-    /// What is different on some projects.
+    /// The rules of projects that have their own.
     #[serde(default)]
     projects: BTreeMap<String, Override>,
 }
 
-/// What is different on a project. What is not given is as everywhere.
+/// The rules of a project. A rule that is missing is the general one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Override {
@@ -35,19 +35,19 @@ struct Override {
     allow: Option<BTreeSet<Email>>,
 }
 
-/// Who wrote a push, as far as that is known.
+/// The author of a push, as far as that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Author<'a> {
-    /// Treeherder says so.
+    /// Treeherder names this author.
     Known(&'a Email),
-    /// Treeherder's author is no e-mail address.
+    /// Treeherder's author is not an e-mail address.
     NotAnEmail,
     /// Treeherder does not answer.
     Unknown,
 }
 
 impl<'a> Author<'a> {
-    /// Who wrote a push; none where Treeherder did not tell of it.
+    /// The author of a push; `pushed` is `None` if Treeherder did not answer.
     pub fn of(pushed: Option<&'a Push>) -> Self {
         match pushed {
             None => Self::Unknown,
@@ -61,9 +61,9 @@ impl<'a> Author<'a> {
 pub struct PermissionDenied {
     /// The rule that refused: `default`, or `projects.NAME` where the project has rules of its own.
     pub rule: String,
-    /// Who could, in words.
+    /// Who is allowed, in words.
     pub who_could: String,
-    /// Whether the refused person may be the author, which nobody can tell now.
+    /// Whether the refused person may be the author, which is not known while Treeherder does not answer.
     pub author_is_unknown: bool,
 }
 
@@ -75,7 +75,7 @@ impl Permissions {
     /// Reads rules from JSON.
     ///
     /// # Errors
-    /// A sentence that tells what is wrong.
+    /// A sentence that says what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
         let permissions: Self = read_object("rules", json)?;
         let own = permissions.projects.values().filter_map(|project| project.domains.as_ref()).flatten();
@@ -92,7 +92,7 @@ impl Permissions {
     /// Whether a person may trigger jobs on a push of `project` that `author` wrote.
     ///
     /// # Errors
-    /// They may not.
+    /// The person is not allowed.
     pub fn check(&self, project: &str, person: &Email, author: Author<'_>) -> Result<(), PermissionDenied> {
         let own = self.projects.get(project);
         let by_author = own.and_then(|own| own.author).unwrap_or(self.author);

@@ -1,11 +1,11 @@
-//! How much one may ask for.
+//! The limits on what one requester may ask for.
 
 use chrono::{DateTime, Timelike, Utc};
 use serde::Deserialize;
 
-use crate::read_object;
+use crate::settings::read_object;
 
-/// How much one may ask for.
+/// The limits on what one requester may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimits {
@@ -26,10 +26,10 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// Reads limits from JSON; what is not given is as by default.
+    /// Reads limits from JSON; a limit that is missing has its default.
     ///
     /// # Errors
-    /// A sentence that tells what is wrong.
+    /// A sentence that says what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
         read_object("limits", json)
     }
@@ -46,7 +46,7 @@ pub struct Window {
     second: u32,
 }
 
-/// What a requester used up already.
+/// What a requester has spent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Jobs in this hour.
@@ -60,13 +60,13 @@ pub struct Spent {
 pub struct Exceeded {
     /// Which limit.
     pub limit: Limit,
-    /// The same, in a sentence.
+    /// The explanation, in a sentence.
     pub detail: String,
-    /// In how many seconds it may be asked again.
+    /// The number of seconds until the limit is reset.
     pub retry_after: u32,
 }
 
-/// A limit of what one person may ask for in a time.
+/// A limit per minute or hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// Requests in a minute.
@@ -76,17 +76,17 @@ pub enum Limit {
 }
 
 impl Window {
-    /// The one that `now` is in.
+    /// The window of this time.
     pub fn at(now: DateTime<Utc>) -> Self {
         Self { hour: now.timestamp().div_euclid(3600), minute: now.minute(), second: now.second() }
     }
 
-    /// Seconds since 1970 at which its hour is over.
+    /// The end of its hour, in seconds since 1970.
     pub fn ends_at(self) -> i64 {
         (self.hour + 1) * 3600
     }
 
-    /// Whether it is the same minute.
+    /// Whether both windows are the same minute.
     pub fn is_minute_of(self, other: Self) -> bool {
         (self.hour, self.minute) == (other.hour, other.minute)
     }
@@ -98,10 +98,10 @@ impl Window {
 }
 
 impl RateLimits {
-    /// Whether a person who spent so much may have one more request, of so many jobs.
+    /// Whether a requester who has spent `spent` may make one more request with this number of jobs.
     ///
     /// # Errors
-    /// They may not, now.
+    /// The limit that the request would exceed.
     pub fn check(&self, spent: Spent, jobs: u32, window: Window) -> Result<(), Exceeded> {
         if spent.requests >= self.requests_per_minute {
             return Err(self.minute_is_full(window));
@@ -109,17 +109,17 @@ impl RateLimits {
         self.check_jobs(spent, jobs, window)
     }
 
-    /// What is said to a person whose requests of this minute are used up.
+    /// The error for a requester whose requests of this minute are used up.
     pub fn minute_is_full(&self, window: Window) -> Exceeded {
         let max = self.requests_per_minute;
         let detail = format!("At most {max} requests a minute are taken from one person. Please wait a little.");
         Exceeded { limit: Limit::Requests, detail, retry_after: window.rest_of_minute() }
     }
 
-    /// Whether a person who spent so much may have so many more jobs.
+    /// Whether a requester who has spent `spent` may request this number of jobs.
     ///
     /// # Errors
-    /// They may not, now.
+    /// The limit that the jobs would exceed.
     pub fn check_jobs(&self, spent: Spent, jobs: u32, window: Window) -> Result<(), Exceeded> {
         if spent.jobs.saturating_add(jobs) > self.jobs_per_hour {
             let (max, left) = (self.jobs_per_hour, self.jobs_per_hour.saturating_sub(spent.jobs));
@@ -133,10 +133,10 @@ impl RateLimits {
         Ok(())
     }
 
-    /// Whether a request of so many jobs could ever be taken, however long a person waits.
+    /// Whether a request of this size fits into any hour.
     ///
     /// # Errors
-    /// What is wrong, in a sentence.
+    /// A sentence that says what is wrong.
     pub fn check_size(&self, jobs: u32) -> Result<(), String> {
         let max = self.jobs_per_hour;
         if jobs > max {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_an_hours_jobs_is_never_taken() {
+    fn a_request_with_more_jobs_than_an_hour_allows_is_never_accepted() {
         assert_eq!(RateLimits::default().check_size(3000), Ok(()));
         let said = RateLimits::default().check_size(3001).unwrap_err();
         assert_eq!(said, "The request has 3001 jobs, and one person can request at most 3000 an hour.");

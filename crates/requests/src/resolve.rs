@@ -1,19 +1,20 @@
-//! Which of the jobs that are asked for exist, which build each needs, and what the others are called.
+//! Resolves the requested names: which jobs they mean, which build each job needs, and what to suggest for the others.
 
 use std::collections::{BTreeMap, HashSet};
 
 use catalog::names::Names;
 use catalog::suggest::{SearchBudget, normal_form};
 
-use crate::read_object;
-use crate::request::{JobCode, JobState, RequestedJob};
+use crate::job::{JobCode, RequestedJob};
+use crate::settings::read_object;
+use crate::state::JobState;
 
-/// How names changed: what they started with, and what they start with now.
+/// The renames of jobs: old and new beginnings of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renames(BTreeMap<String, String>);
 
 impl Default for Renames {
-    /// The renames that are known (`data/renames.table`).
+    /// The known renames (`data/renames.table`).
     fn default() -> Self {
         let lines = include_str!("../data/renames.table").lines().filter(|line| !line.starts_with('#'));
         let pairs = lines.filter_map(|line| line.split_once(" -> "));
@@ -25,7 +26,7 @@ impl Renames {
     /// Reads renames from a JSON object of old and new beginnings.
     ///
     /// # Errors
-    /// A sentence that tells what is wrong.
+    /// A sentence that says what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
         let renames: BTreeMap<String, String> = read_object("renames", json)?;
         if renames.iter().any(|(old, new)| old.is_empty() || new.is_empty()) {
@@ -34,13 +35,14 @@ impl Renames {
         Ok(Self(renames))
     }
 
-    /// What a name is now: the longest beginning of whole words that was renamed decides.
+    /// The new name: the longest renamed beginning of whole words decides.
     fn apply(&self, name: &str) -> Option<String> {
         let ends = name.match_indices(' ').map(|(end, _)| end).chain([name.len()]);
         ends.rev().find_map(|end| self.0.get(&name[..end]).map(|new| format!("{new}{}", &name[end..])))
     }
 
-    /// The same, whatever the case and the blanks. None if two beginnings differ in these alone and became different ones.
+    /// As `apply`, but ignores case and blanks. `None` if two beginnings that differ in these alone have different new
+    /// beginnings.
     fn apply_to_form(&self, name: &str) -> Option<String> {
         let form = normal_form(name);
         let rest = |old: &str| {
@@ -60,11 +62,11 @@ impl Renames {
     }
 }
 
-/// Looks each name up in the catalog. A name that is asked for twice, be it by its old and its new name, is one job. Jobs
-/// are in the order in which they were asked for.
+/// Looks each name up in the catalog. A job that is requested twice, even by its old and its new name, is one job. Jobs are
+/// in the order of the request.
 ///
-/// A name that no job has may be a former name, or one that differs in case and blanks from the name of exactly one job:
-/// that job is meant. Else the job is rejected, with the closest name if one is near.
+/// A name that no job has may be a former name, or may differ in case and blanks from the name of exactly one job: it means
+/// that job. Otherwise the job is rejected, with the closest name if there is one.
 pub fn resolve_names(asked: &[String], names: &Names, renames: &Renames) -> Vec<RequestedJob> {
     let (mut asked_before, mut seen) = (HashSet::new(), HashSet::new());
     let mut jobs = Vec::with_capacity(asked.len());

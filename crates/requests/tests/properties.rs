@@ -5,12 +5,15 @@ use std::collections::HashSet;
 use catalog::names::Names;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use requests::idempotency::{ClaimStatus, IdempotencyKey, RequestContent};
-use requests::planning::{PlanContext, Planning, plan};
+use requests::id::RequestId;
+use requests::idempotency::{ClaimStatus, IdempotencyKey};
+use requests::job::{RequestedJob, digest};
+use requests::new_request::NewRequest;
+use requests::planning::{PlanContext, Planning, Run, RunState, Runs, plan};
 use requests::rate_limits::{RateLimits, Spent, Window};
-use requests::request::{JobState, NewRequest, Request, RequestId, RequestState, RequestedJob, digest};
+use requests::request::Request;
 use requests::resolve::{Renames, resolve_names};
-use requests::runs::{Run, RunState, Runs};
+use requests::state::{JobState, RequestState};
 
 /// Names of few words, so that many are equal, near, or renamed.
 fn name() -> impl Strategy<Value = String> {
@@ -32,16 +35,12 @@ fn start() -> DateTime<Utc> {
     "2026-11-23T06:00:00Z".parse().expect("a time")
 }
 
+fn new_request(names: Vec<String>) -> NewRequest {
+    NewRequest::new("try", 1, "someone@mozilla.com".parse().expect("an address"), names)
+}
+
 fn request(jobs: &[RequestedJob]) -> Request {
-    let new_request = NewRequest {
-        project: "try".to_owned(),
-        push_id: 1,
-        pushed: None,
-        requester: "someone@mozilla.com".parse().expect("an address"),
-        on_behalf_by: None,
-        decision_task_id: None,
-    };
-    Request::new(RequestId::new(start(), 1), new_request, jobs, start())
+    Request::new(RequestId::new(start(), 1), new_request(Vec::new()), None, jobs, start())
 }
 
 /// What can happen to a request.
@@ -161,7 +160,7 @@ proptest! {
         };
         let all = planned(&said_of_runs);
         for job in &all {
-            let said = job.reason.as_deref().unwrap_or_default();
+            let said = job.reason_text().unwrap_or_default();
             prop_assert!(!NOTHING.iter().any(|word| said.contains(word)), "{}", said);
         }
         // A build that left packages, be it orange, is not requested again, and its tests go.
@@ -205,10 +204,7 @@ proptest! {
         mut names in prop::collection::vec(name(), 1..6),
         other in name(),
     ) {
-        let requester = "someone@mozilla.com".parse().expect("an address");
-        let key = |names: &[String]| {
-            IdempotencyKey::from_content(&RequestContent { requester: &requester, project: "try", push: 1, names, decision_task_id: None })
-        };
+        let key = |names: &[String]| IdempotencyKey::from_content(&new_request(names.to_vec()));
         let first = key(&names);
         names.reverse();
         names.push(names[0].clone());
@@ -221,9 +217,7 @@ proptest! {
 
     #[test]
     fn a_claim_never_means_two_things_and_ends(after in 0_i64..200_000, is_stored: bool, is_other: bool) {
-        let requester = "someone@mozilla.com".parse().expect("an address");
-        let asked = RequestContent { requester: &requester, project: "try", push: 1, names: &[], decision_task_id: None };
-        let key = IdempotencyKey::from_header("k", &asked).expect("a key");
+        let key = IdempotencyKey::from_header("k", &new_request(Vec::new())).expect("a key");
         let claim = key.claim(RequestId::new(start(), 1), start());
         let fingerprint = if is_other { "other" } else { &key.fingerprint };
         let status = claim.status(fingerprint, start() + TimeDelta::seconds(after), is_stored);
@@ -275,9 +269,9 @@ proptest! {
                     for (job, state) in jobs.iter_mut().zip(states) {
                         job.state = state;
                     }
-                    Some(request.with_results(&jobs, &Planning::default(), now))
+                    Some(request.with_results(&jobs, Planning::default().next_poll(&jobs, now), now))
                 }
-                Happens::GivenUp if request.is_overdue(&Planning::default(), now + TimeDelta::days(1)) => {
+                Happens::GivenUp if request.is_overdue(Planning::default().max_wait(), now + TimeDelta::days(1)) => {
                     let (next, left) = request.given_up(&jobs, now);
                     prop_assert!(!next.state.is_open() && left.iter().all(|job| job.state != JobState::Accepted));
                     jobs = left;

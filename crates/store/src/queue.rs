@@ -1,10 +1,10 @@
-//! The queue of requests that are to be forwarded, in SQS.
+//! The queue of requests to be forwarded, in SQS.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
-use requests::request::RequestId;
+use requests::id::RequestId;
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
@@ -16,24 +16,24 @@ pub struct Queue {
     url: String,
 }
 
-/// A message in the queue: which request is to be forwarded. All else is in the table.
+/// A message in the queue: it names the request to be forwarded. Everything else is in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
     /// The request.
     pub request_id: RequestId,
-    /// The request's round when it was queued. If the request is in another one, the message means nothing any more.
+    /// The request's attempt when it was queued. If the request is in a later attempt, the message is ignored.
     #[serde(rename = "round")]
     pub attempt: u32,
 }
 
-/// A message that was taken out of the queue, for as long as the queue hides it from others.
+/// A message that was received; the queue hides it from other receivers for a while.
 #[derive(Debug, Clone)]
 pub struct ReceivedMessage {
-    /// What it is called in this delivery.
+    /// The receipt handle of this delivery.
     pub receipt: String,
-    /// What it says: a ticket, if it is one of ours.
+    /// The body: a ticket, unless another program sent it.
     pub body: String,
-    /// How often it was taken so far, this time included.
+    /// How often the queue has delivered it, this time included.
     pub receive_count: u32,
 }
 
@@ -43,10 +43,10 @@ impl Queue {
         Self { client, url: url.into() }
     }
 
-    /// Puts a ticket into the queue. One that is sent again because the answer was lost is in the queue twice.
+    /// Sends a ticket. A ticket that is sent again because the answer was lost is in the queue twice.
     ///
     /// # Errors
-    /// The queue does not take it, or it is not known whether it did.
+    /// The queue refuses it, or it is not known whether the queue has it.
     pub async fn send(&self, ticket: Ticket) -> Result<(), StoreError> {
         let action = || format!("queueing request {}", ticket.request_id);
         let body = serde_json::to_string(&ticket)
@@ -55,7 +55,7 @@ impl Queue {
         sent.map(drop).map_err(|error| StoreError::service(action(), &error))
     }
 
-    /// Takes messages out of the queue, at most ten, waiting so long for the first.
+    /// Receives at most ten messages, and waits for `wait` for the first.
     ///
     /// # Errors
     /// The queue does not answer.
@@ -77,7 +77,7 @@ impl Queue {
         Ok(output.messages.unwrap_or_default().into_iter().filter_map(received).collect())
     }
 
-    /// Removes a message that was taken and is done with.
+    /// Deletes a received message.
     ///
     /// # Errors
     /// The queue does not answer: the message comes back.
@@ -87,10 +87,10 @@ impl Queue {
         removed.map(drop).map_err(|error| StoreError::service("removing a message from the queue", &error))
     }
 
-    /// Gives a message that was taken back at once: whoever takes next gets it.
+    /// Makes a received message visible again at once.
     ///
     /// # Errors
-    /// The queue does not answer: the message comes back in its own time.
+    /// The queue does not answer: the message becomes visible after its visibility timeout.
     pub async fn release(&self, received: &ReceivedMessage) -> Result<(), StoreError> {
         let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&received.receipt);
         let given = request.visibility_timeout(0).send().await;

@@ -1,22 +1,21 @@
-//! The requests table: what was asked for, what it is recognised by, and how much each requester asked for.
+//! The requests table: requests, the claims of their keys, and the budgets of requesters.
 //!
 //! | pk | sk | what |
 //! | --- | --- | --- |
-//! | `request#ID` | `head` | a request without its jobs: small, so that to ask for its state costs half a read unit |
+//! | `request#ID` | `head` | a request without its jobs: small, so that reading its state costs half a read unit |
 //! | `request#ID` | `jobs` | its jobs, as gzipped JSON |
-//! | `idempotency#HASH` | `claim` | the request that a key stands for |
-//! | `budget#REQUESTER#HOUR` | `budget` | jobs in that hour, and for each of its minutes which requests took how many |
+//! | `idempotency#HASH` | `claim` | the request that owns a key |
+//! | `budget#REQUESTER#HOUR` | `budget` | jobs in that hour, and the requests of each of its minutes with their jobs |
 //!
-//! Indexes, of keys alone: `by_push` (`project#push`, id), `by_requester` (requester, id), and `open` (sparse: requests
-//! in which something is still to happen, by when somebody should look at them).
+//! Indexes, keys only: `by_push` (`project#push`, id), `by_requester` (requester, id), and `open` (sparse: open requests,
+//! by the time at which they are due for a check).
 //!
-//! A new request is there when its head is: the jobs are written before it. Later they change together or not at all,
-//! on condition that nobody changed the request since it was read. Head and jobs name each other by a digest of the jobs,
-//! so that a reader knows whether the two belong together. Every item ends by `expires_at`, which the code checks where it
-//! matters: the store deletes late.
+//! A new request exists once its head is written; the jobs are written before it. Later both change in one transaction, on
+//! condition that the request was not changed since it was read. Head and jobs both hold a digest of the jobs, so that a
+//! reader knows whether the two belong together. Every item has `expires_at`, which the code checks where it matters,
+//! because the store deletes late.
 //!
-//! An item that this program cannot read, such as one of a newer version, is logged and counted where others can be read
-//! without it.
+//! An item that cannot be read, such as one of a newer version, is logged, counted and skipped in lists.
 
 mod budget;
 mod reading;
@@ -33,21 +32,23 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use requests::id::RequestId;
 use requests::idempotency::Claim;
-use requests::request::{Request, RequestId, RequestedJob};
+use requests::job::RequestedJob;
+use requests::request::Request;
 
 use self::reading::jobs_item;
 use crate::items::{Item, is_condition, key, number, table_error, units};
 use crate::{Consistency, StoreError};
 
-/// How long requests are kept.
+/// How long requests are stored.
 const REQUEST_RETENTION: TimeDelta = TimeDelta::days(90);
-/// How long claims and budgets are kept beyond the time in which they mean something.
+/// How long claims and budgets are stored after they have ended.
 const CLEANUP_GRACE: TimeDelta = TimeDelta::hours(1);
-/// How often a transaction is tried again that was throttled, and how long the first pause is; each is twice the one before.
+/// How often a throttled transaction is retried, and the first pause; each pause is twice the one before.
 const THROTTLED_ATTEMPTS: u32 = 4;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
-/// The one value of the index's key: it holds few requests, and is read in the order in which they are due.
+/// The only partition of the index: it holds few requests, in the order in which they are due.
 const OPEN: &str = "open";
 
 pub use self::budget::BudgetShare;
@@ -60,10 +61,10 @@ pub struct RequestsTable {
     cost: Mutex<Cost>,
 }
 
-/// What was asked of the table so far.
+/// The cost of the operations on the table so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
-    /// Requests to the store.
+    /// Operations.
     pub operations: u32,
     /// Read units charged.
     pub read_units: f64,
@@ -73,12 +74,12 @@ pub struct Cost {
     pub damaged: u32,
 }
 
-/// What became of a change to a request.
+/// The result of changing a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpdateResult {
-    /// It is stored.
+    /// The change is stored.
     Stored,
-    /// Somebody else changed the request since it was read: nothing was written.
+    /// The request was changed since it was read: nothing was written.
     Conflict,
 }
 
@@ -88,13 +89,13 @@ impl RequestsTable {
         Self { client, table: table.into(), cost: Mutex::default() }
     }
 
-    /// The same table, with a cost of its own: what one request costs can then be told.
+    /// The same table with a meter of its own, to measure the cost of one call.
     #[must_use]
     pub fn metered(&self) -> Self {
         Self::new(self.client.clone(), &self.table)
     }
 
-    /// What was asked of the table so far.
+    /// The cost of the operations on the table so far.
     pub fn cost(&self) -> Cost {
         *self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,7 +107,7 @@ impl RequestsTable {
         cost.write_units += write_units;
     }
 
-    /// Notes that a stored item cannot be read.
+    /// Counts and logs a stored item that cannot be read.
     fn record_damaged(&self, error: &StoreError) {
         tracing::error!(%error, "a stored item cannot be read");
         self.cost.lock().unwrap_or_else(PoisonError::into_inner).damaged += 1;
@@ -120,7 +121,7 @@ impl RequestsTable {
         self.count(0.0, units(consumed));
     }
 
-    /// Keeps a new request. Once the head is written it is there, whatever is heard of it.
+    /// Stores a new request. It exists once the head is written, even if the answer is lost.
     ///
     /// # Errors
     /// The table cannot be written, or it is not known whether it was.
@@ -137,7 +138,7 @@ impl RequestsTable {
         let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
         match put.send().await {
             Ok(output) => self.count_written(&output.consumed_capacity),
-            // Nobody else has this id: an attempt before was heard after all.
+            // No other request has this id: an earlier attempt was successful.
             Err(error) if is_condition(&error) => self.count(0.0, 1.0),
             Err(error) => return Err(table_error(&self.table, action(), &error)),
         }
@@ -190,12 +191,12 @@ impl RequestsTable {
         };
         result?;
         self.count(0.0, 1.0);
-        // It may be this very change that is there: an attempt before, of which nothing was heard.
+        // The stored version may be this very change: an earlier attempt whose answer was lost.
         let stored = self.request(next.id, Consistency::Consistent).await?;
         Ok(if stored.as_ref() == Some(next) { UpdateResult::Stored } else { UpdateResult::Conflict })
     }
 
-    /// Writes all or nothing. The SDK does not try a transaction again that was throttled: its error has another name.
+    /// Writes in one transaction. The SDK does not retry a throttled transaction, whose error has another name.
     async fn transact(
         &self,
         writes: Vec<TransactWriteItem>,
@@ -213,9 +214,9 @@ impl RequestsTable {
         }
     }
 
-    /// Claims a key. None if it is ours now, or else whose it is.
+    /// Claims a key. Returns `None` if the claim is successful, or else the claim of the owner.
     ///
-    /// `instead_of` is an earlier claim that means nothing any more. One that cannot be read means nothing either.
+    /// `instead_of` is an expired claim that is replaced. A claim that cannot be read is replaced too.
     ///
     /// # Errors
     /// The table cannot be written, or it is not known whether it was.
@@ -236,7 +237,7 @@ impl RequestsTable {
             Err(error) => error,
         };
         self.record_damaged(&unread);
-        // Known by what each claim has. If another request took it over in the meantime, it has another end.
+        // Every claim has `expires_at`. If another request took the key over meanwhile, the value differs.
         let earlier = until.map(|until| ("expires_at", until));
         match self.put_claim(&item, earlier).await? {
             None => Ok(None),
@@ -244,7 +245,7 @@ impl RequestsTable {
         }
     }
 
-    /// Writes a claim where there is none, or instead of the one that has this attribute. Returns the claim that is there.
+    /// Writes a claim if there is none, or one with this attribute. Returns the claim that prevents it.
     async fn put_claim(
         &self,
         item: &Item,
@@ -277,10 +278,10 @@ impl RequestsTable {
         }
     }
 
-    /// Gives a key back: nothing came of the request.
+    /// Releases a key whose request was not stored.
     ///
     /// # Errors
-    /// The table cannot be written; the claim then ends by itself.
+    /// The table cannot be written; the claim then expires.
     pub async fn release(&self, name: &str, claim: &Claim) -> Result<(), StoreError> {
         let request = self.client.delete_item().table_name(&self.table).set_key(Some(claim_key(name)));
         let request = request.condition_expression("#request = :ours");
@@ -310,7 +311,7 @@ fn claim_key(name: &str) -> Item {
     key(&format!("idempotency#{name}"), "claim")
 }
 
-/// Whether a transaction failed because its condition did not hold, or because another was at work at the same time.
+/// Whether a transaction failed on its condition or on a concurrent transaction.
 fn is_conflict<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     cancelled_by(error).any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code))
 }
@@ -320,7 +321,7 @@ fn is_throttled<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     cancelled_by(error).any(is_throttling) && cancelled_by(error).all(|code| code == "None" || is_throttling(code))
 }
 
-/// The reasons for which a transaction was cancelled, one for each of its writes.
+/// The reasons of a cancelled transaction, one for each of its writes.
 fn cancelled_by<R>(error: &SdkError<TransactWriteItemsError, R>) -> impl Iterator<Item = &str> {
     let reasons = match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
@@ -351,7 +352,7 @@ fn claim_of(name: &str, item: Item) -> Result<Claim, StoreError> {
     serde_dynamo::from_item(item).map_err(damaged)
 }
 
-/// Whose claim it is, unless it is our own: an attempt before was heard after all.
+/// The owner's claim, unless it is our own from an earlier attempt.
 fn if_other(holder: Claim, ours: &Claim) -> Option<Claim> {
     (holder.request != ours.request).then_some(holder)
 }

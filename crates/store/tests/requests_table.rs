@@ -7,12 +7,14 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use requests::email::Email;
-use requests::idempotency::{Claim, IdempotencyKey, RequestContent};
-use requests::planning::Planning;
+use requests::id::RequestId;
+use requests::idempotency::{Claim, IdempotencyKey};
+use requests::job::{JobCode, RequestedJob, count_jobs};
+use requests::new_request::NewRequest;
+use requests::push::Push;
 use requests::rate_limits::{Exceeded, Limit, RateLimits, Spent, Window};
-use requests::request::{
-    JobCode, JobState, NewRequest, Push, Request, RequestId, RequestState, RequestedJob, count_jobs,
-};
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use store::{BudgetShare, Consistency, Cost, RequestsTable, StoreError, UpdateResult};
 use test_support::store::proxy::{Plan, Proxy};
 use test_support::store::{at, client, endpoint, items, new_requests_table, number, set};
@@ -37,14 +39,12 @@ fn jobs(count: usize) -> Vec<RequestedJob> {
 
 fn request(push_id: u64, random: u128, jobs: &[RequestedJob], now: DateTime<Utc>) -> Request {
     let new_request = NewRequest {
-        project: "try".to_owned(),
-        push_id,
-        pushed: Some(Push { revision: "a".repeat(40), author: "author@example.org".parse().ok() }),
-        requester: someone(),
         on_behalf_by: Some("treeherder".to_owned()),
         decision_task_id: Some("Ab-_9fIzT8aXVvV2yWqhGQ".to_owned()),
+        ..NewRequest::new("try", push_id, someone(), Vec::new())
     };
-    Request::new(RequestId::new(now, random), new_request, jobs, now)
+    let pushed = Some(Push { revision: "a".repeat(40), author: "author@example.org".parse().ok() });
+    Request::new(RequestId::new(now, random), new_request, pushed, jobs, now)
 }
 
 async fn table() -> (RequestsTable, Client, String) {
@@ -53,7 +53,7 @@ async fn table() -> (RequestsTable, Client, String) {
     (RequestsTable::new(client.clone(), &name), client, name)
 }
 
-/// The same table behind a proxy, which answers the writes by this plan: how many writes went before tells which.
+/// The same table behind a proxy, which answers the writes by this plan, given the number of writes before.
 async fn behind(name: &str, plan: impl Fn(usize) -> Plan + Send + 'static) -> RequestsTable {
     let mut writes = 0;
     let proxy = Proxy::start(move |operation, _| {
@@ -67,11 +67,8 @@ async fn behind(name: &str, plan: impl Fn(usize) -> Plan + Send + 'static) -> Re
 }
 
 fn claim(header: &str, now: DateTime<Utc>, random: u128) -> (IdempotencyKey, Claim) {
-    let requester = someone();
-    let names = ["a".to_owned()];
-    let asked =
-        RequestContent { requester: &requester, project: "try", push: 1, names: &names, decision_task_id: None };
-    let key = IdempotencyKey::from_header(header, &asked).unwrap();
+    let new_request = NewRequest::new("try", 1, someone(), vec!["a".to_owned()]);
+    let key = IdempotencyKey::from_header(header, &new_request).unwrap();
     let claim = key.claim(RequestId::new(now, random), now);
     (key, claim)
 }
@@ -185,7 +182,7 @@ async fn of_two_changes_at_the_same_time_one_is_made() {
     assert_eq!(table.request(kept.id, Consistency::Consistent).await.unwrap(), Some(one.clone()));
     assert_eq!(table.jobs(kept.id, Consistency::Consistent).await.unwrap(), jobs(1));
 
-    // A transaction that the store gave up for a reason of its own is nobody's change.
+    // A transaction that the store cancelled for a reason of its own is not a conflict.
     let busy = behind(&name, |_| Plan::Refuse("TransactionCanceledException")).await;
     assert!(busy.update(&one.postponed(later(3)), Some(&changed_jobs), later(3)).await.is_err());
 
@@ -378,7 +375,7 @@ async fn a_new_request_costs_so_many_operations() {
     table.update(&request.queued(later(1)).unwrap(), None, later(1)).await.unwrap();
     let Cost { operations, write_units, .. } = table.cost();
     assert_eq!(operations, 3);
-    assert!(write_units > 0.0, "the store tells what it charges");
+    assert!(write_units > 0.0, "the store returns what it charges");
 }
 
 #[tokio::test]
@@ -408,7 +405,7 @@ async fn queued_and_forwarded(table: &RequestsTable, random: u128) -> (Request, 
     table.create(&taken, &jobs(2), morning()).await.unwrap();
     let queued = taken.queued(later(1)).unwrap();
     assert_eq!(table.update(&queued, None, later(1)).await.unwrap(), UpdateResult::Stored);
-    let ended = queued.with_results(&forwarded(2), &Planning::default(), later(2));
+    let ended = queued.with_results(&forwarded(2), TimeDelta::minutes(2), later(2));
     (queued, ended)
 }
 

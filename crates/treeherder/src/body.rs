@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use requests::request::Push;
-use requests::runs::{Run, RunState, Runs};
+use requests::planning::{Run, RunState, Runs};
+use requests::push::Push;
 use serde::Deserialize;
 
 /// An answer about a push.

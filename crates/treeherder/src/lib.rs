@@ -10,8 +10,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use fetch::{FetchError, Fetcher};
 use http::{StatusCode, Uri};
-use requests::request::Push;
-use requests::runs::Runs;
+use requests::planning::Runs;
+use requests::push::Push;
 use runtime::{CacheEntry, CacheStatus, Cached, Clock, Cooldown, Unavailable};
 
 /// The address of Treeherder.

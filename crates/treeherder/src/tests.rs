@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use requests::runs::{Run, RunState};
+use requests::planning::{Run, RunState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

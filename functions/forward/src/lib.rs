@@ -1,11 +1,12 @@
-//! Forwards queued requests to Pulse, with proof, and records what became of them.
+//! Forwards queued requests to Pulse with publisher confirms, and records the outcome of each job.
 
-mod forwarder;
+mod batch;
+pub mod destination;
 mod log;
+mod preview;
 mod record;
 pub mod settings;
 
-pub use forwarder::{
-    Delivery, DeliveryLog, Disposition, Forwarder, Preview, PreviewedMessage, TIME_NEEDED, TIME_TO_RECORD,
-};
+pub use batch::{Delivery, DeliveryLog, Disposition, Forwarder, TIME_NEEDED, TIME_TO_RECORD};
 pub use log::print_line;
+pub use preview::{Preview, PreviewedMessage};

@@ -1,11 +1,11 @@
-//! The log: a line a message of the queue, which is at the same time its metrics.
+//! The log: one line per message of the queue, which holds its metrics too (CloudWatch's embedded metric format).
 
 use runtime::Clock;
 use runtime::metrics::{self, Metric};
 
-use crate::forwarder::DeliveryLog;
+use crate::batch::DeliveryLog;
 
-/// Prints the line of a message.
+/// Prints the log line of a message.
 #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]
 pub fn print_line(line: &DeliveryLog, clock: &Clock) {
     let mut json = serde_json::to_value(line).unwrap_or_default();

@@ -1,32 +1,29 @@
-//! What became of the jobs of a request is recorded with it.
+//! The outcomes of a request's messages are recorded with its jobs.
 
 use chrono::{DateTime, Utc};
-use pulse::{DeliveryOutcome, Unconfirmed};
-use requests::lifecycle::MAY_HAVE_ARRIVED;
+use requests::delivery::{DeliveryOutcome, Unconfirmed};
+use requests::job::RequestedJob;
 use requests::planning::fail_jobs_without_build;
-use requests::request::{JobState, Request, RequestedJob};
+use requests::reason::JobReason;
+use requests::request::Request;
+use requests::state::JobState;
 use store::{Consistency, UpdateResult};
 
-use crate::forwarder::{DeliveryLog, Forwarder, PendingRequest};
+use crate::batch::{DeliveryLog, Forwarder, PendingRequest, numbered};
 
-/// How often the queue gives a message out before it goes to the dead letters (`maxReceiveCount` in
-/// infra/template.yaml): the last time, what cannot be forwarded has failed.
+/// How often the queue delivers a message before it moves to the dead-letter queue (`maxReceiveCount` in
+/// infra/template.yaml). On the last delivery, jobs that cannot be forwarded fail.
 pub(crate) const MAX_RECEIVES: u32 = 5;
-/// The most of an error that is kept with a job, in characters.
-const MAX_REASON: usize = 300;
-/// Said of a job that has no listener on Pulse.
-const NO_LISTENER: &str =
-    "Pulse has no listener for this project: nobody will run it. It can be retried when there is one.";
 
 impl Forwarder {
-    /// Records what became of a request's jobs. Returns why its message is to come back, if it is.
+    /// Records the outcomes of a request's messages. Returns why its message in the queue is to be retried, if it is.
     pub(crate) async fn record(
         &self,
         one: PendingRequest,
         outcomes: &[DeliveryOutcome],
     ) -> (DeliveryLog, Option<String>) {
         let mut line = one.line((self.clock)());
-        let numbered = one.numbered();
+        let numbered = numbered(&one.jobs);
         let PendingRequest { request, mut jobs, messages, receive_count, .. } = one;
         let (mut again, mut is_any_known, mut is_any_in_doubt) = (None, false, false);
         for (message, outcome) in messages.iter().zip(outcomes) {
@@ -38,24 +35,30 @@ impl Forwarder {
                     is_any_in_doubt |= !std::mem::replace(&mut jobs[*place].in_doubt, true);
                 }
             }
-            let (state, reason) = match outcome {
-                DeliveryOutcome::Confirmed => {
-                    line.forwarded += count;
-                    (JobState::Forwarded, None)
-                }
-                DeliveryOutcome::Unroutable => {
-                    line.unroutable += count;
-                    (JobState::Unroutable, Some(NO_LISTENER.to_owned()))
-                }
+            let error = match outcome {
+                DeliveryOutcome::Confirmed | DeliveryOutcome::Unroutable => None,
                 DeliveryOutcome::Unknown(Unconfirmed { reason, .. }) if receive_count < MAX_RECEIVES => {
                     again = Some(reason.clone());
                     continue;
                 }
                 DeliveryOutcome::Rejected(reason) | DeliveryOutcome::Unknown(Unconfirmed { reason, .. }) => {
+                    Some(reason)
+                }
+            };
+            let state = match outcome {
+                DeliveryOutcome::Confirmed => {
+                    line.forwarded += count;
+                    JobState::Forwarded
+                }
+                DeliveryOutcome::Unroutable => {
+                    line.unroutable += count;
+                    JobState::Unroutable
+                }
+                DeliveryOutcome::Rejected(_) | DeliveryOutcome::Unknown(_) => {
                     line.failed += count;
                     line.refused += if matches!(outcome, DeliveryOutcome::Rejected(_)) { count } else { 0 };
-                    line.error = Some(reason.clone());
-                    (JobState::Failed, Some(failure_reason(reason)))
+                    line.error = error.cloned();
+                    JobState::Failed
                 }
             };
             is_any_known = true;
@@ -63,20 +66,22 @@ impl Forwarder {
                 let job = &mut jobs[*place];
                 job.state = state;
                 job.in_doubt &= state != JobState::Forwarded;
-                // What planning said of a job stays true of one that is forwarded.
-                if let Some(reason) = &reason {
-                    job.reason = Some(if job.in_doubt { with_doubt(reason) } else { reason.clone() });
+                // The reason of a job that is forwarded stays that of its plan.
+                if let Some(error) = error {
+                    job.reason = Some(JobReason::not_delivered(error, job.in_doubt));
+                } else if state == JobState::Unroutable {
+                    job.reason = Some(JobReason::NoListener { may_have_arrived: job.in_doubt });
                 }
             }
         }
         if is_any_known {
             fail_jobs_without_build(&mut jobs);
-            let settle = |request: &Request, now| request.with_results(&jobs, &self.planning, now);
+            let settle = |request: &Request, now| self.with_results(request, &jobs, now);
             again = self.store(&request, Some(&jobs), settle).await.err().or(again);
         } else if is_any_in_doubt {
-            // Noted now: the last try may be one that does not even reach the broker.
-            let note = |request: &Request, now| request.with_plan(&jobs, now);
-            again = self.store(&request, Some(&jobs), note).await.err().or(again);
+            // Recorded now: the last delivery may be one that does not even reach the broker.
+            let mark = |request: &Request, now| request.with_plan(&jobs, now);
+            again = self.store(&request, Some(&jobs), mark).await.err().or(again);
         }
         if again.is_some() {
             line.error.clone_from(&again);
@@ -84,8 +89,8 @@ impl Forwarder {
         (line, again)
     }
 
-    /// Stores a request's next version, and its jobs if they changed. That it was queued may be noted only now: it is then
-    /// read once more, as to take it up again would be worse.
+    /// Stores a request's next version, and its jobs if they changed. If the trigger function records only now that the
+    /// request is queued, the request is read and changed again: to repeat the batch would publish its jobs again.
     pub(crate) async fn store(
         &self,
         request: &Request,
@@ -110,15 +115,4 @@ impl Forwarder {
         }
         Err(meanwhile())
     }
-}
-
-/// What people read of a failure.
-fn failure_reason(reason: &str) -> String {
-    let reason: String = reason.chars().take(MAX_REASON).collect();
-    format!("It could not be forwarded to Pulse: {}. It can be retried.", reason.trim_end_matches('.'))
-}
-
-/// The same of a job of which a message was sent and never confirmed.
-fn with_doubt(reason: &str) -> String {
-    format!("{reason} {MAY_HAVE_ARRIVED}")
 }

@@ -1,4 +1,4 @@
-//! What is configured, from `RUNNABLE_JOBS_*` environment variables.
+//! The settings of the forward function, from `RUNNABLE_JOBS_*` environment variables.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -13,32 +13,32 @@ use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
 /// The broker's address.
 pub const PULSE_URL: &str = "RUNNABLE_JOBS_PULSE_URL";
-/// The secret that holds who we are at the broker.
+/// The secret with user and password for the broker.
 pub const PULSE_SECRET: &str = "RUNNABLE_JOBS_PULSE_SECRET";
-/// Whose exchanges are written to.
+/// The Pulse user whose exchange is written to.
 pub const PULSE_NAMESPACE: &str = "RUNNABLE_JOBS_PULSE_NAMESPACE";
-/// How the listeners of some projects want the message.
+/// The message formats of projects whose listeners do not expect the default.
 pub const PULSE_FORMS: &str = "RUNNABLE_JOBS_PULSE_FORMS";
-/// The file with the certificates that the broker's is held against.
+/// The file with the CA certificates that the broker's certificate is checked against.
 pub const PULSE_CERTIFICATES: &str = "RUNNABLE_JOBS_PULSE_CERTIFICATES";
-/// How many messages are published in a second at most.
+/// The most messages that are published in a second.
 pub const PULSE_RATE: &str = "RUNNABLE_JOBS_PULSE_RATE";
 
-/// How many messages are published in a second at most, where nothing is configured: listeners work at one at a time.
+/// The most messages that are published in a second, by default: listeners process one message at a time.
 const RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
 
-/// What the function is configured with.
+/// The settings of the forward function.
 #[derive(Debug)]
 pub struct Settings {
     /// The requests table.
     pub requests_table: String,
-    /// Where Pulse is.
+    /// The address of Pulse.
     pub pulse: PulseSettings,
-    /// As whom we are there.
+    /// The user at the broker.
     pub user: User,
-    /// How the listeners of some projects want the message.
+    /// The message formats of projects whose listeners do not expect the default.
     pub formats: HashMap<String, MessageFormat>,
-    /// How many messages are published in a second at most.
+    /// The most messages that are published in a second.
     pub max_per_second: NonZeroU32,
     /// Treeherder's address, without a slash at the end.
     pub treeherder_url: String,
@@ -46,16 +46,16 @@ pub struct Settings {
     pub planning: Planning,
 }
 
-/// As whom we are at the broker.
+/// The user at the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum User {
-    /// It was given with the address.
+    /// The user stands in the address.
     Given(Credentials),
-    /// It stands in this secret, as JSON with `username` and `password`.
+    /// The user stands in this secret, as JSON with `username` and `password`.
     Secret(String),
 }
 
-/// What a secret holds.
+/// The content of the secret.
 #[derive(Deserialize)]
 struct Secret {
     username: String,
@@ -63,7 +63,7 @@ struct Secret {
 }
 
 impl Settings {
-    /// Reads the settings by `lookup`, which gives a variable's value. An empty value is as good as none.
+    /// Reads the settings through `lookup`, which returns the value of a variable. An empty value counts as unset.
     ///
     /// # Errors
     /// The first variable that is missing or wrong. Passwords are not repeated.
@@ -97,19 +97,19 @@ impl Settings {
 }
 
 impl User {
-    /// Who it is.
+    /// User and password.
     ///
     /// # Errors
-    /// The secret cannot be read, or holds something else.
+    /// The secret cannot be read, or does not hold user and password.
     pub async fn credentials(&self, aws: &Aws) -> Result<Credentials, String> {
         let id = match self {
             Self::Given(given) => return Ok(given.clone()),
             Self::Secret(id) => id,
         };
         let text = aws.secret(id).await.map_err(|error| error.to_string())?;
-        // What is wrong with it is not told: it would be told with what it holds.
+        // serde's error is left out: it would repeat the content of the secret.
         let secret: Secret = serde_json::from_str(&text).map_err(|_| {
-            format!("the secret that {PULSE_SECRET} names is no JSON object with username and password")
+            format!("the secret that {PULSE_SECRET} names is not a JSON object with username and password")
         })?;
         Ok(Credentials { username: secret.username, password: secret.password })
     }

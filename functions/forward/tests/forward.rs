@@ -7,10 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, TimeDelta, Utc};
+use forward::destination::pulse::PulseDestination;
 use forward::{Delivery, Disposition, Forwarder};
 use pulse::{MessageFormat, Publisher};
+use requests::id::RequestId;
+use requests::job::{JobCode, RequestedJob};
+use requests::new_request::NewRequest;
 use requests::planning::Planning;
-use requests::request::{JobCode, JobState, NewRequest, Request, RequestId, RequestState, RequestedJob};
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use serde_json::{Value, json};
 use store::{Consistency, RequestsTable};
 use test_support::broker::{Listener, address, project, publisher, settings};
@@ -27,21 +32,21 @@ struct TestApp {
     name: String,
     forwarder: Forwarder,
     project: String,
-    /// The jobs that Treeherder tells of on every push: name, state, result; none: it does not answer.
+    /// The jobs that Treeherder lists on every push: name, state, result. `None`: it does not answer.
     runs: Runs,
     now: Arc<Mutex<DateTime<Utc>>>,
 }
 
 type Runs = Arc<Mutex<Option<Vec<(&'static str, &'static str, &'static str)>>>>;
 
-/// A Treeherder that tells of these runs; their numbers start at 1.
+/// A Treeherder that lists these runs; their numbers start at 1.
 fn treeherder(runs: &Runs) -> String {
     let runs = runs.clone();
     serve(move |request| {
         assert!(request.start.starts_with("GET /api/project/project-"), "{}", request.start);
-        let told = runs.lock().unwrap().clone()?;
+        let runs = runs.lock().unwrap().clone()?;
         let job = |(id, (name, state, result)): (u64, (&str, &str, &str))| json!({"id": id, "ref_data_name": name, "build_system_type": "buildbot", "state": state, "result": result});
-        let results: Vec<Value> = (1..).zip(told).map(job).collect();
+        let results: Vec<Value> = (1..).zip(runs).map(job).collect();
         let body = json!({"meta": {"offset": 0, "count": 2000}, "results": results});
         Some(Answer::answer("200 OK", body.to_string()))
     })
@@ -54,11 +59,13 @@ fn morning() -> DateTime<Utc> {
 fn forwarder(requests: RequestsTable, publisher: Publisher) -> Forwarder {
     Forwarder {
         requests,
-        publisher,
+        pulse: PulseDestination {
+            publisher,
+            exchange: settings(&address("PULSE_URL")).0.exchange(),
+            formats: HashMap::new(),
+        },
         treeherder: Treeherder::new(closed_address(), TimeDelta::zero(), Arc::new(morning)),
         planning: Planning::default(),
-        exchange: settings(&address("PULSE_URL")).0.exchange(),
-        formats: HashMap::new(),
         clock: Arc::new(|| morning() + TimeDelta::seconds(10)),
     }
 }
@@ -88,15 +95,8 @@ impl TestApp {
     }
 
     async fn request_of(&self, random: u128, jobs: &[RequestedJob]) -> Request {
-        let new_request = NewRequest {
-            project: self.project.clone(),
-            push_id: 7,
-            pushed: None,
-            requester: "someone@mozilla.com".parse().unwrap(),
-            on_behalf_by: None,
-            decision_task_id: None,
-        };
-        let request = Request::new(RequestId::new(morning(), random), new_request, jobs, morning());
+        let new_request = NewRequest::new(&self.project, 7, "someone@mozilla.com".parse().unwrap(), Vec::new());
+        let request = Request::new(RequestId::new(morning(), random), new_request, None, jobs, morning());
         self.requests.create(&request, jobs, morning()).await.unwrap();
         let queued = request.queued(morning()).unwrap();
         self.requests.update(&queued, None, morning()).await.unwrap();
@@ -114,7 +114,7 @@ impl TestApp {
         self.request_of(random, &jobs).await
     }
 
-    fn treeherder_tells(&self, runs: &[(&'static str, &'static str, &'static str)]) {
+    fn treeherder_lists(&self, runs: &[(&'static str, &'static str, &'static str)]) {
         *self.runs.lock().unwrap() = Some(runs.to_vec());
     }
 
@@ -173,7 +173,7 @@ async fn a_queued_request_is_forwarded_and_that_is_recorded() {
         (now.state, states(&jobs)),
         (RequestState::Forwarded, vec![JobState::Forwarded, JobState::Rejected, JobState::Forwarded])
     );
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 2 forwarded."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 2 forwarded."));
 }
 
 #[tokio::test]
@@ -198,17 +198,17 @@ async fn a_ticket_of_an_earlier_round_means_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_listener_jobs_are_unroutable_and_that_is_told() {
+async fn without_a_listener_jobs_are_unroutable_and_have_that_reason() {
     let app = TestApp::new().await;
     let request = app.request(1, &["a"]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Unroutable]));
-    assert!(jobs[0].reason.as_ref().unwrap().starts_with("Pulse has no listener"));
+    assert!(jobs[0].reason_text().unwrap().starts_with("Pulse has no listener"));
 }
 
 #[tokio::test]
-async fn a_message_that_is_none_of_ours_fails_alone() {
+async fn a_message_that_is_not_a_ticket_fails_alone() {
     let app = TestApp::new().await;
     let _listener = Listener::on(&app.project).await;
     let request = app.request(1, &["a"]).await;
@@ -234,7 +234,7 @@ async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed]));
     assert!(
-        jobs[0].reason.as_ref().unwrap().starts_with("It could not be forwarded to Pulse: the connection"),
+        jobs[0].reason_text().unwrap().starts_with("It could not be forwarded to Pulse: the connection"),
         "{jobs:?}"
     );
 }
@@ -259,7 +259,7 @@ async fn what_the_broker_refuses_comes_back_until_the_last_time() {
     assert_eq!(refused.forward(&[ticket(&request, 5)], None, &mut log).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed]));
-    let said = jobs[0].reason.as_ref().unwrap();
+    let said = jobs[0].reason_text().unwrap();
     assert!(said.contains("ACCESS_REFUSED") && !said.contains("may have arrived"), "{said}");
     assert_eq!(lines, [(1, 0), (1, 1)], "operators hear of it before it has failed");
 }
@@ -272,7 +272,7 @@ async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_whe
     let wire = test_support::broker::Wire::new().await;
     let request = app.request(1, &["a"]).await;
     let unheard = forwarder(requests().await, publisher(&wire.url));
-    unheard.publisher.connect_now().await.unwrap();
+    unheard.pulse.publisher.connect_now().await.unwrap();
     wire.mute();
     let left = unheard.forward(&[ticket(&request, 1)], None, &mut |_| ()).await;
     assert!(matches!(&left[..], [Disposition::Retry(_)]), "{left:?}");
@@ -285,7 +285,7 @@ async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_whe
     assert_eq!(lost.forward(&[ticket(&request, 5)], None, &mut |_| ()).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!(now.state, RequestState::Failed);
-    let said = jobs[0].reason.as_ref().unwrap();
+    let said = jobs[0].reason_text().unwrap();
     assert!(said.contains("may have arrived") && said.ends_with("a retry may run it twice."), "{said}");
 }
 
@@ -296,7 +296,7 @@ async fn a_doubt_ends_when_the_job_is_forwarded() {
     let request = app.request_of(1, &[RequestedJob { in_doubt: true, ..RequestedJob::accepted("a") }]).await;
     assert_eq!(app.forward(&[ticket(&request, 2)]).await, [Disposition::Ack]);
     let (_, jobs) = app.now(&request).await;
-    assert_eq!((jobs[0].state, jobs[0].in_doubt, &jobs[0].reason), (JobState::Forwarded, false, &None));
+    assert_eq!((jobs[0].state, jobs[0].in_doubt, jobs[0].reason_text()), (JobState::Forwarded, false, None));
 }
 
 #[tokio::test]
@@ -318,25 +318,25 @@ async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
 async fn an_orange_build_lets_its_tests_go_and_a_superseded_one_does_not() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "completed", "testfailed")]);
+    app.treeherder_lists(&[(BUILD, "completed", "testfailed")]);
     let request = app.test(1, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
     assert_eq!(app.now(&request).await.1.len(), 1, "no second build");
 
-    app.treeherder_tells(&[(BUILD, "completed", "superseded")]);
+    app.treeherder_lists(&[(BUILD, "completed", "superseded")]);
     let request = app.test(2, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [BUILD]);
     let (_, jobs) = app.now(&request).await;
-    assert!(jobs[0].reason.as_ref().unwrap().contains("is not on this push"), "{jobs:?}");
+    assert!(jobs[0].reason_text().unwrap().contains("is not on this push"), "{jobs:?}");
 
     // The build that a test waits for is cancelled: it is requested after all, once.
-    app.treeherder_tells(&[(BUILD, "unscheduled", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "unscheduled", "unknown")]);
     let request = app.test(3, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert!(listener.next().await.is_none());
-    app.treeherder_tells(&[(BUILD, "completed", "usercancel")]);
+    app.treeherder_lists(&[(BUILD, "completed", "usercancel")]);
     for _ in 0..2 {
         app.wait(5);
         assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
@@ -407,7 +407,10 @@ async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
 #[tokio::test]
 async fn a_large_request_goes_in_parts_and_a_project_has_its_own_form() {
     let mut app = TestApp::new().await;
-    app.forwarder.formats.insert(app.project.clone(), MessageFormat { legacy_buildernames: true, envelope: true });
+    app.forwarder
+        .pulse
+        .formats
+        .insert(app.project.clone(), MessageFormat { legacy_buildernames: true, envelope: true });
     let listener = Listener::on(&app.project).await;
     let names: Vec<String> =
         (0..328).map(|number| format!("Ubuntu VM 12.04 x64 try opt test mochitest-{number}")).collect();
@@ -442,7 +445,7 @@ fn codes(jobs: &[RequestedJob]) -> Vec<Option<JobCode>> {
 async fn a_test_whose_build_is_done_is_forwarded_in_the_same_message_as_others() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "completed", "testfailed")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success"), (TEST, "completed", "testfailed")]);
     let request = app.test(1, &["other"]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
@@ -455,13 +458,13 @@ async fn a_test_whose_build_is_done_is_forwarded_in_the_same_message_as_others()
 async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "running", "unknown")]);
     let request = app.test(1, &["other"]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await, Some((vec!["other".to_owned()], format!("{}.1.1", request.id))));
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Waiting, vec![JobState::Waiting, JobState::Forwarded]));
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 forwarded, 1 waiting."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 1 forwarded, 1 waiting."));
     assert_eq!(now.due_at, (morning() + TimeDelta::seconds(130)).timestamp());
 
     // To look again and to find nothing new is no event.
@@ -480,12 +483,12 @@ async fn a_test_waits_for_its_build_and_goes_when_that_is_done() {
     assert!(listener.next().await.is_none());
 
     app.wait(10);
-    app.treeherder_tells(&[(BUILD, "completed", "success")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success")]);
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await, Some((vec![TEST.to_owned()], format!("{}.1.0", request.id))));
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Forwarded, vec![JobState::Forwarded, JobState::Forwarded]));
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 2 forwarded."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 2 forwarded."));
     assert!(listener.next().await.is_none());
 }
 
@@ -494,7 +497,7 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     for (random, before) in [(1, vec![]), (2, vec![(BUILD, "completed", "busted")])] {
-        app.treeherder_tells(&before);
+        app.treeherder_lists(&before);
         let request = app.test(random, &[]).await;
         assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
         assert_eq!(heard(&listener).await, Some((vec![BUILD.to_owned()], format!("{}.1.1", request.id))));
@@ -507,24 +510,24 @@ async fn a_build_that_failed_or_is_not_there_is_requested_once_and_the_test_wait
         assert_eq!(app.now(&request).await.0.state, RequestState::Waiting);
         // A new one does.
         let after = [&before[..], &[(BUILD, "completed", "busted")]].concat();
-        app.treeherder_tells(&after);
+        app.treeherder_lists(&after);
         assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
         let (now, jobs) = app.now(&request).await;
         assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed, JobState::Forwarded]));
-        assert!(jobs[0].reason.as_ref().unwrap().contains("failed (busted)"), "{jobs:?}");
+        assert!(jobs[0].reason_text().unwrap().contains("failed (busted)"), "{jobs:?}");
         assert!(listener.next().await.is_none());
     }
 }
 
 #[tokio::test]
-async fn a_test_does_not_wait_for_a_build_that_nobody_takes() {
+async fn a_test_does_not_wait_for_a_build_without_a_listener() {
     let app = TestApp::new().await;
-    app.treeherder_tells(&[]);
+    app.treeherder_lists(&[]);
     let request = app.test(1, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Failed, JobState::Unroutable]));
-    assert!(jobs[0].reason.as_ref().unwrap().ends_with("It can be retried when there is one."), "{jobs:?}");
+    assert!(jobs[0].reason_text().unwrap().ends_with("It can be retried when there is one."), "{jobs:?}");
 }
 
 #[tokio::test]
@@ -538,7 +541,7 @@ async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
     assert_eq!(heard(&listener).await.unwrap().0, [TEST, "other"]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, codes(&jobs)), (RequestState::Forwarded, vec![Some(JobCode::PlanSkipped), None]));
-    assert!(jobs[0].reason.as_ref().unwrap().starts_with("Treeherder does not answer"), "{jobs:?}");
+    assert!(jobs[0].reason_text().unwrap().starts_with("Treeherder does not answer"), "{jobs:?}");
     let [(2, Some(why))] = &lines[..] else { panic!("{lines:?}") };
     assert!(why.starts_with("Treeherder: "), "{why}");
 }
@@ -547,7 +550,7 @@ async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
 async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone() {
     let mut app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
     let request = app.test(1, &[]).await;
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     assert_eq!(heard(&listener).await.unwrap().0, [TEST]);
@@ -559,7 +562,7 @@ async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone()
     assert_eq!(app.forward(&[ticket(&request, 1)]).await, [Disposition::Ack]);
     let (now, jobs) = app.now(&request).await;
     assert_eq!((now.state, states(&jobs)), (RequestState::Failed, vec![JobState::Rejected]));
-    assert_eq!(now.history.last().unwrap().detail.as_deref(), Some("Jobs: 1 running already."));
+    assert_eq!(now.history.last().unwrap().detail_text().as_deref(), Some("Jobs: 1 running already."));
     assert!(listener.next().await.is_none());
 }
 
@@ -568,7 +571,7 @@ async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone()
 async fn jobs_that_no_longer_wait_go_in_messages_of_their_own() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[(BUILD, "running", "unknown")]);
+    app.treeherder_lists(&[(BUILD, "running", "unknown")]);
     let request = app.test(1, &["other"]).await;
     // The plan is stored, what became of it is not.
     let mut writes = 0;
@@ -584,7 +587,7 @@ async fn jobs_that_no_longer_wait_go_in_messages_of_their_own() {
     let first = heard(&listener).await.unwrap();
     assert_eq!(first.0, ["other"]);
 
-    app.treeherder_tells(&[(BUILD, "completed", "success")]);
+    app.treeherder_lists(&[(BUILD, "completed", "success")]);
     assert_eq!(app.forward(&[ticket(&request, 2)]).await, [Disposition::Ack]);
     let (waited, again) = (heard(&listener).await.unwrap(), heard(&listener).await.unwrap());
     assert_eq!((waited.0, waited.1), (vec![TEST.to_owned()], format!("{}.1.0", request.id)));
@@ -610,10 +613,10 @@ async fn what_cannot_be_published_in_time_comes_back() {
 }
 
 #[tokio::test]
-async fn a_preview_tells_what_would_be_done_and_does_nothing() {
+async fn a_preview_shows_what_would_be_done_and_does_nothing() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
-    app.treeherder_tells(&[]);
+    app.treeherder_lists(&[]);
     let request = app.test(1, &["other"]).await;
     let preview = app.forwarder.preview(&ticket(&request, 1)).await.unwrap().unwrap();
     assert_eq!(preview.messages.len(), 1);

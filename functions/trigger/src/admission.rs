@@ -1,75 +1,64 @@
-//! Whether a person may trigger jobs on a push, and that Treeherder is not asked for that without end.
+//! Whether a person may trigger jobs on a push. Lookups in Treeherder that end in a refusal count against the budget.
 
 use std::sync::Arc;
 
-use http_api::{Problem, RequestLog};
 use requests::email::Email;
+use requests::id::RequestId;
 use requests::permissions::Author;
-use requests::request::{Push, RequestId};
+use requests::push::Push;
 use treeherder::PushLookup;
 
 use crate::budget::share;
-use crate::problems::{NOT_ALLOWED, TREEHERDER_UNAVAILABLE, UNKNOWN_PUSH};
-use crate::service::{RETRY_AFTER, TriggerService, WithoutTreeherder};
+use crate::call_log::CallLog;
+use crate::error::TriggerError;
+use crate::service::{TriggerService, WithoutTreeherder};
 
 impl TriggerService {
-    /// The push, if Treeherder tells of it and `requester` may trigger jobs on it.
+    /// The push, if `requester` may trigger jobs on it; `None` if Treeherder does not answer and the rules allow it anyway.
     pub(crate) async fn admit(
         &self,
         project: &str,
         push_id: u64,
         requester: &Email,
-        request_log: &RequestLog,
-    ) -> Result<Option<Arc<Push>>, Problem> {
+        log: &CallLog,
+    ) -> Result<Option<Arc<Push>>, TriggerError> {
         let push = match self.treeherder.push(project, push_id).await {
             PushLookup::Found(push) => Some(push),
             PushLookup::Unknown => {
-                let detail = format!("Treeherder knows no push {push_id} in {project}.");
-                return Err(Problem::new(&UNKNOWN_PUSH, detail));
+                return Err(TriggerError::UnknownPush { project: project.to_owned(), push_id });
             }
             PushLookup::Unavailable(reason) => {
-                request_log.record("error", reason.clone());
+                log.set_error(&reason);
                 if self.without_treeherder == WithoutTreeherder::Refuse {
-                    let detail = "Treeherder does not tell of the push at the moment, so nothing was requested. Please try \
-                                  again in half a minute.";
-                    let problem = Problem::new(&TREEHERDER_UNAVAILABLE, detail).retry_after(RETRY_AFTER);
-                    return Err(problem.because(reason));
+                    return Err(TriggerError::TreeherderUnavailable(reason));
                 }
                 None
             }
         };
         match self.permissions.check(project, requester, Author::of(push.as_deref())) {
             Ok(()) => Ok(push),
-            Err(refusal) => {
-                let mut detail =
-                    format!("You may not trigger jobs on this push of {project}. Who may: {}.", refusal.who_could);
-                if refusal.author_is_unknown {
-                    detail +=
-                        " Treeherder does not answer at the moment, so nobody can tell whether you are its author.";
-                }
-                Err(Problem::new(&NOT_ALLOWED, detail).with("rule", refusal.rule))
-            }
+            Err(denied) => Err(TriggerError::NotAllowed { project: project.to_owned(), denied }),
         }
     }
 
-    /// The same. A refusal for which Treeherder was asked counts as a request, so that nobody has it asked without end.
+    /// As `admit`. A refusal after a lookup in Treeherder counts as a request, so that lookups are limited too.
     pub(crate) async fn admit_counted(
         &self,
         project: &str,
         push_id: u64,
         requester: &Email,
-        request_log: &RequestLog,
-    ) -> Result<Option<Arc<Push>>, Problem> {
+        log: &CallLog,
+    ) -> Result<Option<Arc<Push>>, TriggerError> {
         let now = (self.clock)();
         if self.treeherder.has_cached(project, push_id) {
-            return self.admit(project, push_id, requester, request_log).await;
+            return self.admit(project, push_id, requester, log).await;
         }
         self.budget.refuse_exhausted(requester, now)?;
-        let refusal = match self.admit(project, push_id, requester, request_log).await {
-            Err(problem) if problem.error_code().status.is_client_error() => problem,
+        let refusal = match self.admit(project, push_id, requester, log).await {
+            Err(error) if !error.is_unavailable() => error,
             admitted => return admitted,
         };
         let share = share(requester, RequestId::new(now, (self.random)()), now);
-        Err(self.budget.count_refusal(&self.metered(request_log), share, refusal, request_log).await)
+        Err(self.budget.count_refusal(&self.metered(log), share, refusal, log).await)
     }
 }

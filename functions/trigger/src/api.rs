@@ -1,32 +1,34 @@
-//! The shapes of the answers, as the reference describes them.
+//! The bodies of the answers, as the reference describes them.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use requests::request::{Request, RequestedJob};
+use requests::history::Event;
+use requests::job::RequestedJob;
+use requests::request::Request;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What became of asking for jobs.
+/// The outcome of triggering jobs.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Triggered {
-    /// What happened, in a sentence or two for people. It says no more than is known.
+    /// What happened, in a sentence or two for people.
     #[schema(example = "2 jobs are queued for push 1001 of try.")]
     pub message: String,
-    /// The request's name, by which it is asked for. None in a dry run.
+    /// The id of the request. Null in a dry run.
     #[schema(example = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ")]
     pub request_id: Option<String>,
-    /// Where it can be followed: a path on this host. None in a dry run.
+    /// Where the request can be followed: a path on this host. Null in a dry run.
     #[schema(example = "/api/project/try/trigger_requests/01KAS4B0MRJ6WJ0RGDX8T0E4JQ/")]
     pub status_url: Option<String>,
-    /// Where the request is: `accepted` (kept, to be queued), `queued`, or further; in a dry run `checked`.
+    /// The state of the request: `accepted` (stored, not queued yet), `queued`, or a later one; `checked` in a dry run.
     #[schema(example = "queued")]
     pub state: String,
-    /// Whether it is an earlier request, which asked for the same a moment ago: nothing was requested again.
+    /// Whether this is an earlier, equal request: nothing was requested again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
-    /// The jobs, in the order in which they were asked for, each once; behind them builds that they need.
+    /// The jobs, each once, in the order of the request, followed by builds that they need.
     pub jobs: Vec<JobStatus>,
 }
 
@@ -35,46 +37,46 @@ pub struct Triggered {
 #[serde(deny_unknown_fields)]
 #[schema(as = RequestedJob)]
 pub struct JobStatus {
-    /// Its name in the catalog; of a rejected one, the name that was asked for.
+    /// The name in the catalog; of a rejected job, the name that was asked for.
     #[schema(example = "Linux x86-64 try build")]
     pub name: String,
     /// The name that was asked for, where that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub asked_as: Option<String>,
-    /// Where it is: `accepted`, `rejected`, `waiting`, `forwarded`, `unroutable` or `failed`.
+    /// The state: `accepted`, `rejected`, `waiting`, `forwarded`, `unroutable` or `failed`.
     #[schema(example = "accepted")]
     pub state: String,
-    /// What is to be said of it, for programs: `unknown_job`, `renamed` (it has another name now), or `corrected` (its name
-    /// was sent in another case or with other blanks); once it is planned also `needed_build` (a job that was asked for
-    /// needs this build), `already_running`, `unplanned` (Treeherder did not answer), `build_running` and
-    /// `build_requested` (it waits for that), `build_failed`, or `waited_too_long`.
+    /// What a program has to know beside the state: `unknown_job`, `renamed` (the job has another name now), or `corrected`
+    /// (the name was sent in another case or with other blanks); after planning also `needed_build` (a job that was asked
+    /// for needs this build), `already_running`, `unplanned` (Treeherder did not answer), `build_running` and
+    /// `build_requested` (the job waits for that), `build_failed`, or `waited_too_long`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub code: Option<String>,
-    /// The same, in a sentence for people. Of a job that failed or was unroutable, though a message for it was sent and not
-    /// confirmed, it says that it may have arrived: a retry may run it twice.
+    /// What a person has to know beside the state, in a sentence or two. If a message for a failed or unroutable job was
+    /// sent and not confirmed, the detail says that it may have arrived: a retry may run the job twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub detail: Option<String>,
-    /// The name that was probably meant by one that is not known.
+    /// A suggestion for a name that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub closest: Option<String>,
 }
 
-/// A request and what became of it.
+/// A request, its jobs and its history.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerRequest {
-    /// What it is, as in a list.
+    /// The request, as in a list.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Its jobs, in the order in which they were asked for; behind them builds that they need.
+    /// The jobs, in the order of the request, followed by builds that they need.
     pub jobs: Vec<JobStatus>,
-    /// What happened to it, oldest first: the first event, and the last fifty.
+    /// The history, oldest first: the first event, and the last fifty.
     pub history: Vec<Happened>,
-    /// How many events behind the first one are left out of the history.
+    /// How many events after the first one are left out of the history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub events_left_out: Option<u64>,
@@ -83,7 +85,7 @@ pub struct TriggerRequest {
 /// A request, without its jobs.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
-    /// The request's name.
+    /// The id of the request.
     #[schema(example = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ")]
     pub request_id: String,
     /// The project.
@@ -92,17 +94,17 @@ pub struct Summary {
     /// The push, by its number in Treeherder.
     #[schema(example = 1001)]
     pub push_id: u64,
-    /// The push's revision; null where Treeherder did not answer.
+    /// The revision of the push; null if Treeherder did not answer.
     pub revision: Option<String>,
-    /// Where it is: `accepted`, `queued`, `waiting`, `forwarded` or `failed`.
+    /// The state: `accepted`, `queued`, `waiting`, `forwarded` or `failed`.
     #[schema(example = "queued")]
     pub state: String,
-    /// How many of its jobs are in which state.
+    /// The number of jobs in each state.
     #[schema(example = json!({"accepted": 2, "rejected": 1}))]
     pub job_counts: BTreeMap<String, u32>,
-    /// When it was taken.
+    /// When the request was accepted.
     pub created_at: DateTime<Utc>,
-    /// Who asked: an e-mail address; null for those who may not trigger jobs on this push.
+    /// The requester's e-mail address; null for readers who may not trigger jobs on this push.
     #[schema(example = "someone@mozilla.com")]
     pub requester: Option<String>,
     /// The service that asked on behalf of the requester.
@@ -113,33 +115,33 @@ pub struct Summary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub decision_task_id: Option<String>,
-    /// Where to go from here.
+    /// Related resources.
     pub links: Links,
 }
 
-/// Where to go from a request. Paths are on this host.
+/// Resources that are related to a request. Paths are on this host.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Links {
     /// The request itself.
     #[serde(rename = "self")]
     pub this: String,
-    /// Sends its failed and unroutable jobs again. Null where there are none, or where something is still to happen.
+    /// Sends the failed and unroutable jobs again. Null if there are none, or while the request is open.
     pub retry: Option<String>,
-    /// The push on Treeherder. Null where its revision is not known.
+    /// The push on Treeherder. Null if its revision is not known.
     pub push: Option<String>,
 }
 
-/// Something that happened to a request.
+/// An event in the history of a request.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Happened {
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// Where the request was then.
+    /// The state of the request from then on.
     #[schema(example = "queued")]
     pub state: String,
-    /// What is to be said of it.
+    /// What happened, beside the change of state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub detail: Option<String>,
@@ -155,16 +157,16 @@ pub struct Happened {
 pub struct TriggerRequests {
     /// The requests.
     pub results: Vec<Summary>,
-    /// Where older ones are: a path on this host. Null where there are none.
+    /// Where older requests are: a path on this host. Null if there are none.
     pub next: Option<String>,
 }
 
-/// Where a request can be followed.
+/// The path of a request.
 pub fn status_url(request: &Request) -> String {
     format!("/api/project/{}/trigger_requests/{}/", request.project, request.id)
 }
 
-/// A project's jobs as they are told.
+/// A project's jobs as the API shows them.
 pub fn jobs(project: &str, jobs: &[RequestedJob]) -> Vec<JobStatus> {
     jobs.iter().map(|job| JobStatus::new(project, job)).collect()
 }
@@ -183,7 +185,7 @@ impl JobStatus {
 }
 
 impl Summary {
-    /// A request; who asked is told if `shows_people`.
+    /// A request. It has the requester's address only if `shows_people`.
     pub fn new(request: &Request, treeherder: &str, shows_people: bool) -> Self {
         let can_be_retried = !request.state.is_open() && request.job_counts.keys().any(|state| state.can_be_retried());
         let this = status_url(request);
@@ -208,12 +210,12 @@ impl Summary {
 }
 
 impl TriggerRequest {
-    /// A request with its jobs; people are told if `shows_people`.
+    /// A request with its jobs. It has e-mail addresses only if `shows_people`.
     pub fn new(request: &Request, jobs: &[RequestedJob], treeherder: &str, shows_people: bool) -> Self {
-        let happened = |event: &requests::request::Event| Happened {
+        let happened = |event: &Event| Happened {
             at: event.at,
             state: event.state.as_str().to_owned(),
-            detail: event.detail.clone(),
+            detail: event.detail_text(),
             by: event.by.as_ref().filter(|_| shows_people).map(ToString::to_string),
         };
         Self {

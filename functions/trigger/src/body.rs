@@ -1,26 +1,30 @@
-//! What a request to trigger jobs says: its body, its path and its parameters, each read with a sentence for what is wrong.
+//! Reads the body, the path and the parameters of HTTP requests. Each error says what is wrong with the input.
 
 use axum::body::{Body, to_bytes};
 use catalog::allthethings::MAX_NAME;
 use catalog::dump::is_project_name;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_api::{BAD_PATH, Problem};
+use http_api::{BAD_PATH, Caller, Problem, RequestLog};
 use requests::email::Email;
+use requests::id::RequestId;
+use requests::new_request::NewRequest;
 use requests::rate_limits::RateLimits;
-use requests::request::RequestId;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::problems::{BAD_BODY, BAD_PARAMETER, BODY_TOO_LARGE, NOT_JSON, TOO_MANY_JOBS, UNKNOWN_REQUEST};
+use crate::error_codes::{
+    BAD_BODY, BAD_KEY, BAD_PARAMETER, BODY_TOO_LARGE, NOT_ALLOWED, NOT_JSON, TOO_MANY_JOBS, UNKNOWN_REQUEST,
+};
 
-/// How much of what a client sent is told back to it, in characters.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The longest input that an error repeats, in characters.
 const MAX_ECHOED: usize = 200;
-/// How many requests a page of them has, and has at most.
+/// The number of requests on a page: the default, and the most.
 const DEFAULT_PAGE_SIZE: usize = 20;
 const MAX_PAGE_SIZE: usize = 100;
 
-/// Which jobs are to be run.
+/// The jobs to run.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"requested_jobs": ["Linux x86-64 try build"], "decision_task_id": "Ab-_9fIzT8aXVvV2yWqhGQ"}))]
@@ -43,7 +47,7 @@ pub(crate) struct TriggerBody {
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
     )]
     buildernames: Option<Vec<String>>,
-    /// The push's decision task, for jobs of Taskcluster. Empty is as good as none.
+    /// The push's decision task, for jobs of Taskcluster. An empty string counts as missing.
     #[serde(default)]
     #[schema(example = "Ab-_9fIzT8aXVvV2yWqhGQ", pattern = "^([A-Za-z0-9_-]{22})?$")]
     decision_task_id: Option<String>,
@@ -51,30 +55,38 @@ pub(crate) struct TriggerBody {
     #[serde(default, rename = "decisionTaskID")]
     #[schema(deprecated, pattern = "^([A-Za-z0-9_-]{22})?$")]
     decision_task_id_of_2016: Option<String>,
-    /// On whose behalf a service asks: an e-mail address. People ask for themselves.
+    /// The e-mail address of the person on whose behalf a service asks. People ask for themselves.
     #[serde(default)]
     #[schema(example = "someone@mozilla.com", format = "email", max_length = 254)]
     requester: Option<String>,
 }
 
-/// A list that may be left out, but is one where it is given: null is none.
+/// A list that may be left out. Null is refused.
 fn given<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<String>>, D::Error> {
     Vec::deserialize(list).map(Some)
 }
 
-/// What a body asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ParsedBody {
-    pub(crate) names: Vec<String>,
-    pub(crate) decision_task_id: Option<String>,
-    pub(crate) requester: Option<Email>,
-}
-
-/// Reads a body.
+/// Reads a request for jobs on a push, which `caller` sends.
 ///
 /// # Errors
-/// It is too long, no JSON, or not what is expected.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &RateLimits) -> Result<ParsedBody, Problem> {
+/// The body is too long, not JSON, or not what is expected; or the caller may not ask for this requester.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &RateLimits,
+    (project, push_id): (String, u64),
+    caller: Caller,
+    request_log: &RequestLog,
+) -> Result<NewRequest, Problem> {
+    let body = parse(&bytes(headers, body, limits).await?, limits)?;
+    request_log.record("jobs", body.0.len());
+    let (names, decision_task_id, named) = body;
+    let (requester, on_behalf_by) = requester(caller, named)?;
+    let idempotency_key = idempotency_key(headers)?;
+    Ok(NewRequest { project, push_id, names, decision_task_id, requester, on_behalf_by, idempotency_key })
+}
+
+async fn bytes(headers: &HeaderMap, body: Body, limits: &RateLimits) -> Result<bytes::Bytes, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -84,11 +96,11 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &RateLimits) -
     let max = limits.body_bytes;
     let too_large =
         || Problem::new(&BODY_TOO_LARGE, format!("The body has more than {max} bytes, the most that are read."));
-    let bytes = to_bytes(body, max).await.map_err(|_| too_large())?;
-    parse(&bytes, limits)
+    to_bytes(body, max).await.map_err(|_| too_large())
 }
 
-fn parse(bytes: &[u8], limits: &RateLimits) -> Result<ParsedBody, Problem> {
+/// The names of the jobs, the decision task, and the person on whose behalf a service asks.
+fn parse(bytes: &[u8], limits: &RateLimits) -> Result<(Vec<String>, Option<String>, Option<Email>), Problem> {
     let bad = |detail: String| Problem::new(&BAD_BODY, detail);
     // A list would be read as the fields in their order.
     if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -128,7 +140,7 @@ fn parse(bytes: &[u8], limits: &RateLimits) -> Result<ParsedBody, Problem> {
         |id: &str| id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     let task = |key: &str, id: Option<String>| match id.filter(|id| !id.is_empty()) {
         Some(id) if !is_task_id(&id) => {
-            Err(bad(format!("'{key}' is no id of a task: 22 letters, digits, '-' and '_' are expected.")))
+            Err(bad(format!("'{key}' is not the id of a task: 22 letters, digits, '-' and '_' are expected.")))
         }
         id => Ok(id),
     };
@@ -144,39 +156,71 @@ fn parse(bytes: &[u8], limits: &RateLimits) -> Result<ParsedBody, Problem> {
     };
     let requester = body.requester.map(|requester| requester.parse()).transpose();
     let requester = requester.map_err(|error| bad(format!("'requester': {error}.")))?;
-    Ok(ParsedBody { names, decision_task_id, requester })
+    Ok((names, decision_task_id, requester))
 }
 
-/// A project's name in a path.
+/// The person for whom jobs are requested, and the service that asks on their behalf.
+fn requester(caller: Caller, named: Option<Email>) -> Result<(Email, Option<String>), Problem> {
+    if let Caller::Service { client } = caller {
+        let detail = "A service asks on behalf of a person: their e-mail address is expected in 'requester'.";
+        return named.map(|named| (named, Some(client))).ok_or_else(|| Problem::new(&BAD_BODY, detail));
+    }
+    let person = person(caller)?.filter(|person| named.as_ref().is_none_or(|named| named == person));
+    let detail = "People ask for themselves: only a service may name another person in 'requester'.";
+    person.map(|person| (person, None)).ok_or_else(|| Problem::new(&NOT_ALLOWED, detail).with("rule", "requester"))
+}
+
+/// The person who signed in; `None` for a service.
+pub(crate) fn person(caller: Caller) -> Result<Option<Email>, Problem> {
+    match caller {
+        Caller::Service { .. } => Ok(None),
+        Caller::Person { email } => email.parse().map(Some).map_err(|_| {
+            // The issuer verified the address, but it is not one that this service accepts.
+            Problem::new(&NOT_ALLOWED, "Your sign-in has no e-mail address that people are known by here.")
+        }),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    match (key.to_str(), keys.next()) {
+        (Ok(key), None) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(&BAD_KEY, "The Idempotency-Key is wrong: one, in ASCII, is expected.")),
+    }
+}
+
+/// The name of a project in a path.
 ///
 /// # Errors
-/// It can be none.
+/// It is not a valid project name.
 pub(crate) fn project(name: &str) -> Result<&str, Problem> {
     if is_project_name(name.as_bytes()) {
         return Ok(name);
     }
-    let detail = format!("'{}' can be no project: letters, digits, '-', '_' and '.' are expected.", shown(name));
+    let detail =
+        format!("'{}' is not a valid project name: letters, digits, '-', '_' and '.' are expected.", shown(name));
     Err(Problem::new(&BAD_PATH, detail))
 }
 
-/// A push's id in a path.
+/// The number of a push in a path.
 ///
 /// # Errors
-/// It is none.
+/// It is not a valid number of a push.
 pub(crate) fn push_id(text: &str) -> Result<u64, Problem> {
     // More digits than a database key of Treeherder's has.
     let is_id = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_id).ok_or_else(|| {
         let detail =
-            format!("'{}' is no push: its number in Treeherder is expected, in at most 18 digits.", shown(text));
+            format!("'{}' is not a push: its number in Treeherder is expected, in at most 18 digits.", shown(text));
         Problem::new(&BAD_PATH, detail)
     })
 }
 
-/// A request's name in a path.
+/// The id of a request in a path.
 ///
 /// # Errors
-/// It is none, so there is no such request.
+/// It is not a valid id, so there is no such request.
 pub(crate) fn request_id(text: &str) -> Result<RequestId, Problem> {
     text.parse().map_err(|_| unknown_request(text))
 }
@@ -187,7 +231,7 @@ pub(crate) fn unknown_request(name: &str) -> Problem {
     Problem::new(&UNKNOWN_REQUEST, detail)
 }
 
-/// What a request's parameters ask for.
+/// The query parameters of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parameters {
     pub(crate) is_dry_run: bool,
@@ -197,12 +241,12 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// How many requests are wanted.
+    /// The size of the page.
     pub(crate) fn page(&self) -> usize {
         self.count.unwrap_or(DEFAULT_PAGE_SIZE)
     }
 
-    /// Reads a query string, of which `known` parameters are.
+    /// Reads a query string in which only the `known` parameters may occur.
     ///
     /// # Errors
     /// One is unknown, given twice, or wrong.
@@ -242,7 +286,7 @@ fn bad(parameter: &str, detail: String) -> Problem {
     Problem::new(&BAD_PARAMETER, detail).with("parameter", parameter)
 }
 
-/// As much of what a client sent as is told back to it.
+/// The beginning of a client's input, for an error.
 fn shown(text: &str) -> String {
     if text.chars().count() <= MAX_ECHOED {
         return text.to_owned();
@@ -256,16 +300,15 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &str) -> Result<ParsedBody, String> {
+    fn read(body: &str) -> Result<(Vec<String>, Option<String>, Option<Email>), String> {
         parse(body.as_bytes(), &RateLimits::default()).map_err(|problem| format!("{problem:?}"))
     }
 
     #[test]
     fn both_keys_of_the_years_are_read() {
-        let expected = |names: &[&str], task: Option<&str>| ParsedBody {
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
-            decision_task_id: task.map(ToOwned::to_owned),
-            requester: None,
+        let expected = |names: &[&str], task: Option<&str>| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            (names, task.map(ToOwned::to_owned), None)
         };
         let task = "Ab-_9fIzT8aXVvV2yWqhGQ";
         let with_task = format!(r#"{{"requested_jobs": ["a"], "decision_task_id": "{task}"}}"#);
@@ -290,7 +333,7 @@ mod tests {
         let problem = both(task, &"x".repeat(22)).unwrap_err();
         assert!(problem.contains("'decision_task_id' and its old name 'decisionTaskID' differ"), "{problem}");
         let problem = both("", "x").unwrap_err();
-        assert!(problem.contains("'decisionTaskID' is no id of a task"), "{problem}");
+        assert!(problem.contains("'decisionTaskID' is not the id of a task"), "{problem}");
     }
 
     #[test]

@@ -1,23 +1,22 @@
-//! How much a person may ask for: the limits, and what is counted against them.
+//! The budgets of requesters: the limits, and what is counted against them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use http_api::{Problem, RequestLog};
 use requests::email::Email;
-use requests::rate_limits::{Exceeded, Limit, RateLimits, Spent, Window};
-use requests::request::RequestId;
+use requests::id::RequestId;
+use requests::rate_limits::{Limit, RateLimits, Spent, Window};
 use store::{BudgetShare, RequestsTable};
 
-use crate::problems::{TOO_MANY_JOBS, TOO_MANY_REQUESTS};
-use crate::service::unavailable;
+use crate::call_log::CallLog;
+use crate::error::TriggerError;
 
 /// The budgets, which the store counts.
 pub struct Budget {
-    /// How much one may ask for.
+    /// The limits.
     pub limits: RateLimits,
-    /// Those who have no request left, by the minute for which that holds: the store need not be asked again.
+    /// Requesters without a request left, and in which minute: the store need not be asked again.
     exhausted: Mutex<HashMap<Email, Window>>,
 }
 
@@ -27,53 +26,53 @@ impl Budget {
         Self { limits, exhausted: Mutex::default() }
     }
 
-    /// Refuses a person of whom it is known here that they have no request left in this minute. It costs nothing.
+    /// Refuses a requester who is known to have no request left in this minute, without asking the store.
     ///
     /// # Errors
-    /// They have none.
-    pub(crate) fn refuse_exhausted(&self, requester: &Email, now: DateTime<Utc>) -> Result<(), Problem> {
+    /// There is no request left.
+    pub(crate) fn refuse_exhausted(&self, requester: &Email, now: DateTime<Utc>) -> Result<(), TriggerError> {
         let window = Window::at(now);
         let is_exhausted = self.exhausted().get(requester).is_some_and(|since| since.is_minute_of(window));
-        if is_exhausted { Err(too_many(self.limits.minute_is_full(window))) } else { Ok(()) }
+        if is_exhausted { Err(TriggerError::TooManyRequests(self.limits.minute_is_full(window))) } else { Ok(()) }
     }
 
-    /// Takes a request of so many jobs out of a person's budget; what is spent then.
+    /// Takes a request with this number of jobs out of a budget, and returns what is spent then.
     ///
     /// # Errors
-    /// There is not enough left, or the store does not answer; nothing is taken then.
+    /// There is not enough left, or the store does not answer; nothing is spent then.
     pub(crate) async fn spend(
         &self,
         table: &RequestsTable,
         share: BudgetShare<'_>,
         jobs: u32,
-        request_log: &RequestLog,
-    ) -> Result<Spent, Problem> {
+        log: &CallLog,
+    ) -> Result<Spent, TriggerError> {
         match table.spend(share, jobs, &self.limits).await {
             Ok(Ok(spent)) => Ok(spent),
             Ok(Err(exceeded)) => {
                 if exceeded.limit == Limit::Requests {
                     self.record_exhausted(share);
                 }
-                Err(too_many(exceeded))
+                Err(TriggerError::TooManyRequests(exceeded))
             }
             Err(error) => {
-                // The store may have heard it.
-                refund(table, share, request_log).await;
-                Err(unavailable(&error))
+                // The store may have counted it.
+                refund(table, share, log).await;
+                Err(TriggerError::StoreUnavailable(error))
             }
         }
     }
 
-    /// Counts a refusal as a request without jobs: the refusal, or that there are too many.
+    /// Counts a refused request. Returns the refusal, or that the requester has no request left.
     pub(crate) async fn count_refusal(
         &self,
         table: &RequestsTable,
         share: BudgetShare<'_>,
-        refusal: Problem,
-        request_log: &RequestLog,
-    ) -> Problem {
-        match self.spend(table, share, 0, request_log).await {
-            Err(problem) if *problem.error_code() == TOO_MANY_REQUESTS => problem,
+        refusal: TriggerError,
+        log: &CallLog,
+    ) -> TriggerError {
+        match self.spend(table, share, 0, log).await {
+            Err(error @ TriggerError::TooManyRequests(_)) => error,
             _ => refusal,
         }
     }
@@ -81,9 +80,9 @@ impl Budget {
     /// Refuses more jobs than any hour allows.
     ///
     /// # Errors
-    /// There are more.
-    pub(crate) fn check_size(&self, jobs: u32) -> Result<(), Problem> {
-        self.limits.check_size(jobs).map_err(|detail| Problem::new(&TOO_MANY_JOBS, detail + " Nothing was requested."))
+    /// The request has more jobs.
+    pub(crate) fn check_size(&self, jobs: u32) -> Result<(), TriggerError> {
+        self.limits.check_size(jobs).map_err(TriggerError::TooManyJobs)
     }
 
     fn record_exhausted(&self, share: BudgetShare<'_>) {
@@ -97,19 +96,15 @@ impl Budget {
     }
 }
 
-/// A person's share, counted in the minute in which its request was made.
+/// A requester's share of a budget, counted in the minute of its request.
 pub(crate) fn share(requester: &Email, request: RequestId, at: DateTime<Utc>) -> BudgetShare<'_> {
     BudgetShare { requester, window: Window::at(at), request }
 }
 
-/// Gives back what a request took of which nothing came.
-pub(crate) async fn refund(table: &RequestsTable, share: BudgetShare<'_>, request_log: &RequestLog) {
+/// Refunds the share of a request that was not stored.
+pub(crate) async fn refund(table: &RequestsTable, share: BudgetShare<'_>, log: &CallLog) {
     if let Err(error) = table.refund(share).await {
-        // It ends with its hour.
-        request_log.record("error", error.to_string());
+        // The share ends with its hour.
+        log.set_error(error);
     }
-}
-
-pub(crate) fn too_many(exceeded: Exceeded) -> Problem {
-    Problem::new(&TOO_MANY_REQUESTS, exceeded.detail).retry_after(exceeded.retry_after)
 }

@@ -1,14 +1,18 @@
-//! Takes requests to run jobs: who asks and may they, which of the jobs exist, keep it, queue it, and let people follow
-//! what happens.
+//! The trigger API: checks who asks for jobs, resolves the names of the jobs, stores and queues the request, and shows
+//! what happens to it.
 
+mod accept;
 mod admission;
 pub mod api;
 mod body;
 pub mod budget;
+pub mod call_log;
 pub mod catalog;
+pub mod error;
+mod error_codes;
 pub mod outcome;
-mod problems;
 mod reference;
+mod retry;
 mod routes;
 pub mod service;
 pub mod settings;
@@ -30,17 +34,17 @@ use crate::routes::AppState;
 use crate::service::TriggerService;
 use crate::settings::Settings;
 
-/// What the function works with: tables, queue, and what differs from one second to the next.
+/// The dependencies of the service: tables, queue, clock and randomness.
 pub struct Dependencies {
-    /// The catalog, which is read alone.
+    /// The catalog table, which is only read.
     pub catalog: CatalogTable,
-    /// The requests.
+    /// The requests table.
     pub requests: RequestsTable,
-    /// The queue to Pulse.
+    /// The queue that the forwarder reads.
     pub queue: Queue,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// Makes names of requests differ.
+    /// The source of randomness for request ids.
     pub random: Arc<dyn Fn() -> u128 + Send + Sync>,
 }
 
@@ -58,7 +62,7 @@ impl Dependencies {
 }
 
 impl TriggerService {
-    /// A desk with these settings and means.
+    /// A service with these settings and dependencies.
     pub fn new(settings: &Settings, dependencies: Dependencies) -> Self {
         let Dependencies { catalog, requests, queue, clock, random } = dependencies;
         Self {
@@ -103,7 +107,7 @@ pub fn routes(mut settings: Settings, dependencies: Dependencies) -> Router {
     routes.with_state(state)
 }
 
-/// A resource, with and without the last slash.
+/// Adds a resource, with and without the trailing slash.
 fn at(routes: Router<Arc<AppState>>, path: &str, method: MethodRouter<Arc<AppState>>) -> Router<Arc<AppState>> {
     routes.route(path, method.clone()).route(&format!("{path}/"), method)
 }

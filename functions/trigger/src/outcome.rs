@@ -1,37 +1,39 @@
-//! What came of an order, and how it is told.
+//! The outcome of a call of the service, and the API's answer for it.
 
 use std::fmt::Write as _;
 
-use requests::request::{JobCode, JobState, Request, RequestState, RequestedJob};
+use requests::job::{JobCode, RequestedJob};
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 
 use crate::api::{self, Triggered};
 
-/// What came of it.
+/// The outcome of triggering or retrying jobs.
 #[derive(Debug)]
 pub struct TriggerOutcome {
-    /// The request, if one was made.
+    /// The request, if there is one.
     pub request: Option<Request>,
     /// Its jobs.
     pub jobs: Vec<RequestedJob>,
-    /// How it came about.
+    /// The kind of outcome.
     pub kind: OutcomeKind,
 }
 
-/// How an outcome came about.
+/// The kind of outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutcomeKind {
-    /// The request was made now.
+    /// The request was created, or is sent again.
     Created,
-    /// The client's key stands for it.
+    /// The client's key belongs to an earlier request.
     Replayed,
-    /// The same was asked for this many seconds before.
+    /// An equal request was created this many seconds before.
     Duplicate(i64),
-    /// Nothing was made: it was a dry run.
+    /// A dry run: nothing was created.
     DryRun,
 }
 
 impl TriggerOutcome {
-    /// The answer to whoever asked for jobs on this push.
+    /// The answer to a request for jobs on this push.
     pub fn response(&self, project: &str, push_id: u64) -> Triggered {
         let request = self.request.as_ref();
         let state = match (self.kind, request) {
@@ -43,7 +45,7 @@ impl TriggerOutcome {
             (_, Some(request)) => request.state.as_str(),
             (_, None) => "checked",
         };
-        // Before anything was planned.
+        // The job as it was before planning.
         let first = |job: &RequestedJob| {
             let code = job.name_change_code();
             if job.exists() {
@@ -74,7 +76,7 @@ impl TriggerOutcome {
         let left_alone = number(&|job| job.exists() && job.state == JobState::Rejected);
         let added = number(&|job| !job.is_asked_for());
         let (run, needed) = match self.kind {
-            // When a request is sent again, others of its jobs are done with.
+            // When a request is sent again, its other jobs are finished.
             OutcomeKind::Created => {
                 let is_sent = |job: &&RequestedJob| job.state == JobState::Accepted;
                 let run = number(&|job| is_sent(job) && job.is_asked_for());
@@ -91,7 +93,7 @@ impl TriggerOutcome {
             ),
             (OutcomeKind::DryRun, _) => format!("{noun} would be requested for {of}."),
             (_, "accepted") => {
-                format!("{noun} for {of} {are} kept, but not queued yet. That is tried again every few minutes.")
+                format!("{noun} for {of} {are} stored, but not queued yet. That is tried again every few minutes.")
             }
             (_, state) => format!("{noun} {are} {state} for {of}."),
         };
@@ -111,7 +113,7 @@ impl TriggerOutcome {
                 plural(needed, "A build that is needed is", "builds that are needed are")
             );
         }
-        // What a request waits for is told with its jobs; of what only would wait nothing else tells.
+        // The jobs of a request show what they wait for; a dry run shows it here alone.
         let waiting = number(&|job| job.state == JobState::Waiting);
         if waiting > 0 && self.kind == OutcomeKind::DryRun {
             let _ = write!(message, " {} for a build first.", plural(waiting, "One would wait", "would wait"));
@@ -124,7 +126,7 @@ impl TriggerOutcome {
             let _ = write!(message, " {left_out} left out.");
         }
         if self.kind == OutcomeKind::Created && self.request.as_ref().is_some_and(|request| request.pushed.is_none()) {
-            message += " Treeherder did not answer, so nobody has checked that the push exists.";
+            message += " Treeherder did not answer, so it is not known whether the push exists.";
         }
         message
     }

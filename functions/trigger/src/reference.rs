@@ -7,13 +7,13 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::problems::{
+use crate::error_codes::{
     BAD_BODY, BAD_KEY, BAD_PARAMETER, BODY_TOO_LARGE, CHANGED_MEANWHILE, IN_PROGRESS, KEY_REUSED, NO_KNOWN_JOBS,
     NOT_ALLOWED, NOT_JSON, NOTHING_TO_RETRY, STILL_OPEN, STORE_UNAVAILABLE, TOO_MANY_JOBS, TOO_MANY_REQUESTS,
     TREEHERDER_UNAVAILABLE, UNKNOWN_PROJECT, UNKNOWN_PUSH, UNKNOWN_REQUEST,
 };
 
-/// What may be said of any request.
+/// The error codes of every operation.
 const ALWAYS: [&ErrorCode; 6] = [
     &http_api::SIGN_IN,
     &http_api::BAD_TOKEN,
@@ -92,7 +92,7 @@ impl Modify for Common {
                 describe_header(responses, "202", "Location", "Where the request can be followed");
                 describe_header(responses, "401", "WWW-Authenticate", "How to sign in");
                 if operation.operation_id.as_deref() == Some("triggerRunnableJobs") {
-                    let replayed = "`true`: it is the first answer again";
+                    let replayed = "`true` if this is the first answer again";
                     describe_header(responses, "202", "Idempotent-Replayed", replayed);
                 }
                 if operation.operation_id.as_deref() == Some("getTriggerRequest") {
@@ -101,7 +101,7 @@ impl Modify for Common {
                             responses,
                             status,
                             "Retry-After",
-                            "In how many seconds it is worth asking again",
+                            "The number of seconds after which to ask again",
                         );
                     }
                 }

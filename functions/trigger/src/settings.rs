@@ -1,4 +1,4 @@
-//! What is configured, from `RUNNABLE_JOBS_*` environment variables.
+//! The settings of the trigger function, from `RUNNABLE_JOBS_*` environment variables.
 
 use chrono::TimeDelta;
 use http::HeaderValue;
@@ -14,9 +14,9 @@ use crate::service::WithoutTreeherder;
 
 /// The scope by which a service may ask on behalf of people.
 pub(crate) const SCOPE: &str = "trigger:on-behalf";
-/// For how long what Treeherder told of a push holds, where nothing is configured, in seconds.
+/// How long a push is cached, in seconds, by default.
 const TREEHERDER_TTL: u32 = 60;
-/// For how long names are used without asking whether they are current, where nothing is configured, in seconds.
+/// How long job names are cached, in seconds, by default.
 const NAMES_TTL: u32 = 30;
 
 const TREEHERDER_CACHE_SECONDS: &str = "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS";
@@ -33,7 +33,7 @@ const RENAMES: &str = "RUNNABLE_JOBS_RENAMES";
 /// The variable that says who may trigger jobs.
 pub const TRIGGER_RULES: &str = "RUNNABLE_JOBS_TRIGGER_RULES";
 
-/// What the function is configured with.
+/// The settings of the trigger function.
 #[derive(Debug)]
 pub struct Settings {
     /// The catalog table.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub requests_table: String,
     /// The queue's address.
     pub queue_url: String,
-    /// How long names are used without asking whether they are current.
+    /// How long job names are cached before they are checked for changes.
     pub fresh: TimeDelta,
     /// Maximum size of the names in memory, in bytes.
     pub cache_bytes: usize,
@@ -50,26 +50,26 @@ pub struct Settings {
     pub allowed_origins: Vec<HeaderValue>,
     /// Treeherder's address, without a slash at the end.
     pub treeherder_url: String,
-    /// Treeherder's address for people's browsers, which links start with.
+    /// Treeherder's address for browsers, with which links start.
     pub treeherder_public_url: String,
-    /// How long what it told of a push holds.
+    /// How long a push is cached.
     pub treeherder_ttl: TimeDelta,
-    /// What happens while it does not answer.
+    /// What to do while Treeherder is unavailable.
     pub without_treeherder: WithoutTreeherder,
-    /// Whose sign-ins are taken; none: nobody can sign in.
+    /// Which sign-ins are accepted; `None` if sign-in is not configured.
     pub identity: Option<IdentitySettings>,
     /// Who may trigger jobs.
     pub permissions: Permissions,
-    /// How much one may ask for.
+    /// The limits on what one requester may ask for.
     pub limits: RateLimits,
-    /// How names changed.
+    /// The renames of jobs.
     pub renames: Renames,
     /// How jobs are planned.
     pub planning: Planning,
 }
 
 impl Settings {
-    /// Reads the settings by `lookup`, which gives a variable's value. An empty value is as good as none.
+    /// Reads the settings through `lookup`, which returns the value of a variable. An empty value counts as unset.
     ///
     /// # Errors
     /// The first variable that is missing or wrong.
@@ -100,14 +100,14 @@ impl Settings {
     }
 }
 
-/// Where the function reaches Treeherder, and where people do: at the same address, unless another is configured.
+/// The addresses of Treeherder for the function and for browsers. They are the same unless both are configured.
 fn treeherder<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<(String, String), SettingsError> {
     let url = read.parsed(variables::TREEHERDER_URL, address)?.unwrap_or_else(|| DEFAULT_TREEHERDER_URL.to_owned());
     let public_url = read.parsed(TREEHERDER_PUBLIC_URL, address)?.unwrap_or_else(|| url.clone());
     Ok((url, public_url))
 }
 
-/// The address that links to Treeherder start with.
+/// The address with which links to Treeherder start.
 ///
 /// # Errors
 /// One of its two variables is wrong.
@@ -115,10 +115,10 @@ pub fn treeherder_public_url(lookup: impl Fn(&str) -> Option<String>) -> Result<
     Ok(treeherder(&Variables::new(lookup))?.1)
 }
 
-/// Whose sign-ins are taken. Without an audience there are none that would be meant for us.
+/// Which sign-ins are accepted. Without an audience, no token could be meant for this service.
 fn identity<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<Option<IdentitySettings>, SettingsError> {
     let Some(audience) = read.get(OIDC_AUDIENCE) else { return Ok(None) };
-    // A sign-in that is meant for both is refused: nobody could tell a person's from a service's.
+    // One audience for both is refused: people and services could not be distinguished.
     let other = |value: &str| {
         if value == audience { Err("another than the people's is expected") } else { Ok(value.to_owned()) }
     };
@@ -135,7 +135,7 @@ fn identity<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<Option
     }))
 }
 
-/// What `parse` makes of a variable that must be there.
+/// The parsed value of a required variable.
 fn needed<L: Fn(&str) -> Option<String>, T, E: ToString>(
     read: &Variables<L>,
     variable: &'static str,
@@ -225,7 +225,7 @@ mod tests {
         assert!(clients("").is_empty() && clients(" ,").is_empty());
     }
 
-    /// A wrong value may be a password in the wrong place, and what is said of it is logged.
+    /// A wrong value may be a password in the wrong place, and the error is logged.
     #[test]
     fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
         const SECRET: &str = "c0rrect-Horse";

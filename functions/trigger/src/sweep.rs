@@ -1,39 +1,41 @@
-//! Queues what was kept but not queued, what waits when it is time to look at it again, and what got lost: by its
-//! schedule, every few minutes. What does not get any further is given up.
+//! The sweeper, which runs every few minutes: it queues requests that were stored but not queued, requests whose waiting
+//! jobs are due for a check, and requests whose messages were lost. It gives up requests that make no progress.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use requests::planning::Planning;
-use requests::request::{Request, RequestState};
+use requests::request::Request;
+use requests::state::RequestState;
 use runtime::Clock;
 use serde::Serialize;
 use store::{Queue, RequestsTable, StoreError, Ticket, UpdateResult};
 
 use crate::service::enqueue;
 
-/// How many requests one sweep looks at. What is left is the next one's.
+/// The most requests that one sweep checks. The next sweep checks the rest.
 const MAX_REQUESTS: usize = 500;
-/// When what was queued and never forwarded is queued again. By then the queue has given it out as often as it does.
+/// When a queued request that was not forwarded is queued again. By then the queue has delivered its message as often as
+/// it does.
 const LOST_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// What a sweep found and did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SweepReport {
-    /// Requests that were kept but not queued, or got lost, and are queued now.
+    /// Requests that were stored but not queued, or whose messages were lost, and that are queued now.
     pub queued: u32,
-    /// Requests that wait for a build, and are looked at again now.
+    /// Requests that wait for a build, and are queued for a check.
     pub waiting: u32,
-    /// Requests with which something went wrong, or that were given up. The next sweep tries the former again.
+    /// Requests that were given up, or could not be processed. The next sweep tries the latter again.
     pub failed: u32,
-    /// Stored items that cannot be read, and were passed over.
+    /// Stored items that cannot be read, and were skipped.
     pub damaged: u32,
     /// The first of the failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How many seconds ago the oldest request was taken in which something is still to happen.
+    /// The age of the oldest open request, in seconds.
     pub oldest_seconds: i64,
 }
 
-/// Looks at the open requests that are due. `planning` says how long those may wait that wait for a build.
+/// Checks the open requests that are due. `planning` limits how long requests wait for a build.
 ///
 /// # Errors
 /// The table cannot be read.
@@ -49,7 +51,7 @@ pub async fn sweep(
         let now = clock();
         let age = request.created_at().map_or(0, |taken| (now - taken).num_seconds());
         swept.oldest_seconds = swept.oldest_seconds.max(age);
-        let found = if request.is_overdue(planning, now) {
+        let found = if request.is_overdue(planning.max_wait(), now) {
             end_request(&requests, &request, now).await
         } else {
             check_request(&requests, queue, &request, now).await
@@ -73,7 +75,7 @@ pub async fn sweep(
     Ok(swept)
 }
 
-/// Ends a request to which nothing happens any more, as failed. It can be sent again then.
+/// Gives up a request that makes no progress. It can be retried then.
 async fn end_request(
     requests: &RequestsTable,
     request: &Request,
@@ -91,12 +93,12 @@ async fn end_request(
     };
     Ok(match stored {
         UpdateResult::Stored => SweepAction::GivenUp,
-        // Something happened to it after all.
+        // It made progress after all.
         UpdateResult::Conflict => SweepAction::OnItsWay,
     })
 }
 
-/// What was found out about a request.
+/// What the sweeper did with a request.
 enum SweepAction {
     Queued,
     Waiting,
@@ -104,7 +106,8 @@ enum SweepAction {
     GivenUp,
 }
 
-/// Does what a request needs. One that is the forwarder's now is put off: should nothing come of it, it is due again.
+/// Queues a request if it needs that. A request that the forwarder has to process is postponed: if nothing happens, it is
+/// due again.
 async fn check_request(
     requests: &RequestsTable,
     queue: &Queue,
@@ -126,7 +129,7 @@ async fn check_request(
             SweepAction::Queued
         }
         RequestState::Queued => SweepAction::OnItsWay,
-        // An index is behind the table: it is not open any more, which is all the better.
+        // The index is behind the table: the request has ended.
         RequestState::Forwarded | RequestState::Failed => return Ok(SweepAction::OnItsWay),
     };
     requests.update(&request.postponed(now), None, now).await?;

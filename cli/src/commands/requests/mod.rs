@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use requests::email::Email;
+use requests::id::RequestId;
 use requests::planning::Planning;
-use requests::request::{Request, RequestId};
+use requests::request::Request;
 use runtime::settings::{Variables, variables};
 use runtime::{Aws, ClientProfile};
 use store::{Consistency, Queue, RequestsTable};
@@ -243,7 +244,7 @@ impl Operator<'_> {
             table.add_row([
                 time(event.at),
                 event.state.as_str().to_owned(),
-                event.detail.clone().unwrap_or_default(),
+                event.detail_text().unwrap_or_default(),
                 event.by.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]);
         }

@@ -5,14 +5,18 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use http_api::{Problem, RequestLog};
 use requests::email::Email;
-use requests::idempotency::{IdempotencyKey, RequestContent};
-use requests::request::{JobCode, JobState, RequestId, RequestedJob};
+use requests::id::RequestId;
+use requests::idempotency::IdempotencyKey;
+use requests::job::{JobCode, RequestedJob};
+use requests::new_request::NewRequest;
 use requests::resolve::resolve_names;
+use requests::state::JobState;
 use serde::{Deserialize, Serialize};
+use trigger_api::call_log::CallLog;
+use trigger_api::error::TriggerError;
 use trigger_api::outcome::OutcomeKind;
-use trigger_api::service::{Submission, TriggerService};
+use trigger_api::service::TriggerService;
 
 use super::{Operator, Replay};
 use crate::failure::Failure;
@@ -90,7 +94,7 @@ pub(super) async fn replay(operator: &Operator<'_>, command: &Replay) -> Result<
         }
         let (mut replayed, jobs) = match submission(&text) {
             Err(detail) => (Replayed::new(line, "malformed", Some(detail), &[], 0), Vec::new()),
-            Ok(submission) if command.submit => submit(&service, &submission, line).await?,
+            Ok(submission) if command.submit => submit(&service, submission, line).await?,
             Ok(submission) => check(&service, &submission, line, &mut seen).await?,
         };
         for job in jobs.iter().filter(|job| job.state == JobState::Rejected) {
@@ -127,7 +131,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn submission(text: &str) -> Result<Submission, String> {
+fn submission(text: &str) -> Result<NewRequest, String> {
     let recorded: Recorded = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let push_id = match recorded.resultset_id {
         Number::Number(number) => number,
@@ -136,14 +140,9 @@ fn submission(text: &str) -> Result<Submission, String> {
     if recorded.requested_jobs.is_empty() {
         return Err("it names no jobs".to_owned());
     }
-    Ok(Submission {
-        project: recorded.project,
-        push_id,
-        names: recorded.requested_jobs,
+    Ok(NewRequest {
         decision_task_id: recorded.decision_task_id.filter(|id| !id.is_empty()),
-        requester: recorded.requester,
-        on_behalf_by: None,
-        idempotency_key: None,
+        ..NewRequest::new(recorded.project, push_id, recorded.requester, recorded.requested_jobs)
     })
 }
 
@@ -151,23 +150,16 @@ fn submission(text: &str) -> Result<Submission, String> {
 /// repetition.
 async fn check(
     service: &TriggerService,
-    submission: &Submission,
+    submission: &NewRequest,
     line: usize,
     seen: &mut HashSet<String>,
 ) -> Result<(Replayed, Vec<RequestedJob>), Failure> {
-    let names = match service.catalog.names(&submission.project, &RequestLog::default()).await {
+    let names = match service.catalog.names(&submission.project, &CallLog::default()).await {
         Ok(names) => names,
-        Err(problem) => return Ok((refused(problem, line, submission)?, Vec::new())),
+        Err(error) => return Ok((refused(error, line, submission.names.len())?, Vec::new())),
     };
     let jobs = resolve_names(&submission.names, &names, &service.renames);
-    let asked = RequestContent {
-        requester: &submission.requester,
-        project: &submission.project,
-        push: submission.push_id,
-        names: &submission.names,
-        decision_task_id: submission.decision_task_id.as_deref(),
-    };
-    let is_new = seen.insert(IdempotencyKey::from_content(&asked).name);
+    let is_new = seen.insert(IdempotencyKey::from_content(submission).name);
     let is_rejected = |job: &RequestedJob| job.state == JobState::Rejected;
     let outcome = match () {
         () if jobs.iter().all(is_rejected) => "no_known_jobs",
@@ -180,12 +172,13 @@ async fn check(
 
 async fn submit(
     service: &TriggerService,
-    submission: &Submission,
+    submission: NewRequest,
     line: usize,
 ) -> Result<(Replayed, Vec<RequestedJob>), Failure> {
-    let outcome = match service.accept(submission, None, &RequestLog::default()).await {
+    let count = submission.names.len();
+    let outcome = match service.accept(submission, None, &CallLog::default()).await {
         Ok(outcome) => outcome,
-        Err(problem) => return Ok((refused(problem, line, submission)?, Vec::new())),
+        Err(error) => return Ok((refused(error, line, count)?, Vec::new())),
     };
     let is_rejected = |job: &RequestedJob| job.state == JobState::Rejected;
     let word = match (outcome.kind, &outcome.request) {
@@ -194,17 +187,17 @@ async fn submit(
         (_, Some(request)) => request.state.as_str().to_owned(),
         (_, None) => "checked".to_owned(),
     };
-    let mut replayed = Replayed::new(line, &word, None, &outcome.jobs, submission.names.len());
+    let mut replayed = Replayed::new(line, &word, None, &outcome.jobs, count);
     replayed.request_id = outcome.request.map(|request| request.id);
     Ok((replayed, outcome.jobs))
 }
 
-/// The outcome of a request that the service refuses. If the service fails, the command ends.
-fn refused(problem: Problem, line: usize, submission: &Submission) -> Result<Replayed, Failure> {
-    if problem.error_code().status.is_server_error() {
-        return Err(problem.into());
+/// The outcome of a refused request. An unavailable store ends the replay.
+fn refused(error: TriggerError, line: usize, count: usize) -> Result<Replayed, Failure> {
+    if error.is_unavailable() {
+        return Err(error.into());
     }
-    Ok(Replayed::new(line, problem.error_code().code, Some(problem.to_string()), &[], submission.names.len()))
+    Ok(Replayed::new(line, error.code(), Some(error.to_string()), &[], count))
 }
 
 impl Replayed {

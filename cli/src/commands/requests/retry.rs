@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http_api::RequestLog;
 use requests::request::Request;
 use serde::Serialize;
 use store::{Consistency, Queue, ReceivedMessage, Ticket};
 use trigger_api::api::Triggered;
+use trigger_api::call_log::CallLog;
 use trigger_api::outcome::{OutcomeKind, TriggerOutcome};
 use trigger_api::service::TriggerService;
 
@@ -99,7 +99,7 @@ async fn try_again(service: &TriggerService, body: &str) -> Result<String, Failu
 /// second message does no harm.
 pub(super) async fn send_again(service: &TriggerService, request: &Request) -> Result<Triggered, Failure> {
     if !request.state.is_open() {
-        let outcome = service.retry(request, None, &RequestLog::default()).await?;
+        let outcome = service.retry(request, None, &CallLog::default()).await?;
         return Ok(outcome.response(&request.project, request.push_id));
     }
     let (request, jobs) = service.requests.with_jobs(request.clone(), Consistency::Consistent).await?;

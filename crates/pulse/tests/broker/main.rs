@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lapin::types::ShortString;
-use pulse::{Credentials, DeliveryOutcome, Publisher, PulseSettings};
+use pulse::{Credentials, Publisher, PulseSettings};
+use requests::delivery::DeliveryOutcome;
 use serde_json::{Value, json};
 use test_support::broker::{Listener, Wire, address, message, project, publisher, settings};
 

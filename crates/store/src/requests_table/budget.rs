@@ -1,5 +1,5 @@
-//! The budget of a requester: an item an hour. A request takes its share under its own id, so that the share is taken
-//! once however often the store is asked for it, and can be given back.
+//! The budget of a requester: one item per hour. A request spends its share under its own id, so that a repeated write
+//! spends it once, and so that it can be refunded.
 
 use std::collections::HashMap;
 
@@ -8,24 +8,24 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use requests::email::Email;
+use requests::id::RequestId;
 use requests::rate_limits::{Exceeded, RateLimits, Spent, Window};
-use requests::request::RequestId;
 
 use super::{CLEANUP_GRACE, RequestsTable};
 use crate::items::{Item, is_condition, key, number, table_error};
 use crate::{Consistency, StoreError};
 
-/// How often a share is asked for while others change the budget at the same time.
+/// How often spending is tried while others change the budget at the same time.
 const ATTEMPTS: u32 = 5;
-/// How many letters of a request's id distinguish it from the others of the same minute: fifty random bits.
+/// How many characters of a request's id are stored: they hold 50 random bits, to distinguish requests of one minute.
 const ID_SUFFIX_LENGTH: usize = 10;
 
-/// Whose budget of which hour and minute, and the request that takes a share of it.
+/// The share of a request in a requester's budget.
 #[derive(Debug, Clone, Copy)]
 pub struct BudgetShare<'r> {
-    /// Whose budget it is.
+    /// The owner of the budget.
     pub requester: &'r Email,
-    /// The hour and minute that it is counted in.
+    /// The hour and minute in which it is counted.
     pub window: Window,
     /// The request.
     pub request: RequestId,
@@ -36,18 +36,18 @@ impl BudgetShare<'_> {
         key(&format!("budget#{}#{}", self.requester, self.window.hour), "budget")
     }
 
-    /// The attribute that has the requests of the minute.
+    /// The attribute that holds the requests of the minute.
     fn minute(&self) -> String {
         format!("requests_{}", self.window.minute)
     }
 
-    /// What distinguishes the requests of the minute.
+    /// The end of the id, which distinguishes the requests of the minute.
     fn name(&self) -> String {
         let mut id = self.request.to_string();
         id.split_off(id.len().saturating_sub(ID_SUFFIX_LENGTH))
     }
 
-    /// How it is noted, with the jobs that it has.
+    /// The stored form of the share, with the number of jobs.
     fn note(&self, jobs: u32) -> String {
         format!("{}={jobs}", self.name())
     }
@@ -60,7 +60,7 @@ impl BudgetShare<'_> {
         Spent { jobs, requests: u32::try_from(self.noted(item).len()).unwrap_or(u32::MAX) }
     }
 
-    /// What is noted of the minute.
+    /// The stored shares of the minute.
     fn noted<'i>(&self, item: Option<&'i Item>) -> &'i [String] {
         match item.and_then(|item| item.get(&self.minute())) {
             Some(AttributeValue::Ss(notes)) => notes,
@@ -70,8 +70,8 @@ impl BudgetShare<'_> {
 }
 
 impl RequestsTable {
-    /// Takes a request of so many jobs out of a budget, once: who asks for the same share again gets no second one. What
-    /// is spent then is the answer; or, if there is not enough left and nothing was taken, what is exceeded.
+    /// Spends a request with this number of jobs. Spending the same share again has no effect. Returns what is spent then,
+    /// or the limit that would be exceeded, in which case nothing is spent.
     ///
     /// # Errors
     /// The table cannot be written, or it is not known whether it was.
@@ -81,7 +81,7 @@ impl RequestsTable {
         jobs: u32,
         limits: &RateLimits,
     ) -> Result<Result<Spent, Exceeded>, StoreError> {
-        // What is more than a whole budget, the condition below, of an item that is not there, does not see.
+        // The condition below does not check a budget without an item: more than a whole budget is refused here.
         if let Err(exceeded) = limits.check(Spent::default(), jobs, share.window) {
             return Ok(Err(exceeded));
         }
@@ -89,12 +89,12 @@ impl RequestsTable {
             let found = match self.try_to_spend(share, jobs, limits).await? {
                 Ok(spent) => return Ok(Ok(spent)),
                 Err(Some(item)) => Some(item),
-                // The condition failed, and the store does not say on what.
+                // The condition failed, and the store does not return the item.
                 Err(None) => self.item(|| "reading a budget".to_owned(), share.key(), Consistency::Consistent).await?,
             };
             let spent = share.spent(found.as_ref());
             if share.noted(found.as_ref()).contains(&share.note(jobs)) {
-                // An attempt before was heard after all.
+                // An earlier attempt was successful.
                 return Ok(Ok(spent));
             }
             if let Err(exceeded) = limits.check(spent, jobs, share.window) {
@@ -105,7 +105,7 @@ impl RequestsTable {
         Err(StoreError::Service { action: "counting a request".to_owned(), reason })
     }
 
-    /// What is spent now; or, if the condition failed, the item that it failed on, if the store has it.
+    /// What is spent now; or, if the condition failed, the item on which it failed, if the store returns it.
     async fn try_to_spend(
         &self,
         share: BudgetShare<'_>,
@@ -146,10 +146,10 @@ impl RequestsTable {
         }
     }
 
-    /// Gives back what a request took, if it took anything: nothing came of it.
+    /// Refunds the share of a request that was not stored, if it was spent.
     ///
     /// # Errors
-    /// The table cannot be read or written; what was taken then ends with its hour.
+    /// The table cannot be read or written; the share then ends with its hour.
     pub async fn refund(&self, share: BudgetShare<'_>) -> Result<(), StoreError> {
         let action = "giving back a share of a budget";
         let item = self.item(|| action.to_owned(), share.key(), Consistency::Consistent).await?;
@@ -169,7 +169,7 @@ impl RequestsTable {
         let update = update.expression_attribute_values(":note", AttributeValue::S(note));
         match update.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
             Ok(output) => self.count_written(&output.consumed_capacity),
-            // An attempt before was heard after all.
+            // An earlier attempt was successful.
             Err(error) if is_condition(&error) => self.count(0.0, 1.0),
             Err(error) => return Err(table_error(&self.table, action, &error)),
         }

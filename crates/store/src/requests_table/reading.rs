@@ -1,4 +1,4 @@
-//! Requests are read: one, one with its jobs, and lists of them.
+//! Reads requests: one, one with its jobs, and lists of requests.
 
 use std::io::{Read as _, Write as _};
 
@@ -10,19 +10,21 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use requests::email::Email;
-use requests::request::{Request, RequestId, RequestedJob, count_jobs, digest};
+use requests::id::RequestId;
+use requests::job::{RequestedJob, count_jobs, digest};
+use requests::request::Request;
 
 use super::{HEAD, JOBS, OPEN, REQUEST_RETENTION, RequestsTable, damaged, partition, push_key};
 use crate::items::{self, Item, key, number, table_error};
 use crate::{Consistency, StoreError};
 
-/// How often head and jobs of a request are read again, because they were changed between the two reads.
+/// How often head and jobs of a request are read, if they are changed between the two reads.
 const MAX_READS: u32 = 3;
 
-/// The jobs of a request, as they are stored.
+/// The jobs of a request as they are stored.
 struct Packed {
     data: Vec<u8>,
-    /// Which jobs they are. None: they were stored before this was kept.
+    /// The digest of the jobs; earlier versions stored none.
     digest: Option<String>,
 }
 
@@ -33,18 +35,18 @@ impl Packed {
         serde_json::from_slice(&json).map_err(|error| damaged(id, error))
     }
 
-    /// Whether these are the jobs of this version of the request; `jobs` are they, unpacked.
+    /// Whether these are the jobs of this version of the request. `jobs` are the unpacked jobs.
     fn belongs_to(&self, request: &Request, jobs: &[RequestedJob]) -> bool {
         match &self.digest {
             Some(digest) if !request.jobs_digest.is_empty() => *digest == request.jobs_digest,
-            // One of the two is of before digests were kept: the head counts its jobs at least.
+            // An earlier version stored one of the two without a digest: the counts of the head are compared.
             _ => count_jobs(jobs) == request.job_counts,
         }
     }
 }
 
 impl RequestsTable {
-    /// A request. Half a read unit, if it need not be consistent.
+    /// A request. An eventually consistent read costs half a read unit.
     ///
     /// # Errors
     /// The table cannot be read, or the item is damaged.
@@ -64,8 +66,8 @@ impl RequestsTable {
         jobs.inspect_err(|error| self.record_damaged(error))
     }
 
-    /// A request that was read in the same way, with its jobs. If the two were changed since, or the store is behind with one
-    /// of them, both are read once more, consistently: the request may then be a later version.
+    /// Adds the jobs to a request that was read with the same consistency. If the two do not belong together, both are read
+    /// again, consistently: the request may then be a later version.
     ///
     /// # Errors
     /// The table cannot be read, or an item is missing or damaged.
@@ -101,7 +103,7 @@ impl RequestsTable {
                 return Ok(Some((request, jobs)));
             }
             if read == MAX_READS {
-                // It does not change that often: they were stored so. Its jobs are what counts.
+                // A request does not change that often: the two were stored so. The jobs count.
                 request.job_counts = count_jobs(&jobs);
                 return Ok(Some((request, jobs)));
             }
@@ -137,8 +139,8 @@ impl RequestsTable {
         Ok(output.item)
     }
 
-    /// The requests on a push, newest first: at most `count`, of those that are older than `before`. Those that cannot be
-    /// read are left out, and counted in the cost.
+    /// The requests on a push, newest first: at most `count` that are older than `before`. Requests that cannot be read are
+    /// left out, and counted in the cost.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -152,7 +154,7 @@ impl RequestsTable {
         self.newest("by_push", "push", &push_key(project, push_id), before, count).await
     }
 
-    /// The requests of a requester, in the same way.
+    /// The requests of a requester, newest first, as in `of_push`.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -214,7 +216,7 @@ impl RequestsTable {
         let mut requests: Vec<Request> = Vec::new();
         let mut start = None;
         loop {
-            // One page holds all, unless some cannot be read: an entry is some 200 bytes, and a page a megabyte.
+            // One page holds all, unless some cannot be read: an entry has some 200 bytes, and a page up to 1 MB.
             let max = count.saturating_sub(requests.len()).max(1);
             let query = query.clone().limit(i32::try_from(max).unwrap_or(i32::MAX)).set_exclusive_start_key(start);
             let output = query.send().await.map_err(|error| table_error(&self.table, action, &error))?;
@@ -227,7 +229,7 @@ impl RequestsTable {
         }
     }
 
-    /// The requests that an index names, as the table has them, as far as they can be read.
+    /// The requests that an index names, without those that cannot be read.
     async fn heads(&self, named: Vec<Item>) -> Result<Vec<Request>, StoreError> {
         let keys = named.into_iter().map(|mut item| {
             item.retain(|name, _| ["pk", "sk"].contains(&name.as_str()));
@@ -252,7 +254,7 @@ pub(super) fn jobs_item(id: RequestId, jobs: &[RequestedJob], now: DateTime<Utc>
     Ok(item)
 }
 
-/// A head as it is stored; the attributes that are for the store alone are passed over.
+/// Reads a stored head. Attributes that only the store needs are ignored.
 fn request_of(item: Item) -> Result<Request, StoreError> {
     let id = match item.get("id") {
         Some(AttributeValue::S(id)) => id.clone(),

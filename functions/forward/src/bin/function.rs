@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
             if event.payload.records.is_empty() {
                 // An operator invokes the function without records to check that Pulse accepts the credentials. From
                 // then on listeners can bind to the exchange.
-                forwarder.publisher.connect_now().await?;
+                forwarder.pulse.publisher.connect_now().await?;
             }
             Ok::<_, Error>(forward_all(forwarder, event).await)
         });

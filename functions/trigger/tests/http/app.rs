@@ -12,7 +12,8 @@ use catalog::jobs::{CatalogJob, PackedList, write_body};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use requests::request::{Request as Stored, RequestedJob as RequestJob};
+use requests::job::RequestedJob as RequestJob;
+use requests::request::Request as Stored;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use store::{CatalogTable, Consistency, Provenance, Queue, RequestsTable};
@@ -55,7 +56,7 @@ pub(crate) struct TestApp {
     /// What Treeherder answers with; none: it closes the connection.
     pub(crate) treeherder: Arc<Mutex<Option<Message>>>,
     pub(crate) asked_treeherder: Arc<AtomicUsize>,
-    /// The jobs that Treeherder tells of on every push.
+    /// The jobs that Treeherder lists on every push.
     pub(crate) runs: Arc<Mutex<Value>>,
     plans: Plans,
 }
@@ -270,7 +271,7 @@ impl TestApp {
         self.ask(Method::POST, path, &headers, body.to_string().as_bytes()).await
     }
 
-    /// Somebody asks for jobs on a push of try.
+    /// Asks for jobs on a push of try.
     pub(crate) async fn trigger(&self, email: &str, names: &[&str]) -> Answer {
         self.post(&path("try", "1001"), &token(email), &[], &json!({"requested_jobs": names})).await
     }
@@ -285,7 +286,7 @@ impl TestApp {
         self.ask(Method::GET, path, &[("authorization", &token(email))], b"").await
     }
 
-    /// The request that an answer names, as somebody sees it.
+    /// The request that an answer names, as a person sees it.
     pub(crate) async fn follow(&self, taken: &Triggered, email: &str) -> TriggerRequest {
         self.get(taken.status_url.as_deref().unwrap(), email).await.json(StatusCode::OK)
     }

@@ -66,7 +66,7 @@ async fn the_author_a_domain_and_the_allow_list_may() {
         assert_eq!(problem["rule"], "default", "{email}");
         let who = "Who may: the author of the push, everybody at mozilla.com and those on the allow-list.";
         assert!(problem["detail"].as_str().unwrap().ends_with(who), "{problem}");
-        assert!(!problem.to_string().contains(AUTHOR), "who the author is, is not told");
+        assert!(!problem.to_string().contains(AUTHOR), "the author is not shown");
     }
 }
 
@@ -88,8 +88,8 @@ async fn a_service_asks_on_behalf_of_somebody_who_may() {
     let seen = app.follow(&taken, SOMEONE).await.summary;
     assert_eq!((seen.requester.as_deref(), seen.on_behalf_by.as_deref()), (Some(SOMEONE), Some("treeherder")));
 
-    let nobody = ask(json!({"requested_jobs": [BUILD]})).await;
-    nobody.problem(StatusCode::BAD_REQUEST, "bad_body");
+    let unnamed = ask(json!({"requested_jobs": [BUILD]})).await;
+    unnamed.problem(StatusCode::BAD_REQUEST, "bad_body");
     let stranger = ask(json!({"requested_jobs": [BUILD], "requester": STRANGER})).await;
     stranger.problem(StatusCode::FORBIDDEN, "not_allowed");
     let retry = format!("{}retry/", taken.status_url.unwrap());
@@ -125,14 +125,14 @@ async fn while_treeherder_is_silent_domains_and_the_list_decide() {
         let app = TestApp::new().await;
         app.treeherder_answers(answer);
         let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
-        let said = "1 job is queued for push 1001 of try. Treeherder did not answer, so nobody has checked that the push exists.";
+        let said = "1 job is queued for push 1001 of try. Treeherder did not answer, so it is not known whether the push exists.";
         assert_eq!(taken.message, said);
         assert!(app.line()["error"].as_str().unwrap().starts_with("Treeherder: "), "{}", app.line());
         let seen = app.follow(&taken, SOMEONE).await.summary;
         assert_eq!((seen.revision, seen.links.push), (None, None));
         let problem = app.trigger(AUTHOR, &[BUILD]).await.problem(StatusCode::FORBIDDEN, "not_allowed");
         assert!(
-            problem["detail"].as_str().unwrap().contains("nobody can tell whether you are its author"),
+            problem["detail"].as_str().unwrap().contains("it is not known whether you are its author"),
             "{problem}"
         );
     }

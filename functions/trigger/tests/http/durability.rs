@@ -1,11 +1,13 @@
-//! A request is kept before it is queued, and both before anybody is told; and what happens where one of them fails.
+//! A request is stored before it is queued, and both before the answer; and what happens if one of them fails.
 
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
+use requests::job::BuildWait;
 use requests::planning::Planning;
-use requests::request::{BuildWait, JobState, Request, RequestState};
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use runtime::Clock;
 use serde_json::json;
 use store::{Consistency, Queue, RequestsTable, Ticket};
@@ -55,7 +57,7 @@ async fn whatever_write_fails_nothing_is_lost_and_nothing_runs_twice() {
             let answer = app.trigger_as("k", &[BUILD]).await;
             app.plan(|_| Plan::Pass);
             if failing == 4 {
-                // It is in the queue, but nobody could note that.
+                // It is in the queue, but that could not be recorded.
                 assert_eq!(answer.taken().state, "accepted", "write {failing}, lost: {lost}");
             } else {
                 answer.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
@@ -85,7 +87,7 @@ async fn a_request_that_cannot_be_queued_is_kept_and_the_sweeper_queues_it_once(
     app.plan(|operation| if operation == "SendMessage" { Plan::Refuse("ValidationException") } else { Plan::Pass });
     let taken = app.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
     assert_eq!(taken.state, "accepted");
-    let said = "2 jobs for push 1001 of try are kept, but not queued yet. That is tried again every few minutes.";
+    let said = "2 jobs for push 1001 of try are stored, but not queued yet. That is tried again every few minutes.";
     assert_eq!(taken.message, said);
     assert!(app.line()["error"].as_str().unwrap().starts_with("queueing request"), "{}", app.line());
     app.plan(|_| Plan::Pass);
@@ -240,7 +242,7 @@ async fn waiting(app: &TestApp) -> Triggered {
     assert_eq!(jobs[0].build.as_deref(), Some(BUILD), "the forwarder learns of the build from here");
     jobs[0].state = JobState::Waiting;
     jobs[0].build_wait = Some(BuildWait { since: app.time(), ignore_runs_up_to: None, failed_before: 0 });
-    let waiting = request.with_results(&jobs, &Planning::default(), app.time());
+    let waiting = request.with_results(&jobs, Planning::default().next_poll(&jobs, app.time()), app.time());
     assert_eq!(app.requests.update(&waiting, Some(&jobs), app.time()).await.unwrap(), store::UpdateResult::Stored);
     taken
 }

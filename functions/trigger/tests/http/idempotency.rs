@@ -81,7 +81,7 @@ async fn fifty_equal_requests_at_once_with_one_key_leave_one_request_and_one_mes
     assert_eq!(app.queued().await.len(), 1);
     let items = app.items().await;
     assert_eq!((items["request head"], items["request jobs"], items["idempotency claim"]), (1, 1, 1));
-    // Whoever was told to ask again has the same answer then.
+    // Asking again gets the same answer then.
     assert_eq!(app.trigger_as("k-1", &[BUILD]).await.taken().request_id, ids.into_iter().next());
 }
 

@@ -1,4 +1,4 @@
-//! Which jobs are taken, and what is told of them.
+//! Which jobs are accepted, and what the answer says about them.
 
 use http::StatusCode;
 use serde_json::{Value, json};

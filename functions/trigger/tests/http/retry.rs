@@ -1,8 +1,12 @@
 //! Sending again what could not be forwarded.
 
+use chrono::TimeDelta;
 use http::StatusCode;
+use requests::job::{JobCode, RequestedJob, count_jobs, digest};
 use requests::planning::Planning;
-use requests::request::{JobCode, JobState, Request, RequestState, RequestedJob, count_jobs, digest};
+use requests::reason::JobReason;
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use serde_json::json;
 use trigger_api::api::Triggered;
 
@@ -15,7 +19,7 @@ async fn ended(app: &TestApp) -> Triggered {
     let (request, mut jobs) = app.stored(&taken).await;
     for (job, state) in jobs.iter_mut().zip([JobState::Forwarded, JobState::Failed, JobState::Unroutable]) {
         job.state = state;
-        job.reason = Some("Because.".to_owned());
+        job.reason = Some(JobReason::Text("Because.".to_owned()));
     }
     store(app, request, &jobs, RequestState::Forwarded).await;
     app.queued().await;
@@ -125,8 +129,8 @@ async fn a_build_that_was_added_stays_an_added_one() {
     let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 2}"#)]).await;
     let taken = app.trigger(SOMEONE, &[TEST]).await.taken();
     let (request, jobs) = app.stored(&taken).await;
-    let failed =
-        |job: &RequestedJob, state| RequestedJob { state, reason: Some("No listener.".to_owned()), ..job.clone() };
+    let reason = || Some(JobReason::Text("No listener.".to_owned()));
+    let failed = |job: &RequestedJob, state| RequestedJob { state, reason: reason(), ..job.clone() };
     let build = RequestedJob { code: Some(JobCode::NeededBuild), ..RequestedJob::accepted(BUILD) };
     let jobs = [failed(&jobs[0], JobState::Failed), failed(&build, JobState::Unroutable)];
     store(&app, request, &jobs, RequestState::Failed).await;
@@ -141,13 +145,13 @@ async fn a_build_that_was_added_stays_an_added_one() {
 
     let (request, jobs) = app.stored(&taken).await;
     let sent = &request.history[request.history.len() - 2];
-    assert_eq!(sent.detail.as_deref(), Some("1 job is sent again. 1 build that is needed is sent again."));
+    assert_eq!(sent.detail_text().as_deref(), Some("1 job is sent again. 1 build that is needed is sent again."));
     let ended = request.with_results(
         &[
             RequestedJob { state: JobState::Failed, ..jobs[0].clone() },
             RequestedJob { state: JobState::Forwarded, ..jobs[1].clone() },
         ],
-        &Planning::default(),
+        Planning::default().poll_interval(TimeDelta::zero()),
         app.time(),
     );
     assert_eq!(ended.state, RequestState::Failed, "what was asked for is not forwarded");

@@ -1,8 +1,12 @@
 //! How people follow what becomes of requests.
 
 use http::{Method, StatusCode};
+use requests::history::{Event, EventDetail};
+use requests::job::{RequestedJob, count_jobs, digest};
 use requests::planning::Planning;
-use requests::request::{Event, JobState, Request, RequestState, RequestedJob, count_jobs, digest};
+use requests::reason::JobReason;
+use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use serde_json::Value;
 use store::RequestsTable;
 use trigger_api::api::{TriggerRequest, TriggerRequests};
@@ -45,7 +49,7 @@ async fn a_poll_that_finds_nothing_new_costs_half_a_read_unit() {
         assert_eq!((again.header("etag"), again.header("retry-after")), (Some(etag.as_str()), Some("2")));
         let line = app.line();
         assert_eq!((&line["store_operations"], &line["read_units"]), (&1.into(), &0.5.into()), "{line}");
-        // Somebody who sees less has another answer.
+        // A reader who sees less has another answer.
         let other = token(STRANGER);
         let headers = [("authorization", other.as_str()), headers[1], headers[2]];
         assert_eq!(app.ask(Method::GET, url, &headers, b"").await.status, StatusCode::OK);
@@ -57,13 +61,13 @@ async fn a_poll_that_finds_nothing_new_costs_half_a_read_unit() {
 }
 
 #[tokio::test]
-async fn what_happened_is_told_with_times_and_reasons() {
+async fn the_history_is_shown_with_times_and_reasons() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
     let before = app.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
     let (request, mut jobs) = app.stored(&taken).await;
     jobs[1].state = JobState::Unroutable;
-    jobs[1].reason = Some("No listener is bound on Pulse.".to_owned());
+    jobs[1].reason = Some(JobReason::Text("No listener is bound on Pulse.".to_owned()));
     jobs[0].state = JobState::Forwarded;
     let mut next = Request {
         version: request.version + 1,
@@ -72,7 +76,7 @@ async fn what_happened_is_told_with_times_and_reasons() {
         jobs_digest: digest(&jobs),
         ..request
     };
-    let detail = Some("1 of 2 jobs.".to_owned());
+    let detail = Some(EventDetail::Text("1 of 2 jobs.".to_owned()));
     next.history.push(Event { at: app.time(), state: RequestState::Forwarded, detail, by: None });
     app.requests.update(&next, Some(&jobs), app.time()).await.unwrap();
 
@@ -165,7 +169,7 @@ async fn head_and_jobs_agree_in_an_answer_and_are_what_its_etag_names() {
     let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
     let (request, jobs) = app.stored(&taken).await;
     let forwarded = [RequestedJob { state: JobState::Forwarded, ..jobs[0].clone() }];
-    let ended = request.with_results(&forwarded, &Planning::default(), app.time());
+    let ended = request.with_results(&forwarded, Planning::default().next_poll(&forwarded, app.time()), app.time());
     let (name, now) = (app.requests_name.clone(), app.time());
     let mut reads = 0;
     app.plan(move |operation| {

@@ -1,25 +1,27 @@
-//! The runs of jobs on a push, as Treeherder knows them, and what they say of a build.
+//! The runs of jobs on a push, as Treeherder lists them, and what they say about a build.
 //!
 //! | Treeherder's state and result | the run |
 //! | --- | --- |
 //! | `completed` with `success` or `testfailed` | has made packages: tests can use them |
-//! | `unscheduled`, `pending`, `running` | is on its way |
+//! | `unscheduled`, `pending`, `running` | is underway |
 //! | `completed` with `busted` or `exception` | failed |
 //! | `completed` with `superseded`, `coalesced`, `usercancel`, `retry`, `skipped`, `unknown`, or no result | does not count |
-//! | `completed` with any other word | ended, and is not known to have made packages |
+//! | `completed` with any other word | has ended, and is not known to have made packages |
 //! | any other state | does not count |
 //!
-//! A run that does not count is as if it were not there: it made nothing, and it did not fail.
+//! A run that does not count is ignored: it made no packages, and it did not fail.
 
 use std::collections::HashMap;
 
-/// The longest word of Treeherder's for a result that is kept, in characters: it becomes part of the reasons of jobs.
+use crate::reason::Underway;
+
+/// The longest result that is kept, in characters: it becomes part of the reasons of jobs.
 const MAX_RESULT: usize = 50;
 
 /// A run of a job on a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Its number in Treeherder: later runs have higher ones.
+    /// Its number in Treeherder: later runs have higher numbers.
     pub id: u64,
     /// How far it is.
     pub state: RunState,
@@ -30,11 +32,11 @@ pub struct Run {
 pub enum RunState {
     /// It has not begun.
     Pending,
-    /// It has begun, and not ended.
+    /// It has begun and has not ended.
     Running,
     /// It ended, and what it built can be used.
     Built,
-    /// It ended, and nothing can be used: the result in Treeherder's word, such as `busted`.
+    /// It ended, and nothing can be used. The value is Treeherder's word for the result, such as `busted`.
     Ended(String),
 }
 
@@ -42,26 +44,27 @@ pub enum RunState {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Runs(HashMap<String, Vec<Run>>);
 
-/// What is known of a build.
-pub(crate) enum BuildStatus<'r> {
-    /// Its packages are there.
+/// The status of a build on the push.
+pub(super) enum BuildStatus<'r> {
+    /// Its packages can be used.
     Usable,
-    /// In Treeherder's word.
-    Underway(&'static str),
-    /// With this result.
+    /// A run of it has not ended.
+    Underway(Underway),
+    /// It ended without packages, with this result.
     Ended(&'r str),
+    /// There is no run that counts.
     Absent,
 }
 
 impl RunState {
-    /// How far a run is by Treeherder's words. None: the run does not count, as if it were not there.
+    /// How far a run is, by Treeherder's words. `None` if the run does not count.
     pub fn of(state: &str, result: &str) -> Option<Self> {
         match (state, result) {
             ("unscheduled" | "pending", _) => Some(Self::Pending),
             ("running", _) => Some(Self::Running),
             // `testfailed` of a build is orange: a check failed after the packages were uploaded.
             ("completed", "success" | "testfailed") => Some(Self::Built),
-            // Another push's run stands for it, a person stopped it, Buildbot runs it once more by itself, or nothing ran.
+            // A run on another push counts for it, a person stopped it, Buildbot runs it again by itself, or nothing ran.
             ("completed", "superseded" | "coalesced" | "usercancel" | "retry" | "skipped" | "unknown" | "") => None,
             ("completed", result) => Some(Self::Ended(result.chars().take(MAX_RESULT).collect())),
             _ => None,
@@ -79,20 +82,24 @@ impl Runs {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Treeherder's word for a run that has not ended, if there is one.
-    pub(crate) fn underway(&self, name: &str) -> Option<&'static str> {
+    /// How far a run of this job is that has not ended, if there is one.
+    pub(super) fn underway(&self, name: &str) -> Option<Underway> {
         let has = |state: &RunState| self.of(name).iter().any(|run| run.state == *state);
-        if has(&RunState::Running) { Some("running") } else { has(&RunState::Pending).then_some("pending") }
+        if has(&RunState::Running) {
+            Some(Underway::Running)
+        } else {
+            has(&RunState::Pending).then_some(Underway::Pending)
+        }
     }
 
-    /// How far a build is. What ended up to the run `after` says nothing, unless it left packages.
-    pub(crate) fn build(&self, name: &str, ignore_runs_up_to: u64) -> BuildStatus<'_> {
+    /// The status of a build. Runs up to `ignore_runs_up_to` are ignored, unless they left packages.
+    pub(super) fn build(&self, name: &str, ignore_runs_up_to: u64) -> BuildStatus<'_> {
         let runs = self.of(name);
         if runs.iter().any(|run| run.state == RunState::Built) {
             return BuildStatus::Usable;
         }
-        if let Some(word) = self.underway(name) {
-            return BuildStatus::Underway(word);
+        if let Some(run) = self.underway(name) {
+            return BuildStatus::Underway(run);
         }
         let ended = runs.iter().filter(|run| run.id > ignore_runs_up_to).max_by_key(|run| run.id);
         match ended.map(|run| &run.state) {
@@ -102,17 +109,9 @@ impl Runs {
     }
 
     /// The number of the last run of this job that has ended without packages, 0 if there is none.
-    pub(crate) fn last_ended(&self, name: &str) -> u64 {
+    pub(super) fn last_ended(&self, name: &str) -> u64 {
         let ended = self.of(name).iter().filter(|run| matches!(run.state, RunState::Ended(_)));
         ended.map(|run| run.id).max().unwrap_or_default()
-    }
-}
-
-/// How a run with this result ended, as part of a sentence.
-pub(crate) fn describe_result(result: &str) -> String {
-    match result {
-        "busted" | "exception" => format!("failed ({result})"),
-        _ => format!("ended as '{result}'"),
     }
 }
 
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_treeherders_words_says_one_thing_of_a_run() {
+    fn each_of_treeherders_words_means_one_state_of_a_run() {
         use RunState::{Built, Ended, Pending, Running};
         let ended = |word: &str| Some(Ended(word.to_owned()));
         for (state, result, expected) in [
@@ -145,14 +144,6 @@ mod tests {
         ] {
             assert_eq!(RunState::of(state, result), expected, "{state} {result}");
         }
-    }
-
-    #[test]
-    fn only_a_failure_is_called_one() {
-        assert_eq!(
-            ["busted", "exception", "new"].map(describe_result),
-            ["failed (busted)", "failed (exception)", "ended as 'new'"]
-        );
     }
 
     #[test]

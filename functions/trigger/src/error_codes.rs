@@ -1,14 +1,17 @@
-//! The kinds of errors that this function's own routes answer with.
+//! The error codes of this function's routes, and how the errors of the service become problem+json.
 
 use http::StatusCode;
-use http_api::ErrorCode;
+use http_api::{ErrorCode, Problem};
+
+use crate::api;
+use crate::error::TriggerError;
 
 /// The project is not in the catalog.
 pub(crate) const UNKNOWN_PROJECT: ErrorCode = ErrorCode {
     status: StatusCode::NOT_FOUND,
     code: "unknown_project",
     title: "Unknown project",
-    meaning: "The catalog has no such project. The member closest tells the nearest names; GET /api/projects/ lists all.",
+    meaning: "The catalog has no such project. The member closest has the nearest names; GET /api/projects/ lists all.",
 };
 /// Treeherder does not know the push.
 pub(crate) const UNKNOWN_PUSH: ErrorCode = ErrorCode {
@@ -17,7 +20,7 @@ pub(crate) const UNKNOWN_PUSH: ErrorCode = ErrorCode {
     title: "Unknown push",
     meaning: "Treeherder knows no such push in the project.",
 };
-/// There is no such request.
+/// The project has no such request.
 pub(crate) const UNKNOWN_REQUEST: ErrorCode = ErrorCode {
     status: StatusCode::NOT_FOUND,
     code: "unknown_request",
@@ -29,16 +32,16 @@ pub(crate) const BAD_BODY: ErrorCode = ErrorCode {
     status: StatusCode::BAD_REQUEST,
     code: "bad_body",
     title: "Bad body",
-    meaning: "The body is not the JSON that is expected; the detail tells what is wrong, and where.",
+    meaning: "The body is not the JSON that is expected; the detail says what is wrong, and where.",
 };
 /// The body is too long.
 pub(crate) const BODY_TOO_LARGE: ErrorCode = ErrorCode {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     code: "body_too_large",
     title: "Body too large",
-    meaning: "The body has more bytes than are read; the detail tells the limit.",
+    meaning: "The body has more bytes than the limit; the detail says how many are allowed.",
 };
-/// The body is no JSON by its own account.
+/// The Content-Type of the body is not JSON.
 pub(crate) const NOT_JSON: ErrorCode = ErrorCode {
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
     code: "not_json",
@@ -52,27 +55,27 @@ pub(crate) const BAD_PARAMETER: ErrorCode = ErrorCode {
     title: "Bad parameter",
     meaning: "A query parameter is unknown, or its value is not what is expected. The member parameter names it.",
 };
-/// The key of a request is none.
+/// The Idempotency-Key header is malformed.
 pub(crate) const BAD_KEY: ErrorCode = ErrorCode {
     status: StatusCode::BAD_REQUEST,
     code: "bad_idempotency_key",
     title: "Bad Idempotency-Key",
-    meaning: "The header Idempotency-Key is not what is expected; the detail tells what is.",
+    meaning: "The header Idempotency-Key is malformed; the detail says what is expected.",
 };
 /// Too many jobs in one request.
 pub(crate) const TOO_MANY_JOBS: ErrorCode = ErrorCode {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     code: "too_many_jobs",
     title: "Too many jobs",
-    meaning: "One request may name only so many jobs, and no more than one person can request in an hour; the detail tells \
-              how many. Nothing was requested.",
+    meaning: "The request names more jobs than one request may, or than one person may request in an hour; the detail says \
+              how many are allowed. Nothing was requested.",
 };
 /// None of the jobs exists.
 pub(crate) const NO_KNOWN_JOBS: ErrorCode = ErrorCode {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     code: "no_known_jobs",
     title: "No known jobs",
-    meaning: "The project has none of the jobs. The member jobs tells of each what it may have been meant for. Nothing was \
+    meaning: "The project has none of the jobs. The member jobs has a suggestion for each, where there is one. Nothing was \
               requested.",
 };
 /// The key was used for something else.
@@ -82,28 +85,28 @@ pub(crate) const KEY_REUSED: ErrorCode = ErrorCode {
     title: "Idempotency-Key used before",
     meaning: "The Idempotency-Key stands for another request. Nothing was requested.",
 };
-/// The same request is being worked at.
+/// An equal request is being processed.
 pub(crate) const IN_PROGRESS: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "request_in_progress",
     title: "Request in progress",
-    meaning: "The same request is being worked at. Retry-After tells when its answer can be had by asking again.",
+    meaning: "An equal request is being processed. Retry-After says when to ask again for its answer.",
 };
-/// They may not.
+/// The requester is not allowed.
 pub(crate) const NOT_ALLOWED: ErrorCode = ErrorCode {
     status: StatusCode::FORBIDDEN,
     code: "not_allowed",
     title: "Not allowed",
-    meaning: "The requester may not trigger jobs on this push. The member rule names the rule that refused; the detail tells \
-              who could.",
+    meaning: "The requester may not trigger jobs on this push. The member rule names the rule that refused; the detail says \
+              who is allowed.",
 };
-/// Somebody asks too much.
+/// The requester exceeds a limit.
 pub(crate) const TOO_MANY_REQUESTS: ErrorCode = ErrorCode {
     status: StatusCode::TOO_MANY_REQUESTS,
     code: "too_many_requests",
     title: "Too many requests",
     meaning: "The requester has asked for too much lately: requests in a minute, or jobs in an hour. Dry runs, retries and \
-              refused requests for which Treeherder was asked count as requests too. Retry-After tells when to ask again. \
+              refused requests for which Treeherder was asked count as requests too. Retry-After says when to ask again. \
               Nothing was requested.",
 };
 /// Treeherder does not answer, and is needed.
@@ -111,7 +114,7 @@ pub(crate) const TREEHERDER_UNAVAILABLE: ErrorCode = ErrorCode {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "treeherder_unavailable",
     title: "Treeherder unavailable",
-    meaning: "Treeherder does not tell of the push at the moment. Nothing was requested.",
+    meaning: "Treeherder does not answer at the moment. Nothing was requested.",
 };
 /// The store does not answer.
 pub(crate) const STORE_UNAVAILABLE: ErrorCode = ErrorCode {
@@ -119,26 +122,72 @@ pub(crate) const STORE_UNAVAILABLE: ErrorCode = ErrorCode {
     code: "store_unavailable",
     title: "Store unavailable",
     meaning: "The store cannot be read or written at the moment. Nothing was requested, unless the detail says that this is \
-              not known. Retry-After tells when to ask again.",
+              not known. Retry-After says when to ask again.",
 };
-/// Nothing to send again.
+/// No job can be retried.
 pub(crate) const NOTHING_TO_RETRY: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "nothing_to_retry",
     title: "Nothing to retry",
     meaning: "No job of the request failed or was unroutable.",
 };
-/// It is on its way.
+/// The request is open.
 pub(crate) const STILL_OPEN: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "still_open",
     title: "Request still open",
-    meaning: "Jobs of the request are on their way still. It can be retried when nothing more is to happen in it.",
+    meaning: "Jobs of the request are still in progress. It can be retried when it has ended.",
 };
-/// Somebody was quicker.
+/// The request was changed by another call.
 pub(crate) const CHANGED_MEANWHILE: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "changed_meanwhile",
     title: "Request changed meanwhile",
-    meaning: "Somebody else changed the request at the same time. Read it again before retrying.",
+    meaning: "The request was changed at the same time. Read it again before retrying.",
 };
+
+impl TriggerError {
+    /// The name of its error code in the API.
+    pub fn code(&self) -> &'static str {
+        self.error_code().code
+    }
+
+    fn error_code(&self) -> &'static ErrorCode {
+        match self {
+            Self::UnknownProject { .. } => &UNKNOWN_PROJECT,
+            Self::UnknownPush { .. } => &UNKNOWN_PUSH,
+            Self::NotAllowed { .. } => &NOT_ALLOWED,
+            Self::BadKey(_) => &BAD_KEY,
+            Self::KeyReused => &KEY_REUSED,
+            Self::InProgress => &IN_PROGRESS,
+            Self::TooManyJobs(_) => &TOO_MANY_JOBS,
+            Self::TooManyRequests(_) => &TOO_MANY_REQUESTS,
+            Self::NoKnownJobs { .. } => &NO_KNOWN_JOBS,
+            Self::StillOpen(_) => &STILL_OPEN,
+            Self::NothingToRetry => &NOTHING_TO_RETRY,
+            Self::ChangedMeanwhile => &CHANGED_MEANWHILE,
+            Self::TreeherderUnavailable(_) => &TREEHERDER_UNAVAILABLE,
+            Self::CatalogUnavailable(_) | Self::StoreUnavailable(_) | Self::Uncertain { .. } => &STORE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<TriggerError> for Problem {
+    fn from(error: TriggerError) -> Self {
+        let mut problem = Self::new(error.error_code(), error.to_string());
+        if let Some(seconds) = error.retry_after() {
+            problem = problem.retry_after(seconds);
+        }
+        if let Some(cause) = error.cause() {
+            problem = problem.because(cause);
+        }
+        match error {
+            TriggerError::UnknownProject { closest, .. } => problem.with("closest", closest),
+            TriggerError::NotAllowed { denied, .. } => problem.with("rule", denied.rule),
+            TriggerError::NoKnownJobs { project, jobs } => {
+                problem.with("jobs", serde_json::to_value(api::jobs(&project, &jobs)).unwrap_or_default())
+            }
+            _ => problem,
+        }
+    }
+}

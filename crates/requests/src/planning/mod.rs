@@ -1,101 +1,44 @@
-//! What is to be done with the jobs of a request: a test needs its build, and what Treeherder tells of that on the push
-//! decides whether the test is forwarded, or waits, and whether the build is requested too.
+//! What to do with the jobs of a request: a test needs its build, and the runs of that on the push decide whether the test
+//! is forwarded or waits, and whether the build is requested too.
 //!
 //! | the build on the push | the test |
 //! | --- | --- |
 //! | a run of it left packages | is forwarded |
-//! | is on its way | waits |
-//! | failed, or is not there | waits; the build is requested too |
-//! | Treeherder does not answer | is forwarded, and that is said |
+//! | is underway | waits |
+//! | failed, or is absent | waits; the build is requested too |
+//! | Treeherder does not answer | is forwarded, and its reason says so |
 //! | the test needs none | is forwarded |
 //!
-//! A test that waits is looked at again: it is forwarded once its build left packages, and closed if the build fails, could
-//! not be requested, or takes too long. If the build that it found on its way is gone, it is requested after all. Which of
-//! Treeherder's words says what of a run is in `runs.rs`.
+//! A test that waits is rechecked: it is forwarded once its build left packages, and fails if the build fails, could not be
+//! requested, or takes too long. If the build that was underway is gone, it is requested after all. `runs.rs` says how
+//! Treeherder's words for a run are read.
+
+mod runs;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
 
-use crate::read_object;
-use crate::request::{BuildWait, JobCode, JobState, RequestedJob};
-use crate::runs::{BuildStatus, Runs, describe_result};
+use self::runs::BuildStatus;
+pub use self::runs::{Run, RunState, Runs};
+pub use self::settings::{AlreadyRunning, Planning};
+use crate::job::{BuildWait, JobCode, RequestedJob};
+use crate::reason::JobReason;
+use crate::state::JobState;
 
-/// The longest time between two looks at a job that waits.
-const MAX_POLL_INTERVAL: TimeDelta = TimeDelta::minutes(30);
-
-/// How jobs are planned, as it is configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Planning {
-    /// What happens to a job that the push has already, and that has not ended yet.
-    pub already_running: AlreadyRunning,
-    /// How many hours a job waits for its build at most.
-    #[serde(alias = "most_hours")]
-    pub max_wait_hours: u32,
-    /// After how many seconds a job that waits is first looked at again. The pauses grow with the time that it waits.
-    #[serde(alias = "first_look_seconds")]
-    pub initial_poll_seconds: u32,
-}
-
-/// What happens to a job that the push has already, and that has not ended yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AlreadyRunning {
-    /// It is triggered once more.
-    Trigger,
-    /// It is left alone.
-    Skip,
-}
-
-/// When jobs are planned.
+/// The circumstances in which jobs are planned.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanContext {
-    /// Now.
+    /// The time.
     pub now: DateTime<Utc>,
-    /// The number of the part that the jobs are whose build is done now.
+    /// The batch number of the jobs that stop waiting now.
     pub batch: u64,
-    /// Whether it may be that jobs were forwarded already and that this was not recorded: what runs may then be ours.
+    /// Whether jobs may have been forwarded before without a record of that: their runs may be our own.
     pub is_repeat: bool,
 }
 
-impl Default for Planning {
-    fn default() -> Self {
-        Self { already_running: AlreadyRunning::Trigger, max_wait_hours: 12, initial_poll_seconds: 120 }
-    }
-}
-
-impl Planning {
-    /// Reads it from JSON; what is left out is as by default.
-    ///
-    /// # Errors
-    /// A sentence that tells what is wrong.
-    pub fn read(json: &str) -> Result<Self, String> {
-        let read: Self = read_object("planning", json)?;
-        if !(1..=72).contains(&read.max_wait_hours) {
-            return Err("no planning: max_wait_hours is 1 to 72".to_owned());
-        }
-        if !(1..=3600).contains(&read.initial_poll_seconds) {
-            return Err("no planning: initial_poll_seconds is 1 to 3600".to_owned());
-        }
-        Ok(read)
-    }
-
-    /// For how long a job is left alone that waited for so long. The pauses grow; the last ends when it waited enough.
-    pub fn poll_interval(&self, waited: TimeDelta) -> TimeDelta {
-        let first = TimeDelta::seconds(self.initial_poll_seconds.into());
-        let growing = (waited / 2).clamp(first, MAX_POLL_INTERVAL.max(first));
-        growing.min((self.max_wait() - waited).max(first))
-    }
-
-    /// How long a job waits for its build at most.
-    pub fn max_wait(&self) -> TimeDelta {
-        TimeDelta::hours(self.max_wait_hours.into())
-    }
-}
-
-/// The names of the jobs whose runs decide what is done with these jobs. Without any there is no need to ask.
+/// The names of the jobs whose runs decide what to do with `jobs`. If there are none, Treeherder need not be asked.
 pub fn names_to_check<'j>(jobs: &'j [RequestedJob], planning: &Planning) -> BTreeSet<&'j str> {
     let new = || jobs.iter().filter(|job| is_new(job));
     let mut names_to_check: BTreeSet<&str> = jobs
@@ -109,16 +52,15 @@ pub fn names_to_check<'j>(jobs: &'j [RequestedJob], planning: &Planning) -> BTre
     names_to_check
 }
 
-/// Whether nothing was decided yet about an accepted job.
+/// Whether the job is accepted and planning has not decided anything about it.
 fn is_new(job: &RequestedJob) -> bool {
-    let is_decided = matches!(job.code, Some(JobCode::AlreadyRunning | JobCode::PlanSkipped | JobCode::NeededBuild));
-    job.state == JobState::Accepted && job.batch == 0 && !is_decided
+    job.state == JobState::Accepted && !job.planned
 }
 
-/// The jobs of a request as they are planned: those that are accepted then are to be forwarded. `runs` are those of the
-/// `names_to_check` jobs; none, if Treeherder does not answer. Builds that are requested too are added at the end.
+/// Plans the jobs of a request: those that are accepted then are to be forwarded. `runs` are the runs of the jobs that
+/// [`names_to_check`] names; `None` if Treeherder does not answer. Builds that are requested too are added at the end.
 ///
-/// What is planned stays as it is when it is planned again, but for jobs that wait.
+/// Planning jobs again changes only jobs that wait.
 #[must_use]
 pub fn plan(
     jobs: &[RequestedJob],
@@ -150,35 +92,37 @@ pub fn plan(
 struct BuildNeed {
     /// The test that needs it.
     test: String,
-    /// Whether that test waited for it before: then jobs of the first part may be forwarded already.
+    /// Whether that test waited for it before: then jobs of the first batch may be forwarded already.
     was_waiting: bool,
 }
 
 impl BuildNeed {
     fn request(&self, build: &str, planned: &mut Vec<RequestedJob>, context: PlanContext) {
-        let test = &self.test;
+        let test = self.test.clone();
         match planned.iter_mut().find(|job| job.name == build) {
             None => planned.push(RequestedJob {
                 code: Some(JobCode::NeededBuild),
-                reason: Some(needed_by(test)),
+                reason: Some(JobReason::NeededBuild { test }),
+                planned: true,
                 batch: if self.was_waiting { context.batch } else { 0 },
                 ..RequestedJob::accepted(build)
             }),
-            // It goes anyway.
+            // It is forwarded anyway.
             Some(job) if job.state == JobState::Accepted => {}
-            // It was forwarded in this round: Treeherder is about to know of it, and a second message would have its id.
+            // It was forwarded in this attempt: Treeherder is about to have it, and a second message would have its id.
             Some(job) if job.state == JobState::Forwarded && self.was_waiting => {}
-            // It was forwarded in an earlier round and has failed since, or could not be forwarded.
+            // It was forwarded in an earlier attempt and has failed since, or could not be forwarded.
             Some(job) => {
                 let is_added = job.code == Some(JobCode::NeededBuild);
                 *job = RequestedJob {
                     asked_as: job.asked_as.clone(),
                     code: if is_added { job.code } else { job.name_change_code() },
                     reason: Some(if is_added {
-                        needed_by(test)
+                        JobReason::NeededBuild { test }
                     } else {
-                        format!("'{test}' needs this build once more.")
+                        JobReason::NeededAgain { test }
                     }),
+                    planned: true,
                     batch: context.batch,
                     ..RequestedJob::accepted(build)
                 };
@@ -187,84 +131,75 @@ impl BuildNeed {
     }
 }
 
-/// What is said of a build that the plan added, for this test.
-pub fn needed_by(test: &str) -> String {
-    format!("Nobody asked for it, but '{test}' needs this build.")
-}
-
-/// Decides about a job of which nothing was decided yet. Returns the build that is to be requested for it.
+/// Plans a job about which nothing was decided yet. Returns the build that is to be requested for it.
 fn plan_new(job: &mut RequestedJob, runs: Option<&Runs>, planning: &Planning, context: PlanContext) -> Option<String> {
+    let mut decide = |state, code, reason| {
+        job.state = state;
+        job.code = Some(code);
+        job.reason = Some(reason);
+        job.planned = true;
+    };
     let Some(runs) = runs else {
         if job.build.is_some() {
-            job.code = Some(JobCode::PlanSkipped);
-            job.reason =
-                Some("Treeherder does not answer, so nobody has looked whether its build is there.".to_owned());
+            decide(JobState::Accepted, JobCode::PlanSkipped, JobReason::PlanSkipped);
         }
         return None;
     };
     let underway = runs.underway(&job.name).filter(|_| !context.is_repeat);
-    if let Some(word) = underway.filter(|_| planning.already_running == AlreadyRunning::Skip) {
-        job.state = JobState::Rejected;
-        job.code = Some(JobCode::AlreadyRunning);
-        job.reason = Some(format!("It is {word} on this push already, so it is not requested once more."));
+    if let Some(run) = underway.filter(|_| planning.already_running == AlreadyRunning::Skip) {
+        decide(JobState::Rejected, JobCode::AlreadyRunning, JobReason::LeftRunning { run });
         return None;
     }
-    let build = job.build.clone();
-    let found = build.as_deref().map(|build| runs.build(build, 0));
-    let (code, ignore_runs_up_to, reason) = match (&build, found) {
-        (None, _) | (_, None | Some(BuildStatus::Usable)) => {
-            if let Some(word) = underway {
-                job.code = Some(JobCode::AlreadyRunning);
-                job.reason = Some(format!("It is {word} on this push already, and is requested once more."));
+    let found = job.build.as_deref().map(|build| (build, runs.build(build, 0)));
+    let (build, code, ignore_runs_up_to, reason) = match found {
+        None | Some((_, BuildStatus::Usable)) => {
+            if let Some(run) = underway {
+                decide(JobState::Accepted, JobCode::AlreadyRunning, JobReason::RunAgain { run });
             }
             return None;
         }
-        (Some(build), Some(BuildStatus::Underway(word))) => (JobCode::BuildRunning, None, waits_for(build, word)),
-        (Some(build), Some(BuildStatus::Ended(result))) => {
-            let how = describe_result(result);
-            let reason = format!("Its build '{build}' {how}: that is requested once more, and this test waits for it.");
-            (JobCode::BuildRequested, Some(runs.last_ended(build)), reason)
+        Some((build, BuildStatus::Underway(run))) => {
+            (build, JobCode::BuildRunning, None, JobReason::BuildUnderway { run })
         }
-        (Some(build), Some(BuildStatus::Absent)) => {
-            let reason =
-                format!("Its build '{build}' is not on this push: that is requested too, and this test waits for it.");
-            (JobCode::BuildRequested, Some(runs.last_ended(build)), reason)
+        Some((build, BuildStatus::Ended(result))) => {
+            let reason = JobReason::BuildRequestedAgain { result: result.to_owned() };
+            (build, JobCode::BuildRequested, Some(runs.last_ended(build)), reason)
+        }
+        Some((build, BuildStatus::Absent)) => {
+            (build, JobCode::BuildRequested, Some(runs.last_ended(build)), JobReason::BuildAbsent)
         }
     };
-    job.state = JobState::Waiting;
-    job.code = Some(code);
-    job.reason = Some(reason);
-    let failed_before = build.as_deref().map(|build| runs.last_ended(build)).unwrap_or_default();
+    let failed_before = runs.last_ended(build);
+    let build = build.to_owned();
+    decide(JobState::Waiting, code, reason);
     job.build_wait = Some(BuildWait { since: context.now, ignore_runs_up_to, failed_before });
-    build.filter(|_| ignore_runs_up_to.is_some())
+    ignore_runs_up_to.map(|_| build)
 }
 
-/// Closes the jobs of a request that wait for a build which could not be requested.
+/// Fails the jobs of a request that wait for a build which could not be requested.
 pub fn fail_jobs_without_build(jobs: &mut [RequestedJob]) {
     let is_lost =
         |job: &&RequestedJob| matches!(job.state, JobState::Unroutable | JobState::Failed) && job.build.is_none();
-    let lost: HashMap<String, String> = jobs
-        .iter()
-        .filter(is_lost)
-        .map(|job| (job.name.clone(), job.reason.clone().unwrap_or_else(|| "it is not known why.".to_owned())))
-        .collect();
+    let lost: HashMap<String, Option<JobReason>> =
+        jobs.iter().filter(is_lost).map(|job| (job.name.clone(), job.reason.clone())).collect();
     for job in jobs {
         let is_requested = job.build_wait.is_some_and(|build_wait| build_wait.ignore_runs_up_to.is_some());
         let Some(build) = job.build.clone().filter(|_| is_requested) else { continue };
-        if let Some(why) = lost.get(&build) {
-            fail_job(job, JobCode::BuildFailed, format!("Its build '{build}' could not be requested: {why}"));
+        if let Some(because) = lost.get(&build) {
+            let because = because.clone().map(Box::new);
+            fail_job(job, JobCode::BuildFailed, JobReason::BuildNotRequested { because });
         }
     }
 }
 
-fn fail_job(job: &mut RequestedJob, code: JobCode, reason: String) {
+fn fail_job(job: &mut RequestedJob, code: JobCode, reason: JobReason) {
     job.state = JobState::Failed;
     job.code = Some(code);
     job.reason = Some(reason);
     job.build_wait = None;
 }
 
-/// Looks again at a job that waits for its build. Returns the build, if it is to be requested now.
+/// Rechecks a job that waits for its build. Returns the build, if it is to be requested now.
 fn recheck_waiting(
     job: &mut RequestedJob,
     runs: Option<&Runs>,
@@ -279,29 +214,23 @@ fn recheck_waiting(
             job.code = job.name_change_code();
             job.reason = None;
             job.build_wait = None;
+            job.planned = true;
             job.batch = context.batch;
         }
         Some(BuildStatus::Ended(result)) => {
-            let how = describe_result(result);
-            let reason =
-                format!("Its build '{build}' {how}. It can be retried: then the build is requested once more.");
-            fail_job(job, JobCode::BuildFailed, reason);
+            fail_job(job, JobCode::BuildFailed, JobReason::BuildEnded { result: result.to_owned() });
         }
-        _ if context.now - build_wait.since >= planning.max_wait() => fail_job(
-            job,
-            JobCode::WaitedTooLong,
-            format!("Its build '{build}' was not done within {} hours. It can be retried.", planning.max_wait_hours),
-        ),
-        Some(BuildStatus::Underway(word)) => {
+        _ if context.now - build_wait.since >= planning.max_wait() => {
+            fail_job(job, JobCode::WaitedTooLong, JobReason::WaitedTooLong { hours: planning.max_wait_hours });
+        }
+        Some(BuildStatus::Underway(run)) => {
             job.code = Some(JobCode::BuildRunning);
-            job.reason = Some(waits_for(&build, word));
+            job.reason = Some(JobReason::BuildUnderway { run });
         }
-        // What it waited for was cancelled, or another push's run stands for it.
+        // The build was cancelled, or a run on another push counts for it.
         Some(BuildStatus::Absent) if build_wait.ignore_runs_up_to.is_none() => {
             job.code = Some(JobCode::BuildRequested);
-            job.reason = Some(format!(
-                "Its build '{build}' is not on this push any more: that is requested, and this test waits for it."
-            ));
+            job.reason = Some(JobReason::BuildGone);
             let ignore_runs_up_to = runs.map(|runs| runs.last_ended(&build)).unwrap_or_default();
             job.build_wait = Some(BuildWait { ignore_runs_up_to: Some(ignore_runs_up_to), ..build_wait });
             return Some(build);
@@ -311,14 +240,11 @@ fn recheck_waiting(
     None
 }
 
-fn waits_for(build: &str, word: &str) -> String {
-    format!("It waits for its build '{build}', which is {word}.")
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
-    use crate::runs::{Run, RunState};
 
     const TEST: &str = "Ubuntu VM 12.04 x64 try opt test mochitest-1";
     const BUILD: &str = "Linux x86-64 try build";
@@ -332,7 +258,7 @@ mod tests {
         RequestedJob { build: Some(BUILD.to_owned()), ..RequestedJob::accepted(TEST) }
     }
 
-    /// Runs as Treeherder tells of them: a name, the state or how it ended, with numbers from 11.
+    /// Runs as Treeherder lists them: a name, and the state or the result. Their numbers start at 11.
     fn runs(words: &[(&str, &str)]) -> Runs {
         let mut runs = Runs::default();
         for (id, (name, word)) in (11..).zip(words) {
@@ -353,12 +279,15 @@ mod tests {
         Planning { already_running: AlreadyRunning::Skip, ..Planning::default() }
     }
 
-    fn summary(job: &RequestedJob) -> (JobState, Option<JobCode>, &str) {
-        (job.state, job.code, job.reason.as_deref().unwrap_or_default())
+    fn summary(job: &RequestedJob) -> (JobState, Option<JobCode>, String) {
+        (job.state, job.code, job.reason_text().unwrap_or_default())
     }
 
-    /// What Treeherder tells of the build and of the test, and what then becomes of the test; whether the build is
-    /// requested too.
+    fn said(sentence: &str) -> Option<JobReason> {
+        Some(JobReason::Text(sentence.to_owned()))
+    }
+
+    /// The runs of the build and of the test, the planned test, and whether the build is requested too.
     #[test]
     fn a_new_test_is_forwarded_or_waits() {
         use JobState::{Accepted, Rejected, Waiting};
@@ -403,7 +332,7 @@ mod tests {
             let known: Vec<(&str, &str)> = build.iter().map(|state| (BUILD, *state)).collect();
             let known = [known, test_runs.iter().map(|state| (TEST, *state)).collect()].concat();
             let planned = plan(&[test()], Some(&runs(&known)), &Planning::default(), context(0));
-            assert_eq!(summary(&planned[0]), (state, code, reason.as_str()), "{known:?}");
+            assert_eq!(summary(&planned[0]), (state, code, reason), "{known:?}");
             let requested: Vec<(&str, JobState, Option<JobCode>)> =
                 planned[1..].iter().map(|job| (job.name.as_str(), job.state, job.code)).collect();
             let expected = [(BUILD, Accepted, Some(JobCode::NeededBuild))];
@@ -419,8 +348,8 @@ mod tests {
     fn without_treeherder_jobs_are_forwarded_and_that_is_said_of_those_with_a_build() {
         let jobs = [test(), RequestedJob::accepted(BUILD)];
         let planned = plan(&jobs, None, &Planning::default(), context(0));
-        let said = "Treeherder does not answer, so nobody has looked whether its build is there.";
-        assert_eq!(summary(&planned[0]), (JobState::Accepted, Some(JobCode::PlanSkipped), said));
+        let said = "Treeherder does not answer, so it is not known whether its build is there.";
+        assert_eq!(summary(&planned[0]), (JobState::Accepted, Some(JobCode::PlanSkipped), said.to_owned()));
         assert_eq!(planned[1], jobs[1]);
     }
 
@@ -464,13 +393,18 @@ mod tests {
             (Some(11), Some(&["busted", "retry"]), 720, (Failed, Some(JobCode::WaitedTooLong), late)),
         ] {
             let build_wait = Some(BuildWait { since: at(0), ignore_runs_up_to, failed_before: 0 });
-            let waiting = RequestedJob { state: Waiting, reason: Some(was.to_owned()), build_wait, ..test() };
+            let waiting = RequestedJob { state: Waiting, reason: said(was), build_wait, ..test() };
             let now: Option<Vec<(&str, &str)>> =
                 runs_now.map(|states| states.iter().map(|state| (BUILD, *state)).collect());
             let now = now.map(|known| runs(&known));
             let planned = plan(&[waiting], now.as_ref(), &Planning::default(), context(minutes));
             let job = &planned[0];
-            assert_eq!(summary(job), expected, "{ignore_runs_up_to:?} {runs_now:?} {minutes}");
+            let (state, code, sentence) = expected;
+            assert_eq!(
+                summary(job),
+                (state, code, sentence.to_owned()),
+                "{ignore_runs_up_to:?} {runs_now:?} {minutes}"
+            );
             let is_requested = ignore_runs_up_to.is_none() && job.code == Some(JobCode::BuildRequested);
             let build_wait = if is_requested {
                 Some(BuildWait { since: at(0), ignore_runs_up_to: Some(0), failed_before: 0 })
@@ -481,7 +415,7 @@ mod tests {
                 (job.batch, job.build_wait),
                 if job.state == Accepted { (7, None) } else { (0, build_wait.filter(|_| job.state == Waiting)) }
             );
-            // The build goes as a part of its own: others of the request may be in doubt.
+            // The build goes as a batch of its own: others of the request may be in doubt.
             let added: Vec<_> = planned[1..].iter().map(|job| (job.name.as_str(), job.code, job.batch)).collect();
             assert_eq!(added, [(BUILD, Some(JobCode::NeededBuild), 7)][..usize::from(is_requested)]);
         }
@@ -512,10 +446,10 @@ mod tests {
         assert_eq!(going, planned);
         for state in [JobState::Unroutable, JobState::Failed] {
             let mut jobs = planned.clone();
-            jobs[1] = RequestedJob { state, reason: Some("No listener.".to_owned()), ..jobs[1].clone() };
+            jobs[1] = RequestedJob { state, reason: said("No listener."), ..jobs[1].clone() };
             fail_jobs_without_build(&mut jobs);
-            let said = format!("Its build '{BUILD}' could not be requested: No listener.");
-            assert_eq!(summary(&jobs[0]), (JobState::Failed, Some(JobCode::BuildFailed), said.as_str()));
+            let sentence = format!("Its build '{BUILD}' could not be requested: No listener.");
+            assert_eq!(summary(&jobs[0]), (JobState::Failed, Some(JobCode::BuildFailed), sentence));
             assert_eq!(jobs[0].build_wait, None);
         }
     }
@@ -530,14 +464,14 @@ mod tests {
         let planned = plan(&both, Some(&none), &Planning::default(), context(0));
         assert_eq!((planned.len(), &planned[1]), (3, &both[1]));
 
-        // It was forwarded in an earlier round, and failed: once more, as a part of its own. Whether it was asked for stays.
+        // It was forwarded in an earlier round, and failed: once more, as a batch of its own. Whether it was asked for stays.
         for code in [None, Some(JobCode::NeededBuild)] {
             let forwarded = RequestedJob { state: JobState::Forwarded, code, ..RequestedJob::accepted(BUILD) };
             let planned =
                 plan(&[forwarded, test()], Some(&runs(&[(BUILD, "busted")])), &Planning::default(), context(0));
             let again = &planned[0];
             assert_eq!((planned.len(), again.state, again.code, again.batch), (2, JobState::Accepted, code, 7));
-            assert!(again.reason.as_ref().unwrap().contains(TEST), "{again:?}");
+            assert!(again.reason_text().unwrap().contains(TEST), "{again:?}");
         }
     }
 
@@ -577,41 +511,9 @@ mod tests {
         let waiting = RequestedJob { state: JobState::Waiting, ..test() };
         assert_eq!(names(&[waiting], &planning), [BUILD]);
         let rejected = RequestedJob { state: JobState::Rejected, ..test() };
-        let decided = RequestedJob { code: Some(JobCode::PlanSkipped), ..test() };
-        let batch = RequestedJob { batch: 3, ..test() };
+        let decided = RequestedJob { code: Some(JobCode::PlanSkipped), planned: true, ..test() };
+        let batch = RequestedJob { planned: true, batch: 3, ..test() };
         let forwarded = RequestedJob { state: JobState::Forwarded, ..test() };
         assert_eq!(names(&[rejected, decided, batch, forwarded], &planning), none);
-    }
-
-    #[test]
-    fn the_pauses_between_two_looks_grow() {
-        let planning = Planning::default();
-        let minutes = [0, 2, 4, 10, 30, 60, 240, 700, 715, 719, 720, 5000];
-        let pauses = minutes.map(|waited| planning.poll_interval(TimeDelta::minutes(waited)).num_minutes());
-        assert_eq!(pauses, [2, 2, 2, 5, 15, 30, 30, 20, 5, 2, 2, 2]);
-    }
-
-    #[test]
-    fn planning_is_read_whole_or_not_at_all() {
-        assert_eq!(Planning::read("{}"), Ok(Planning::default()));
-        let read = Planning::read(r#"{"already_running": "skip", "max_wait_hours": 1, "initial_poll_seconds": 5}"#);
-        assert_eq!(
-            read,
-            Ok(Planning { already_running: AlreadyRunning::Skip, max_wait_hours: 1, initial_poll_seconds: 5 })
-        );
-        for (wrong, said) in [
-            ("[]", "no planning: a JSON object"),
-            (r#"{"most_hours": 0}"#, "no planning: max_wait_hours is 1 to 72"),
-            (r#"{"most_hours": 73}"#, "no planning: max_wait_hours is 1 to 72"),
-            (r#"{"first_look_seconds": 0}"#, "no planning: initial_poll_seconds is 1 to 3600"),
-            (
-                r#"{"already_running": "no"}"#,
-                "no planning: a name or a value is not one that is expected, at line 1, column 24",
-            ),
-            (r#"{"hours": 1}"#, "no planning: a name or a value is not one that is expected, at line 1, column 8"),
-        ] {
-            let error = Planning::read(wrong).unwrap_err();
-            assert!(error.starts_with(said), "{error}");
-        }
     }
 }

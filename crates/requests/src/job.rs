@@ -1,0 +1,256 @@
+//! A job of a request.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use catalog::suggest::normal_form;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use crate::reason::JobReason;
+use crate::state::JobState;
+
+/// What a client has to know about a job beside its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobCode {
+    /// The project has no job of this name.
+    UnknownJob,
+    /// The job has another name now, and was accepted under that.
+    Renamed,
+    /// The name was sent in another case or with other blanks than the job has.
+    Corrected,
+    /// The plan added this build: a job that was asked for needs it.
+    NeededBuild,
+    /// The push has a run of the job that has not ended.
+    AlreadyRunning,
+    /// Treeherder did not answer, so the builds on the push are not known.
+    #[serde(rename = "unplanned")]
+    PlanSkipped,
+    /// The job waits for its build, which has not ended yet.
+    BuildRunning,
+    /// The job waits for its build, which was requested too.
+    BuildRequested,
+    /// The build of the job failed, or could not be requested.
+    BuildFailed,
+    /// The job waited for its build for the longest time that is allowed.
+    WaitedTooLong,
+}
+
+/// Since when a job waits for its build, and for which run of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildWait {
+    /// The start of the wait.
+    pub since: DateTime<Utc>,
+    /// If the build was requested too: the last of its runs in Treeherder before that, 0 if there was none. The results of
+    /// that run and of earlier ones are ignored.
+    #[serde(rename = "after", default, skip_serializing_if = "Option::is_none")]
+    pub ignore_runs_up_to: Option<u64>,
+    /// If the build was underway: the last of its runs that had failed by then, 0 if none had. If the run that the job
+    /// waits for goes away, an older failure must not count as its end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_before: u64,
+}
+
+/// A job of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub struct RequestedJob {
+    /// The name in the catalog; of a rejected job, the name that was asked for.
+    pub name: String,
+    /// The name that was asked for, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_as: Option<String>,
+    /// The state.
+    pub state: JobState,
+    /// What a client has to know beside the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<JobCode>,
+    /// The suggested name for one that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closest: Option<String>,
+    /// Why the job is in its state, if planning or forwarding decided that. Earlier versions stored a sentence as `reason`.
+    #[serde(rename = "why", alias = "reason", default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<JobReason>,
+    /// The build that the job needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// Since when the job waits for its build, while it does.
+    #[serde(rename = "waits", default, skip_serializing_if = "Option::is_none")]
+    pub build_wait: Option<BuildWait>,
+    /// Whether planning decided something about the job. An accepted job is then not planned again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
+    /// The batch number: only jobs with the same number share a message. Jobs that waited are a batch of their own, whose
+    /// number is the version of the request at which they stopped waiting.
+    #[serde(rename = "part", default, skip_serializing_if = "is_zero")]
+    pub batch: u64,
+    /// Whether a message that asks for the job was sent and never confirmed: it may have arrived, whatever the state says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
+}
+
+impl Serialize for RequestedJob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestedJob {
+    /// Earlier versions stored no mark of planned jobs: the mark follows from their codes and batch numbers.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut job = Self::deserialize(deserializer)?;
+        let codes_of_planned = [JobCode::AlreadyRunning, JobCode::PlanSkipped, JobCode::NeededBuild];
+        job.planned |= job.batch != 0 || job.code.is_some_and(|code| codes_of_planned.contains(&code));
+        Ok(job)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl JobCode {
+    /// The name of the code in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownJob => "unknown_job",
+            Self::Renamed => "renamed",
+            Self::Corrected => "corrected",
+            Self::NeededBuild => "needed_build",
+            Self::AlreadyRunning => "already_running",
+            Self::PlanSkipped => "unplanned",
+            Self::BuildRunning => "build_running",
+            Self::BuildRequested => "build_requested",
+            Self::BuildFailed => "build_failed",
+            Self::WaitedTooLong => "waited_too_long",
+        }
+    }
+}
+
+impl RequestedJob {
+    /// A job that exists.
+    pub fn accepted(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            asked_as: None,
+            state: JobState::Accepted,
+            code: None,
+            closest: None,
+            reason: None,
+            build: None,
+            build_wait: None,
+            planned: false,
+            batch: 0,
+            in_doubt: false,
+        }
+    }
+
+    /// Whether the requester asked for the job; a build that the plan added was not asked for.
+    pub fn is_asked_for(&self) -> bool {
+        self.code != Some(JobCode::NeededBuild)
+    }
+
+    /// Whether the project has the job.
+    pub fn exists(&self) -> bool {
+        self.code != Some(JobCode::UnknownJob)
+    }
+
+    /// How the job's name differs from the one that was asked for.
+    pub fn name_change_code(&self) -> Option<JobCode> {
+        let asked_as = self.asked_as.as_ref()?;
+        let is_same = normal_form(asked_as) == normal_form(&self.name);
+        Some(if is_same { JobCode::Corrected } else { JobCode::Renamed })
+    }
+
+    /// Why the job is in its state, in a sentence, if planning or forwarding decided that.
+    pub fn reason_text(&self) -> Option<String> {
+        self.reason.as_ref().map(|reason| reason.sentence(self.build.as_deref()))
+    }
+
+    /// What a person has to know about the job beside its state, in a sentence or two.
+    pub fn detail(&self, project: &str) -> Option<String> {
+        let asked_as = self.asked_as.as_deref().unwrap_or_default();
+        let named = self.name_change_code().map(|code| match code {
+            JobCode::Corrected => format!("It was asked for as '{asked_as}': case or blanks were corrected."),
+            _ => format!("It was asked for as '{asked_as}', which is its former name."),
+        });
+        match (self.reason_text(), self.code, &self.closest) {
+            (Some(reason), ..) => Some(match named {
+                Some(named) => format!("{reason} {named}"),
+                None => reason,
+            }),
+            (None, Some(JobCode::UnknownJob), Some(closest)) => {
+                Some(format!("{project} has no job of this name. Did you mean '{closest}'?"))
+            }
+            (None, Some(JobCode::UnknownJob), None) => Some(format!("{project} has no job of this name.")),
+            (None, ..) => named,
+        }
+    }
+}
+
+/// A hash of the jobs in their states. The head of a request and its jobs are stored apart; each names the other by this.
+pub fn digest(jobs: &[RequestedJob]) -> String {
+    let json = serde_json::to_vec(jobs).unwrap_or_default();
+    Sha256::digest(json)[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The number of jobs in each state.
+pub fn count_jobs(jobs: &[RequestedJob]) -> BTreeMap<JobState, u32> {
+    let mut counts = BTreeMap::new();
+    for job in jobs {
+        *counts.entry(job.state).or_default() += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_job_has_its_detail() {
+        let renamed = RequestedJob {
+            asked_as: Some("old".to_owned()),
+            code: Some(JobCode::Renamed),
+            ..RequestedJob::accepted("new")
+        };
+        let unknown =
+            RequestedJob { state: JobState::Rejected, code: Some(JobCode::UnknownJob), ..RequestedJob::accepted("x") };
+        let meant = RequestedJob { closest: Some("y".to_owned()), ..unknown.clone() };
+        let failed = RequestedJob { reason: Some(JobReason::Text("No listener.".to_owned())), ..renamed.clone() };
+        for (job, said) in [
+            (RequestedJob::accepted("a"), None),
+            (renamed, Some("It was asked for as 'old', which is its former name.")),
+            (unknown, Some("try has no job of this name.")),
+            (meant, Some("try has no job of this name. Did you mean 'y'?")),
+            (failed, Some("No listener. It was asked for as 'old', which is its former name.")),
+        ] {
+            assert_eq!(job.detail("try").as_deref(), said);
+        }
+    }
+
+    #[test]
+    fn a_job_of_an_earlier_version_is_read_with_its_sentence_and_its_mark() {
+        for (stored, planned, reason) in [
+            (r#"{"name":"a","state":"accepted"}"#, false, None),
+            (r#"{"name":"a","state":"accepted","code":"renamed"}"#, false, None),
+            (r#"{"name":"a","state":"accepted","part":3}"#, true, None),
+            (r#"{"name":"a","state":"accepted","code":"unplanned","reason":"Because."}"#, true, Some("Because.")),
+            (r#"{"name":"a","state":"accepted","code":"needed_build"}"#, true, None),
+            (r#"{"name":"a","state":"failed","why":{"code":"no_listener"}}"#, false, Some("Pulse has no listener")),
+        ] {
+            let job: RequestedJob = serde_json::from_str(stored).unwrap();
+            assert_eq!(job.planned, planned, "{stored}");
+            let text = job.reason_text().unwrap_or_default();
+            assert!(reason.map_or(text.is_empty(), |reason| text.starts_with(reason)), "{text}");
+            let again = serde_json::to_string(&job).unwrap();
+            assert_eq!(serde_json::from_str::<RequestedJob>(&again).unwrap(), job);
+        }
+    }
+}

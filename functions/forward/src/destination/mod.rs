@@ -1,0 +1,3 @@
+//! The destinations to which jobs are forwarded: one module per destination.
+
+pub mod pulse;

@@ -1,0 +1,93 @@
+//! A retry: the failed and unroutable jobs of a request are sent again.
+
+use std::collections::HashMap;
+
+use requests::email::Email;
+use requests::id::RequestId;
+use requests::job::{JobCode, RequestedJob};
+use requests::reason::JobReason;
+use requests::request::Request;
+use requests::resolve::resolve_names;
+use requests::state::JobState;
+use store::{Consistency, UpdateResult};
+
+use crate::budget::{refund, share};
+use crate::call_log::CallLog;
+use crate::error::TriggerError;
+use crate::outcome::{OutcomeKind, TriggerOutcome};
+use crate::service::TriggerService;
+
+impl TriggerService {
+    /// Sends the failed and unroutable jobs of a request again. `by` is the person who asks for that; an operator needs no
+    /// permission and has no budget.
+    ///
+    /// # Errors
+    /// There is nothing to send, or the retry was refused.
+    pub async fn retry(
+        &self,
+        request: &Request,
+        by: Option<&Email>,
+        log: &CallLog,
+    ) -> Result<TriggerOutcome, TriggerError> {
+        log.set_request(request.id);
+        let names = self.catalog.names(&request.project, log).await?;
+        if let Some(person) = by {
+            self.admit_counted(&request.project, request.push_id, person, log).await?;
+        }
+        if request.state.is_open() {
+            return Err(TriggerError::StillOpen(request.state));
+        }
+        let now = (self.clock)();
+        let table = self.metered(log);
+        let mut jobs = table.jobs(request.id, Consistency::Consistent).await?;
+        // The first test that needs each build.
+        let tests = jobs.iter().rev().filter_map(|job| Some((job.build.clone()?, job.name.clone())));
+        let tests: HashMap<String, String> = tests.collect();
+        let again = jobs.iter_mut().filter(|job| job.state.can_be_retried());
+        let mut sought = Vec::new();
+        for job in again {
+            // The catalog may have changed since.
+            let name = [job.name.clone()];
+            sought.extend(name.clone());
+            for resolved in resolve_names(&name, &names, &self.renames) {
+                let asked_as = resolved.asked_as.clone().or_else(|| job.asked_as.clone());
+                let planned = !job.is_asked_for() && resolved.exists();
+                let (code, reason) = if planned {
+                    let test = tests.get(&job.name).cloned();
+                    (Some(JobCode::NeededBuild), test.map(|test| JobReason::NeededBuild { test }))
+                } else {
+                    (resolved.code, resolved.reason)
+                };
+                *job = RequestedJob { asked_as, code, reason, planned, ..resolved };
+                job.code = job.code.or_else(|| job.name_change_code());
+            }
+        }
+        if sought.is_empty() {
+            return Err(TriggerError::NothingToRetry);
+        }
+        let Some(next) = request.retried(&jobs, by.cloned(), now) else {
+            let rejected = jobs.into_iter().filter(|job| sought.contains(&job.name)).collect();
+            return Err(TriggerError::NoKnownJobs { project: request.project.clone(), jobs: rejected });
+        };
+        // A share of its own: of two people who retry at once both pay, and the one who loses gets the share back.
+        let share = by.map(|person| share(person, RequestId::new(now, (self.random)()), now));
+        if let Some(share) = share {
+            let is_spent = |job: &&RequestedJob| job.state == JobState::Accepted && job.is_asked_for();
+            let jobs = u32::try_from(jobs.iter().filter(is_spent).count()).unwrap_or(u32::MAX);
+            self.budget.check_size(jobs)?;
+            self.budget.spend(&table, share, jobs, log).await?;
+        }
+        let uncertain = |error| TriggerError::Uncertain { whether: "the jobs are sent again", error };
+        match table.update(&next, Some(&jobs), now).await.map_err(uncertain)? {
+            UpdateResult::Stored => {}
+            UpdateResult::Conflict => {
+                if let Some(share) = share {
+                    refund(&table, share, log).await;
+                }
+                return Err(TriggerError::ChangedMeanwhile);
+            }
+        }
+        let request = self.send(&table, next, log).await;
+        Ok(TriggerOutcome { request: Some(request), jobs, kind: OutcomeKind::Created })
+    }
+}
