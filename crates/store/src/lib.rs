@@ -20,5 +20,5 @@ pub use aws::{Aws, ClientProfile};
 pub use catalog_table::{CatalogTable, Consistency, ListPointer, Provenance, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, ReceivedMessage, Ticket};
-pub use report::{FailureCode, ProjectReport, Report, ReportOutcome, Schedule};
+pub use report::{FailureCode, ProjectReport, Report, ReportOutcome, Schedule, SourceState};
 pub use requests_table::{BudgetShare, Cost, RequestsTable, UpdateResult};

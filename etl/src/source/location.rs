@@ -1,4 +1,4 @@
-//! Where a dump comes from: a file, standard input, a web server or S3.
+//! Where a source is read from: a file, standard input, a web server or S3.
 
 use std::fmt;
 use std::fs::File;
@@ -16,13 +16,13 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use store::Aws;
 
-/// How often a web server is asked before the source counts as unreachable.
+/// Number of requests to a web server before the source counts as unreachable.
 const ATTEMPTS: u32 = 3;
 
-/// How many redirects are followed.
+/// Maximum number of redirects.
 const MAX_REDIRECTS: usize = 5;
 
-/// The address of a dump.
+/// The address of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceLocation {
     /// `-`
@@ -67,7 +67,7 @@ impl fmt::Display for SourceLocation {
         match self {
             Self::Stdin => f.write_str("standard input"),
             Self::File(path) => write!(f, "{}", path.display()),
-            // What stands before an '@' may be a password.
+            // The part before an '@' may be a password.
             Self::Web(url) if url.has_authority() && (!url.username().is_empty() || url.password().is_some()) => {
                 let mut shown = url.clone();
                 let _ = shown.set_password(None);
@@ -80,7 +80,7 @@ impl fmt::Display for SourceLocation {
     }
 }
 
-/// What tells one state of a source from another.
+/// The validators of one state of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
     /// The ETag, as it was given.
@@ -97,7 +97,7 @@ impl Validators {
 
 /// An opened source.
 pub enum Opened {
-    /// It is as the validators say.
+    /// The source is unchanged since the state with these validators.
     NotModified,
     /// Its content.
     Content(Content),
@@ -107,9 +107,9 @@ pub enum Opened {
 pub struct Content {
     /// The bytes, compressed or not.
     pub bytes: Box<dyn Read + Send>,
-    /// How many there are, if that is known.
+    /// The number of bytes, if known.
     pub length: Option<u64>,
-    /// What tells this state of it.
+    /// The validators of this state.
     pub validators: Validators,
 }
 
@@ -125,7 +125,7 @@ pub struct SourceError {
 ///
 /// # Errors
 /// The system's TLS certificates cannot be read.
-pub fn web_client() -> Result<Client, reqwest::Error> {
+fn web_client() -> Result<Client, reqwest::Error> {
     Client::builder()
         .user_agent(concat!("runnable-jobs-etl/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
@@ -137,7 +137,7 @@ pub fn web_client() -> Result<Client, reqwest::Error> {
         .build()
 }
 
-/// Why a redirect is not followed, if it is not. What was asked for over TLS must not come without it.
+/// Why a redirect is not followed; `None` if it is. A redirect must not lead from TLS to plain HTTP.
 fn refused_redirect(previous: &[Url], next: &Url) -> Option<&'static str> {
     if previous.len() > MAX_REDIRECTS {
         return Some("the server redirects too often");
@@ -151,10 +151,10 @@ impl SourceLocation {
         SourceError { address: self.to_string(), reason: reason.into() }
     }
 
-    /// Opens the source, unless it is still as `known` says.
+    /// Opens the source, unless it is unchanged since the state with the validators `known`.
     ///
     /// # Errors
-    /// The source is not there, or cannot be reached, or says that it is as before to a request without validators.
+    /// The source does not exist, cannot be reached, or answers that it is unchanged to a request without validators.
     pub async fn open(&self, known: &Validators, aws: Option<&Aws>) -> Result<Opened, SourceError> {
         match self {
             Self::Stdin => Ok(Opened::Content(Content {
@@ -179,7 +179,7 @@ impl SourceLocation {
         }
     }
 
-    /// Not modified, which is an answer only to a request that said what is known.
+    /// Not modified: valid only as the answer to a request with validators.
     fn not_modified(&self, sent: &Validators) -> Result<Opened, SourceError> {
         if sent.is_empty() {
             return Err(self.error("the server answered 304 Not Modified to a request without validators"));
@@ -207,7 +207,7 @@ impl SourceLocation {
             if attempt == ATTEMPTS {
                 return Err(again);
             }
-            tracing::warn!(attempt, error = %again, "the source is asked again");
+            tracing::warn!(attempt, error = %again, "the source is requested again");
             tokio::time::sleep(Duration::from_secs(1) * attempt).await;
         };
         match response.status() {
@@ -239,7 +239,7 @@ impl SourceLocation {
                 bytes: Box::new(SyncIoBridge::new(object.body.into_async_read())),
             })),
             Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 304 => {
-                // Only the ETag is sent.
+                // S3 gets only the ETag.
                 self.not_modified(&Validators { etag: known.etag.clone(), last_modified: None })
             }
             Err(error) => {
@@ -259,7 +259,7 @@ fn validators(headers: &HeaderMap) -> Validators {
     Validators { etag: header(ETAG), last_modified: header(LAST_MODIFIED) }
 }
 
-/// The innermost cause of an error: the one that tells something.
+/// The innermost cause of an error, which has the useful message.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_tells_the_kind_of_source() {
+    fn an_address_decides_the_kind_of_source() {
         let parse = |address: &str| address.parse::<SourceLocation>();
         assert_eq!(parse("-"), Ok(SourceLocation::Stdin));
         assert_eq!(parse("a/b.json"), Ok(SourceLocation::File("a/b.json".into())));

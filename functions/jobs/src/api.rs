@@ -1,7 +1,7 @@
 //! The shapes of the answers, as the reference describes them.
 //!
 //! Lists are stored as they are served, so nothing here makes one: `RunnableJobs` and `RunnableJob` describe what
-//! `catalog::jobs::write_body` writes, and the tests hold each answer against them.
+//! `catalog::buildbot::write_body` writes, and the tests hold each answer against them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

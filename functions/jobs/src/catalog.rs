@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
-use catalog::dump::is_project_name;
-use catalog::jobs::unpack;
-use catalog::listing::Listing;
+use catalog::list::Listing;
+use catalog::list::is_project_name;
+use catalog::list::unpack;
 use catalog::schedule::Cron;
 use catalog::suggest::suggest;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};

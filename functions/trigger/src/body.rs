@@ -1,8 +1,8 @@
 //! What a request to trigger jobs says: its body, its path and its parameters, each read with a sentence for what is wrong.
 
 use axum::body::{Body, to_bytes};
-use catalog::allthethings::MAX_NAME;
-use catalog::dump::is_project_name;
+use catalog::list::MAX_NAME;
+use catalog::list::is_project_name;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_api::{BAD_PATH, Problem};

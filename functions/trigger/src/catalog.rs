@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catalog::jobs::unpack;
-use catalog::names::Names;
+use catalog::list::Names;
+use catalog::list::unpack;
 use catalog::suggest::suggest;
 use chrono::TimeDelta;
 use http_api::{Problem, RequestLog};
