@@ -163,7 +163,7 @@ impl Ingest<'_> {
             return Err(error.into());
         }
         let served_lists = ServedLists { table: self.table, force: self.force };
-        let Compared { changes, mut with_build } = served_lists.compare(&projects, &pointers, report).await?;
+        let Compared { changes, with_build } = served_lists.compare(&projects, &pointers, report).await?;
         let is_gone = |(project, pointer): &(&String, &ListPointer)| {
             !projects.contains_key(project.as_str()) && has_build_system(pointer)
         };
@@ -176,15 +176,7 @@ impl Ingest<'_> {
         if let (Some(archive), Some(Spool { file, sha256 })) = (self.archive, &decoded.spool) {
             report.archive = Some(archive.keep(sha256, file.path()).await?);
         }
-        if report.projects.values().any(|project| project.lost_builds > 0) {
-            served_lists.count_tests_with_build(&all_pointers, &mut with_build).await?;
-        }
-        let is_touched = |project: &str| self.only.is_empty() || self.only.iter().any(|only| only == project);
-        let losses = losses(&all_pointers, &projects, &with_build, &report.projects, is_touched);
-        report.refusals = guards::check(&counts(&findings), &losses, &self.limits);
-        if !report.refusals.is_empty() && !self.force {
-            return Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()));
-        }
+        self.check_guards(&served_lists, &all_pointers, &projects, &findings, with_build, report).await?;
         if self.dry_run {
             return Ok(());
         }
@@ -233,6 +225,28 @@ impl Ingest<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Checks the guards. `pointers` has every project of the served catalog, also with a restricted ingest.
+    async fn check_guards(
+        &self,
+        served_lists: &ServedLists<'_>,
+        pointers: &Pointers,
+        projects: &Projects<'_>,
+        findings: &Findings,
+        mut with_build: BTreeMap<String, usize>,
+        report: &mut Report,
+    ) -> Result<(), IngestError> {
+        if report.projects.values().any(|project| project.lost_builds > 0) {
+            served_lists.count_tests_with_build(pointers, &mut with_build).await?;
+        }
+        let is_touched = |project: &str| self.only.is_empty() || self.only.iter().any(|only| only == project);
+        let losses = losses(pointers, projects, &with_build, &report.projects, is_touched);
+        report.refusals = guards::check(&counts(findings), &losses, &self.limits);
+        if report.refusals.is_empty() || self.force {
+            return Ok(());
+        }
+        Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
     }
 
     /// Opens the source. `None` if it is unchanged since `last` read it and the archive still has that dump.
