@@ -180,11 +180,6 @@ impl Ingest<'_> {
         if self.dry_run {
             return Ok(());
         }
-        let provenance = Provenance {
-            source: report.source.clone(),
-            source_etag: report.sources.get(BUILD_SYSTEM).and_then(|state| state.etag.clone()),
-            updated_at: report.started_at,
-        };
         let nothing = changes.is_empty() && gone.is_empty() && damaged.is_empty();
         if !nothing {
             // If this ingest dies before its final report, the next one must not take the source for unchanged.
@@ -196,12 +191,7 @@ impl Ingest<'_> {
             tracing::warn!(%error, "the pointer is written anew");
             self.table.remove_damaged(project).await?;
         }
-        let mut published = pointers.clone();
-        for Change { project, list } in &changes {
-            let pointer = self.table.publish(project, list, pointers.get(project), &provenance).await?;
-            published.insert(project.clone(), pointer);
-            tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
-        }
+        let mut published = self.publish(&changes, &pointers, report).await?;
         for (project, pointer) in &gone {
             self.table.remove(project, pointer, report.started_at).await?;
             published.remove(*project);
@@ -247,6 +237,22 @@ impl Ingest<'_> {
             return Ok(());
         }
         Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
+    }
+
+    /// Publishes the changed lists. Returns the pointers with those of the changed lists.
+    async fn publish(&self, changes: &[Change], pointers: &Pointers, report: &Report) -> Result<Pointers, StoreError> {
+        let provenance = Provenance {
+            source: report.source.clone(),
+            source_etag: report.sources.get(BUILD_SYSTEM).and_then(|state| state.etag.clone()),
+            updated_at: report.started_at,
+        };
+        let mut published = pointers.clone();
+        for Change { project, list } in changes {
+            let pointer = self.table.publish(project, list, pointers.get(project), &provenance).await?;
+            published.insert(project.clone(), pointer);
+            tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
+        }
+        Ok(published)
     }
 
     /// Opens the source. `None` if it is unchanged since `last` read it and the archive still has that dump.
