@@ -1,11 +1,11 @@
-//! Turns the tables in `data/` into static Rust tables, and fingerprints this crate so that a catalog made by other
-//! rules is told from one made by these.
+//! Turns the tables in `data/` into static Rust tables, and fingerprints this crate, so that a catalog that was made by
+//! other rules is recognised.
 
 #![expect(clippy::unwrap_used, reason = "a String takes whatever is written to it")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The rows of a table: lines that are neither blank nor comments, cut into trimmed columns.
@@ -282,18 +282,28 @@ fn variant(word: &str) -> &'static str {
     VARIANTS.iter().find(|(w, _)| *w == word).unwrap_or_else(|| panic!("lexicon.table: variant {word:?}")).1
 }
 
-/// What reads lists and what tells when they are due has no part in making them. A file that is missing here does no harm:
-/// when it changes, sources are read once more.
-const NOT_IN_FINGERPRINT: [&str; 4] = ["suggest.rs", "listing.rs", "names.rs", "schedule.rs"];
+/// Modules that only read lists or schedules: they do not change how lists are made. A missing entry here does no harm:
+/// when that file changes, the sources are read once more.
+const NOT_IN_FINGERPRINT: [&str; 6] = [
+    "suggest.rs",
+    "schedule.rs",
+    "list/listing.rs",
+    "list/names.rs",
+    "json/tests.rs",
+    "buildbot/builder_name/tests.rs",
+];
+
+/// The files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let paths = entries.map(|entry| entry.expect("a readable folder").path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
 
 /// FNV-1a over the sources and tables of this crate that make the lists, in the order of their names.
 fn fingerprint() -> u64 {
-    let mut files: Vec<_> = ["src", "data"]
-        .iter()
-        .flat_map(|folder| fs::read_dir(folder).unwrap_or_else(|e| panic!("{folder}: {e}")))
-        .map(|entry| entry.expect("a readable folder").path())
-        .filter(|path| path.is_file() && !NOT_IN_FINGERPRINT.iter().any(|name| path.ends_with(name)))
-        .collect();
+    let mut files: Vec<_> = ["src", "data"].iter().flat_map(|folder| files(Path::new(folder))).collect();
+    files.retain(|path| !NOT_IN_FINGERPRINT.iter().any(|name| path.ends_with(name)));
     files.sort();
     let bytes = files.iter().flat_map(|path| fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

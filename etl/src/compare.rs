@@ -1,34 +1,43 @@
-//! Compares the lists of a dump with the lists that are served, and the new catalog with the guards.
+//! Compares the lists of a dump with the served lists, and derives what the guards check.
 
 use std::collections::BTreeMap;
 
-use catalog::diff;
-use catalog::dump::Findings;
-use catalog::guards::{self, Counts, Loss};
-use catalog::jobs::{self, PackedList, Projects};
-use store::{ListPointer, ProjectReport, Report, StoreError};
+use catalog::buildbot::{self, BUILD_SYSTEM, CatalogJob, Findings, Projects};
+use catalog::guards::{Counts, Loss};
+use catalog::list::{self, PackedList, Summary};
+use store::{CatalogTable, ListPointer, ProjectReport, Report, StoreError};
 
-use crate::ingest::{Ingest, IngestError, Pointers, write_body};
+use crate::error::IngestError;
 
-/// How many unknown names a report shows.
+/// The pointers of projects.
+pub(crate) type Pointers = BTreeMap<String, ListPointer>;
+
+/// Maximum number of unknown names in a report.
 const MAX_UNKNOWN_SHOWN: usize = 20;
 
-/// A list to publish: it is new, it differs, or its pointer was written before pointers had summaries.
+/// A project whose list is replaced, is new, or has a pointer without a summary.
 pub(crate) struct Change {
     pub(crate) project: String,
     pub(crate) list: PackedList,
 }
 
-/// The result of the comparison.
+/// The result of comparing.
 pub(crate) struct Compared {
     /// The lists that differ.
     pub(crate) changes: Vec<Change>,
-    /// For each compared project, how many tests have a build in the list that is served.
+    /// Number of tests with a build in the served list, for each compared project.
     pub(crate) with_build: BTreeMap<String, usize>,
 }
 
-impl Ingest<'_> {
-    /// Writes each project's body and compares it with the list that is served.
+/// The lists that are served.
+pub(crate) struct ServedLists<'a> {
+    pub(crate) table: &'a CatalogTable,
+    /// Whether damaged lists are replaced.
+    pub(crate) force: bool,
+}
+
+impl ServedLists<'_> {
+    /// Writes each project's body and compares it with the served list.
     pub(crate) async fn compare(
         &self,
         projects: &Projects<'_>,
@@ -44,9 +53,9 @@ impl Ingest<'_> {
             let room = MAX_UNKNOWN_SHOWN - report.unknown.len();
             report.unknown.extend(unknown.into_iter().take(room));
             let pointer = pointers.get(project);
-            let served = pointer.filter(|pointer| pointer.etag == jobs::etag(&body));
+            let served = pointer.filter(|pointer| pointer.etag == list::etag(&body));
             let same = match served {
-                // The ETag says that the list is the same. A forced ingest reads it, because it may be damaged.
+                // The tags are equal: read the served list only where it may be damaged.
                 Some(pointer) => !self.force || self.old_body(project, pointer).await? == body,
                 None => false,
             };
@@ -64,7 +73,7 @@ impl Ingest<'_> {
                     Some(pointer) => self.old_body(project, pointer).await?,
                     None => Vec::new(),
                 };
-                let found = diff::compare(&old, &body).map_err(|error| damaged(project, &error))?;
+                let found = list::compare(&old, &body).map_err(|error| damaged(project, &error))?;
                 with_build.insert(project.to_owned(), found.with_build);
                 ProjectReport {
                     jobs: jobs.len(),
@@ -80,8 +89,8 @@ impl Ingest<'_> {
         Ok(Compared { changes, with_build })
     }
 
-    /// An unchanged list, published again for its summary. A single part is replaced at once. Several parts are replaced
-    /// one by one and keep their bytes: the output of another compressor would not fit the parts not yet replaced.
+    /// An unchanged list that is published again for its summary. A single part is replaced at once. Several parts are
+    /// replaced one by one and keep their bytes: bytes of another compressor would not fit the parts of before.
     async fn once_more(
         &self,
         project: &str,
@@ -94,10 +103,10 @@ impl Ingest<'_> {
         Ok(PackedList { gzip: self.table.list(project, pointer).await?, ..list })
     }
 
-    /// The list that is served. A forced ingest treats a damaged list as empty and so writes it again.
+    /// The served list. With `force` a damaged list counts as empty, and is then written anew.
     async fn old_body(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, IngestError> {
         let body = match self.table.list(project, pointer).await {
-            Ok(packed) => jobs::unpack(&packed).map_err(|error| damaged(project, &error)),
+            Ok(packed) => list::unpack(&packed).map_err(|error| damaged(project, &error)),
             Err(error) => Err(error),
         };
         match body {
@@ -106,56 +115,25 @@ impl Ingest<'_> {
         }
     }
 
-    /// Checks the new catalog with the guards. `pointers` has every project: the jobs that a restricted ingest removes
-    /// count against the whole catalog, as in any other ingest.
-    pub(crate) async fn guard(
+    /// Adds the number of tests with a build for the projects that were not compared.
+    pub(crate) async fn count_tests_with_build(
         &self,
         pointers: &Pointers,
-        projects: &Projects<'_>,
-        findings: &Findings,
-        mut with_build: BTreeMap<String, usize>,
-        report: &mut Report,
+        with_build: &mut BTreeMap<String, usize>,
     ) -> Result<(), IngestError> {
-        if report.projects.values().any(|project| project.lost_builds > 0) {
-            // The lists of the projects that were not compared are read only here, where their tests count.
-            for (project, pointer) in pointers {
-                if !with_build.contains_key(project) {
-                    with_build.insert(project.clone(), self.tests_with_build(project, pointer).await?);
-                }
+        for (project, pointer) in pointers {
+            if !with_build.contains_key(project) {
+                with_build.insert(project.clone(), self.tests_with_build(project, pointer).await?);
             }
         }
-        let is_touched = |project: &str| self.only.is_empty() || self.only.iter().any(|only| only == project);
-        let losses: Vec<Loss<'_>> = pointers
-            .iter()
-            .map(|(project, pointer)| {
-                let entry = report.projects.get(project);
-                Loss {
-                    project,
-                    before: pointer.summary.jobs,
-                    removed: entry.map_or(0, |entry| entry.removed),
-                    with_build: with_build.get(project).copied().unwrap_or_default(),
-                    lost_builds: entry.map_or(0, |entry| entry.lost_builds),
-                    stays: projects.contains_key(project.as_str()) || !is_touched(project),
-                }
-            })
-            .collect();
-        let counts = Counts {
-            builders: findings.builders,
-            tests: findings.tests,
-            tests_without_build: findings.tests_without_build,
-        };
-        report.refusals = guards::check(&counts, &losses, &self.limits);
-        if report.refusals.is_empty() || self.force {
-            return Ok(());
-        }
-        Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
+        Ok(())
     }
 
-    /// How many tests of the list that is served have a build. A damaged list counts as empty: an ingest of its project
+    /// The number of tests with a build in the served list. A damaged list counts as empty: an ingest of its project
     /// repairs it.
     async fn tests_with_build(&self, project: &str, pointer: &ListPointer) -> Result<usize, IngestError> {
         match self.old_body(project, pointer).await {
-            Ok(body) => Ok(diff::with_build(&body).unwrap_or_default()),
+            Ok(body) => Ok(list::count_with_build(&body).unwrap_or_default()),
             Err(IngestError::Store(StoreError::Damaged { .. })) => Ok(0),
             Err(error) => Err(error),
         }
@@ -164,4 +142,85 @@ impl Ingest<'_> {
 
 fn damaged(project: &str, error: &impl ToString) -> StoreError {
     StoreError::Damaged { key: format!("list of {project}"), what: error.to_string() }
+}
+
+/// Replaces `body` by the body of a project's list, and adds the names that the grammar does not know to `unknown`.
+pub fn write_body(project: &str, jobs: &[CatalogJob<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) -> Summary {
+    body.clear();
+    buildbot::write_body(project, jobs, body, |name| unknown.push(name.to_owned()))
+}
+
+/// The counts of a dump that the guards check.
+pub(crate) fn counts(findings: &Findings) -> Counts {
+    Counts { builders: findings.builders, tests: findings.tests, tests_without_build: findings.tests_without_build }
+}
+
+/// The losses of each project of the served catalog. A restricted ingest counts against the whole catalog, as any other
+/// does; jobs of other build systems do not count.
+pub(crate) fn losses<'p>(
+    pointers: &'p Pointers,
+    projects: &Projects<'_>,
+    with_build: &BTreeMap<String, usize>,
+    reports: &BTreeMap<String, ProjectReport>,
+    is_touched: impl Fn(&str) -> bool,
+) -> Vec<Loss<'p>> {
+    let loss = |(project, pointer): (&'p String, &'p ListPointer)| {
+        let report = reports.get(project);
+        Loss {
+            project,
+            before: jobs_of_build_system(&pointer.summary),
+            removed: report.map_or(0, |report| report.removed),
+            with_build: with_build.get(project).copied().unwrap_or_default(),
+            lost_builds: report.map_or(0, |report| report.lost_builds),
+            stays: projects.contains_key(project.as_str()) || !is_touched(project),
+        }
+    };
+    pointers.iter().filter(|(_, pointer)| has_build_system(pointer)).map(loss).collect()
+}
+
+/// Whether a served list can have jobs of the source's build system. Pointers of earlier releases do not name theirs: it
+/// is Buildbot.
+pub(crate) fn has_build_system(pointer: &ListPointer) -> bool {
+    let build_systems = &pointer.summary.build_systems;
+    build_systems.is_empty() || build_systems.contains_key(BUILD_SYSTEM)
+}
+
+/// The number of jobs of the source's build system.
+fn jobs_of_build_system(summary: &Summary) -> usize {
+    summary.build_systems.get(BUILD_SYSTEM).copied().unwrap_or(summary.jobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use store::Provenance;
+
+    use super::*;
+
+    fn pointer(jobs: usize, build_systems: &[(&str, usize)]) -> ListPointer {
+        let build_systems = build_systems.iter().map(|&(name, jobs)| (name.to_owned(), jobs)).collect();
+        ListPointer {
+            generation: 1,
+            etag: "a".to_owned(),
+            summary: Summary { jobs, build_systems, ..Summary::default() },
+            parts: 1,
+            body_bytes: 1,
+            packed_bytes: 1,
+            provenance: Provenance { source: "-".to_owned(), source_etag: None, updated_at: DateTime::UNIX_EPOCH },
+        }
+    }
+
+    #[test]
+    fn an_ingest_of_one_build_system_loses_no_jobs_of_another() {
+        let pointers: Pointers = [
+            ("ash", pointer(90, &[("taskcluster", 90)])),
+            ("elm", pointer(20, &[])),
+            ("try", pointer(300, &[("buildbot", 100), ("taskcluster", 200)])),
+        ]
+        .map(|(project, pointer)| (project.to_owned(), pointer))
+        .into();
+        let losses = losses(&pointers, &Projects::new(), &BTreeMap::new(), &BTreeMap::new(), |_| true);
+        let before: Vec<(&str, usize)> = losses.iter().map(|loss| (loss.project, loss.before)).collect();
+        assert_eq!(before, [("elm", 20), ("try", 100)]);
+    }
 }

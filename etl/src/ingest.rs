@@ -1,111 +1,54 @@
-//! One ingest: open the source, read it whole, compare, guard, archive, publish, report.
+//! One ingest: opens the source, reads it, compares the lists, checks the guards, archives, publishes and reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use catalog::allthethings::{self, ReadError};
-use catalog::dump::{Dump, Findings};
-use catalog::guards::GuardLimits;
-use catalog::jobs::{self, CatalogJob, Projects, Summary};
+use catalog::buildbot::{self, BUILD_SYSTEM, Dump, Findings, Projects};
+use catalog::guards::{self, GuardLimits};
 use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
 use runtime::Aws;
 use store::{
     Archive, CatalogTable, Consistency, FailureCode, ListPointer, ProjectReport, Provenance, Report, ReportOutcome,
-    Schedule, StoreError,
+    Schedule, SourceState, StoreError,
 };
 
-use crate::compare::{Change, Compared};
-use crate::decode::{self, ByteCounter, DecodedDump, Spool};
-use crate::past::{self, MAX_PAST_REPORTS, missed};
-use crate::source::{Content, Opened, SourceError, SourceLocation, Validators};
+pub use crate::compare::write_body;
+use crate::compare::{Change, Compared, Pointers, ServedLists, counts, has_build_system, losses};
+pub use crate::error::IngestError;
+use crate::past_reports::{self, MAX_PAST_REPORTS, missed};
+use crate::source::buildbot::{ByteCounter, DecodedDump, Spool, decode};
+use crate::source::{Content, Opened, SourceLocation, Validators};
 
-/// Tells the time. It is passed in, so that a test can tell another.
+/// The current time. It is passed in, so that a test can choose it.
 pub type Clock = fn() -> DateTime<Utc>;
 
-/// Why an ingest did not publish.
-#[derive(Debug, thiserror::Error)]
-pub enum IngestError {
-    /// The document is broken, or is none.
-    #[error("{0}")]
-    Broken(#[from] ReadError),
-    /// A guard refused it. The reasons are in the report.
-    #[error("refused: {}", .0.join("; "))]
-    Refused(Vec<String>),
-    /// The source cannot be reached.
-    #[error("{0}")]
-    Source(#[from] SourceError),
-    /// The store cannot be reached, or holds what it should not.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    /// A project was asked for that is nowhere.
-    #[error("the source has no project '{0}', and neither has the catalog")]
-    NoProject(String),
-    /// The program is at fault.
-    #[error("internal error: {0}")]
-    Internal(String),
-}
-
-impl IngestError {
-    /// The exit code of the command line: what a scheduler can act on.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Internal(_) => 1,
-            Self::NoProject(_) => 2,
-            Self::Broken(ReadError::Input { .. }) | Self::Source(_) => 4,
-            Self::Broken(_) | Self::Refused(_) => 3,
-            Self::Store(StoreError::Superseded { .. }) => 6,
-            Self::Store(_) => 5,
-        }
-    }
-
-    fn code(&self) -> FailureCode {
-        match self {
-            Self::Internal(_) => FailureCode::Internal,
-            Self::NoProject(_) => FailureCode::UnknownProject,
-            Self::Broken(ReadError::Input { .. }) | Self::Source(_) => FailureCode::SourceUnavailable,
-            Self::Broken(_) => FailureCode::DocumentBroken,
-            Self::Refused(_) => FailureCode::Guarded,
-            Self::Store(StoreError::Superseded { .. }) => FailureCode::Superseded,
-            Self::Store(_) => FailureCode::StoreUnavailable,
-        }
-    }
-
-    fn outcome(&self) -> ReportOutcome {
-        match self.exit_code() {
-            3 => ReportOutcome::Refused,
-            6 => ReportOutcome::Superseded,
-            _ => ReportOutcome::Failed,
-        }
-    }
-}
-
-/// How far an ingest is.
+/// The progress of an ingest.
 #[derive(Debug, Clone, Copy)]
 pub enum Stage {
-    /// The source was opened; so many bytes are to be read, if that is known.
+    /// The source is open. Holds the number of bytes to read, if known.
     Opened(Option<u64>),
-    /// So many bytes of the source and so many builders were read.
+    /// Part of the source is read.
     Read {
         /// Bytes of the source, compressed or not.
         bytes: u64,
         /// Builders.
         builders: u64,
     },
-    /// The source was read; the lists are compared and written.
+    /// The source is read; the lists are compared and written.
     Publishing,
 }
 
-/// Is told how far an ingest is.
+/// Receives the progress of an ingest.
 pub type ProgressCallback = Arc<dyn Fn(Stage) + Send + Sync>;
 
-/// Takes nothing and tells nobody.
+/// Ignores the progress.
 pub fn no_progress() -> ProgressCallback {
     Arc::new(|_| ())
 }
 
-/// An ingest that is about to be made.
+/// An ingest, ready to run.
 pub struct Ingest<'a> {
     /// Where the dump is.
     pub source: &'a SourceLocation,
@@ -113,29 +56,29 @@ pub struct Ingest<'a> {
     pub aws: Option<&'a Aws>,
     /// Where the catalog is.
     pub table: &'a CatalogTable,
-    /// Where the dump is archived, if it is.
+    /// The archive of dumps; `None` to keep none.
     pub archive: Option<&'a Archive>,
     /// The guards.
     pub limits: GuardLimits,
-    /// The greatest size of an uncompressed dump.
+    /// Maximum size of an uncompressed dump, in bytes.
     pub max_source_bytes: u64,
-    /// When ingests are due, for the report.
+    /// When ingests are due; the report has the next time.
     pub schedule: Option<&'a Cron>,
-    /// Write nothing at all.
+    /// Whether to write nothing at all.
     pub dry_run: bool,
-    /// Override the guards, and do not ask whether the source is unchanged.
+    /// Whether to override the guards and to read the source even if it is unchanged.
     pub force: bool,
-    /// The projects to publish; none for all.
+    /// The projects to publish; empty for all.
     pub only: &'a [String],
-    /// Tells the time.
+    /// The current time.
     pub clock: Clock,
-    /// Is told how far it is.
+    /// Receives the progress.
     pub on_progress: ProgressCallback,
 }
 
 impl Ingest<'_> {
-    /// Makes the ingest. The report is as complete as could be, however it ends, and it is stored unless this is a dry
-    /// run or the store cannot be reached.
+    /// Runs the ingest. The report is as complete as possible, whatever the result. It is stored, unless this is a dry run
+    /// or the store cannot be reached.
     pub async fn run(self) -> (Report, Result<(), IngestError>) {
         let start = Instant::now();
         let mut report = Report::new((self.clock)(), &self.source.to_string());
@@ -162,7 +105,7 @@ impl Ingest<'_> {
         (report, result)
     }
 
-    /// What the schedule says, given that this ingest has just run.
+    /// The schedule for the report, after this ingest.
     fn schedule_status(&self, report: &Report) -> Option<Schedule> {
         let next_due = self.schedule?.next(report.started_at)?;
         let missed = report.schedule.as_ref().map_or(0, |before| before.missed);
@@ -179,22 +122,26 @@ impl Ingest<'_> {
         // The masters of the catalog that is served, until this ingest replaces it.
         let known = past.iter().map(|report| &report.masters).find(|masters| !masters.is_empty());
         report.masters = known.cloned().unwrap_or_default();
-        // The pointers are read before the source is opened. Of two ingests at the same time the one whose pointers the
-        // other moved ends, so the older state of a source never replaces the newer.
+        // Read the pointers before opening the source. Of two simultaneous ingests, the one whose pointers the other has
+        // moved stops, so an older state of the source never replaces a newer one.
         let mut names = self.table.projects(Consistency::Consistent).await?;
         let (mut pointers, mut damaged) = self.pointers(&names.iter().map(String::as_str).collect()).await?;
-        let served = past::fingerprint(&names, &pointers);
+        let served = past_reports::fingerprint(&names, &pointers);
         let is_conditional = !self.force && !self.dry_run && self.only.is_empty();
-        let last = if is_conditional { past::last_seen(&past, report, &served) } else { None };
+        let last = if is_conditional { past_reports::last_seen(&past, report, &served) } else { None };
         let Some(content) = self.open(last, report).await? else { return Ok(()) };
-        report.source_etag.clone_from(&content.validators.etag);
-        report.source_last_modified.clone_from(&content.validators.last_modified);
+        let state = SourceState {
+            address: report.source.clone(),
+            etag: content.validators.etag.clone(),
+            last_modified: content.validators.last_modified.clone(),
+        };
+        report.sources.insert(BUILD_SYSTEM.to_owned(), state);
 
         let spool = self.archive.is_some() && !self.dry_run;
         let decoded = read_content(content, self.max_source_bytes, spool, &self.on_progress).await?;
         let (mut projects, findings) = decoded.dump.projects();
         describe(report, &projects, &findings);
-        past::compare_masters(report, &findings);
+        past_reports::compare_masters(report, &findings);
         (self.on_progress)(Stage::Publishing);
 
         damaged.extend(self.unlisted_pointers(&projects, &names, &mut pointers).await?);
@@ -216,9 +163,12 @@ impl Ingest<'_> {
         {
             return Err(error.into());
         }
-        let Compared { changes, with_build } = self.compare(&projects, &pointers, report).await?;
-        let gone: Vec<(&String, &ListPointer)> =
-            pointers.iter().filter(|(project, _)| !projects.contains_key(project.as_str())).collect();
+        let served_lists = ServedLists { table: self.table, force: self.force };
+        let Compared { changes, with_build } = served_lists.compare(&projects, &pointers, report).await?;
+        let is_gone = |(project, pointer): &(&String, &ListPointer)| {
+            !projects.contains_key(project.as_str()) && has_build_system(pointer)
+        };
+        let gone: Vec<(&String, &ListPointer)> = pointers.iter().filter(is_gone).collect();
         for (project, pointer) in &gone {
             let entry = ProjectReport { removed: pointer.summary.jobs, ..ProjectReport::default() };
             report.projects.insert((*project).clone(), entry);
@@ -227,18 +177,13 @@ impl Ingest<'_> {
         if let (Some(archive), Some(Spool { file, sha256 })) = (self.archive, &decoded.spool) {
             report.archive = Some(archive.keep(sha256, file.path()).await?);
         }
-        self.guard(&all_pointers, &projects, &findings, with_build, report).await?;
+        self.check_guards(&served_lists, &all_pointers, &projects, &findings, with_build, report).await?;
         if self.dry_run {
             return Ok(());
         }
-        let provenance = Provenance {
-            source: report.source.clone(),
-            source_etag: report.source_etag.clone(),
-            updated_at: report.started_at,
-        };
         let nothing = changes.is_empty() && gone.is_empty() && damaged.is_empty();
         if !nothing {
-            // Should this ingest not live to tell how it ended, the next one must not take the source for unchanged.
+            // If this ingest dies before its final report, the next one must not take the source for unchanged.
             let error = Some("the ingest did not come to its end".to_owned());
             let error_code = Some(FailureCode::Interrupted);
             self.table.put_report(&Report { error, error_code, items_written: 1, ..report.clone() }).await?;
@@ -247,18 +192,13 @@ impl Ingest<'_> {
             tracing::warn!(%error, "the pointer is written anew");
             self.table.remove_damaged(project).await?;
         }
-        let mut published = pointers.clone();
-        for Change { project, list } in &changes {
-            let pointer = self.table.publish(project, list, pointers.get(project), &provenance).await?;
-            published.insert(project.clone(), pointer);
-            tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
-        }
+        let mut published = self.publish(&changes, &pointers, report).await?;
         for (project, pointer) in &gone {
             self.table.remove(project, pointer, report.started_at).await?;
             published.remove(*project);
             tracing::info!(project, "removed");
         }
-        // What an ingest that died, or two at once, have left: names without pointers, and pointers without names.
+        // Clean up after ingests that died or ran at the same time: names without pointers, pointers without names.
         let of_nothing =
             |project: &&String| !pointers.contains_key(*project) && !projects.contains_key(project.as_str());
         for project in names.iter().filter(of_nothing) {
@@ -269,8 +209,8 @@ impl Ingest<'_> {
         }
         report.outcome = if nothing { ReportOutcome::Unchanged } else { ReportOutcome::Published };
         if self.only.is_empty() {
-            report.served = Some(past::fingerprint(&published.keys().cloned().collect(), &published));
-            // A dump without masters does not make us forget which there were.
+            report.served = Some(past_reports::fingerprint(&published.keys().cloned().collect(), &published));
+            // Keep the known masters if the dump names none.
             if !findings.masters.is_empty() {
                 report.masters = findings.masters;
             }
@@ -278,11 +218,50 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    /// Opens the source; none where it is as it was when `last` read it, and the archive still has what that read.
+    /// Checks the guards. `pointers` has every project of the served catalog, also with a restricted ingest.
+    async fn check_guards(
+        &self,
+        served_lists: &ServedLists<'_>,
+        pointers: &Pointers,
+        projects: &Projects<'_>,
+        findings: &Findings,
+        mut with_build: BTreeMap<String, usize>,
+        report: &mut Report,
+    ) -> Result<(), IngestError> {
+        if report.projects.values().any(|project| project.lost_builds > 0) {
+            served_lists.count_tests_with_build(pointers, &mut with_build).await?;
+        }
+        let is_touched = |project: &str| self.only.is_empty() || self.only.iter().any(|only| only == project);
+        let losses = losses(pointers, projects, &with_build, &report.projects, is_touched);
+        report.refusals = guards::check(&counts(findings), &losses, &self.limits);
+        if report.refusals.is_empty() || self.force {
+            return Ok(());
+        }
+        Err(IngestError::Refused(report.refusals.iter().map(ToString::to_string).collect()))
+    }
+
+    /// Publishes the changed lists. Returns the pointers with those of the changed lists.
+    async fn publish(&self, changes: &[Change], pointers: &Pointers, report: &Report) -> Result<Pointers, StoreError> {
+        let provenance = Provenance {
+            source: report.source.clone(),
+            source_etag: report.sources.get(BUILD_SYSTEM).and_then(|state| state.etag.clone()),
+            updated_at: report.started_at,
+        };
+        let mut published = pointers.clone();
+        for Change { project, list } in changes {
+            let pointer = self.table.publish(project, list, pointers.get(project), &provenance).await?;
+            published.insert(project.clone(), pointer);
+            tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
+        }
+        Ok(published)
+    }
+
+    /// Opens the source. `None` if it is unchanged since `last` read it and the archive still has that dump.
     async fn open(&self, last: Option<&Report>, report: &mut Report) -> Result<Option<Content>, IngestError> {
-        let known = last.map_or_else(Validators::default, |last| Validators {
-            etag: last.source_etag.clone(),
-            last_modified: last.source_last_modified.clone(),
+        let state = last.and_then(|last| last.sources.get(BUILD_SYSTEM));
+        let known = state.map_or_else(Validators::default, |state| Validators {
+            etag: state.etag.clone(),
+            last_modified: state.last_modified.clone(),
         });
         if let Opened::Content(content) = self.source.open(&known, self.aws).await? {
             return Ok(Some(content));
@@ -295,7 +274,7 @@ impl Ingest<'_> {
             (Some(archive), Some(address)) => archive.renew(address).await?,
         };
         if is_archived {
-            (report.source_etag, report.source_last_modified) = (known.etag, known.last_modified);
+            report.sources = last.map(|last| last.sources.clone()).unwrap_or_default();
             (report.archive, report.served) = (archived, last.and_then(|last| last.served.clone()));
             report.outcome = ReportOutcome::Unchanged;
             return Ok(None);
@@ -307,12 +286,12 @@ impl Ingest<'_> {
         }
     }
 
-    /// The reports of past ingests that can be read.
+    /// The readable reports of past ingests.
     async fn past(&self) -> Result<Vec<Report>, StoreError> {
-        Ok(past::readable(self.table.each_report(MAX_PAST_REPORTS).await?))
+        Ok(past_reports::readable(self.table.each_report(MAX_PAST_REPORTS).await?))
     }
 
-    /// The pointers of these projects, and what is wrong with those that are damaged.
+    /// The pointers of these projects, and the errors of the damaged ones.
     async fn pointers(&self, projects: &BTreeSet<&str>) -> Result<(Pointers, Damaged), StoreError> {
         let (mut pointers, mut damaged) = (BTreeMap::new(), BTreeMap::new());
         for (project, pointer) in self.table.pointers(projects.iter().copied(), Consistency::Consistent).await? {
@@ -324,8 +303,8 @@ impl Ingest<'_> {
         Ok((pointers, damaged))
     }
 
-    /// Adds the pointers of projects that the source has and that were not in the set of names: two ingests at once may
-    /// have left a pointer without a name. One whose name is there by now was published since the names were read.
+    /// Adds the pointers of projects that the source has and the set of names lacks: simultaneous ingests can leave a
+    /// pointer without a name. A pointer whose name has appeared since was published meanwhile.
     async fn unlisted_pointers(
         &self,
         projects: &Projects<'_>,
@@ -348,12 +327,10 @@ impl Ingest<'_> {
     }
 }
 
-/// The pointers of projects.
-pub(crate) type Pointers = BTreeMap<String, ListPointer>;
-/// What is wrong with the pointers of projects.
+/// The errors of damaged pointers, by project.
 type Damaged = BTreeMap<String, StoreError>;
 
-/// Reads a source's content on a thread that may block.
+/// Reads the content of a source on a thread that may block.
 async fn read_content(
     content: Content,
     max_bytes: u64,
@@ -364,11 +341,11 @@ async fn read_content(
     let on_progress = on_progress.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let counter = ByteCounter::default();
-        let mut progress = |progress: allthethings::Progress| {
+        let mut progress = |progress: buildbot::Progress| {
             let bytes = counter.load(std::sync::atomic::Ordering::Relaxed);
             on_progress(Stage::Read { bytes, builders: progress.builders });
         };
-        decode::decode(content.bytes, &counter, max_bytes, spool, &mut progress)
+        decode(content.bytes, &counter, max_bytes, spool, &mut progress)
     });
     Ok(reading.await.map_err(|error| IngestError::Internal(error.to_string()))??)
 }
@@ -389,13 +366,7 @@ pub async fn read_dump(
     }
 }
 
-/// Replaces `body` by that of a project's list, and adds the names that the grammar does not know to `unknown`.
-pub fn write_body(project: &str, jobs: &[CatalogJob<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) -> Summary {
-    body.clear();
-    jobs::write_body(project, jobs, body, |name| unknown.push(name.to_owned()))
-}
-
-/// Puts into a report what was found in a dump.
+/// Adds the findings of a dump to a report.
 pub fn describe(report: &mut Report, projects: &Projects<'_>, findings: &Findings) {
     report.bytes = findings.bytes;
     report.builders = findings.builders;

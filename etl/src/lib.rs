@@ -1,10 +1,10 @@
-//! Reads Buildbot's dump of every builder and publishes, per project, the list of jobs that can be run.
+//! Reads Buildbot's dump of every builder and publishes, for each project, the list of jobs that a push can run.
 //!
-//! The scheduled function and the command line are two fronts of `ingest::Ingest`.
+//! The scheduled function and the command line both run an `ingest::Ingest`.
 
 mod compare;
-pub mod decode;
+mod error;
 pub mod ingest;
-pub mod past;
+pub mod past_reports;
 pub mod settings;
 pub mod source;

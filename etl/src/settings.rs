@@ -1,4 +1,4 @@
-//! What is configured, from flags and then from `RUNNABLE_JOBS_*` environment variables.
+//! The settings of the ETL: flags first, then `RUNNABLE_JOBS_*` environment variables.
 
 use std::str::FromStr;
 
@@ -16,25 +16,25 @@ pub mod variables {
     pub const SOURCE: &str = "RUNNABLE_JOBS_SOURCE";
     /// The bucket that keeps the dumps.
     pub const ARCHIVE_BUCKET: &str = "RUNNABLE_JOBS_ARCHIVE_BUCKET";
-    /// The fewest builders of a whole dump.
+    /// Minimum number of builders of a complete dump.
     pub const MIN_BUILDERS: &str = "RUNNABLE_JOBS_MIN_BUILDERS";
-    /// The greatest share of jobs that may go at once.
+    /// Maximum share of jobs that one ingest may remove, in percent.
     pub const MAX_DROP_PERCENT: &str = "RUNNABLE_JOBS_MAX_DROP_PERCENT";
-    /// The greatest size of an uncompressed dump.
+    /// Maximum size of an uncompressed dump, in bytes.
     pub const MAX_SOURCE_BYTES: &str = "RUNNABLE_JOBS_MAX_SOURCE_BYTES";
 }
 
-/// What is expected where no source is named.
+/// The expected value of the source, for messages.
 pub const A_SOURCE: &str = "the address of allthethings.json (https://, s3:// or a file)";
 
-/// The fewest builders of a whole dump, where nothing is configured. The real one had some 60,000.
+/// Default minimum number of builders of a complete dump. The real one had some 60,000.
 pub const MIN_BUILDERS: u64 = 1000;
-/// The greatest share of jobs that may go at once, where nothing is configured.
+/// Default maximum share of jobs that one ingest may remove, in percent.
 pub const MAX_DROP_PERCENT: u8 = 20;
-/// The greatest size of an uncompressed dump, where nothing is configured: ten times the real one.
+/// Default maximum size of an uncompressed dump, in bytes: ten times the real one.
 pub const MAX_SOURCE_BYTES: u64 = 512 * 1024 * 1024;
 
-/// What the function is configured with.
+/// The settings of the function.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the dump is.
@@ -47,12 +47,12 @@ pub struct Settings {
     pub schedule: Option<Cron>,
     /// The guards.
     pub limits: GuardLimits,
-    /// The greatest size of an uncompressed dump.
+    /// Maximum size of an uncompressed dump, in bytes.
     pub max_source_bytes: u64,
 }
 
 impl Settings {
-    /// Reads the settings by `lookup`, which gives a variable's value. An empty value is as good as none.
+    /// Reads the settings with `lookup`, which returns the value of a variable. An empty value counts as unset.
     ///
     /// # Errors
     /// The first variable that is missing or wrong.
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
+    fn an_error_names_a_wrong_variable_without_its_value() {
         const SECRET: &str = "c0rrect-Horse";
         for variable in
             [variables::SCHEDULE, variables::MIN_BUILDERS, variables::MAX_DROP_PERCENT, variables::MAX_SOURCE_BYTES]
@@ -113,7 +113,7 @@ mod tests {
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
             }
         }
-        // What has no scheme is a file.
+        // A value without a scheme is a file.
         for value in runtime::settings::wrong_values(SECRET).iter().filter(|value| value.contains("://")) {
             let error = read(&[(variables::SOURCE, value), REQUIRED[1]]).map(|_| ()).unwrap_err().to_string();
             assert!(error.starts_with(variables::SOURCE) && !error.contains(SECRET), "{error}");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named_with_what_is_expected() {
+    fn an_error_names_the_variable_and_the_expected_value() {
         let said = |set: &[(&str, &str)]| read(set).map(|_| ()).unwrap_err().to_string();
         assert_eq!(
             said(&[("RUNNABLE_JOBS_SOURCE", "")]),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use catalog::guards::GuardRefusal;
-use catalog::jobs::{self, PackedList, Summary};
+use catalog::list::{self, PackedList, Summary};
 use etl::ingest::IngestError;
 use store::{Consistency, Provenance, ReportOutcome, StoreError};
 use support::http::Message;
@@ -389,7 +389,7 @@ async fn a_list_of_several_parts_keeps_its_bytes_when_its_pointer_is_healed() {
     let body = &lists(&document)["try"];
     let summary = Summary { jobs: 1500, ..Summary::default() };
     let list = PackedList { gzip: gzip(body.as_bytes()), ..PackedList::new(body.as_bytes(), summary) };
-    assert!(list.parts().len() > 1 && list.gzip != jobs::pack(body.as_bytes()));
+    assert!(list.parts().len() > 1 && list.gzip != list::pack(body.as_bytes()));
     let provenance =
         Provenance { source: "-".to_owned(), source_etag: None, updated_at: support::at("2026-11-22T06:00:00Z") };
     env.table().publish("try", &list, None, &provenance).await.unwrap();
@@ -434,7 +434,7 @@ async fn a_dump_in_s3_is_read_once_for_each_state_of_it() {
     assert_eq!(env.ingest(&address).made_well().await.outcome, ReportOutcome::Published);
     let again = env.ingest(&address).made_well().await;
     assert_eq!((again.outcome, again.bytes), (ReportOutcome::Unchanged, 0));
-    assert!(again.source_etag.is_some());
+    assert!(again.sources["buildbot"].etag.is_some());
 
     env.put_object(&bucket, "dumps/allthethings.json.gz", &gzip(&new)).await;
     assert_eq!(env.ingest(&address).made_well().await.outcome, ReportOutcome::Published);
@@ -456,7 +456,7 @@ async fn a_dump_is_archived_once_under_the_hash_of_its_content() {
         assert_eq!(report.archive, Some(format!("s3://{bucket}/{}", keys[0])));
         let object = env.aws.s3().get_object().bucket(&bucket).key(&keys[0]).send().await.unwrap();
         let archived = object.body.collect().await.unwrap().into_bytes();
-        assert_eq!(catalog::jobs::unpack(&archived).unwrap(), document);
+        assert_eq!(catalog::list::unpack(&archived).unwrap(), document);
         let hash = <sha2::Sha256 as sha2::Digest>::digest(&document);
         let hash = hash.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         assert_eq!(keys[0], format!("allthethings/{hash}.json.gz"));
@@ -482,7 +482,7 @@ async fn a_missing_archive_is_told_before_anything_is_published() {
 async fn damaged_lists_and_pointers_stop_an_ingest_and_force_heals_them() {
     let (old, new) = (dump(&[("try", 0..10), ("ash", 0..3)]), dump(&[("try", 0..11), ("ash", 0..3)]));
     let new_file = file(&new);
-    for damage in ["a part is gone", "a part is no gzip", "the pointer has no ETag"] {
+    for damage in ["a part is gone", "a part is not gzip", "the pointer has no ETag"] {
         let env = TestEnv::new().await;
         env.ingest(path(&file(&old))).made_well().await;
         let etag = env.table().pointer("try").await.unwrap().unwrap().etag;
@@ -490,7 +490,7 @@ async fn damaged_lists_and_pointers_stop_an_ingest_and_force_heals_them() {
         let noise = aws_sdk_dynamodb::types::AttributeValue::B(b"noise".as_slice().into());
         match damage {
             "a part is gone" => support::delete(&env.client, &env.name, ("project#try", &part)).await,
-            "a part is no gzip" => {
+            "a part is not gzip" => {
                 support::set(&env.client, &env.name, ("project#try", &part), "data", Some(noise)).await;
             }
             _ => support::set(&env.client, &env.name, ("project#try", "current"), "etag", None).await,
@@ -547,7 +547,7 @@ async fn a_damaged_report_of_a_past_ingest_does_not_stop_the_next() {
 
     let report = env.ingest(&site.address).made_well().await;
 
-    // It cannot tell what the source was like: the source is read.
+    // Its source state is unknown: the source is read.
     assert_eq!(site.asked()[0].header("if-none-match"), None);
     assert_eq!((report.outcome, report.builders), (ReportOutcome::Unchanged, 5));
 }
@@ -574,7 +574,7 @@ async fn of_two_ingests_at_once_each_list_is_whole_and_one_of_the_two() {
         for (project, body) in env.served().await {
             assert!(body == lists(&one)[&project] || body == lists(&other)[&project], "{project}");
         }
-        // Whoever comes next repairs what the two have mixed.
+        // The next ingest repairs the mix of the two.
         env.ingest(path(&one_file)).made_well().await;
         assert_eq!(env.served().await, lists(&one));
     }
@@ -588,7 +588,7 @@ async fn a_schedule_tells_when_the_next_ingest_is_due_and_how_many_were_missed()
     let first = env.ingest(path(&source)).due("0 6 * * ? *").made_well().await.schedule.unwrap();
     assert_eq!((first.next_due, first.missed), (support::at("2026-11-24T06:00:00Z"), 0));
 
-    // One that fails is no ingest that came.
+    // A failed ingest does not count.
     support::it_is("2026-11-25T06:00:02Z");
     env.ingest("/nowhere").due("0 6 * * ? *").made_badly().await;
     support::it_is("2026-11-26T12:00:00Z");

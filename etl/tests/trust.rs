@@ -212,9 +212,9 @@ async fn validators_are_sent_only_while_the_catalog_is_what_their_ingest_made() 
     let table = env.table();
     let pointer = table.pointer("try").await.unwrap().unwrap();
     let mut body = Vec::new();
-    let jobs = [catalog::jobs::CatalogJob { name: "Ubuntu VM 12.04 x64 try opt test mochitest-0", upstream: None }];
-    let summary = catalog::jobs::write_body("try", &jobs, &mut body, |_| ());
-    let list = catalog::jobs::PackedList::new(&body, summary);
+    let jobs = [catalog::buildbot::CatalogJob { name: "Ubuntu VM 12.04 x64 try opt test mochitest-0", upstream: None }];
+    let summary = catalog::buildbot::write_body("try", &jobs, &mut body, |_| ());
+    let list = catalog::list::PackedList::new(&body, summary);
     table.publish("try", &list, Some(&pointer), &pointer.provenance).await.unwrap();
 
     let report = env.ingest(&site.address).with(|run| run.force = false).made_well().await;

@@ -4,11 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
-use catalog::builder_name::classify as classify_name;
-use catalog::diff::{self, ListDiff};
-use catalog::dump::Dump;
+use catalog::buildbot::{self, Dump, classify as classify_name};
 use catalog::guards::GuardLimits;
-use catalog::jobs;
+use catalog::list::{self, ListDiff};
 use etl::ingest::{self, IngestError, no_progress};
 use etl::source::SourceLocation;
 use runtime::settings::SettingsError;
@@ -155,10 +153,10 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
         for (projects, body) in [(&old, &mut before), (&new, &mut after)] {
             body.clear();
             if let Some(jobs) = projects.get(project) {
-                jobs::write_body(project, jobs, body, |_| ());
+                buildbot::write_body(project, jobs, body, |_| ());
             }
         }
-        let difference = diff::compare(&before, &after)
+        let difference = list::compare(&before, &after)
             .map_err(|error| IngestError::Internal(format!("a list that was just written: {error}")))?;
         differences.insert(project, difference);
     }

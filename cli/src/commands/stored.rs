@@ -1,12 +1,10 @@
 //! The commands that read the catalog table: `runs` and `show`.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
-use catalog::jobs;
-use etl::past;
+use catalog::list::{self, BadBody};
+use etl::past_reports;
 use runtime::{Aws, ClientProfile};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use store::{CatalogTable, Consistency, Report, Schedule, StoreError};
 
@@ -20,11 +18,10 @@ pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let table = CatalogTable::new(aws.dynamodb(), name);
     let last = arguments.last.max(1);
-    let mut reports = past::readable(table.each_report(last.max(past::MAX_PAST_REPORTS)).await?);
-    let schedule =
-        arguments.schedule.schedule.as_ref().and_then(|cron| {
-            Some(Schedule { next_due: cron.next(now())?, missed: past::missed(cron, &reports, now()) })
-        });
+    let mut reports = past_reports::readable(table.each_report(last.max(past_reports::MAX_PAST_REPORTS)).await?);
+    let schedule = arguments.schedule.schedule.as_ref().and_then(|cron| {
+        Some(Schedule { next_due: cron.next(now())?, missed: past_reports::missed(cron, &reports, now()) })
+    });
     reports.truncate(last);
     if arguments.json {
         return print_json(&serde_json::json!({"schedule": schedule, "ingests": reports}));
@@ -68,31 +65,6 @@ fn runs_table(reports: &[Report]) -> String {
     table_text(&table)
 }
 
-/// The fields of a stored job that the table shows and the filters look at.
-#[derive(Deserialize)]
-struct Stored<'b> {
-    #[serde(borrow)]
-    ref_data_name: Cow<'b, str>,
-    #[serde(borrow)]
-    platform: Cow<'b, str>,
-    #[serde(borrow)]
-    platform_option: Cow<'b, str>,
-    #[serde(borrow)]
-    job_group_name: Cow<'b, str>,
-    #[serde(borrow)]
-    job_group_symbol: Cow<'b, str>,
-    #[serde(borrow)]
-    job_type_symbol: Cow<'b, str>,
-    #[serde(borrow)]
-    upstream: Option<Cow<'b, str>>,
-}
-
-#[derive(Deserialize)]
-struct StoredList<'b> {
-    #[serde(borrow)]
-    results: Vec<&'b RawValue>,
-}
-
 /// The body of a project's list as it is stored.
 async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Failure> {
     let Some(pointer) = table.pointer(project).await? else {
@@ -102,8 +74,8 @@ async fn stored_body(table: &CatalogTable, project: &str) -> Result<Vec<u8>, Fai
     };
     let packed = table.list(project, &pointer).await?;
     let damaged = |what| StoreError::Damaged { key: format!("list of {project}"), what };
-    let body = jobs::unpack(&packed).map_err(|error| damaged(error.to_string()))?;
-    if jobs::etag(&body) == pointer.etag {
+    let body = list::unpack(&packed).map_err(|error| damaged(error.to_string()))?;
+    if list::etag(&body) == pointer.etag {
         Ok(body)
     } else {
         Err(damaged("its content is not its ETag's".to_owned()).into())
@@ -118,23 +90,21 @@ pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
     if arguments.json && !filtered {
         return Ok(io::stdout().lock().write_all(&body)?);
     }
-    let damaged =
-        |error: serde_json::Error| StoreError::Damaged { key: format!("list of {project}"), what: error.to_string() };
-    let list: StoredList<'_> = serde_json::from_slice(&body).map_err(damaged)?;
+    let damaged = |error: BadBody| StoreError::Damaged { key: format!("list of {project}"), what: error.to_string() };
+    let jobs = list::jobs_of(&body).map_err(damaged)?;
     let name = arguments.name.as_deref().map(str::to_lowercase);
     let mut wanted = Vec::new();
-    for job in list.results {
-        let stored: Stored<'_> = serde_json::from_str(job.get()).map_err(damaged)?;
-        let is_group = |group: &str| group == stored.job_group_name || group == stored.job_group_symbol;
-        if arguments.platform.as_deref().is_none_or(|platform| platform == stored.platform)
+    for (json, job) in jobs {
+        let is_group = |group: &str| group == job.job_group_name || group == job.job_group_symbol;
+        if arguments.platform.as_deref().is_none_or(|platform| job.platform.as_deref() == Some(platform))
             && arguments.group.as_deref().is_none_or(is_group)
-            && name.as_deref().is_none_or(|name| stored.ref_data_name.to_lowercase().contains(name))
+            && name.as_deref().is_none_or(|name| job.name.to_lowercase().contains(name))
         {
-            wanted.push((job, stored));
+            wanted.push((json, job));
         }
     }
     if arguments.json {
-        let results: Vec<&RawValue> = wanted.iter().map(|(job, _)| *job).collect();
+        let results: Vec<&RawValue> = wanted.iter().map(|(json, _)| *json).collect();
         let meta = serde_json::json!({"repository": project, "offset": 0, "count": results.len()});
         return print_json(&serde_json::json!({"meta": meta, "results": results}));
     }
@@ -142,9 +112,9 @@ pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
     for (_, job) in &wanted {
         let upstream = job.upstream.as_deref().unwrap_or_default();
         table.add_row([
-            &job.ref_data_name,
-            &job.platform,
-            &job.platform_option,
+            &*job.name,
+            job.platform.as_deref().unwrap_or_default(),
+            &job.option,
             &job.job_group_symbol,
             &job.job_type_symbol,
             upstream,

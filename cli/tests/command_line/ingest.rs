@@ -112,7 +112,7 @@ fn a_source_that_cannot_be_used_sets_the_exit_code() {
 
     assert_eq!(badly(&catalog("/nowhere"), 4), "runnable-jobs: /nowhere: No such file or directory (os error 2)");
     let html = file(b"<!DOCTYPE html>");
-    assert_eq!(badly(&catalog(path(&html)), 3), "runnable-jobs: this is no JSON: it starts with '<'");
+    assert_eq!(badly(&catalog(path(&html)), 3), "runnable-jobs: this is not JSON: it starts with '<'");
     let gone = Site::new(Message::answer("404 Not Found", ""));
     assert_eq!(
         badly(&catalog(&gone.address), 4),

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Output};
 
-use catalog::jobs::{CatalogJob, PackedList, write_body};
+use catalog::buildbot::{CatalogJob, write_body};
+use catalog::list::PackedList;
 use chrono::{DateTime, TimeDelta, Utc};
 use requests::id::RequestId;
 use requests::job::{RequestedJob, count_jobs};

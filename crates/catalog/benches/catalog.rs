@@ -7,9 +7,9 @@ use std::fs;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use catalog::builder_name::classify;
-use catalog::listing::{Listing, Selection};
-use catalog::{allthethings, jobs, sample};
+use catalog::buildbot::classify;
+use catalog::list::{Listing, Selection};
+use catalog::{buildbot, list, sample};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const BUILDERS: usize = 5000;
@@ -51,14 +51,14 @@ fn classifying(criterion: &mut Criterion) {
 fn dump_to_lists(criterion: &mut Criterion) {
     let mut document = Vec::new();
     sample::write(BUILDERS, 1, &mut document).expect("memory can be written");
-    let read = || allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
+    let read = || buildbot::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
     let dump = read();
     let (projects, _) = dump.projects();
     let bodies: Vec<Vec<u8>> = projects
         .iter()
-        .map(|(project, list)| {
+        .map(|(project, jobs)| {
             let mut body = Vec::new();
-            jobs::write_body(project, list, &mut body, |_| ());
+            buildbot::write_body(project, jobs, &mut body, |_| ());
             body
         })
         .collect();
@@ -72,15 +72,15 @@ fn dump_to_lists(criterion: &mut Criterion) {
     group.bench_function("write_body", |bencher| {
         let mut body = Vec::new();
         bencher.iter(|| {
-            for (project, list) in &projects {
+            for (project, jobs) in &projects {
                 body.clear();
-                jobs::write_body(project, list, &mut body, |_| ());
+                buildbot::write_body(project, jobs, &mut body, |_| ());
                 black_box(&body);
             }
         });
     });
     group.bench_function("pack", |bencher| {
-        bencher.iter(|| bodies.iter().map(|body| jobs::pack(body).len()).sum::<usize>());
+        bencher.iter(|| bodies.iter().map(|body| list::pack(body).len()).sum::<usize>());
     });
     group.finish();
 }
@@ -89,16 +89,16 @@ fn dump_to_lists(criterion: &mut Criterion) {
 fn selecting(criterion: &mut Criterion) {
     let mut document = Vec::new();
     sample::write(ALL_BUILDERS, 1, &mut document).expect("memory can be written");
-    let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
+    let dump = buildbot::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
     let (projects, _) = dump.projects();
-    let (project, list) = projects.iter().max_by_key(|(_, list)| list.len()).expect("a project");
+    let (project, jobs) = projects.iter().max_by_key(|(_, jobs)| jobs.len()).expect("a project");
     let mut body = Vec::new();
-    jobs::write_body(project, list, &mut body, |_| ());
+    buildbot::write_body(project, jobs, &mut body, |_| ());
     let body: Arc<[u8]> = body.into();
     let listing = Listing::read(body.clone()).expect("a good body");
 
     let mut group = criterion.benchmark_group("listing");
-    group.throughput(Throughput::Elements(list.len() as u64));
+    group.throughput(Throughput::Elements(jobs.len() as u64));
     group.bench_function("read", |bencher| bencher.iter(|| Listing::read(body.clone()).expect("a good body").len()));
     let words = ["mochitest", "linux64"].map(str::to_owned).to_vec();
     let search = Selection { words, ..Selection::default() };

@@ -1,63 +1,65 @@
-//! When a new catalog is too strange to be published: it is then refused whole, and the old one stays.
+//! The guards: a new catalog that lost too much is refused as a whole, and the old one stays.
+//!
+//! The guards check one build system at a time. A build system whose source was not read loses nothing.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A project of at most this many jobs may lose any share of them, and a dump of at most this many tests may be one
-/// without builds behind them.
+/// A project with at most this many jobs may lose any share of them. A dump with at most this many tests need not name a
+/// build.
 pub const SMALL_PROJECT: usize = 100;
 
-/// What is configured.
+/// The configured limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardLimits {
-    /// The fewest builders that a whole dump may hold.
+    /// Minimum number of builders of a complete dump.
     pub min_builders: u64,
-    /// The greatest share of its jobs, in percent, that the catalog or a project may lose at once; and the greatest
-    /// share of its tests with a build that may lose that build.
+    /// Maximum share of jobs that the catalog or a project may lose at once, in percent; also the maximum share of the
+    /// tests with a build that may lose it.
     pub max_drop_percent: u8,
 }
 
-/// What the dump holds.
+/// The contents of a build system's dump, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Builders, of whatever kind.
+    /// Builders of any kind.
     pub builders: u64,
     /// Tests that a push can run.
     pub tests: u64,
-    /// Those of them for which no build was found.
+    /// Tests for which no build was found.
     pub tests_without_build: u64,
 }
 
-/// What a new catalog would do to a project that is in the old one.
+/// What a project of the old catalog would lose of the jobs of one build system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss<'p> {
     /// The project.
     pub project: &'p str,
-    /// How many jobs it has now.
+    /// Number of jobs now.
     pub before: usize,
-    /// How many of them the new list does not have.
+    /// Number of these jobs that the new list does not have.
     pub removed: usize,
-    /// How many of its tests have a build now.
+    /// Number of tests with a build now.
     pub with_build: usize,
-    /// How many of them are in the new list without a build.
+    /// Number of these tests that the new list has without a build.
     pub lost_builds: usize,
-    /// Whether the project is in the new catalog at all.
+    /// Whether the new catalog has the project.
     pub stays: bool,
 }
 
-/// Why a catalog was refused.
+/// Why a catalog is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "guard", rename_all = "snake_case")]
 pub enum GuardRefusal {
-    /// The dump holds too few builders to be whole.
+    /// The dump has too few builders to be complete.
     TooFewBuilders {
         /// How many it holds.
         builders: u64,
         /// The configured minimum.
         min_builders: u64,
     },
-    /// A project would be gone.
+    /// A project would disappear.
     ProjectGone {
         /// The project.
         project: String,
@@ -129,8 +131,9 @@ impl fmt::Display for GuardRefusal {
     }
 }
 
-/// Holds a new catalog against the guards. `losses` has every project of the old catalog, also those that stay as they
-/// are because the ingest is restricted to others. Returns every reason to refuse; none where it may be published.
+/// Checks the new jobs of one build system. `losses` has every project of the old catalog, including those that do not
+/// change because the ingest is restricted to others. Returns every reason to refuse; empty if the catalog may be
+/// published.
 pub fn check(counts: &Counts, losses: &[Loss<'_>], limits: &GuardLimits) -> Vec<GuardRefusal> {
     let mut refusals = Vec::new();
     if counts.builders < limits.min_builders {
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_without_any_build_behind_its_tests_is_not_whole() {
+    fn a_dump_with_tests_and_without_any_build_is_not_complete() {
         let said = |tests, tests_without_build| {
             let counts = Counts { builders: 1000, tests, tests_without_build };
             check(&counts, &[], &LIMITS).iter().map(ToString::to_string).collect::<Vec<_>>()

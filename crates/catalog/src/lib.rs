@@ -1,19 +1,19 @@
-//! What jobs exist: how builder names are read, how Buildbot's dump becomes a list of jobs for each project, and how
-//! such lists are packed, compared and guarded. Pure: no network, no clock, no cloud.
+//! The catalog of jobs: how a source becomes a list of jobs for each project, and how lists are packed, compared,
+//! searched and guarded. Pure: no network, no clock, no cloud.
+//!
+//! `buildbot` reads Buildbot's dump and makes [`list::ListedJob`]s of it. `list` knows nothing of Buildbot: another
+//! build system brings jobs of its own.
 
-pub mod allthethings;
-pub mod builder_name;
-pub mod diff;
-pub mod dump;
+pub mod buildbot;
 pub mod guards;
-pub mod jobs;
+mod hex;
 mod json;
-pub mod listing;
-mod machines;
-pub mod names;
+pub mod list;
 pub mod sample;
 pub mod schedule;
-mod schedulers;
 pub mod suggest;
-mod upstream;
-mod vocabulary;
+
+pub use hex::hex;
+
+/// A fingerprint of the rules that make the lists: other rules may make other lists of the same dump.
+pub const RULES: &str = env!("CATALOG_RULES");

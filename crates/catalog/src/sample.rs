@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use sha1::{Digest, Sha1};
 
-use crate::jobs::hex;
-use crate::vocabulary::{SAMPLE_MACHINES, SUITES, TALOS, TALOS_FORMS};
+use crate::buildbot;
+use crate::buildbot::vocabulary::{SAMPLE_MACHINES, SUITES, TALOS, TALOS_FORMS};
+use crate::hex::hex;
 
 /// The branches that a sample spreads over; a large one gets further twigs.
 const BRANCHES: [&str; 24] = [
@@ -212,7 +213,7 @@ fn add(document: &mut Document, branch: &str, template: &Template, room: usize) 
 }
 
 fn builder(branch: &str, name: &str, shortname: &str, slavebuilddir: &str) -> Builder {
-    let platform = crate::builder_name::classify(name).platform().to_owned();
+    let platform = buildbot::classify(name).platform().to_owned();
     let repo_path = if branch == "try" { branch.to_owned() } else { format!("integration/{branch}") };
     Builder {
         slavepool: hex(&Sha1::digest(&platform)),
@@ -237,7 +238,6 @@ fn slug(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allthethings;
 
     fn sample(builders: usize, seed: u64) -> Vec<u8> {
         let mut document = Vec::new();
@@ -249,13 +249,13 @@ mod tests {
     fn a_sample_has_the_builders_that_were_asked_for_and_all_are_good() {
         for builders in [1, 2, 1000, 5000] {
             let document = sample(builders, 7);
-            let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).unwrap();
+            let dump = buildbot::read(document.as_slice(), u64::MAX, &mut |_| ()).unwrap();
             let (projects, findings) = dump.projects();
             assert_eq!(findings.builders, builders as u64);
             assert_eq!(findings.problems, []);
             let jobs = || projects.values().flatten();
-            let unknown: Vec<_> = jobs().filter(|job| !crate::builder_name::classify(job.name).is_known()).collect();
-            assert_eq!(unknown, Vec::<&crate::jobs::CatalogJob<'_>>::new());
+            let unknown: Vec<_> = jobs().filter(|job| !buildbot::classify(job.name).is_known()).collect();
+            assert_eq!(unknown, Vec::<&crate::buildbot::CatalogJob<'_>>::new());
             let tests = jobs().filter(|job| job.name.contains(" test ") || job.name.contains(" talos "));
             assert_eq!(tests.filter(|job| !job.name.ends_with("build") && job.upstream.is_none()).count(), 0);
         }
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn every_test_of_a_sample_finds_the_build_that_its_name_speaks_of() {
         let document = sample(20_000, 3);
-        let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).unwrap();
+        let dump = buildbot::read(document.as_slice(), u64::MAX, &mut |_| ()).unwrap();
         let (projects, findings) = dump.projects();
         let mut kinds = BTreeSet::new();
         for (&project, jobs) in &projects {

@@ -8,10 +8,10 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How late an ingest may be before it is missed: it takes minutes, and schedulers are not exact.
+/// Delay after which an ingest counts as missed: it takes minutes, and schedulers are not exact.
 const GRACE: TimeDelta = TimeDelta::minutes(15);
-/// Missed ingests are counted no further than this.
-const COUNTED: usize = 1000;
+/// Maximum number of missed ingests that are counted.
+const MAX_MISSED: usize = 1000;
 
 /// A schedule in EventBridge's dialect.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl FromStr for Cron {
             }
         }
         let derived = format!("0 {}", fields.join(" ").replace('?', "*"));
-        // What the library says of it repeats it.
+        // The error of the library repeats the expression.
         let schedule = cron::Schedule::from_str(&derived)
             .map_err(|_| "a field is out of its range or cannot be read".to_owned())?;
         Ok(Self { schedule })
@@ -59,16 +59,16 @@ impl FromStr for Cron {
 }
 
 impl Cron {
-    /// When the first ingest behind `time` is due, if there is one.
+    /// The time of the first ingest after `time`, if there is one.
     pub fn next(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.schedule.after(&time).next()
     }
 
-    /// How many ingests were due behind `last` and did not come, seen from `now`. Counts to 1,000.
+    /// The number of ingests that were due after `last` and did not run until `now`. Counts to 1,000.
     pub fn missed(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
-        // An ingest may come a moment before its time; that is no reason to miss it.
+        // An ingest may run a moment before its time; that does not make it missed.
         let from = last + TimeDelta::minutes(1);
-        self.schedule.after(&from).take(COUNTED).take_while(|due| *due + GRACE < now).count() as u64
+        self.schedule.after(&from).take(MAX_MISSED).take_while(|due| *due + GRACE < now).count() as u64
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_ingest_is_told() {
+    fn the_next_ingest_is_the_first_one_after_the_given_time() {
         for (cron, next) in [
             ("0 6 * * ? *", "2026-11-24T06:00:00Z"),
             ("cron(0 6 * * ? *)", "2026-11-24T06:00:00Z"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schedule_is_refused_with_the_reason() {
+    fn an_invalid_schedule_is_refused_with_the_reason() {
         let said = |cron: &str| cron.parse::<Cron>().map(|_| ()).unwrap_err();
         assert!(said("0 6 * * *").ends_with("(for example '0 6 * * ? *'), not 5"), "{}", said("0 6 * * *"));
         assert!(said("").ends_with("not 0"));

@@ -1,33 +1,33 @@
-//! Which known names are nearest to one that is not known: what a person may have meant.
+//! Finds the known names that are nearest to an unknown one, to suggest them.
 //!
 //! Names are compared without their case and blanks. The distance counts letters that were added, left out, exchanged
 //! for another, or swapped with their neighbour (optimal string alignment, which is Damerau-Levenshtein but for errors
 //! that overlap). A letter is a byte, as all names so far are ASCII. Lists have families of names with long common
-//! beginnings, so [`Index`] walks them as a tree: what names begin with is compared once for all of them, and left as soon
-//! as it has too many errors. Errors up to [`CLOSE_EDITS`] take some hundred rows of the distance table among 30,000 names, where comparing them all takes a million
-//! and a half (ADR 0019).
+//! beginnings, so [`Index`] walks them as a tree: it compares a common beginning once, and leaves it as soon as it has
+//! too many errors. Up to [`CLOSE_EDITS`] errors take some hundred rows of the distance table among 30,000 names; a
+//! comparison with each name takes a million and a half (ADR 0019).
 
-/// The number of errors that is sought in every name, whatever else is asked for in the same request.
+/// Maximum number of errors of the first search, which every name gets.
 const CLOSE_EDITS: usize = 2;
-/// The numbers of errors that are then tried one after the other, while the request's [`SearchBudget`] lasts. Further away
-/// than the last, nothing is suggested.
+/// Maximum numbers of errors of the further searches, one after the other, while the request's [`SearchBudget`] lasts.
+/// Names beyond the last are never suggested.
 const DISTANT_EDITS: [usize; 3] = [4, 8, 16];
-/// Names of which a larger share of letters is wrong are no help: one in so many.
+/// Minimum number of letters for each error: names with more errors are not suggested.
 const LETTERS_PER_EDIT: usize = 3;
-/// The most cells of the distance table that errors up to `CLOSE_EDITS` may cost in one name. Real names take 2,000.
+/// Maximum number of cells of the distance table for the first search of a name. Real names take 2,000.
 const MAX_CLOSE_CELLS: u64 = 20_000;
-/// The most cells that one name, and all names of one request together, may cost beyond that.
+/// Maximum number of cells for the further searches of one name, and of all names of one request.
 const MAX_DISTANT_CELLS: u64 = 500_000;
 const MAX_DISTANT_CELLS_PER_REQUEST: u64 = 2_500_000;
-/// Pads the name that is asked for: no byte of UTF-8.
+/// Pads the unknown name. Not a byte of UTF-8.
 const PADDING: u8 = 0xff;
 
-/// What one request may still spend on finding names, so that no request keeps a function busy.
+/// The remaining budget of one request for searches, so that no request keeps a function busy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchBudget {
-    /// Cells of the distance table that may be computed beyond `CLOSE_EDITS` errors.
+    /// Cells of the distance table that are left for the further searches.
     far: u64,
-    /// Cells that were computed in all.
+    /// Number of cells computed so far.
     spent: u64,
 }
 
@@ -38,19 +38,19 @@ impl Default for SearchBudget {
 }
 
 impl SearchBudget {
-    /// How many cells of the distance table were computed.
+    /// The number of cells of the distance table computed so far.
     pub fn spent(&self) -> u64 {
         self.spent
     }
 }
 
-/// Names, prepared for finding those that are near to others.
+/// Names, prepared for the search of near ones.
 #[derive(Debug, Default)]
 pub struct Index {
     /// The names without case and doubled blanks, one behind the other in the order of their bytes.
     text: Vec<u8>,
     names: Vec<Name>,
-    /// How long the longest of them is.
+    /// The length of the longest name.
     longest: usize,
 }
 
@@ -130,7 +130,7 @@ impl Index {
         name.len() + size_of::<Name>()
     }
 
-    /// The place of the one name that has the same normal form. None if no name has it, or several have.
+    /// The place of the only name with the same normal form. `None` if there is no such name, or several.
     pub fn same(&self, name: &str) -> Option<usize> {
         let form = normal_form(name);
         let first = self.names.partition_point(|name| self.form(name) < form.as_bytes());
@@ -140,11 +140,11 @@ impl Index {
     }
 
     /// The places of the names that are nearest to this one: `max` of those with the fewest errors, in the order of their
-    /// letters. None if all are so far that they are no help, or if the effort does not suffice to know.
+    /// letters. Empty if no name is near enough, or if the budget does not suffice.
     pub fn suggest(&self, name: &str, max: usize, budget: &mut SearchBudget) -> Vec<usize> {
         let form = normal_form(name);
         let asked = form.as_bytes();
-        // A third of the letters of a longer name is no more than half of the letters of this one.
+        // A third of the letters of a longer name is at most half of the letters of this one.
         let worst = asked.len() / (LETTERS_PER_EDIT - 1);
         let mut near = MAX_CLOSE_CELLS;
         let mut found = self.within(asked, CLOSE_EDITS.min(worst), max, &mut near);
@@ -163,8 +163,8 @@ impl Index {
         found.unwrap_or_default().into_iter().map(|at| self.names[at].place as usize).collect()
     }
 
-    /// Where in the index the names with the fewest errors are, `max` of them and `limit` errors at most. Each cell that is
-    /// computed is taken off `cells`. None if they do not suffice: what was found by then may not be the nearest.
+    /// The places in the index of the names with the fewest errors: at most `max` names and `limit` errors. Takes each
+    /// computed cell off `cells`. `None` if they do not suffice: the names found so far may not be the nearest.
     fn within(&self, asked: &[u8], limit: usize, max: usize, cells: &mut u64) -> Option<Vec<usize>> {
         if asked.len() > self.longest + limit {
             return Some(Vec::new());
@@ -180,7 +180,7 @@ impl Index {
             for depth in shared + 1..=form.len() {
                 *cells = cells.checked_sub(table.width as u64)?;
                 if table.push(&form[..depth]) > limit {
-                    // So it is for all names that begin alike.
+                    // The same holds for all names with this beginning.
                     at = self.next_sharing(at + 1, u32::try_from(depth).unwrap_or(u32::MAX));
                     continue 'names;
                 }
@@ -193,7 +193,7 @@ impl Index {
                 found.push(at);
                 (limit, fewest) = (errors, errors);
                 if found.len() == max {
-                    // From now on only nearer ones.
+                    // From now on, only nearer names count.
                     let Some(nearer) = errors.checked_sub(1) else { break };
                     limit = nearer;
                 }
@@ -203,7 +203,7 @@ impl Index {
         Some(found)
     }
 
-    /// The first name from `at` on that shares less than so many bytes with the one before it.
+    /// The first name from `at` on that shares fewer than `less_than` bytes with the one before it.
     fn next_sharing(&self, mut at: usize, less_than: u32) -> usize {
         while let Some(name) = self.names.get(at).filter(|name| name.shared >= less_than) {
             at = name.next as usize;
@@ -216,11 +216,11 @@ impl Index {
     }
 }
 
-/// The distance table of the name that is asked for (across) and a known one (down), as far as it is of interest: no more
-/// than so many errors means no more than so many cells from the diagonal. Row `n` is of the first `n` bytes of the known
-/// name, and column `c` in it of the first `n + c - limit` bytes of the other.
+/// The distance table of the unknown name (across) and a known one (down), near its diagonal: at most `limit` errors mean
+/// at most `limit` cells from the diagonal. Row `n` stands for the first `n` bytes of the known name, and column `c` in it
+/// for the first `n + c - limit` bytes of the unknown one.
 struct Table {
-    /// The name that is asked for, with `limit + 1` bytes that are no letters before it and twice as many behind it.
+    /// The unknown name, with `limit + 1` padding bytes before it and twice as many behind it.
     asked: Vec<u8>,
     length: usize,
     limit: usize,
@@ -234,7 +234,7 @@ impl Table {
         let mut padded = vec![PADDING; limit + 1];
         padded.extend_from_slice(asked);
         padded.resize(padded.len() + width + 1, PADDING);
-        // Before anything of the known name: what is asked for is all too much.
+        // The row of the empty known name: every letter of the unknown name is an error.
         let first = (0..width).map(|column| Self::cell(column.checked_sub(limit).unwrap_or(limit + 1)));
         Self { asked: padded, length: asked.len(), limit, width, rows: first.collect() }
     }
@@ -249,7 +249,7 @@ impl Table {
         self.rows.truncate((depth + 1) * self.width);
     }
 
-    /// Adds the row of one more byte of the known name, of which this is the beginning. Returns the fewest errors in it.
+    /// Adds the row of the last byte of `known`, a beginning of the known name. Returns the fewest errors in the row.
     fn push(&mut self, known: &[u8]) -> usize {
         let (depth, width, too_far) = (known.len(), self.width, Self::cell(self.limit + 1));
         if depth > self.length + self.limit {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_as_near_are_told_in_their_order() {
+    fn equally_near_names_come_in_their_order() {
         let known = ["mochitest-4", "mochitest-1", "mochitest-10", "mochitest-2"];
         assert_eq!(suggest("mochitest-3", known, 2), ["mochitest-1", "mochitest-2"]);
         assert_eq!(suggest("mochitest-3", known, 9), ["mochitest-1", "mochitest-2", "mochitest-4"]);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_nothing_like_it_are_not_told() {
+    fn names_that_are_too_different_are_left_out() {
         assert!(suggest("servo", ["mozilla-central", "try"], 3).is_empty());
         assert!(suggest("try", [], 3).is_empty());
         assert!(suggest("", ["", "a"], 3).len() == 1 && suggest("a", ["b", ""], 3).is_empty());

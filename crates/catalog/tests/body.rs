@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use catalog::jobs::{CatalogJob, MAX_PART_BYTES, PackedList, Summary, etag, pack, unpack, write_body};
+use catalog::buildbot::{CatalogJob, write_body};
+use catalog::list::{MAX_PART_BYTES, PackedList, Summary, etag, pack, unpack};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -45,7 +46,7 @@ fn a_list_without_jobs_is_a_body_too() {
 }
 
 #[test]
-fn a_summary_tells_what_the_body_holds_but_for_unknown_platforms() {
+fn a_summary_counts_the_body_and_leaves_out_unknown_platforms() {
     let (mut body, names) = (Vec::new(), [BUILD, "Rev3 Fedora 12 try nonsense", "WINNT 5.2 try build", BUILD]);
     let jobs = names.map(|name| CatalogJob { name, upstream: None });
 
@@ -53,7 +54,7 @@ fn a_summary_tells_what_the_body_holds_but_for_unknown_platforms() {
 
     let body: Value = serde_json::from_slice(&body).unwrap();
     let entries = body["results"].as_array().unwrap();
-    // Of a platform that the grammar does not know, the body tells the start of the name.
+    // For a platform that the grammar does not know, the body has the start of the name.
     let known = entries.iter().filter(|entry| entry["build_os"] != "unknown");
     let platforms = known.map(|entry| entry["platform"].as_str().unwrap().to_owned()).collect();
     let build_systems = [("buildbot".to_owned(), entries.len())].into();

@@ -1,8 +1,8 @@
 //! What is selected of a list, held against the plain meaning of the filters.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-use catalog::jobs::{CatalogJob, write_body};
-use catalog::listing::{FIELDS, Listing, Selection};
+use catalog::buildbot::{CatalogJob, write_body};
+use catalog::list::{FIELDS, Listing, Selection};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

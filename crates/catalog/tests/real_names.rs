@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::PathBuf;
 
-use catalog::allthethings;
-use catalog::builder_name::{UNKNOWN, classify};
+use catalog::buildbot;
+use catalog::buildbot::classify;
+use catalog::list::UNKNOWN;
 use serde_json::{Map, Value, json};
 
-/// The lines of a file of the folder with all data, or none where there is no such folder.
+/// The lines of a file of the folder with all data; `None` without that folder.
 fn data(file: &str) -> Option<Vec<Value>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     if !folder.exists() {
-        #[expect(clippy::print_stderr, reason = "whoever reads the tests' output has to know what was not tested")]
+        #[expect(clippy::print_stderr, reason = "the output of the tests shows what was not tested")]
         {
             eprintln!("skipped: there is no folder {}", folder.display());
         }
@@ -164,7 +165,7 @@ fn every_known_test_finds_its_build_among_the_builds_of_all_branches() {
     let pairs: BTreeMap<&str, &str> = rows.iter().map(|row| (text(row, "test"), text(row, "build"))).collect();
     let document = document(&pairs).to_string();
 
-    let dump = allthethings::read(document.as_bytes(), u64::MAX, &mut |_| ()).unwrap();
+    let dump = buildbot::read(document.as_bytes(), u64::MAX, &mut |_| ()).unwrap();
     let (projects, findings) = dump.projects();
 
     assert_eq!((findings.tests_without_build, findings.problems), (0, vec![]));

@@ -4,9 +4,9 @@
 
 use std::hint::black_box;
 
-use catalog::names::Names;
+use catalog::list::Names;
 use catalog::suggest::SearchBudget;
-use catalog::{allthethings, jobs, sample};
+use catalog::{buildbot, sample};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use requests::resolve::{Renames, resolve_names};
 
@@ -19,13 +19,13 @@ const MAX_JOBS: usize = 1000;
 fn largest() -> (Vec<u8>, Vec<String>) {
     let mut document = Vec::new();
     sample::write(BUILDERS, 1, &mut document).expect("memory can be written");
-    let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
+    let dump = buildbot::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
     let (projects, _) = dump.projects();
     let mut lists: Vec<_> = projects.iter().collect();
     lists.sort_by_key(|(_, list)| std::cmp::Reverse(list.len()));
     let (project, list) = lists[0];
     let mut body = Vec::new();
-    jobs::write_body(project, list, &mut body, |_| ());
+    buildbot::write_body(project, list, &mut body, |_| ());
     let names = lists.iter().flat_map(|(_, list)| list.iter()).map(|job| job.name.to_owned());
     (body, names.take(JOBS).collect())
 }

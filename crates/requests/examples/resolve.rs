@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io::Read as _;
 
-use catalog::names::Names;
+use catalog::list::Names;
 use requests::resolve::{Renames, resolve_names};
 
 #[expect(clippy::print_stdout, reason = "that is what it is for")]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use catalog::names::Names;
+use catalog::list::Names;
 use catalog::suggest::{SearchBudget, normal_form};
 
 use crate::job::{JobCode, RequestedJob};

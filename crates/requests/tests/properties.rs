@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use catalog::names::Names;
+use catalog::list::Names;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use requests::id::RequestId;

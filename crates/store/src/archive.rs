@@ -11,7 +11,7 @@ use crate::StoreError;
 
 const GZIP: &str = "application/gzip";
 
-/// A bucket of dumps. How long it keeps them is the bucket's own rule.
+/// A bucket of dumps. The bucket's lifecycle rule decides how long it keeps them.
 #[derive(Debug, Clone)]
 pub struct Archive {
     client: Client,
@@ -24,8 +24,8 @@ impl Archive {
         Self { client, bucket: bucket.into() }
     }
 
-    /// Keeps a gzipped dump, whose uncompressed content has this SHA-256 (hexadecimal). One that is there already stays,
-    /// and its age starts anew. Returns its address.
+    /// Stores a gzipped dump, whose uncompressed content has this SHA-256 (hexadecimal). A dump that is already there
+    /// stays, and its age starts anew. Returns its address.
     ///
     /// # Errors
     /// The file or the bucket cannot be used.
@@ -44,14 +44,14 @@ impl Archive {
         Ok(address)
     }
 
-    /// Starts the age of an archived dump anew, by copying it onto itself: the bucket deletes dumps by their age. False
-    /// where there is no such dump, or where it is in another bucket.
+    /// Starts the age of an archived dump anew, by copying it onto itself: the bucket deletes dumps by their age. Returns
+    /// false if there is no such dump, or if it is in another bucket.
     ///
     /// # Errors
     /// The bucket cannot be used.
     pub async fn renew(&self, address: &str) -> Result<bool, StoreError> {
         let Some(key) = address.strip_prefix(&format!("s3://{}/", self.bucket)) else { return Ok(false) };
-        // S3 copies an object onto itself only where something of it is replaced.
+        // S3 copies an object onto itself only if something of it is replaced.
         let copy = self.client.copy_object().bucket(&self.bucket).key(key);
         let copy = copy.copy_source(format!("{}/{key}", self.bucket));
         match copy.metadata_directive(MetadataDirective::Replace).content_type(GZIP).send().await {

@@ -1,16 +1,19 @@
-//! The catalog table: a pointer a project, the parts of its packed lists, and a report an ingest.
+//! The catalog table: a pointer and the parts of packed lists for each project, and a report for each ingest.
 //!
 //! | pk | sk | what |
 //! | --- | --- | --- |
 //! | `project#NAME` | `current` | the pointer: generation, ETag, summary, source |
 //! | `project#NAME` | `list#ETAG#N` | part N of a packed list; immutable but for `expires_at` |
 //! | `projects` | `current` | the names of all projects, in a set |
-//! | `ingest` | time | what an ingest found |
+//! | `ingest` | time | the report of an ingest |
 //!
 //! A list is published in this order, so that a crash anywhere leaves the old list served: its project's name in the
-//! set, its parts, its pointer (on condition that nobody moved it since it was read), and then the end of the parts that
-//! no pointer names any more. A project is removed in the opposite order. So whatever a crash leaves is under a name
-//! that is in the set, where the next ingest finds it.
+//! set, its parts, its pointer (on condition that it did not move since it was read), and then the expiry of the parts
+//! that no pointer names any more. A project is removed in the opposite order. So everything that a crash leaves is
+//! under a name that is in the set, where the next ingest finds it.
+
+mod pointer;
+mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -22,21 +25,21 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, PutRequest, ReturnConsumedCapacity, Select, WriteRequest,
 };
-use catalog::jobs::{PackedList, Summary};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use catalog::list::PackedList;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::items::{self, Backoff, Item, is_condition, key, number, table_error};
-use crate::{Report, StoreError};
+use crate::StoreError;
+use crate::items::{self, Backoff, Item, is_condition, key, number, table_error, text};
+use pointer::{LIST, PROJECT, part_key, pointer_key};
+pub use pointer::{ListPointer, Provenance};
 
-/// Whether a pointer is the one that was read. A project that was removed and came back counts its generations anew.
+/// Condition: the pointer is the one that was read. Generations start anew for a project that was removed and came back.
 const IS_SAME: &str = "generation = :seen AND etag = :etag";
 
 /// How long a replaced list can still be read, for readers that hold its pointer.
 const REPLACED_LIST_RETENTION: TimeDelta = TimeDelta::days(1);
 /// Parts younger than this may belong to an ingest that is about to move the pointer to them.
 const MIN_AGE: TimeDelta = TimeDelta::hours(1);
-/// How long reports stay.
-const REPORT_RETENTION: TimeDelta = TimeDelta::days(90);
 /// The catalog table.
 #[derive(Debug)]
 pub struct CatalogTable {
@@ -45,19 +48,19 @@ pub struct CatalogTable {
     usage: Mutex<Usage>,
 }
 
-/// How current what is read must be.
+/// The consistency of reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consistency {
-    /// All that was written before is seen.
+    /// Sees all earlier writes.
     Consistent,
-    /// What was written in the last second or so may not be seen; costs half.
+    /// May miss the writes of the last second or so; costs half.
     Eventual,
 }
 
-/// What was asked of the table so far.
+/// The use of the table so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
-    /// Items written, changed or deleted, but for reports.
+    /// Items written, changed or deleted, without reports.
     pub items_written: u64,
     /// Bytes of the parts among them.
     pub bytes_written: u64,
@@ -67,49 +70,19 @@ pub struct Usage {
     pub write_units: f64,
 }
 
-/// A project's pointer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListPointer {
-    /// Counts up each time the pointer moves.
-    pub generation: u64,
-    /// The tag of the list's body.
-    pub etag: String,
-    /// What the list holds. A pointer of before summaries were kept tells only how many jobs.
-    pub summary: Summary,
-    /// Parts of the packed list.
-    pub parts: usize,
-    /// Bytes of the body.
-    pub body_bytes: usize,
-    /// Bytes of the packed list.
-    pub packed_bytes: usize,
-    /// Where the list came from.
-    pub provenance: Provenance,
-}
-
-/// Where and when a list came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provenance {
-    /// The address of the source.
-    pub source: String,
-    /// The source's ETag, if it had one.
-    pub source_etag: Option<String>,
-    /// When the ingest that published it started.
-    pub updated_at: DateTime<Utc>,
-}
-
 impl CatalogTable {
     /// The catalog in `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into(), usage: Mutex::default() }
     }
 
-    /// The same table, with a usage of its own: what one request reads can then be told.
+    /// The same table with a usage of its own, to measure one request.
     #[must_use]
     pub fn metered(&self) -> Self {
         Self::new(self.client.clone(), &self.table)
     }
 
-    /// What was asked of the table so far.
+    /// The use of the table so far.
     pub fn usage(&self) -> Usage {
         *self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -160,7 +133,7 @@ impl CatalogTable {
         Ok(names.and_then(|names| names.as_ss().ok().cloned()).unwrap_or_default().into_iter().collect())
     }
 
-    /// The pointers of these projects, those that there are; in place of a damaged one, what is wrong with it.
+    /// The existing pointers of these projects; in place of a damaged one, its error.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -178,8 +151,8 @@ impl CatalogTable {
         Ok(pointers)
     }
 
-    /// A project's packed list, joined from its parts. Read with eventual consistency; parts that are not seen, which
-    /// may be newer than what such a reading sees, are then read consistently.
+    /// A project's packed list, joined from its parts. Reads with eventual consistency first, and then reads missing
+    /// parts, which may be very new, consistently.
     ///
     /// # Errors
     /// The table cannot be read, or a part is missing.
@@ -213,7 +186,7 @@ impl CatalogTable {
     /// Publishes a project's list in place of `previous`.
     ///
     /// # Errors
-    /// `Superseded` where the pointer is not `previous` any more; the list that is served then is the other ingest's.
+    /// `Superseded` if the pointer is not `previous` any more: the list of another ingest is served.
     pub async fn publish(
         &self,
         project: &str,
@@ -242,7 +215,7 @@ impl CatalogTable {
     /// Takes a project out of the catalog.
     ///
     /// # Errors
-    /// `Superseded` where the pointer is not `previous` any more.
+    /// `Superseded` if the pointer is not `previous` any more.
     pub async fn remove(&self, project: &str, previous: &ListPointer, now: DateTime<Utc>) -> Result<(), StoreError> {
         let action = || format!("removing the pointer of {project}");
         let request = self.client.delete_item().table_name(&self.table).set_key(Some(pointer_key(project)));
@@ -255,7 +228,7 @@ impl CatalogTable {
         self.forget(project, now).await
     }
 
-    /// Removes a pointer that cannot be read, whatever it is: its project can then be published as if it were new.
+    /// Removes a damaged pointer unconditionally. Its project can then be published as if it were new.
     ///
     /// # Errors
     /// The table cannot be written.
@@ -268,7 +241,7 @@ impl CatalogTable {
         Ok(())
     }
 
-    /// Lets go what a project without a pointer has left: its parts and, last, its name in the set.
+    /// Removes the rest of a project without a pointer: its parts and, last, its name in the set.
     ///
     /// # Errors
     /// The table cannot be read or written.
@@ -347,10 +320,10 @@ impl CatalogTable {
         Ok(())
     }
 
-    /// Lets the store delete, in a day, the parts of all lists of a project but `keep`.
+    /// Makes the store delete, in a day, the parts of all lists of a project except `keep`.
     ///
-    /// Parts that were written a moment ago stay: an ingest that runs at the same time may be about to point to them.
-    /// If it is not, the next change of the project finds them here.
+    /// Recently written parts stay: an ingest that runs at the same time may be about to point to them. If it does not,
+    /// the next change of the project expires them.
     async fn expire_parts(&self, project: &str, keep: Option<&str>, now: DateTime<Utc>) -> Result<(), StoreError> {
         let action = format!("expiring old lists of {project}");
         let mut pages = self
@@ -378,7 +351,7 @@ impl CatalogTable {
                 let seen = item.remove("written_at");
                 let request = self.client.update_item().table_name(&self.table).set_key(Some(item));
                 let request = request.update_expression("SET expires_at = :then");
-                // Somebody may write the same part anew meanwhile: it is then current again.
+                // Another ingest may write the same part meanwhile: it is then current again.
                 let request = request.condition_expression("written_at = :seen").set_expression_attribute_values(Some(
                     [(":then".to_owned(), number((now + REPLACED_LIST_RETENTION).timestamp()))]
                         .into_iter()
@@ -395,92 +368,6 @@ impl CatalogTable {
         }
         Ok(())
     }
-
-    /// Keeps what an ingest found, for 90 days.
-    ///
-    /// # Errors
-    /// The table cannot be written.
-    pub async fn put_report(&self, report: &Report) -> Result<(), StoreError> {
-        let action = "writing the report of the ingest";
-        let json = serde_json::to_string(report).map_err(|error| StoreError::damaged("report", error.to_string()))?;
-        let time = report.started_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        let mut item = key("ingest", &time);
-        item.insert("report".to_owned(), AttributeValue::S(json));
-        item.insert("expires_at".to_owned(), number((report.started_at + REPORT_RETENTION).timestamp()));
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = request.send().await.map_err(|error| table_error(&self.table, action, &error))?;
-        self.count_written(0, &output.consumed_capacity);
-        Ok(())
-    }
-
-    /// The last reports, newest first.
-    ///
-    /// # Errors
-    /// The table cannot be read, or a report is damaged.
-    pub async fn reports(&self, last: usize) -> Result<Vec<Report>, StoreError> {
-        self.each_report(last).await?.into_iter().collect()
-    }
-
-    /// The same, with what is wrong with those that are damaged.
-    ///
-    /// # Errors
-    /// The table cannot be read.
-    pub async fn each_report(&self, last: usize) -> Result<Vec<Result<Report, StoreError>>, StoreError> {
-        let action = "reading the reports of past ingests";
-        let mut reports = Vec::new();
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S("ingest".to_owned()))
-            .scan_index_forward(false)
-            .limit(i32::try_from(last).unwrap_or(i32::MAX).max(1))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .into_paginator()
-            .send();
-        while reports.len() < last {
-            let Some(page) = pages.next().await else { break };
-            let page = page.map_err(|error| table_error(&self.table, action, &error))?;
-            self.count_read(&page.consumed_capacity);
-            reports.extend(page.items().iter().map(report_of));
-        }
-        reports.truncate(last);
-        Ok(reports)
-    }
-}
-
-fn report_of(item: &Item) -> Result<Report, StoreError> {
-    let damaged = |error: serde_json::Error| StoreError::damaged(key_of(item), error.to_string());
-    serde_json::from_str(text(item, "report")?).map_err(damaged)
-}
-
-const PROJECT: &str = "project#";
-const LIST: &str = "list#";
-
-fn pointer_key(project: &str) -> Item {
-    key(&format!("{PROJECT}{project}"), "current")
-}
-
-/// Part numbers have three digits, so that the order of the keys is the order of the parts.
-fn part_key(project: &str, etag: &str, part: usize) -> Item {
-    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
-}
-
-fn key_of(item: &Item) -> String {
-    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
-    format!("{} {}", part("pk"), part("sk"))
-}
-
-fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str, StoreError> {
-    let value = item.get(name).and_then(|value| value.as_s().ok());
-    value.map(String::as_str).ok_or_else(|| StoreError::damaged(key_of(item), format!("it has no string {name}")))
-}
-
-fn count<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, StoreError> {
-    let value = item.get(name).and_then(|value| value.as_n().ok()).and_then(|value| value.parse().ok());
-    value.ok_or_else(|| StoreError::damaged(key_of(item), format!("it has no number {name}")))
 }
 
 fn superseded_or<E, R>(project: &str, action: String, error: &SdkError<E, R>) -> StoreError
@@ -492,75 +379,5 @@ where
         StoreError::Superseded { project: project.to_owned() }
     } else {
         StoreError::service(action, error)
-    }
-}
-
-/// What a pointer tells of its list. The maps are missing in pointers of before they were kept.
-fn summary(item: &Item) -> Result<Summary, StoreError> {
-    let build_systems = match item.get("build_systems") {
-        Some(AttributeValue::M(systems)) => {
-            let wrong = |name| StoreError::damaged(key_of(item), format!("build_systems has no number {name}"));
-            let jobs = |name| count(systems, name).map_err(|_| wrong(name));
-            systems.keys().map(|name| Ok((name.clone(), jobs(name)?))).collect::<Result<_, StoreError>>()?
-        }
-        _ => BTreeMap::new(),
-    };
-    let platforms = item.get("platforms").and_then(|platforms| platforms.as_ss().ok());
-    Ok(Summary {
-        jobs: count(item, "jobs")?,
-        build_systems,
-        platforms: platforms.into_iter().flatten().cloned().collect(),
-    })
-}
-
-impl ListPointer {
-    /// Whether it is of before summaries were kept: an ingest then writes it anew.
-    pub fn is_outdated(&self) -> bool {
-        self.summary.jobs > 0 && self.summary.build_systems.is_empty()
-    }
-
-    fn to_item(&self, project: &str) -> Item {
-        let mut item = pointer_key(project);
-        let updated_at = self.provenance.updated_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        item.extend(
-            [
-                ("generation", number(self.generation)),
-                ("etag", AttributeValue::S(self.etag.clone())),
-                ("jobs", number(self.summary.jobs)),
-                ("parts", number(self.parts)),
-                ("body_bytes", number(self.body_bytes)),
-                ("packed_bytes", number(self.packed_bytes)),
-                ("source", AttributeValue::S(self.provenance.source.clone())),
-                ("updated_at", AttributeValue::S(updated_at)),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
-        let systems = self.summary.build_systems.iter().map(|(name, jobs)| (name.clone(), number(*jobs)));
-        item.insert("build_systems".to_owned(), AttributeValue::M(systems.collect()));
-        if !self.summary.platforms.is_empty() {
-            let platforms = self.summary.platforms.iter().cloned().collect();
-            item.insert("platforms".to_owned(), AttributeValue::Ss(platforms));
-        }
-        let source_etag = self.provenance.source_etag.clone();
-        item.extend(source_etag.map(|etag| ("source_etag".to_owned(), AttributeValue::S(etag))));
-        item
-    }
-
-    fn from_item(item: &Item) -> Result<Self, StoreError> {
-        let updated_at = text(item, "updated_at")?.parse();
-        let updated_at = updated_at.map_err(|_| StoreError::damaged(key_of(item), "updated_at is no time"))?;
-        Ok(Self {
-            generation: count(item, "generation")?,
-            etag: text(item, "etag")?.to_owned(),
-            summary: summary(item)?,
-            parts: count(item, "parts")?,
-            body_bytes: count(item, "body_bytes")?,
-            packed_bytes: count(item, "packed_bytes")?,
-            provenance: Provenance {
-                source: text(item, "source")?.to_owned(),
-                source_etag: text(item, "source_etag").ok().map(ToOwned::to_owned),
-                updated_at,
-            },
-        })
     }
 }

@@ -1,26 +1,26 @@
-//! What can go wrong with the store, in words for the operator.
+//! The errors of the store, with messages for the operator.
 
 use std::error::Error;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// Why the store did not do what it was asked.
+/// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The service cannot be reached; retries are used up.
     #[error("{action}: the store cannot be reached: {reason}")]
     Unreachable {
-        /// What was tried, for example `writing the list of try`.
+        /// The operation, for example `writing the list of try`.
         action: String,
-        /// What the network said.
+        /// The error of the network.
         reason: String,
     },
     /// The service refused; retries are used up.
     #[error("{action}: {reason}")]
     Service {
-        /// What was tried, for example `writing the list of try`.
+        /// The operation, for example `writing the list of try`.
         action: String,
-        /// What the service said.
+        /// The error of the service.
         reason: String,
     },
     /// Another ingest has moved a project's pointer since it was read: this one ends.
@@ -29,7 +29,7 @@ pub enum StoreError {
         /// The project.
         project: String,
     },
-    /// What is stored in the catalog is not what this program writes.
+    /// An item of the catalog is not one that this program writes.
     #[error("the stored item {key} is damaged: {what}; an ingest with --force writes it anew")]
     Damaged {
         /// The item's partition and sort key.
@@ -37,7 +37,7 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
-    /// What is stored of the key of a request is not what this program writes.
+    /// The stored claim of an idempotency key is not one that this program writes.
     #[error("the stored key {name} of a request is damaged: {what}")]
     DamagedClaim {
         /// Names the claim in the store.
@@ -45,7 +45,7 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
-    /// What is stored of a request is not what this program writes.
+    /// A stored request is not one that this program writes.
     #[error("the stored request {id} is damaged: {what}")]
     DamagedRequest {
         /// The request.
@@ -56,7 +56,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// An error of the SDK, told in one line.
+    /// An error of the SDK, in one line.
     pub(crate) fn service<E, R>(action: impl Into<String>, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,

@@ -1,4 +1,4 @@
-//! What both tables have in common: keys, numbers, errors, and the reading of many items at once.
+//! What both tables share: keys, attributes, errors, and the reading of many items at once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, KeysAndAttribute
 
 use crate::StoreError;
 
-/// How often the store is asked to take what it did not process, and how long the first pause is. Each pause is twice
-/// the one before: 12.75 s in all.
+/// Number of attempts to have unprocessed items taken. The pauses add up to 12.75 s.
 const UNPROCESSED_ATTEMPTS: u32 = 9;
+/// The first pause. Each pause is twice as long as the one before.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -25,7 +25,25 @@ pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// What the store charged, in units.
+/// The key of an item, for messages.
+pub(crate) fn key_of(item: &Item) -> String {
+    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
+    format!("{} {}", part("pk"), part("sk"))
+}
+
+/// A string of an item.
+pub(crate) fn text<'i>(item: &'i Item, name: &str) -> Result<&'i str, StoreError> {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.map(String::as_str).ok_or_else(|| StoreError::damaged(key_of(item), format!("it has no string {name}")))
+}
+
+/// A number of an item.
+pub(crate) fn count<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, StoreError> {
+    let value = item.get(name).and_then(|value| value.as_n().ok()).and_then(|value| value.parse().ok());
+    value.ok_or_else(|| StoreError::damaged(key_of(item), format!("it has no number {name}")))
+}
+
+/// The units that the store charged.
 pub(crate) fn units<'c>(consumed: impl IntoIterator<Item = &'c ConsumedCapacity>) -> f64 {
     consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum()
 }
@@ -37,7 +55,7 @@ where
     error.code() == Some("ConditionalCheckFailedException")
 }
 
-/// An error of the SDK. A table that is not there is named, which the service does not do.
+/// An error of the SDK. Adds the name of a table that does not exist, which the service leaves out.
 pub(crate) fn table_error<E, R>(table: &str, action: impl Into<String>, error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -51,8 +69,8 @@ where
     }
 }
 
-/// Reads items by key, a hundred at a time, again where the store did not get to them. `count` is told what each
-/// request cost.
+/// Reads items by key, a hundred at a time, and again those that the store left unprocessed. Calls `count` with the cost
+/// of each request.
 pub(crate) async fn get_all(
     client: &Client,
     table: &str,
@@ -81,7 +99,7 @@ pub(crate) async fn get_all(
     Ok(items)
 }
 
-/// The pauses between attempts to have unprocessed items taken. One writer at a time needs no jitter.
+/// The pauses between attempts to have unprocessed items taken. There is one writer at a time, so they have no jitter.
 pub(crate) struct Backoff<'a> {
     action: &'a str,
     attempt: u32,
@@ -92,7 +110,7 @@ impl<'a> Backoff<'a> {
         Self { action, attempt: 0 }
     }
 
-    /// Pauses if the last request left something; gives up when that happened too often in a row.
+    /// Pauses if the last request left items unprocessed; fails when that happened too often in a row.
     pub(crate) async fn wait_if(&mut self, unprocessed: bool) -> Result<(), StoreError> {
         if !unprocessed {
             self.attempt = 0;

@@ -18,5 +18,5 @@ pub use catalog_cache::{CatalogCache, CatalogError, Found, List, ReadStats};
 pub use catalog_table::{CatalogTable, Consistency, ListPointer, Provenance, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, ReceivedMessage, Ticket};
-pub use report::{FailureCode, ProjectReport, Report, ReportOutcome, Schedule};
+pub use report::{FailureCode, ProjectReport, Report, ReportOutcome, Schedule, SourceState};
 pub use requests_table::{BudgetShare, Cost, RequestsTable, UpdateResult};

@@ -1,4 +1,4 @@
-//! What an ingest found and did, as it is stored, printed and answered.
+//! The report of an ingest, as it is stored, printed and served.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum ReportOutcome {
     /// At least one list was replaced.
     Published,
-    /// The source, or all that can be made of it, is as it was.
+    /// The source, or the catalog that it makes, did not change.
     Unchanged,
     /// A dry run: nothing was written.
     Checked,
@@ -24,25 +24,25 @@ pub enum ReportOutcome {
     Failed,
 }
 
-/// Of which kind the error of an ingest is.
+/// The kind of error of an ingest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
     /// The source could not be reached, or broke off.
     SourceUnavailable,
-    /// The document is broken, too long, or another one.
+    /// The document is broken, too long, or not allthethings.json.
     DocumentBroken,
-    /// A guard refused it.
+    /// A guard refused the catalog.
     Guarded,
     /// Another ingest published at the same time.
     Superseded,
-    /// The store could not be used.
+    /// The store did not answer, or refused.
     StoreUnavailable,
-    /// It was restricted to a project that is nowhere.
+    /// Neither the source nor the catalog has the requested project.
     UnknownProject,
-    /// It did not come to its end.
+    /// The ingest stopped before its end.
     Interrupted,
-    /// The program is at fault, or a later version knows the kind.
+    /// A fault of the program, or a kind that a later release introduced.
     #[serde(other)]
     Internal,
 }
@@ -56,13 +56,26 @@ pub struct ProjectReport {
     pub added: usize,
     /// Jobs that are not in the new list.
     pub removed: usize,
-    /// Jobs with other details than before.
+    /// Jobs whose details changed.
     pub changed: usize,
-    /// Jobs that stayed as they were.
+    /// Jobs that did not change.
     pub unchanged: usize,
-    /// Tests that had a build in the old list, and are in the new list without one.
+    /// Tests with a build in the old list and without one in the new list.
     #[serde(default)]
     pub lost_builds: usize,
+}
+
+/// The state of a source when an ingest read it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// The address of the source.
+    pub address: String,
+    /// Its ETag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Its Last-Modified, as the server sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
 }
 
 /// When ingests are due.
@@ -70,11 +83,11 @@ pub struct ProjectReport {
 pub struct Schedule {
     /// When the next one is due.
     pub next_due: DateTime<Utc>,
-    /// How many were due since the last one that succeeded, and did not come.
+    /// Number of ingests that were due since the last successful one and did not run.
     pub missed: u64,
 }
 
-/// What an ingest found and did.
+/// The report of an ingest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// When it started.
@@ -83,29 +96,26 @@ pub struct Report {
     pub seconds: f64,
     /// How it ended.
     pub outcome: ReportOutcome,
-    /// Why it did not publish, where it should have.
+    /// Why it failed to publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Of which kind the error is. Reports of earlier releases have none.
+    /// The kind of error. Reports of earlier releases have no code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<FailureCode>,
-    /// The guards that refused it, or that `--force` overrode.
+    /// The guards that refused the catalog, or that `--force` overrode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<GuardRefusal>,
-    /// Where the dump came from.
+    /// The address of the dump.
     pub source: String,
-    /// The source's ETag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_etag: Option<String>,
-    /// The source's Last-Modified, as it was given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_last_modified: Option<String>,
-    /// The fingerprint of the rules that read the dump (`catalog::jobs::RULES`).
+    /// The state of each source that the catalog is made of, by build system.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceState>,
+    /// The fingerprint of the rules that read the dump (`catalog::RULES`).
     pub rules: String,
-    /// The projects that it was restricted to; none for all.
+    /// The projects that the ingest was restricted to; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
-    /// A fingerprint of all pointers after this ingest: while the pointers have it, the catalog is what this ingest made.
+    /// A fingerprint of all pointers after this ingest. While it matches, the catalog is the one that this ingest made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
     /// The archived dump, as `s3://` address.
@@ -131,7 +141,7 @@ pub struct Report {
     pub unknown: Vec<String>,
     /// Builders and schedulers that were left out because they are malformed.
     pub problem_count: u64,
-    /// The first of them: where, and what is wrong.
+    /// The first of them, each with its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
     /// The masters of the dump that the catalog is made of, each with how many builders it has.
@@ -140,24 +150,24 @@ pub struct Report {
     /// The masters of the last catalog that this dump does not have, each with how many builders it had.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masters_gone: BTreeMap<String, u64>,
-    /// What became of each project.
+    /// The changes of each project.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub projects: BTreeMap<String, ProjectReport>,
-    /// Items written to the store, this report not counted.
+    /// Items written to the store, without this report.
     pub items_written: u64,
     /// Bytes of the lists written to the store.
     pub bytes_written: u64,
-    /// What DynamoDB charged for reading, in read units, before this report was written.
+    /// Read units that DynamoDB charged before this report was written.
     pub read_units: f64,
-    /// What DynamoDB charged for writing, in write units, before this report was written.
+    /// Write units that DynamoDB charged before this report was written.
     pub write_units: f64,
-    /// When the next ingest is due, where a schedule is configured.
+    /// When the next ingest is due, if a schedule is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
 }
 
 impl Report {
-    /// A report of an ingest that has found nothing yet.
+    /// The report of an ingest at its start.
     pub fn new(started_at: DateTime<Utc>, source: &str) -> Self {
         Self {
             started_at,
@@ -167,9 +177,8 @@ impl Report {
             error_code: None,
             refusals: Vec::new(),
             source: source.to_owned(),
-            source_etag: None,
-            source_last_modified: None,
-            rules: catalog::jobs::RULES.to_owned(),
+            sources: BTreeMap::new(),
+            rules: catalog::RULES.to_owned(),
             only: Vec::new(),
             served: None,
             archive: None,
@@ -194,7 +203,7 @@ impl Report {
         }
     }
 
-    /// Whether the catalog is, after this ingest, what its source says.
+    /// Whether the catalog matches its source after this ingest.
     pub fn succeeded(&self) -> bool {
         matches!(self.outcome, ReportOutcome::Published | ReportOutcome::Unchanged)
     }

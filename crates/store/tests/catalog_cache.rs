@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use catalog::jobs::{CatalogJob, PackedList, write_body};
+use catalog::buildbot::{CatalogJob, write_body};
+use catalog::list::PackedList;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::CacheStatus;
 use store::{CatalogCache, CatalogError, CatalogTable, ListPointer, Provenance, ReadStats};

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use catalog::jobs::{self, MAX_PART_BYTES, PackedList, Summary};
+use catalog::list::{self, MAX_PART_BYTES, PackedList, Summary};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{Aws, ClientProfile};
 use store::{CatalogTable, Consistency, ListPointer, Provenance, Report, ReportOutcome, StoreError, Usage};
@@ -47,8 +47,8 @@ fn list_of_parts(parts: usize, seed: u64) -> PackedList {
 /// The body that is served, which must be the one that its pointer names.
 async fn served(table: &CatalogTable, project: &str) -> Vec<u8> {
     let pointer = table.pointer(project).await.expect("a good pointer").expect("a pointer");
-    let body = jobs::unpack(&table.list(project, &pointer).await.expect("all parts")).expect("gzip");
-    assert_eq!(jobs::etag(&body), pointer.etag);
+    let body = list::unpack(&table.list(project, &pointer).await.expect("all parts")).expect("gzip");
+    assert_eq!(list::etag(&body), pointer.etag);
     body
 }
 
@@ -112,7 +112,7 @@ async fn pointers_and_names_are_those_of_the_published_projects() {
 
     assert_eq!(pointers.len(), 130);
     for (name, pointer) in pointers {
-        assert_eq!(pointer.unwrap().etag, jobs::etag(name.as_bytes()));
+        assert_eq!(pointer.unwrap().etag, list::etag(name.as_bytes()));
     }
     assert_eq!(table.projects(Consistency::Consistent).await.unwrap(), names.into_iter().collect());
 }
@@ -321,7 +321,7 @@ async fn a_damaged_item_is_named() {
             no_number,
             "project#try current is damaged: build_systems has no number buildbot",
         ),
-        (key("current"), "updated_at", wrong("today"), "project#try current is damaged: updated_at is no time"),
+        (key("current"), "updated_at", wrong("today"), "project#try current is damaged: updated_at is not a time"),
         (key(&part), "data", None, "#001 is damaged: it has no data"),
     ] {
         let (table, client, name) = new_catalog().await;

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use catalog::guards::GuardLimits;
-use catalog::jobs;
 use catalog::schedule::Cron;
+use catalog::{buildbot, list};
 use chrono::{DateTime, TimeDelta, Utc};
 use etl::ingest::{Ingest, IngestError, no_progress};
 use http::Message;
@@ -89,8 +89,8 @@ impl TestEnv {
             let Some(project) = pk.strip_prefix("project#").filter(|_| sk == "current") else { continue };
             let pointer = table.pointer(project).await.expect("a good pointer").expect("a pointer");
             let packed = table.list(project, &pointer).await.expect("all parts");
-            let body = jobs::unpack(&packed).expect("gzip");
-            assert_eq!(jobs::etag(&body), pointer.etag, "{project}");
+            let body = list::unpack(&packed).expect("gzip");
+            assert_eq!(list::etag(&body), pointer.etag, "{project}");
             assert_eq!((body.len(), packed.len()), (pointer.body_bytes, pointer.packed_bytes), "{project}");
             bodies.insert(project.to_owned(), String::from_utf8(body).expect("UTF-8"));
         }
@@ -263,11 +263,11 @@ pub(crate) fn without(document: &[u8], mut stays: impl FnMut(&str, &serde_json::
 
 /// The lists that a dump makes, as `catalog` makes them.
 pub(crate) fn lists(document: &[u8]) -> BTreeMap<String, String> {
-    let dump = catalog::allthethings::read(document, u64::MAX, &mut |_| ()).expect("a good dump");
+    let dump = catalog::buildbot::read(document, u64::MAX, &mut |_| ()).expect("a good dump");
     let (projects, _) = dump.projects();
-    let body = |(&project, jobs): (&&str, &Vec<jobs::CatalogJob<'_>>)| {
+    let body = |(&project, jobs): (&&str, &Vec<buildbot::CatalogJob<'_>>)| {
         let mut body = Vec::new();
-        jobs::write_body(project, jobs, &mut body, |_| ());
+        buildbot::write_body(project, jobs, &mut body, |_| ());
         (project.to_owned(), String::from_utf8(body).expect("UTF-8"))
     };
     projects.iter().map(body).collect()

@@ -1,7 +1,7 @@
 //! The schemas of the answers in the API reference.
 //!
 //! Lists are stored as they are served, so no code here makes one: `RunnableJobs` and `RunnableJob` describe what
-//! `catalog::jobs::write_body` writes, and the tests compare each answer with them.
+//! `catalog::buildbot::write_body` writes, and the tests compare each answer with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

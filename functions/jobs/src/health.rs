@@ -26,7 +26,7 @@ pub(crate) async fn version() -> Json<Version> {
         source: "runnable-jobs".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("RUNNABLE_JOBS_COMMIT").unwrap_or_default().to_owned(),
-        build: catalog::jobs::RULES.to_owned(),
+        build: catalog::RULES.to_owned(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use bytes::Bytes;
-use catalog::jobs::etag;
+use catalog::list::etag;
 use http::HeaderMap;
 use http_api::{Caching, Path, Problem, RequestLog, ResponseBody, Validators, accepts_gzip};
 use store::{Found, List, ListPointer};

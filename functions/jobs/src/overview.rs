@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use catalog::jobs::etag;
+use catalog::list::etag;
 use http::HeaderMap;
 use http_api::{Caching, Problem, RequestLog, ResponseBody, Validators};
 use serde::Serialize;

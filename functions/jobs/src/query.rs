@@ -1,6 +1,6 @@
 //! The query string of a list: filters, the page, and the selected fields.
 
-use catalog::listing::{FIELDS, Selection};
+use catalog::list::{FIELDS, Selection};
 use http_api::Problem;
 
 use crate::problems::BAD_PARAMETER;

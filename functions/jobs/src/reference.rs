@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
-use catalog::jobs::{etag, unpack};
+use catalog::list::{etag, unpack};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue};
 use http_api::{

@@ -1,8 +1,8 @@
 //! Reads the body, the path and the parameters of HTTP requests. Each error says what is wrong with the input.
 
 use axum::body::{Body, to_bytes};
-use catalog::allthethings::MAX_NAME;
-use catalog::dump::is_project_name;
+use catalog::list::MAX_NAME;
+use catalog::list::is_project_name;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_api::{BAD_PATH, Caller, Problem, RequestLog};

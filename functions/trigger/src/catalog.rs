@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use catalog::names::Names;
+use catalog::list::Names;
 use chrono::TimeDelta;
 use runtime::Clock;
 use store::{CatalogCache, CatalogError, CatalogTable, ReadStats};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body as RequestBody;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use catalog::jobs::etag;
+use catalog::list::etag;
 use chrono::{DateTime, Utc};
 use http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

@@ -4,8 +4,9 @@
 
 use std::io::{self, Read};
 
-use catalog::allthethings;
-use catalog::jobs::{pack, unpack, write_body};
+use catalog::buildbot;
+use catalog::buildbot::write_body;
+use catalog::list::{pack, unpack};
 use libfuzzer_sys::fuzz_target;
 
 /// Gives a document in pieces of a number of bytes.
@@ -24,7 +25,7 @@ impl Read for Pieces<'_> {
 /// The bodies of a document's projects and what was found, or why it is refused.
 fn outcome(document: &[u8], piece: usize) -> Result<(Vec<Vec<u8>>, String), String> {
     let dump =
-        allthethings::read(Pieces(document, piece), 1_000_000, &mut |_| ()).map_err(|error| error.to_string())?;
+        buildbot::read(Pieces(document, piece), 1_000_000, &mut |_| ()).map_err(|error| error.to_string())?;
     let (projects, findings) = dump.projects();
     let body = |(project, jobs): (&&str, &Vec<_>)| {
         let mut body = Vec::new();

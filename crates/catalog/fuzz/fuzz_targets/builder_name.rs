@@ -2,7 +2,8 @@
 
 #![no_main]
 
-use catalog::builder_name::{UNKNOWN, classify};
+use catalog::buildbot::classify;
+use catalog::list::UNKNOWN;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|name: &str| {

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-use catalog::allthethings::{self, ReadError};
-use catalog::dump::MAX_PROBLEMS;
+use catalog::buildbot::MAX_PROBLEMS;
+use catalog::buildbot::{self, ReadError};
 
 use crate::{Dice, accepted, jobs, read, refusal};
 
@@ -47,15 +47,15 @@ fn what_is_no_json_is_refused_by_its_first_character() {
         ("\u{0}", "\\x00"),
         ("'{}'", "\\'"),
     ] {
-        assert_eq!(refusal(document), format!("this is no JSON: it starts with '{first}'"));
+        assert_eq!(refusal(document), format!("this is not JSON: it starts with '{first}'"));
     }
-    assert_eq!(refusal([0x1f, 0x8b, 0x08]), "this is no JSON: it starts with '\\x1f'");
+    assert_eq!(refusal([0x1f, 0x8b, 0x08]), "this is not JSON: it starts with '\\x1f'");
 }
 
 #[test]
 fn json_without_builders_is_refused() {
     for document in ["{}", "[]", "\"builders\"", "17", "-1", r#"{"schedulers":{},"slavepools":{"builders":{}}}"#] {
-        assert_eq!(refusal(document), "this is no allthethings.json: it has no \"builders\"", "{document}");
+        assert_eq!(refusal(document), "this is not allthethings.json: it has no \"builders\"", "{document}");
     }
 }
 
@@ -174,7 +174,7 @@ fn a_stream_that_breaks_is_told_by_path_and_byte() {
         }
     }
     let refusal = |before: &str| {
-        let read = allthethings::read(before.as_bytes().chain(Broken), u64::MAX, &mut |_| ());
+        let read = buildbot::read(before.as_bytes().chain(Broken), u64::MAX, &mut |_| ());
         read.err().expect("refused").to_string()
     };
     let why = "the source broke off: connection reset by peer";
@@ -195,7 +195,7 @@ fn an_interrupted_read_is_tried_again() {
     let document = with_builders(r#""A":{"properties":{"branch":"ash"}}"#);
     let (start, rest) = document.split_at(30);
     let input = start.as_bytes().chain(Interrupted(false)).chain(rest.as_bytes());
-    let dump = allthethings::read(input, u64::MAX, &mut |_| ()).unwrap();
+    let dump = buildbot::read(input, u64::MAX, &mut |_| ()).unwrap();
     assert_eq!(jobs(&dump).0, ["ash: A", GOOD_JOB]);
 }
 
@@ -203,7 +203,7 @@ fn an_interrupted_read_is_tried_again() {
 fn a_document_longer_than_allowed_is_refused() {
     let document = sample(1000);
     let length = document.len() as u64;
-    let read = |limit| allthethings::read(document.as_slice(), limit, &mut |_| ());
+    let read = |limit| buildbot::read(document.as_slice(), limit, &mut |_| ());
     assert!(read(length).is_ok());
     for limit in [length - 1, length / 2, 100_000, 1, 0] {
         let error = read(limit).err().expect("refused").to_string();
@@ -217,7 +217,7 @@ fn a_source_without_end_is_refused_at_the_bound() {
         [("", b' '), ("{\"builders\":{\"", b'A'), ("{\"masters\":[", b'1'), ("{\"masters\":\"", b'a')]
     {
         let input = start.as_bytes().chain(io::repeat(forever));
-        let error = allthethings::read(input, 1_000_000, &mut |_| ()).err().expect("refused");
+        let error = buildbot::read(input, 1_000_000, &mut |_| ()).err().expect("refused");
         assert!(matches!(error, ReadError::TooLong { limit: 1_000_000 }), "{error}");
     }
 }
@@ -272,7 +272,7 @@ fn a_builder_without_properties_is_left_out() {
 
 #[test]
 fn a_builder_whose_branch_cannot_name_a_project_is_left_out() {
-    let rule = "is no project name: letters, digits, '-', '_' and '.', at most 100 of them";
+    let rule = "is not a valid project name: letters, digits, '-', '_' and '.', at most 100 of them";
     let long = "x".repeat(101);
     let shown = format!("{}…", "x".repeat(80));
     for (branch, problem) in [

@@ -348,11 +348,11 @@ fn jobs_stand_under_their_project_in_the_order_of_their_names() {
 fn progress_is_told_every_thousand_builders() {
     let mut document = Vec::new();
     catalog::sample::write(3500, 1, &mut document).unwrap();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
 
-    let progress = &mut |progress: catalog::allthethings::Progress| told.push((progress.builders, progress.bytes));
-    catalog::allthethings::read(document.as_slice(), u64::MAX, progress).unwrap();
+    let progress = &mut |progress: catalog::buildbot::Progress| reported.push((progress.builders, progress.bytes));
+    catalog::buildbot::read(document.as_slice(), u64::MAX, progress).unwrap();
 
-    assert_eq!(told.iter().map(|(builders, _)| *builders).collect::<Vec<_>>(), [1000, 2000, 3000]);
-    assert!(told.is_sorted_by_key(|(_, bytes)| *bytes) && told[2].1 < document.len() as u64);
+    assert_eq!(reported.iter().map(|(builders, _)| *builders).collect::<Vec<_>>(), [1000, 2000, 3000]);
+    assert!(reported.is_sorted_by_key(|(_, bytes)| *bytes) && reported[2].1 < document.len() as u64);
 }

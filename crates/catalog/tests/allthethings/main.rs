@@ -6,11 +6,11 @@ mod order;
 
 use std::io::{self, Read};
 
-use catalog::allthethings::{self, ReadError};
-use catalog::dump::{Dump, Findings};
+use catalog::buildbot::{self, ReadError};
+use catalog::buildbot::{Dump, Findings};
 
 fn read(document: impl AsRef<[u8]>) -> Result<Dump, ReadError> {
-    allthethings::read(document.as_ref(), u64::MAX, &mut |_| ())
+    buildbot::read(document.as_ref(), u64::MAX, &mut |_| ())
 }
 
 /// Why a document is refused.
@@ -24,7 +24,7 @@ fn refusal(document: impl AsRef<[u8]>) -> String {
 /// The jobs of a document, one a line: `project: name`, and `<- build` where there is one.
 fn jobs(dump: &Dump) -> (Vec<String>, Findings) {
     let (projects, findings) = dump.projects();
-    let line = |project: &str, job: &catalog::jobs::CatalogJob<'_>| match job.upstream {
+    let line = |project: &str, job: &catalog::buildbot::CatalogJob<'_>| match job.upstream {
         Some(build) => format!("{project}: {} <- {build}", job.name),
         None => format!("{project}: {}", job.name),
     };

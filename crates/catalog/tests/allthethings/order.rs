@@ -1,7 +1,7 @@
 //! What must not depend on how a document is written or how it arrives.
 
-use catalog::allthethings;
-use catalog::dump::Findings;
+use catalog::buildbot;
+use catalog::buildbot::Findings;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -49,7 +49,7 @@ fn scheduler() -> impl Strategy<Value = Value> {
     let end = prop::sample::select(vec!["-opt-unittest", "-talos", "-pgo", ""]);
     let trigger =
         (prop::sample::select(SHORTNAMES.as_slice()), end).prop_map(|(shortname, end)| [shortname, end].concat());
-    // Of several triggers the first counts, so their order is no matter of writing.
+    // Of several triggers the first counts, so their order matters.
     (vec(trigger, 0..2), vec(names(), 0..12))
         .prop_map(|(triggers, tests)| json!({"downstream": tests, "triggered_by": triggers, "x": null}))
 }
@@ -89,11 +89,11 @@ fn shuffled(value: &Value, dice: &mut Dice) -> String {
 
 /// All that reading comes to: the jobs and the findings, or why the document is refused.
 fn outcome(document: &[u8], piece: usize) -> Result<(Vec<String>, Findings), String> {
-    let dump = allthethings::read(Pieces { document, piece }, u64::MAX, &mut |_| ());
+    let dump = buildbot::read(Pieces { document, piece }, u64::MAX, &mut |_| ());
     dump.map(|dump| jobs(&dump)).map_err(|error| error.to_string())
 }
 
-/// The findings without what tells the places of problems.
+/// The findings without the places of problems.
 fn without_places(mut findings: Findings) -> Findings {
     findings.problems.clear();
     findings

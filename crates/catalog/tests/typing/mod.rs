@@ -1,6 +1,6 @@
 //! Many names, and typing errors in them: the same for the same seed.
 
-use catalog::{allthethings, sample};
+use catalog::{buildbot, sample};
 
 const BUILDERS: usize = 65_888;
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789-./ ";
@@ -9,7 +9,7 @@ const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789-./ ";
 pub(crate) fn names(count: usize) -> Vec<String> {
     let mut document = Vec::new();
     sample::write(BUILDERS, 1, &mut document).expect("memory can be written");
-    let dump = allthethings::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
+    let dump = buildbot::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
     let (projects, _) = dump.projects();
     let all: Vec<&str> = projects.values().flatten().map(|job| job.name).collect();
     let names = (0..count).map(|number| all[number * all.len() / count].to_owned());

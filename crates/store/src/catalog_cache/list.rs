@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use catalog::jobs::unpack;
-use catalog::listing::Listing;
+use catalog::list::Listing;
+use catalog::list::unpack;
 
 use super::CatalogError;
 use crate::ListPointer;

@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use catalog::dump::is_project_name;
-use catalog::jobs::unpack;
-use catalog::names::Names;
+use catalog::list::Names;
+use catalog::list::is_project_name;
+use catalog::list::unpack;
 use catalog::suggest::suggest;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{CacheEntry, CacheStatus, Cached, Clock, Unavailable};

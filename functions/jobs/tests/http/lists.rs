@@ -1,7 +1,7 @@
 //! Lists, single jobs, and unknown projects.
 
-use catalog::allthethings::MAX_NAME;
-use catalog::jobs::unpack;
+use catalog::list::MAX_NAME;
+use catalog::list::unpack;
 use http::{Method, StatusCode};
 use jobs::api::{JobWithRelatives, RunnableJobs};
 

@@ -103,7 +103,8 @@ async fn nothing_internal_is_shown_of_an_ingest_that_failed() {
         );
         (report.error, report.error_code, report.outcome) = (Some(internal.to_owned()), *error_code, *outcome);
         report.archive = Some("s3://SECRET-bucket/a.json.gz".to_owned());
-        report.source_etag = Some("SECRET".to_owned());
+        let state = store::SourceState { etag: Some("SECRET".to_owned()), ..store::SourceState::default() };
+        report.sources.insert("buildbot".to_owned(), state);
         report.masters = [("SECRET".to_owned(), 1)].into();
         report.masters_gone = [("SECRET".to_owned(), 1)].into();
         app.table.put_report(&report).await.unwrap();
@@ -177,5 +178,5 @@ async fn the_version_names_program_and_rules() {
     let app = TestApp::new().await;
     let version = app.get("/__version__").await.json::<Version>();
     assert_eq!((version.source.as_str(), version.version.as_str()), ("runnable-jobs", env!("CARGO_PKG_VERSION")));
-    assert_eq!(version.build, catalog::jobs::RULES);
+    assert_eq!(version.build, catalog::RULES);
 }

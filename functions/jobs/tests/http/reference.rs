@@ -1,6 +1,6 @@
 //! The API reference.
 
-use catalog::jobs::unpack;
+use catalog::list::unpack;
 use http::{Method, StatusCode};
 use serde_json::Value;
 

@@ -1,50 +1,25 @@
-//! A list read back from its body: what HTTP filters, pages and cuts to the fields that are wanted.
+//! A list that is read back from its body, to be filtered, paged and cut to the wanted fields.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::list::fields::{BadBody, BodyOfProject, JobFields};
+use crate::list::write::put;
 use crate::suggest::{Index, SearchBudget};
 
-/// The fields of a job, in the order in which the body has them.
-pub const FIELDS: [&str; 24] = [
-    "build_platform_id",
-    "build_platform",
-    "build_os",
-    "build_architecture",
-    "machine_platform_id",
-    "platform",
-    "machine_platform_os",
-    "machine_platform_architecture",
-    "job_group_id",
-    "job_group_name",
-    "job_group_symbol",
-    "job_group_description",
-    "job_type_id",
-    "job_type_name",
-    "job_type_symbol",
-    "job_type_description",
-    "option_collection_hash",
-    "ref_data_name",
-    "build_system_type",
-    "platform_option",
-    "job_coalesced_to_guid",
-    "state",
-    "result",
-    "upstream",
-];
-
-/// What is wanted of a list. The default is all of it.
+/// Which jobs and fields of a list are wanted. The default is the whole list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Words that a job must all have in its name, symbol, group or platform; upper and lower case are the same.
+    /// A job must have all these words in its name, symbol, group or platform; the case does not matter.
     pub words: Vec<String>,
-    /// The platforms, any of which a job must have; none: any platform. So for the other filters.
+    /// A job must have one of these platforms; an empty filter accepts every job. The same holds for the other filters.
     pub platform: Vec<String>,
     /// Options (`opt`, `debug`, ...).
     pub option: Vec<String>,
@@ -54,18 +29,13 @@ pub struct Selection {
     pub job_type_symbol: Vec<String>,
     /// Build systems.
     pub build_system_type: Vec<String>,
-    /// Of each job, only these of `FIELDS`; none: all.
+    /// Only these fields of each job, out of `FIELDS`; `None` for all.
     pub fields: Option<Vec<&'static str>>,
-    /// How many of the selected jobs are passed over.
+    /// Number of selected jobs to skip.
     pub offset: usize,
-    /// How many of the rest are wanted; none: all.
+    /// Maximum number of jobs after those; `None` for all.
     pub count: Option<usize>,
 }
-
-/// Why a body cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the list is no list of jobs: {0}")]
-pub struct BadBody(#[from] serde_json::Error);
 
 /// A list whose jobs can be found.
 #[derive(Debug)]
@@ -74,11 +44,11 @@ pub struct Listing {
     /// The project's name as JSON.
     repository: String,
     jobs: Vec<Entry>,
-    /// Made when a name is first asked for that is not there.
+    /// Built at the first look-up of an unknown name.
     names: OnceLock<Index>,
 }
 
-/// One job: what is searched, and where its JSON is.
+/// One job: the texts that are searched, and where its JSON is.
 #[derive(Debug)]
 struct Entry {
     json: Range<usize>,
@@ -89,44 +59,8 @@ struct Entry {
     job_group_symbol: Arc<str>,
     job_type_symbol: Arc<str>,
     build_system_type: Arc<str>,
-    /// All that `Selection::words` are sought in, in lower case.
+    /// The text that is searched for `Selection::words`, in lower case.
     text: Box<str>,
-}
-
-#[derive(Deserialize)]
-struct Body<'b> {
-    #[serde(borrow)]
-    meta: Meta<'b>,
-    #[serde(borrow)]
-    results: Vec<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Meta<'b> {
-    #[serde(borrow)]
-    repository: &'b RawValue,
-}
-
-/// The fields by which a job is found. Taskcluster's jobs need not have all of them.
-#[derive(Deserialize)]
-struct Known {
-    ref_data_name: String,
-    #[serde(default)]
-    upstream: Option<String>,
-    #[serde(default)]
-    platform: Option<String>,
-    #[serde(default)]
-    platform_option: String,
-    #[serde(default)]
-    job_group_name: String,
-    #[serde(default)]
-    job_group_symbol: String,
-    #[serde(default)]
-    job_type_name: String,
-    #[serde(default)]
-    job_type_symbol: String,
-    #[serde(default)]
-    build_system_type: String,
 }
 
 #[derive(Serialize)]
@@ -138,23 +72,23 @@ struct AnswerMeta<'r> {
 }
 
 impl Listing {
-    /// Reads a body as `jobs::write_body` makes it.
+    /// Reads a body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not a list of jobs.
     pub fn read(body: Arc<[u8]>) -> Result<Self, BadBody> {
-        let Body { meta, results } = serde_json::from_slice(&body)?;
+        let BodyOfProject { meta, results } = serde_json::from_slice(&body)?;
         let start = body.as_ptr().addr();
         let mut words = Words::default();
         let mut jobs = Vec::with_capacity(results.len());
         for json in results {
-            let known: Known = serde_json::from_str(json.get())?;
+            let known: JobFields<'_> = serde_json::from_str(json.get())?;
             let at = json.get().as_ptr().addr() - start;
             let text = [
-                &known.ref_data_name,
+                &*known.name,
                 &known.job_type_name,
                 &known.job_group_name,
-                // The symbols as Treeherder shows them, `M-e10s(3)`: each is found, and so is the whole.
+                // The symbols as Treeherder shows them, `M-e10s(3)`: a search finds each symbol and the whole.
                 &format!("{}({})", known.job_group_symbol, known.job_type_symbol),
                 known.platform.as_deref().unwrap_or_default(),
             ];
@@ -162,29 +96,29 @@ impl Listing {
                 json: at..at + json.get().len(),
                 text: text.join("\n").to_lowercase().into(),
                 platform: words.intern(known.platform.as_deref().unwrap_or_default()),
-                option: words.intern(&known.platform_option),
+                option: words.intern(&known.option),
                 job_group_symbol: words.intern(&known.job_group_symbol),
                 job_type_symbol: words.intern(&known.job_type_symbol),
                 build_system_type: words.intern(&known.build_system_type),
-                name: known.ref_data_name,
-                upstream: known.upstream,
+                name: known.name.into_owned(),
+                upstream: known.upstream.map(Cow::into_owned),
             });
         }
         let repository = meta.repository.get().to_owned();
         Ok(Self { body, repository, jobs, names: OnceLock::new() })
     }
 
-    /// How many jobs it has.
+    /// The number of jobs.
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Whether it has no job.
+    /// Whether there are no jobs.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
 
-    /// Bytes of memory that it holds or will hold, roughly: the body, which it shares, is not counted.
+    /// Rough number of bytes of memory that the list holds or will hold, without the body, which it shares.
     pub fn bytes(&self) -> usize {
         let job = |job: &Entry| size_of::<Entry>() + job.text.len() + 2 * job.name.len();
         self.jobs.iter().map(|entry| job(entry) + Index::bytes_of(&entry.name)).sum()
@@ -195,13 +129,13 @@ impl Listing {
         self.jobs.iter().map(|job| job.name.as_str())
     }
 
-    /// The `max` names of jobs that are nearest to this one, the nearest first. None are so far that they are no help.
+    /// At most `max` names of jobs that are near to this one, the nearest first. Names that are too different are left out.
     pub fn suggest(&self, name: &str, max: usize) -> Vec<&str> {
         let places = self.index().suggest(name, max, &mut SearchBudget::default());
         places.into_iter().map(|place| self.jobs[place].name.as_str()).collect()
     }
 
-    /// The one job whose name differs from this at most in case and blanks. None if no name does, or several do.
+    /// The only job whose name differs from this at most in case and blanks. `None` if there is no such job, or several.
     fn same(&self, name: &str) -> Option<&Entry> {
         self.index().same(name).map(|place| &self.jobs[place])
     }
@@ -210,8 +144,8 @@ impl Listing {
         self.names.get_or_init(|| Index::new(self.names()))
     }
 
-    /// Writes what is selected, in the shape of the whole list: `meta` tells the page (`count` is the one that was
-    /// asked for, as it was in Treeherder, or else the jobs in the answer), and how many jobs the filters left in all.
+    /// Writes the selected jobs in the shape of the whole list. `meta` describes the page: `count` is the requested one,
+    /// as in Treeherder, or else the number of jobs in the answer; `total` is the number of jobs that pass the filters.
     ///
     /// # Panics
     /// Never: the body was read before, and memory can be written.
@@ -233,9 +167,9 @@ impl Listing {
         answer
     }
 
-    /// Writes one job with the build that it needs (null if it needs none, or if the list has none of that name) and
-    /// the tests that need it. A name that no job has stands for the one job from which it differs at most in case and
-    /// blanks; `meta.asked_as` is the name then. None if there is no such job.
+    /// Writes one job with the build that it needs (null if it needs no build, or if the list does not have it) and the
+    /// tests that need the job. An unknown name stands for the only job whose name differs at most in case and blanks;
+    /// `meta.asked_as` then has the name as it was requested. `None` if there is no such job.
     ///
     /// # Panics
     /// Never: memory can be written.
@@ -299,7 +233,7 @@ impl Entry {
     }
 }
 
-/// Words of which many jobs have the same: each is kept once.
+/// Words that many jobs share: each is kept once.
 #[derive(Default)]
 struct Words(HashSet<Arc<str>>);
 
@@ -320,10 +254,6 @@ fn put_fields(answer: &mut Vec<u8>, json: &[u8], fields: &[&'static str]) {
     let wanted = WantedFields { answer, fields };
     wanted.deserialize(&mut serde_json::Deserializer::from_slice(json)).expect("it was read before");
     answer.push(b'}');
-}
-
-fn put<T: Serialize + ?Sized>(answer: &mut Vec<u8>, value: &T) {
-    serde_json::to_writer(answer, value).expect("strings and numbers can be written to memory");
 }
 
 /// Reads an object and writes the fields that are wanted of it, values as they are.

@@ -1,14 +1,16 @@
 //! Reads what builders run on: slave pools, and the masters that list builders.
 //!
-//! What is wrong with them costs no builder. Problems here do not name a master or a pool: those are hosts.
+//! A mistake in them costs no builder. The problems here do not name a master or a pool: those are hosts.
 
 use std::io::Read;
 
 use string_interner::symbol::SymbolU32;
 
-use crate::allthethings::{MAX_NAME, ReadError, Reading};
-use crate::dump::MAX_MASTERS;
+use crate::buildbot::dump::MAX_MASTERS;
+use crate::buildbot::error::ReadError;
+use crate::buildbot::reading::Reading;
 use crate::json::{JsonError, Text, ValueKind};
+use crate::list::MAX_NAME;
 
 impl<R: Read> Reading<'_, R> {
     /// A builder's `slavepool`: the name of a pool, and whether it is written out as an empty list instead.
@@ -23,7 +25,7 @@ impl<R: Read> Reading<'_, R> {
         }
     }
 
-    /// `slavepools`: of each pool its machines. Only the names of pools without machines are kept.
+    /// `slavepools`: the machines of each pool. Only the names of pools without machines are kept.
     pub(crate) fn pools(&mut self) -> Result<(), ReadError> {
         self.lists("slavepools", |reading, pool, machines| {
             if machines == 0 {
@@ -33,7 +35,7 @@ impl<R: Read> Reading<'_, R> {
         })
     }
 
-    /// `master_builders`: of each master its builders. Their number is kept.
+    /// `master_builders`: the builders of each master. Only their number is kept.
     pub(crate) fn masters(&mut self) -> Result<(), ReadError> {
         let mut count = 0;
         self.lists("master_builders", |reading, master, builders| {
@@ -51,7 +53,7 @@ impl<R: Read> Reading<'_, R> {
     }
 
     /// Reads an object of lists, and gives the name and the length of each to `each`. A section of another shape is a
-    /// problem; a member that is no list is passed over.
+    /// problem; a member that is not a list is skipped.
     fn lists(&mut self, section: &str, mut each: impl FnMut(&mut Self, &str, u64)) -> Result<(), ReadError> {
         let at = |error| ReadError::new(error, &[section]);
         let kind = self.json.kind().map_err(at)?;

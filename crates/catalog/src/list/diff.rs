@@ -1,31 +1,32 @@
-//! What changed between two lists of one project.
+//! The differences between two lists of one project.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// What changed between an old list and a new one, by builder name and in the order of the names.
+use crate::list::fields::{BadBody, Body, NameFields};
+
+/// The differences between an old list and a new one, by job name and in the order of the names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ListDiff {
     /// Jobs that only the new list has.
     pub added: Vec<String>,
     /// Jobs that only the old list has.
     pub removed: Vec<String>,
-    /// Jobs that both have, with other details.
+    /// Jobs that both have, with different details.
     pub changed: Vec<String>,
-    /// How many jobs are the same in both.
+    /// Number of jobs that are the same in both.
     pub unchanged: usize,
-    /// How many jobs of the old list have a build that they need.
+    /// Number of jobs of the old list that have a build that they need.
     pub with_build: usize,
-    /// Those of them that the new list has without a build.
+    /// Those of them that have no build in the new list.
     pub lost_builds: Vec<String>,
 }
 
 impl ListDiff {
-    /// How many jobs the old list had.
+    /// The number of jobs in the old list.
     pub fn before(&self) -> usize {
         self.removed.len() + self.changed.len() + self.unchanged
     }
@@ -36,51 +37,37 @@ impl ListDiff {
     }
 }
 
-#[derive(Deserialize)]
-struct ListBody<'b> {
-    #[serde(borrow)]
-    results: Vec<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ListedName<'b> {
-    #[serde(borrow)]
-    ref_data_name: Cow<'b, str>,
-    #[serde(default)]
-    upstream: Option<IgnoredAny>,
-}
-
 /// A job: its name, its text, and whether it needs a build.
 type JobOf<'b> = (Cow<'b, str>, &'b str, bool);
 
 /// The jobs of a body by name.
-fn jobs(body: &[u8]) -> serde_json::Result<Vec<JobOf<'_>>> {
+fn jobs(body: &[u8]) -> Result<Vec<JobOf<'_>>, BadBody> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    let body: ListBody<'_> = serde_json::from_slice(body)?;
-    let mut jobs = Vec::with_capacity(body.results.len());
-    for job in body.results {
-        let named: ListedName<'_> = serde_json::from_str(job.get())?;
-        jobs.push((named.ref_data_name, job.get(), named.upstream.is_some()));
+    let Body { results } = serde_json::from_slice::<Body<&RawValue>>(body)?;
+    let mut jobs = Vec::with_capacity(results.len());
+    for job in results {
+        let NameFields { name, upstream } = serde_json::from_str(job.get())?;
+        jobs.push((name, job.get(), upstream.is_some()));
     }
     jobs.sort_unstable();
     Ok(jobs)
 }
 
-/// How many jobs of a body as `jobs::write_body` makes it have a build that they need.
+/// The number of jobs of a body that have a build that they need. No bytes at all stand for a project without a list.
 ///
 /// # Errors
-/// Text that is no such body.
-pub fn with_build(body: &[u8]) -> serde_json::Result<usize> {
+/// The body is not a list of jobs.
+pub fn count_with_build(body: &[u8]) -> Result<usize, BadBody> {
     Ok(jobs(body)?.iter().filter(|(_, _, has_build)| *has_build).count())
 }
 
-/// Compares two bodies as `jobs::write_body` makes them. No bytes at all stand for a project without a list.
+/// Compares two bodies. No bytes at all stand for a project without a list.
 ///
 /// # Errors
-/// Text that is no such body.
-pub fn compare(old: &[u8], new: &[u8]) -> serde_json::Result<ListDiff> {
+/// One of them is not a list of jobs.
+pub fn compare(old: &[u8], new: &[u8]) -> Result<ListDiff, BadBody> {
     let (old, new) = (jobs(old)?, jobs(new)?);
     let mut difference = ListDiff::default();
     let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
@@ -112,7 +99,7 @@ pub fn compare(old: &[u8], new: &[u8]) -> serde_json::Result<ListDiff> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::{CatalogJob, write_body};
+    use crate::buildbot::{CatalogJob, write_body};
 
     fn body(jobs: &[(&str, Option<&str>)]) -> Vec<u8> {
         let jobs: Vec<CatalogJob<'_>> =
@@ -144,7 +131,10 @@ mod tests {
         let new = body(&[("a", None), ("b", Some("y")), ("d", None)]);
         let difference = compare(&old, &new).unwrap();
         assert_eq!((difference.with_build, difference.lost_builds), (3, vec!["a".to_owned()]));
-        assert_eq!((with_build(&old).unwrap(), with_build(&new).unwrap(), with_build(b"").unwrap()), (3, 1, 0));
+        assert_eq!(
+            (count_with_build(&old).unwrap(), count_with_build(&new).unwrap(), count_with_build(b"").unwrap()),
+            (3, 1, 0)
+        );
     }
 
     #[test]
@@ -156,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_body_is_an_error() {
+    fn text_that_is_not_a_body_is_an_error() {
         assert!(compare(b"{}", b"").is_err());
         assert!(compare(b"", b"{\"results\": [1]}").is_err());
     }

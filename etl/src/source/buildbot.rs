@@ -1,37 +1,37 @@
-//! From the bytes of a source to a dump: unzipped where they are gzip, counted, and kept aside for the archive.
+//! Decodes Buildbot's dump: unzips gzip, counts the bytes, and spools a copy for the archive.
 
 use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use catalog::allthethings::{self, Progress, ReadError};
-use catalog::dump::Dump;
+use catalog::buildbot::{self, Dump, Progress, ReadError};
+use catalog::hex;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-/// A dump that is kept aside to be archived.
+/// A copy of a dump, for the archive.
 pub struct Spool {
-    /// The gzipped dump. The file goes when this does.
+    /// The gzipped dump. Dropping this deletes the file.
     pub file: NamedTempFile,
     /// The SHA-256 of the uncompressed dump, in hexadecimal.
     pub sha256: String,
 }
 
-/// What was taken in.
+/// A decoded source.
 pub struct DecodedDump {
     /// The dump.
     pub dump: Dump,
-    /// The same for the archive, if that was asked for.
+    /// The copy for the archive, if one was requested.
     pub spool: Option<Spool>,
 }
 
-/// How many bytes of the source were read, compressed or not: for a progress bar.
+/// The number of bytes of the source that were read, compressed or not, for a progress bar.
 pub type ByteCounter = Arc<AtomicU64>;
 
-/// Counts what it reads, and ends behind `limit` bytes.
+/// Counts the bytes that it reads, and fails after `limit` bytes.
 struct Counting<R> {
     input: R,
     counter: ByteCounter,
@@ -46,7 +46,7 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
-/// Hands on what it reads, and writes it elsewhere too.
+/// Passes on the bytes that it reads, and writes a copy.
 struct Tee<R, W>(R, W);
 
 impl<R: Read, W: Write> Read for Tee<R, W> {
@@ -57,7 +57,7 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
     }
 }
 
-/// Hands on what it reads, and hashes it.
+/// Passes on the bytes that it reads, and hashes them.
 struct Hashing<R>(R, Sha256);
 
 impl<R: Read> Read for Hashing<R> {
@@ -68,11 +68,11 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Reads a dump of at most `max_bytes` bytes, before and after it is uncompressed. Blocks. `spool` asks to keep it for
-/// the archive.
+/// Reads a dump of at most `max_bytes` bytes, before and after it is uncompressed. Blocks. With `spool` it keeps a copy
+/// for the archive.
 ///
 /// # Errors
-/// What `allthethings::read` refuses; corrupt gzip is among it, with the place of the last good byte.
+/// Those of `catalog::buildbot::read`; corrupt gzip is among them, with the place of the last good byte.
 pub fn decode(
     bytes: impl Read,
     counter: &ByteCounter,
@@ -80,7 +80,7 @@ pub fn decode(
     spool: bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<DecodedDump, ReadError> {
-    // Gzip makes longer what it cannot shrink, but only a little.
+    // Gzip makes incompressible data slightly longer.
     let limit = max_bytes.saturating_add(max_bytes / 64 + 1024);
     let counting = Counting { input: bytes, counter: counter.clone(), limit };
     let decoded = decode_counted(counting, max_bytes, spool, progress);
@@ -99,36 +99,31 @@ fn decode_counted(
     let is_gzip = starts_like_gzip(&mut bytes).map_err(broken)?;
     if !spool {
         let dump = if is_gzip {
-            allthethings::read(MultiGzDecoder::new(bytes), max_bytes, progress)?
+            buildbot::read(MultiGzDecoder::new(bytes), max_bytes, progress)?
         } else {
-            allthethings::read(bytes, max_bytes, progress)?
+            buildbot::read(bytes, max_bytes, progress)?
         };
         return Ok(DecodedDump { dump, spool: None });
     }
     let mut file = NamedTempFile::new().map_err(broken)?;
     let (dump, hash) = if is_gzip {
-        // As it came: nothing is compressed twice.
+        // The copy has the bytes as they came: nothing is compressed twice.
         let unzipped = MultiGzDecoder::new(Tee(bytes, io::BufWriter::new(&mut file)));
         let mut teed = Hashing(unzipped, Sha256::new());
-        let dump = allthethings::read(&mut teed, max_bytes, progress)?;
+        let dump = buildbot::read(&mut teed, max_bytes, progress)?;
         teed.0.get_mut().1.flush().map_err(broken)?;
         (dump, teed.1)
     } else {
         let zipped = GzEncoder::new(io::BufWriter::new(&mut file), Compression::fast());
         let mut teed = Hashing(Tee(bytes, zipped), Sha256::new());
-        let dump = allthethings::read(&mut teed, max_bytes, progress)?;
+        let dump = buildbot::read(&mut teed, max_bytes, progress)?;
         teed.0.1.finish().and_then(|mut file| file.flush()).map_err(broken)?;
         (dump, teed.1)
     };
-    Ok(DecodedDump { dump, spool: Some(Spool { file, sha256: hexadecimal(&hash.finalize()) }) })
+    Ok(DecodedDump { dump, spool: Some(Spool { file, sha256: hex(&hash.finalize()) }) })
 }
 
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
-}
-
-/// Puts the first bytes back before the rest, having looked whether they are gzip's.
+/// Whether the first bytes are those of gzip. They stay in the buffer.
 fn starts_like_gzip(bytes: &mut BufReader<impl Read>) -> io::Result<bool> {
     // One read may give one byte only; a buffer is filled only when it is empty, so a lone first byte decides.
     let start = io::BufRead::fill_buf(bytes)?;
@@ -157,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_told_by_its_content() {
+    fn gzip_is_recognised_by_its_content() {
         for bytes in [DOCUMENT.to_vec(), gzip(DOCUMENT), [gzip(&DOCUMENT[..20]), gzip(&DOCUMENT[20..])].concat()] {
             assert_eq!(builders(&decode_all(&bytes, 1000, false).unwrap()), 1);
         }
@@ -206,8 +201,9 @@ mod tests {
             let counter = ByteCounter::default();
             let empty_members = Endless(gzip(b""), 0);
             let refused = decode(empty_members, &counter, 100_000, spool, &mut |_| ()).err().expect("too long");
-            let said = "the compressed document is longer than 100000 bytes, the configured maximum, allow";
-            assert_eq!(refused.to_string(), said);
+            let expected =
+                "the compressed document is longer than the configured maximum of 100000 uncompressed bytes allows";
+            assert_eq!(refused.to_string(), expected);
             assert!(counter.load(Ordering::Relaxed) < 200_000);
         }
     }

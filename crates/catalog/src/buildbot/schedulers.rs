@@ -1,31 +1,19 @@
-//! Reads the schedulers of tests: of each the first trigger, and the tests that it starts.
+//! Reads the schedulers of tests: the first trigger of each, and the tests that it starts.
 //!
-//! A string that is the name of no test is not kept. Where the schedulers stand before the builders, a hash stands for
+//! A string that is not the name of a test is not kept. If the schedulers come before the builders, a hash stands for
 //! each name until the builders are known.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::Read;
 
 use string_interner::symbol::SymbolU32;
 
-use crate::allthethings::{Fault, MAX_NAME, ReadError, Reading};
-use crate::dump::TestScheduler;
+use crate::buildbot::dump::TestScheduler;
+use crate::buildbot::error::ReadError;
+use crate::buildbot::reading::{Fault, PendingScheduler, Reading};
 use crate::json::{JsonError, Text, ValueKind};
-
-/// The schedulers that were read before the builders.
-#[derive(Default)]
-pub(crate) struct Pending {
-    hasher: RandomState,
-    schedulers: Vec<PendingScheduler>,
-}
-
-struct PendingScheduler {
-    name: Box<str>,
-    trigger: Box<str>,
-    downstream: Vec<u64>,
-}
+use crate::list::MAX_NAME;
 
 /// The builders that a scheduler starts.
 enum Downstream {
@@ -77,7 +65,7 @@ impl<R: Read> Reading<'_, R> {
         self.dump.schedulers.push(TestScheduler { name, trigger, downstream });
     }
 
-    /// Finds the tests of the schedulers that stood before the builders.
+    /// Finds the tests of the schedulers that came before the builders.
     pub(crate) fn resolve_pending(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         if pending.schedulers.is_empty() {
@@ -130,8 +118,8 @@ impl<R: Read> Reading<'_, R> {
         Ok(fault.map_or(Ok((trigger, downstream)), Err))
     }
 
-    /// Reads a list of strings, or null, and gives each string to `each`. A string that cannot be a builder's name or
-    /// shortname is the name of none that is kept: it is passed over, as the rest of the list still counts.
+    /// Reads a list of strings, or null, and gives each string to `each`. A string that cannot be the name or the
+    /// shortname of a builder is skipped; the rest of the list still counts.
     fn texts(
         &mut self,
         path: &'static str,

@@ -1,132 +1,25 @@
-//! Reads allthethings.json, Buildbot's dump of every builder, as a stream: one pass, and memory for what is kept.
+//! Reads allthethings.json, Buildbot's dump of every builder, as a stream: one pass, and memory only for what is kept.
 //!
 //! The document is `{"builders": {NAME: {"properties": {"branch", "slavebuilddir", ..}, "shortname", ..}},
 //! "schedulers": {NAME: {"downstream": [NAME], "triggered_by": [TRIGGER]?}}, "slavepools": {POOL: [SLAVE]},
-//! "master_builders": {MASTER: [NAME]}, ..}`, in any order; everything else in it is skipped. A
-//! builder or a scheduler that is not of that shape is left out and named; a document that is not of it is refused.
+//! "master_builders": {MASTER: [NAME]}, ..}`, in any order; the reader skips everything else. It leaves out a builder or
+//! a scheduler of another shape and reports it; it refuses a document of another shape.
 
-use std::io::{self, Read};
+use std::io::Read;
 
-use string_interner::symbol::SymbolU32;
+use crate::buildbot::dump::{Builder, Dump};
+use crate::buildbot::error::ReadError;
+use crate::buildbot::reading::{Fault, Progress, Reading};
+use crate::json::{JsonError, JsonReader, Text, ValueKind};
+use crate::list::{MAX_NAME, is_project_name};
 
-use crate::dump::{Builder, Dump, is_project_name};
-use crate::json::{BadText, JsonError, JsonReader, Text, ValueKind};
-use crate::schedulers::Pending;
-
-/// The longest name that a builder, a scheduler or a property may have, in bytes. The longest real one has 112.
-pub const MAX_NAME: usize = 1000;
-
-/// Why a document was refused, and where in it.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The source holds nothing.
-    #[error("the source is empty")]
-    Empty,
-    /// The source is not JSON at all, for example a page of HTML.
-    #[error("this is no JSON: it starts with '{first}'")]
-    NotJson {
-        /// The first character.
-        first: String,
-    },
-    /// The text breaks off or is not JSON, or something has another shape than allthethings.json.
-    #[error("{path}: {what} (byte {offset})")]
-    Malformed {
-        /// The path to the place, for example `builders.Linux try build.properties`.
-        path: String,
-        /// What is wrong there.
-        what: String,
-        /// Where, in bytes of the uncompressed document.
-        offset: u64,
-    },
-    /// The document has no `builders`.
-    #[error("this is no allthethings.json: it has no \"builders\"")]
-    NoBuilders,
-    /// The document is longer than allowed.
-    #[error("the uncompressed document has more than {limit} bytes, the configured maximum")]
-    TooLong {
-        /// The configured maximum.
-        limit: u64,
-    },
-    /// The compressed document is longer than allowed.
-    #[error("the compressed document is longer than {limit} bytes, the configured maximum, allow")]
-    SourceTooLong {
-        /// The configured maximum.
-        limit: u64,
-    },
-    /// The stream broke: the connection, the disk, or the compressed data.
-    #[error("{path}: the source broke off: {error} (byte {offset})")]
-    Input {
-        /// The path to the place that was being read.
-        path: String,
-        /// What the stream said.
-        error: io::Error,
-        /// Where, in bytes of the uncompressed document.
-        offset: u64,
-    },
-}
-
-impl ReadError {
-    pub(crate) fn new(error: JsonError, path: &[&str]) -> Self {
-        let path = if path.is_empty() { "the document".to_owned() } else { path.join(".") };
-        match error {
-            JsonError::Syntax { what, offset } => Self::Malformed { path, what, offset },
-            JsonError::Input { error, offset } => Self::Input { path, error, offset },
-            JsonError::TooLong { limit } => Self::TooLong { limit },
-        }
-    }
-}
-
-/// How far the reading is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// Bytes of the uncompressed document.
-    pub bytes: u64,
-    /// Builders, of whatever kind.
-    pub builders: u64,
-}
-
-/// Why a builder or a scheduler is left out.
-pub(crate) struct Fault {
-    /// What of it is wrong, for example `properties.branch`; empty where it is the whole.
-    path: &'static str,
-    what: String,
-    offset: u64,
-}
-
-impl Fault {
-    /// A string that cannot be used.
-    pub(crate) fn bad_text(path: &'static str, text: &Text, bad: &BadText) -> Self {
-        let subject = if path.is_empty() { "the name " } else { "" };
-        let what = match bad {
-            BadText::TooLong { length, limit } => format!("{subject}has {length} bytes, at most {limit} are allowed"),
-            BadText::NotUtf8 => format!("{subject}is not UTF-8"),
-            BadText::Control => format!("{subject}holds a control character"),
-        };
-        Self { path, what, offset: text.offset() }
-    }
-}
-
-/// The reading of one document.
-pub(crate) struct Reading<'p, R> {
-    pub(crate) json: JsonReader<R>,
-    pub(crate) dump: Dump,
-    /// Schedulers that stand before the builders.
-    pub(crate) pending: Pending,
-    progress: &'p mut dyn FnMut(Progress),
-}
-
-/// Reads a document of at most `max_bytes` bytes. Every 1,000 builders `progress` is told how far it is.
+/// Reads a document of at most `max_bytes` bytes. Calls `progress` every 1,000 builders.
 ///
 /// # Errors
-/// A document that breaks off, is not JSON, has no object `builders`, or is too long. What is wrong with one builder or
-/// one scheduler is no error: it is among the findings.
+/// The document breaks off, is not JSON, has no object `builders`, or is too long. A malformed builder or scheduler is
+/// not an error: it is among the findings.
 pub fn read(input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(Progress)) -> Result<Dump, ReadError> {
-    let mut reading = Reading {
-        json: JsonReader::new(input, max_bytes),
-        dump: Dump::default(),
-        pending: Pending::default(),
-        progress,
-    };
+    let mut reading = Reading::new(JsonReader::new(input, max_bytes), progress);
     reading.document()?;
     Ok(reading.dump)
 }
@@ -170,7 +63,7 @@ impl<R: Read> Reading<'_, R> {
         Ok(())
     }
 
-    /// Holds that a section is an object and stands in the document once.
+    /// Checks that a section is an object and that the document has it once.
     fn section(&mut self, name: &str, seen: &mut bool) -> Result<(), ReadError> {
         let malformed = |what, offset| ReadError::Malformed { path: name.to_owned(), what, offset };
         if std::mem::replace(seen, true) {
@@ -189,7 +82,7 @@ impl<R: Read> Reading<'_, R> {
         while self.json.key(&mut members, &mut name).map_err(at)? {
             self.dump.findings.builders += 1;
             if self.dump.findings.builders.is_multiple_of(1000) {
-                (self.progress)(Progress { bytes: self.json.offset(), builders: self.dump.findings.builders });
+                self.report_progress();
             }
             let builder = self.builder().map_err(|error| ReadError::new(error, &["builders", &name.shown()]))?;
             let of_name = |what: &str| Fault { path: "", what: what.to_owned(), offset: name.offset() };
@@ -208,12 +101,6 @@ impl<R: Read> Reading<'_, R> {
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn leave_out(&mut self, section: &str, name: &Text, fault: Fault) {
-        let name = name.shown();
-        let path: &[&str] = if fault.path.is_empty() { &[section, &name] } else { &[section, &name, fault.path] };
-        self.dump.findings.add_problem(path, fault.what, fault.offset);
     }
 
     /// One builder, or what is wrong with it.
@@ -238,7 +125,7 @@ impl<R: Read> Reading<'_, R> {
                     has_properties = true;
                     fault = Some(self.expected("properties", ValueKind::Object)?);
                 }
-                // Only the shortname of a build is ever looked for, so that of a test may be anything.
+                // Only the shortnames of builds are looked up, so that of a test may be anything.
                 b"shortname" if !builder.is_test => {
                     builder.shortname = self.text_or_null("shortname", &mut value, &mut shortname_fault)?;
                 }
@@ -266,7 +153,8 @@ impl<R: Read> Reading<'_, R> {
                 b"branch" => {
                     builder.branch = self.text_or_null("properties.branch", value, fault)?;
                     if builder.branch.is_some() && !is_project_name(value.bytes()) {
-                        let rule = "is no project name: letters, digits, '-', '_' and '.', at most 100 of them";
+                        let rule =
+                            "is not a valid project name: letters, digits, '-', '_' and '.', at most 100 of them";
                         let what = format!("{:?} {rule}", value.shown());
                         *fault = Some(Fault { path: "properties.branch", what, offset: value.offset() });
                     }
@@ -279,35 +167,5 @@ impl<R: Read> Reading<'_, R> {
             }
         }
         Ok(())
-    }
-
-    /// A string that is not empty; none where it is null or empty. Anything else is a fault.
-    pub(crate) fn text_or_null(
-        &mut self,
-        path: &'static str,
-        value: &mut Text,
-        fault: &mut Option<Fault>,
-    ) -> Result<Option<SymbolU32>, JsonError> {
-        match self.json.kind()? {
-            ValueKind::Null => self.json.skip()?,
-            ValueKind::String => {
-                self.json.string(value)?;
-                match value.get() {
-                    Ok("") => {}
-                    Ok(text) => return Ok(Some(self.dump.names.get_or_intern(text))),
-                    Err(bad) => *fault = Some(Fault::bad_text(path, value, &bad)),
-                }
-            }
-            _ => *fault = Some(self.expected(path, ValueKind::String)?),
-        }
-        Ok(None)
-    }
-
-    /// Skips a value of the wrong kind, and says so.
-    pub(crate) fn expected(&mut self, path: &'static str, expected: ValueKind) -> Result<Fault, JsonError> {
-        let found = self.json.kind()?;
-        let offset = self.json.offset();
-        self.json.skip()?;
-        Ok(Fault { path, what: format!("{} is expected, not {}", expected.noun(), found.noun()), offset })
     }
 }

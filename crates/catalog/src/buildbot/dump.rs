@@ -1,4 +1,4 @@
-//! What a dump of Buildbot's builders holds, and what of it a push can run.
+//! A dump of Buildbot's builders, and the jobs in it that a push can run.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -7,13 +7,13 @@ use string_interner::backend::StringBackend;
 use string_interner::symbol::SymbolU32;
 use string_interner::{StringInterner, Symbol as _};
 
-use crate::jobs::{CatalogJob, Projects};
+use crate::buildbot::jobs::{CatalogJob, Projects};
 
-/// How many problems are kept with their texts; all are counted.
+/// Maximum number of problems that are kept with their texts; all are counted.
 pub const MAX_PROBLEMS: usize = 50;
 
-/// How many masters are kept. The real dump has about a hundred.
-pub const MAX_MASTERS: usize = 1000;
+/// Maximum number of masters that are kept. The real dump has about a hundred.
+pub(crate) const MAX_MASTERS: usize = 1000;
 
 /// A builder or scheduler that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +32,12 @@ impl fmt::Display for DumpProblem {
     }
 }
 
-/// What was found while reading.
+/// What the reading of a dump found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Bytes of the uncompressed document.
     pub bytes: u64,
-    /// Builders in the document, of whatever kind.
+    /// Builders of any kind in the document.
     pub builders: u64,
     /// Builders that no push can run: releases, bundles, those without a branch, talos with a pgo twin.
     pub not_runnable: u64,
@@ -45,11 +45,11 @@ pub struct Findings {
     pub problem_count: u64,
     /// The first of them.
     pub problems: Vec<DumpProblem>,
-    /// Builders that no machine can run: their slave pool is an empty list.
+    /// Builders without machines: their slave pool is an empty list.
     pub empty_slavepool: u64,
     /// Tests that a push can run.
     pub tests: u64,
-    /// Tests for which no scheduler names a build.
+    /// Tests whose schedulers name no build.
     pub tests_without_build: u64,
     /// The masters that the document names, each with how many builders it lists. Empty where there are more than
     /// `MAX_MASTERS`.
@@ -67,7 +67,7 @@ impl Findings {
 
 type Names = StringInterner<StringBackend<SymbolU32>>;
 
-/// What is kept of a builder.
+/// The properties of a builder that matter here.
 #[derive(Clone, Copy)]
 pub(crate) struct Builder {
     pub(crate) branch: Option<SymbolU32>,
@@ -79,18 +79,18 @@ pub(crate) struct Builder {
     pub(crate) is_test: bool,
 }
 
-/// A scheduler of tests: the first of what sets it off, and the builders that it then starts.
+/// A scheduler of tests: its first trigger, and the builders that it then starts.
 pub(crate) struct TestScheduler {
     pub(crate) name: SymbolU32,
     pub(crate) trigger: SymbolU32,
     pub(crate) downstream: Vec<SymbolU32>,
 }
 
-/// What a document holds, before it is asked what can be run.
+/// The builders and schedulers of a document.
 #[derive(Default)]
 pub struct Dump {
     pub(crate) names: Names,
-    /// The builder of each name, at the place of the name's symbol; other names have none.
+    /// The builder of each name, at the place of the name's symbol; `None` for other names.
     builders: Vec<Option<Builder>>,
     pub(crate) schedulers: Vec<TestScheduler>,
     /// The slave pools without machines.
@@ -99,7 +99,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Keeps a builder; true if there was one of that name, which it replaces.
+    /// Keeps a builder. Returns true if it replaces one of the same name.
     pub(crate) fn insert(&mut self, name: SymbolU32, builder: Builder) -> bool {
         let place = name.to_usize();
         if self.builders.len() <= place {
@@ -116,7 +116,7 @@ impl Dump {
         self.builders.get(name.to_usize())?.as_ref()
     }
 
-    /// How many symbols can have a builder.
+    /// The number of symbols that can have a builder.
     pub(crate) fn places(&self) -> usize {
         self.builders.len()
     }
@@ -128,7 +128,7 @@ impl Dump {
             .filter_map(|(place, builder)| Some((SymbolU32::try_from_usize(place)?, builder.as_ref()?)))
     }
 
-    /// The jobs that a push can run, each test with its build, and what was found on the way.
+    /// The jobs that a push can run, each test with its build, and the findings.
     pub fn projects(&self) -> (Projects<'_>, Findings) {
         let mut findings = self.findings.clone();
         let upstream = self.upstream_builds();
@@ -143,7 +143,7 @@ impl Dump {
                 findings.empty_slavepool += 1;
                 continue;
             }
-            // A build that can never run is none: the test would be forwarded ahead of it.
+            // A build that can never run does not count: the test would be forwarded ahead of it.
             let upstream = upstream[symbol.to_usize()].map(|build| (self.text(build), self.builder(build)));
             let can_run = |(name, build): &(&str, Option<&Builder>)| {
                 build.is_some_and(|build| self.runnable_in(name, build).is_some() && !self.has_no_machines(build))
@@ -159,7 +159,7 @@ impl Dump {
         (projects, findings)
     }
 
-    /// The project whose pushes can have the builder, if any can.
+    /// The project whose pushes can run the builder, if there is one.
     fn runnable_in(&self, name: &str, builder: &Builder) -> Option<&str> {
         let project = builder.branch.map(|branch| self.text(branch));
         project.filter(|project| self.is_runnable(name, project))
@@ -169,8 +169,8 @@ impl Dump {
         builder.has_no_machines || builder.pool.is_some_and(|pool| self.empty_pools.contains(&pool))
     }
 
-    /// Whether a push can have the builder at all. Releases and bundles are not made for a push; aurora and beta
-    /// measure talos on the pgo build only, where there is one.
+    /// Whether a push can run the builder. Releases and bundles are not made for a push; aurora and beta run talos only
+    /// on the pgo build, if there is one.
     fn is_runnable(&self, name: &str, project: &str) -> bool {
         let measured_on_pgo = || {
             matches!(project, "mozilla-aurora" | "mozilla-beta")
@@ -183,11 +183,4 @@ impl Dump {
         };
         !name.starts_with("release-") && !name.ends_with("bundle") && !measured_on_pgo()
     }
-}
-
-/// Letters, digits, `-`, `_` and `.`; not only dots, as a project's name becomes a file's.
-pub fn is_project_name(name: &[u8]) -> bool {
-    name.len() <= 100
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-        && name.iter().any(|byte| *byte != b'.')
 }

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use string_interner::Symbol as _;
 use string_interner::symbol::SymbolU32;
 
-use crate::dump::{Builder, Dump, TestScheduler};
+use crate::buildbot::dump::{Builder, Dump, TestScheduler};
 
-/// What is cut from the end of a trigger, in this order.
+/// The ends that are cut from a trigger, in this order.
 const ENDS: [&str; 4] = ["-opt-unittest", "-unittest", "-talos", "-pgo"];
 
 impl Dump {

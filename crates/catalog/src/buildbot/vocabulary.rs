@@ -1,4 +1,4 @@
-//! The vocabulary of builder names: what `data/*.table` says, compiled in, and how a word is looked up in it.
+//! The vocabulary of builder names: the tables in `data/`, compiled in, and how a word is looked up in them.
 
 /// A row of Treeherder's page: a platform, its operating system and its architecture.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) struct Entry<T: 'static> {
     pub(crate) value: T,
 }
 
-/// What a word of `lexicon.table` tells: the rank of a machine or an option, or a variant.
+/// The meaning of a word of `lexicon.table`: the rank of a machine or of an option, or a variant.
 #[derive(Clone, Copy)]
 pub(crate) enum Lexeme {
     Machine(u8),
@@ -111,6 +111,11 @@ impl<T> Lexicon<T> {
             }
         })
     }
+}
+
+/// Whether a word may start at this place: at the start of the name, or behind anything but a letter or a digit.
+pub(crate) fn starts_word(name: &[u8], at: usize) -> bool {
+    at == 0 || !name[at - 1].is_ascii_alphanumeric()
 }
 
 include!(concat!(env!("OUT_DIR"), "/vocabulary.rs"));

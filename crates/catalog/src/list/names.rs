@@ -1,12 +1,8 @@
-//! The names of a list's jobs: which names are there, which build each needs, and which name is meant by one that is not
-//! there.
+//! The names of a list's jobs: whether a name is there, which build its job needs, and which name an unknown one means.
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
-
-use crate::listing::BadBody;
+use crate::list::fields::{BadBody, Body, NameFields};
 use crate::suggest::{Index, SearchBudget};
 
 /// The names of a list's jobs.
@@ -14,24 +10,10 @@ use crate::suggest::{Index, SearchBudget};
 pub struct Names {
     /// In the order of their bytes.
     known: Vec<Box<str>>,
-    /// The place of the build that each of them needs, if it needs one that is in the list too.
+    /// The place of the build that each job needs; `None` without one, or if the list does not have it.
     builds: Vec<Option<u32>>,
-    /// Made when a name is first asked for that is not there.
+    /// Built at the first look-up of an unknown name.
     index: OnceLock<Index>,
-}
-
-#[derive(Deserialize)]
-struct Body<'b> {
-    #[serde(borrow)]
-    results: Vec<Entry<'b>>,
-}
-
-#[derive(Deserialize)]
-struct Entry<'b> {
-    #[serde(borrow)]
-    ref_data_name: Cow<'b, str>,
-    #[serde(borrow, default)]
-    upstream: Option<Cow<'b, str>>,
 }
 
 impl Names {
@@ -39,7 +21,7 @@ impl Names {
     pub fn new<N: Into<Box<str>>>(jobs: impl IntoIterator<Item = (N, Option<N>)>) -> Self {
         let mut jobs: Vec<(Box<str>, Option<Box<str>>)> =
             jobs.into_iter().map(|(name, build)| (name.into(), build.map(Into::into))).collect();
-        // A list has them in order, which is found out in one look at each.
+        // A list has them in order, which the sort finds out in one pass.
         jobs.sort_unstable();
         jobs.dedup_by(|one, other| one.0 == other.0);
         let place = |build: &str| jobs.binary_search_by(|(known, _)| (**known).cmp(build)).ok();
@@ -48,16 +30,16 @@ impl Names {
         Self { known: jobs.into_iter().map(|(name, _)| name).collect(), builds, index: OnceLock::new() }
     }
 
-    /// Those of a body as `jobs::write_body` makes it.
+    /// The names of a body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not a list of jobs.
     pub fn read(body: &[u8]) -> Result<Self, BadBody> {
-        let Body { results } = serde_json::from_slice(body)?;
-        Ok(Self::new(results.into_iter().map(|job| (job.ref_data_name, job.upstream))))
+        let Body { results } = serde_json::from_slice::<Body<NameFields<'_>>>(body)?;
+        Ok(Self::new(results.into_iter().map(|job| (job.name, job.upstream))))
     }
 
-    /// How many there are.
+    /// The number of names.
     pub fn len(&self) -> usize {
         self.known.len()
     }
@@ -72,7 +54,7 @@ impl Names {
         self.place(name).is_some()
     }
 
-    /// The build that the job of this name needs; none if it needs none, or one that cannot be run on a push.
+    /// The build that the job of this name needs; `None` if it needs no build, or one that a push cannot run.
     pub fn build_of(&self, name: &str) -> Option<&str> {
         let build = self.builds[self.place(name)?]?;
         Some(&self.known[build as usize])
@@ -88,12 +70,12 @@ impl Names {
         self.known.binary_search_by(|known| (**known).cmp(name)).ok()
     }
 
-    /// The one name that differs from this at most in case and blanks. None if no name does, or several do.
+    /// The only name that differs from this at most in case and blanks. `None` if there is no such name, or several.
     pub fn same(&self, name: &str) -> Option<&str> {
         self.index().same(name).map(|place| &*self.known[place])
     }
 
-    /// The name that is nearest to one that no job has, if any is near.
+    /// The name that is nearest to an unknown one, if one is near.
     pub fn suggest(&self, name: &str, budget: &mut SearchBudget) -> Option<&str> {
         let place = self.index().suggest(name, 1, budget).pop();
         place.map(|place| &*self.known[place])

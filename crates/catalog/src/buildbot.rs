@@ -1,0 +1,19 @@
+//! Buildbot: its dump of all builders, the grammar of their names, and the jobs that both make.
+
+mod allthethings;
+mod builder_name;
+mod dump;
+mod error;
+mod jobs;
+mod machines;
+mod reading;
+mod schedulers;
+mod upstream;
+pub(crate) mod vocabulary;
+
+pub use allthethings::read;
+pub use builder_name::{Classification, classify};
+pub use dump::{Dump, DumpProblem, Findings, MAX_PROBLEMS};
+pub use error::ReadError;
+pub use jobs::{BUILD_SYSTEM, CatalogJob, Projects, write_body};
+pub use reading::Progress;

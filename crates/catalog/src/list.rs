@@ -1,0 +1,21 @@
+//! A project's list of runnable jobs: its fields, its body, how it is packed, compared and searched.
+//!
+//! The body has the shape of Treeherder's own list of 2015-2019, so that its clients work unchanged.
+
+mod diff;
+mod fields;
+mod job;
+mod limits;
+mod listing;
+mod names;
+mod pack;
+mod write;
+
+pub use diff::{ListDiff, compare, count_with_build};
+pub use fields::{BadBody, FIELDS, JobFields, jobs_of};
+pub use job::{ListedJob, ListedPlatform, UNKNOWN, UNKNOWN_SYMBOL};
+pub use limits::{MAX_NAME, is_project_name};
+pub use listing::{Listing, Selection};
+pub use names::Names;
+pub use pack::{MAX_PART_BYTES, PackedList, Summary, etag, pack, unpack};
+pub use write::write_body;

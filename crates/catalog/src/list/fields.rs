@@ -1,0 +1,239 @@
+//! The fields of a list's jobs, as the body has them. This module writes them and reads them back; no other module of
+//! the crate spells them out.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha1::{Digest, Sha1};
+
+use crate::hex::hex;
+use crate::list::job::{ListedJob, ListedPlatform};
+
+/// The fields of a job, in the order in which the body has them.
+pub const FIELDS: [&str; 24] = [
+    "build_platform_id",
+    "build_platform",
+    "build_os",
+    "build_architecture",
+    "machine_platform_id",
+    "platform",
+    "machine_platform_os",
+    "machine_platform_architecture",
+    "job_group_id",
+    "job_group_name",
+    "job_group_symbol",
+    "job_group_description",
+    "job_type_id",
+    "job_type_name",
+    "job_type_symbol",
+    "job_type_description",
+    "option_collection_hash",
+    "ref_data_name",
+    "build_system_type",
+    "platform_option",
+    "job_coalesced_to_guid",
+    "state",
+    "result",
+    "upstream",
+];
+
+/// Where a job runs: the first fields of a job as Treeherder listed it. The order of the fields is that of the body.
+#[derive(Serialize)]
+pub(super) struct PlatformFields<'j> {
+    build_platform_id: u64,
+    build_platform: &'j str,
+    build_os: &'j str,
+    build_architecture: &'j str,
+    machine_platform_id: u64,
+    platform: &'j str,
+    machine_platform_os: &'j str,
+    machine_platform_architecture: &'j str,
+}
+
+impl<'j> PlatformFields<'j> {
+    pub(super) fn new(platform: ListedPlatform<'j>) -> Self {
+        let ListedPlatform { name, os, architecture } = platform;
+        let platform_id = stable_id(&[os, name, architecture]);
+        Self {
+            build_platform_id: platform_id,
+            build_platform: name,
+            build_os: os,
+            build_architecture: architecture,
+            machine_platform_id: platform_id,
+            platform: name,
+            machine_platform_os: os,
+            machine_platform_architecture: architecture,
+        }
+    }
+}
+
+/// What a job is: the other fields.
+#[derive(Serialize)]
+pub(super) struct JobTypeFields<'j> {
+    job_group_id: u64,
+    job_group_name: &'j str,
+    job_group_symbol: &'j str,
+    job_group_description: &'j str,
+    job_type_id: u64,
+    job_type_name: &'j str,
+    job_type_symbol: &'j str,
+    job_type_description: &'j str,
+    option_collection_hash: Cow<'static, str>,
+    ref_data_name: &'j str,
+    build_system_type: &'j str,
+    platform_option: &'j str,
+    job_coalesced_to_guid: Option<&'j str>,
+    state: &'j str,
+    result: &'j str,
+    upstream: Option<&'j str>,
+}
+
+impl<'j> JobTypeFields<'j> {
+    pub(super) fn new(job: &'j ListedJob<'_>) -> Self {
+        Self {
+            job_group_id: stable_id(&[job.job_group_name, job.job_group_symbol]),
+            job_group_name: job.job_group_name,
+            job_group_symbol: job.job_group_symbol,
+            job_group_description: "",
+            job_type_id: stable_id(&[job.job_type_name, &job.job_type_symbol]),
+            job_type_name: job.job_type_name,
+            job_type_symbol: &job.job_type_symbol,
+            job_type_description: "",
+            option_collection_hash: option_collection_hash(job.option),
+            ref_data_name: job.name,
+            build_system_type: job.build_system,
+            platform_option: job.option,
+            job_coalesced_to_guid: None,
+            state: "runnable",
+            result: "runnable",
+            upstream: job.upstream,
+        }
+    }
+}
+
+/// A positive integer that stays the same for the same words, where Treeherder had a database key. It has at most 31
+/// bits, as those had: longer ones would make the packed lists a fifth larger, and hold nothing more.
+fn stable_id(words: &[&str]) -> u64 {
+    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash >> 33).max(1)
+}
+
+/// Treeherder's hash of a collection of options: the SHA-1 of their sorted names, joined. A job here has one option.
+fn option_collection_hash(option: &str) -> Cow<'static, str> {
+    static HASHES: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+        let hash = |option: &'static str| (option, hex(&Sha1::digest(option)));
+        ["opt", "debug", "pgo", "asan", "tsan", "cc", "addon"].map(hash).into()
+    });
+    match HASHES.iter().find(|(known, _)| *known == option) {
+        Some((_, hash)) => Cow::Borrowed(hash),
+        None => Cow::Owned(hex(&Sha1::digest(option))),
+    }
+}
+
+/// Why a body cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is not a list of jobs: {0}")]
+pub struct BadBody(#[from] serde_json::Error);
+
+/// A body whose jobs are of type `J`.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "J: Deserialize<'de>"))]
+pub(super) struct Body<J> {
+    pub(super) results: Vec<J>,
+}
+
+/// A body with the name of its project, as JSON.
+#[derive(Deserialize)]
+pub(super) struct BodyOfProject<'b> {
+    #[serde(borrow)]
+    pub(super) meta: BodyMeta<'b>,
+    #[serde(borrow)]
+    pub(super) results: Vec<&'b RawValue>,
+}
+
+/// The `meta` of a body.
+#[derive(Deserialize)]
+pub(super) struct BodyMeta<'b> {
+    #[serde(borrow)]
+    pub(super) repository: &'b RawValue,
+}
+
+/// The name of a job and of the build that it needs.
+#[derive(Deserialize)]
+pub(super) struct NameFields<'b> {
+    #[serde(borrow, rename = "ref_data_name")]
+    pub(super) name: Cow<'b, str>,
+    #[serde(borrow, default)]
+    pub(super) upstream: Option<Cow<'b, str>>,
+}
+
+/// The fields by which a job is found and shown. A job of another build system need not have all of them.
+#[derive(Debug, Deserialize)]
+pub struct JobFields<'b> {
+    /// The job's name.
+    #[serde(borrow, rename = "ref_data_name")]
+    pub name: Cow<'b, str>,
+    /// The name of the build that it needs.
+    #[serde(borrow, default)]
+    pub upstream: Option<Cow<'b, str>>,
+    /// The platform.
+    #[serde(borrow, default)]
+    pub platform: Option<Cow<'b, str>>,
+    /// The option (build type).
+    #[serde(borrow, default, rename = "platform_option")]
+    pub option: Cow<'b, str>,
+    /// The group's name.
+    #[serde(borrow, default)]
+    pub job_group_name: Cow<'b, str>,
+    /// The group's symbol.
+    #[serde(borrow, default)]
+    pub job_group_symbol: Cow<'b, str>,
+    /// The job type's name.
+    #[serde(borrow, default)]
+    pub job_type_name: Cow<'b, str>,
+    /// The job type's symbol.
+    #[serde(borrow, default)]
+    pub job_type_symbol: Cow<'b, str>,
+    /// The build system.
+    #[serde(borrow, default)]
+    pub build_system_type: Cow<'b, str>,
+}
+
+/// The jobs of a body, each with its JSON.
+///
+/// # Errors
+/// The body is not a list of jobs.
+pub fn jobs_of(body: &[u8]) -> Result<Vec<(&RawValue, JobFields<'_>)>, BadBody> {
+    let Body { results } = serde_json::from_slice::<Body<&RawValue>>(body)?;
+    results.into_iter().map(|job| Ok((job, serde_json::from_str(job.get())?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::buildbot::vocabulary::{JOB_TYPES, PLATFORMS};
+
+    #[test]
+    fn no_two_platforms_or_job_types_share_an_id() {
+        let platforms =
+            PLATFORMS.iter().map(|platform| stable_id(&[platform.os, platform.name, platform.architecture]));
+        let chunks = || (1..=100).map(|chunk| chunk.to_string()).chain([String::new()]);
+        let types = JOB_TYPES.iter().flat_map(|job_type| {
+            chunks().map(|chunk| stable_id(&[job_type.name, &format!("{}{chunk}", job_type.symbol)]))
+        });
+        assert_eq!(platforms.collect::<HashSet<_>>().len(), PLATFORMS.len());
+        assert_eq!(types.collect::<HashSet<_>>().len(), JOB_TYPES.len() * 101);
+    }
+
+    #[test]
+    fn an_option_that_buildbot_does_not_have_is_hashed_too() {
+        assert_eq!(option_collection_hash("ccov"), hex(&Sha1::digest("ccov")));
+        assert!(matches!(option_collection_hash("opt"), Cow::Borrowed(_)));
+    }
+}

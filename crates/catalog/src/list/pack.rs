@@ -1,0 +1,76 @@
+//! How a list is packed for the store, and what names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
+
+/// Maximum size of a part of a packed list, in bytes: a `DynamoDB` item holds 400 KB, keys included.
+pub const MAX_PART_BYTES: usize = 380_000;
+
+/// What a list holds, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Number of jobs.
+    pub jobs: usize,
+    /// Number of jobs of each build system.
+    pub build_systems: BTreeMap<String, usize>,
+    /// The known platforms that they run on. An unknown platform is the start of a job's name; there may be as many as
+    /// jobs, too many for an item of the store.
+    pub platforms: BTreeSet<String>,
+}
+
+/// A project's list, ready to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedList {
+    /// The tag of the body; see `etag`.
+    pub etag: String,
+    /// What the body holds.
+    pub summary: Summary,
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// The body, packed.
+    pub gzip: Vec<u8>,
+}
+
+impl PackedList {
+    /// Packs a body with this summary.
+    pub fn new(body: &[u8], summary: Summary) -> Self {
+        Self { etag: etag(body), summary, body_bytes: body.len(), gzip: pack(body) }
+    }
+
+    /// The packed list, cut into parts that fit an item each.
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.gzip.chunks(MAX_PART_BYTES)
+    }
+}
+
+/// The tag of a body: half of its SHA-256, in hexadecimal. It does not depend on how the body is packed.
+pub fn etag(body: &[u8]) -> String {
+    hex(&Sha256::digest(body)[..16])
+}
+
+/// Packs a body with gzip. The same body gives the same bytes, on any machine and at any time.
+///
+/// # Panics
+/// Never: writing to memory does not fail.
+pub fn pack(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 16), Compression::new(5));
+    encoder.write_all(body).expect("memory can be written");
+    encoder.finish().expect("memory can be written")
+}
+
+/// Unpacks a list that was packed with `pack` and joined again.
+///
+/// # Errors
+/// The bytes are not gzip, or not all of it.
+pub fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut body)?;
+    Ok(body)
+}

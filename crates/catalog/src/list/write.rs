@@ -1,0 +1,66 @@
+//! Writes the body of a list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::list::fields::{JobTypeFields, PlatformFields};
+use crate::list::job::{ListedJob, ListedPlatform, UNKNOWN};
+use crate::list::pack::Summary;
+
+/// Appends the body of a project's list to `body`, and returns what the list holds.
+///
+/// `jobs` are in the order of their names.
+///
+/// # Panics
+/// Never: writing to memory does not fail.
+pub fn write_body<'j>(
+    project: &str,
+    jobs: impl ExactSizeIterator<Item = ListedJob<'j>>,
+    body: &mut Vec<u8>,
+) -> Summary {
+    let count = jobs.len();
+    let mut platforms = BTreeSet::new();
+    let mut build_systems: BTreeMap<&str, usize> = BTreeMap::new();
+    body.extend_from_slice(b"{\"meta\":{\"repository\":");
+    put(body, project);
+    body.extend_from_slice(b",\"offset\":0,\"count\":");
+    put(body, &count);
+    body.extend_from_slice(b"},\"results\":[");
+    // Neighbours by name mostly run in the same place: its text is then copied, not made again. That is half the body.
+    let mut last_place: Option<(ListedPlatform<'_>, Range<usize>)> = None;
+    for (number, job) in jobs.enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        let start = body.len();
+        match &last_place {
+            Some((platform, text)) if *platform == job.platform => body.extend_from_within(text.clone()),
+            _ => {
+                if job.platform.os != UNKNOWN {
+                    platforms.insert(job.platform.name);
+                }
+                put(body, &PlatformFields::new(job.platform));
+                body.pop();
+            }
+        }
+        last_place = Some((job.platform, start..body.len()));
+        // The second object goes on where the first, whose brace is left out, ended.
+        let seam = body.len();
+        put(body, &JobTypeFields::new(&job));
+        body[seam] = b',';
+        *build_systems.entry(job.build_system).or_default() += 1;
+    }
+    body.extend_from_slice(b"]}");
+    Summary {
+        jobs: count,
+        build_systems: build_systems.into_iter().map(|(name, jobs)| (name.to_owned(), jobs)).collect(),
+        platforms: platforms.into_iter().map(ToOwned::to_owned).collect(),
+    }
+}
+
+/// Appends a value as JSON.
+pub(super) fn put<T: Serialize + ?Sized>(body: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(body, value).expect("strings and numbers can be written to memory");
+}

@@ -1,0 +1,124 @@
+//! The pointer of a project, as an item.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use catalog::list::Summary;
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::StoreError;
+use crate::items::{Item, count, key, key_of, number, text};
+
+/// The start of a project's partition key.
+pub(super) const PROJECT: &str = "project#";
+/// The start of the sort key of a list's parts.
+pub(super) const LIST: &str = "list#";
+
+pub(super) fn pointer_key(project: &str) -> Item {
+    key(&format!("{PROJECT}{project}"), "current")
+}
+
+/// Part numbers have three digits, so that the order of the keys is the order of the parts.
+pub(super) fn part_key(project: &str, etag: &str, part: usize) -> Item {
+    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
+}
+
+/// A project's pointer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPointer {
+    /// Counts up each time the pointer moves.
+    pub generation: u64,
+    /// The tag of the list's body.
+    pub etag: String,
+    /// What the list holds. A pointer of an earlier release has only the number of jobs.
+    pub summary: Summary,
+    /// Parts of the packed list.
+    pub parts: usize,
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// Bytes of the packed list.
+    pub packed_bytes: usize,
+    /// Where the list came from.
+    pub provenance: Provenance,
+}
+
+/// Where and when a list came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// The address of the source.
+    pub source: String,
+    /// The source's ETag, if it had one.
+    pub source_etag: Option<String>,
+    /// When the ingest that published it started.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The summary in a pointer. Pointers of earlier releases have no maps.
+fn summary(item: &Item) -> Result<Summary, StoreError> {
+    let build_systems = match item.get("build_systems") {
+        Some(AttributeValue::M(systems)) => {
+            let wrong = |name| StoreError::damaged(key_of(item), format!("build_systems has no number {name}"));
+            let jobs = |name| count(systems, name).map_err(|_| wrong(name));
+            systems.keys().map(|name| Ok((name.clone(), jobs(name)?))).collect::<Result<_, StoreError>>()?
+        }
+        _ => BTreeMap::new(),
+    };
+    let platforms = item.get("platforms").and_then(|platforms| platforms.as_ss().ok());
+    Ok(Summary {
+        jobs: count(item, "jobs")?,
+        build_systems,
+        platforms: platforms.into_iter().flatten().cloned().collect(),
+    })
+}
+
+impl ListPointer {
+    /// Whether an earlier release wrote it, without a summary. An ingest then writes it anew.
+    pub fn is_outdated(&self) -> bool {
+        self.summary.jobs > 0 && self.summary.build_systems.is_empty()
+    }
+
+    pub(super) fn to_item(&self, project: &str) -> Item {
+        let mut item = pointer_key(project);
+        let updated_at = self.provenance.updated_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        item.extend(
+            [
+                ("generation", number(self.generation)),
+                ("etag", AttributeValue::S(self.etag.clone())),
+                ("jobs", number(self.summary.jobs)),
+                ("parts", number(self.parts)),
+                ("body_bytes", number(self.body_bytes)),
+                ("packed_bytes", number(self.packed_bytes)),
+                ("source", AttributeValue::S(self.provenance.source.clone())),
+                ("updated_at", AttributeValue::S(updated_at)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        let systems = self.summary.build_systems.iter().map(|(name, jobs)| (name.clone(), number(*jobs)));
+        item.insert("build_systems".to_owned(), AttributeValue::M(systems.collect()));
+        if !self.summary.platforms.is_empty() {
+            let platforms = self.summary.platforms.iter().cloned().collect();
+            item.insert("platforms".to_owned(), AttributeValue::Ss(platforms));
+        }
+        let source_etag = self.provenance.source_etag.clone();
+        item.extend(source_etag.map(|etag| ("source_etag".to_owned(), AttributeValue::S(etag))));
+        item
+    }
+
+    pub(super) fn from_item(item: &Item) -> Result<Self, StoreError> {
+        let updated_at = text(item, "updated_at")?.parse();
+        let updated_at = updated_at.map_err(|_| StoreError::damaged(key_of(item), "updated_at is not a time"))?;
+        Ok(Self {
+            generation: count(item, "generation")?,
+            etag: text(item, "etag")?.to_owned(),
+            summary: summary(item)?,
+            parts: count(item, "parts")?,
+            body_bytes: count(item, "body_bytes")?,
+            packed_bytes: count(item, "packed_bytes")?,
+            provenance: Provenance {
+                source: text(item, "source")?.to_owned(),
+                source_etag: text(item, "source_etag").ok().map(ToOwned::to_owned),
+                updated_at,
+            },
+        })
+    }
+}
