@@ -46,7 +46,7 @@ async fn a_body_that_cannot_be_read_is_refused_with_a_sentence_and_nothing_is_ke
         (name("a\0b"), "Name 1 of the jobs has a control character"),
         (name(""), "Name 1 of the jobs has 0 bytes"),
         (name(&"x".repeat(1001)), "Name 1 of the jobs has 1001 bytes"),
-        (with("decision_task_id", json!("a b")), "no id of a task"),
+        (with("decision_task_id", json!("a b")), "not the id of a task"),
         (with("decisionTaskID", json!("a b")), "'decisionTaskID' is not the id of a task"),
         (with("decision_task_id", json!(1)), "invalid type: integer"),
         (with("requester", json!("me")), "'requester': an e-mail address is expected"),
