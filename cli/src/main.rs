@@ -20,7 +20,7 @@ use tracing_subscriber::prelude::*;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Arguments::try_parse() {
-        Ok(arguments) => failure::exit_code(run(arguments).await),
+        Ok(arguments) => failure::exit_code(Box::pin(run(arguments)).await),
         Err(error) => without_the_value(error).exit(),
     }
 }
@@ -28,8 +28,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         // They run like the deployed functions and log like them.
-        Command::Forward(_) => runtime::init_logging(),
-        Command::Serve(_) => runtime::init_logging(),
+        Command::Forward(_) | Command::Serve(_) => runtime::init_logging(),
         _ => init_logging(arguments.verbose),
     }
     match arguments.command {
@@ -40,7 +39,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Runs(command) => commands::stored::runs(command).await,
         Command::Show(command) => commands::stored::show(command).await,
         Command::Sample(command) => commands::dumps::sample(&command),
-        Command::Requests(command) => commands::requests::run(command).await,
+        Command::Requests(command) => Box::pin(commands::requests::run(command)).await,
         Command::Forward(command) => commands::forward::run(command).await,
         Command::Serve(command) => commands::serve::run(command).await,
         Command::Openapi => commands::openapi::print(),

@@ -1,4 +1,4 @@
-//! The log: one line per message of the queue, which holds its metrics too (CloudWatch's embedded metric format).
+//! The log: one line per message of the queue, which holds its metrics too (`CloudWatch`'s embedded metric format).
 
 use runtime::Clock;
 use runtime::metrics::{self, Metric};

@@ -140,7 +140,7 @@ impl TriggerService {
     async fn release(&self, table: &RequestsTable, key: &IdempotencyKey, claim: &Claim, log: &CallLog) {
         if let Err(error) = table.release(&key.name, claim).await {
             // The claim expires with its lease.
-            log.set_error(error);
+            log.set_error(&error);
         }
     }
 }

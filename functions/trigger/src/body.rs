@@ -78,10 +78,9 @@ pub(crate) async fn read(
     caller: Caller,
     request_log: &RequestLog,
 ) -> Result<NewRequest, Problem> {
-    let body = parse(&bytes(headers, body, limits).await?, limits)?;
-    request_log.record("jobs", body.0.len());
-    let (names, decision_task_id, named) = body;
-    let (requester, on_behalf_by) = requester(caller, named)?;
+    let (names, decision_task_id, for_person) = parse(&bytes(headers, body, limits).await?, limits)?;
+    request_log.record("jobs", names.len());
+    let (requester, on_behalf_by) = requester(caller, for_person)?;
     let idempotency_key = idempotency_key(headers)?;
     Ok(NewRequest { project, push_id, names, decision_task_id, requester, on_behalf_by, idempotency_key })
 }
@@ -100,7 +99,10 @@ async fn bytes(headers: &HeaderMap, body: Body, limits: &RateLimits) -> Result<b
 }
 
 /// The names of the jobs, the decision task, and the person on whose behalf a service asks.
-fn parse(bytes: &[u8], limits: &RateLimits) -> Result<(Vec<String>, Option<String>, Option<Email>), Problem> {
+type Parsed = (Vec<String>, Option<String>, Option<Email>);
+
+/// Reads the body, and checks it against the limits.
+fn parse(bytes: &[u8], limits: &RateLimits) -> Result<Parsed, Problem> {
     let bad = |detail: String| Problem::new(&BAD_BODY, detail);
     // A list would be read as the fields in their order.
     if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -300,7 +302,7 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &str) -> Result<(Vec<String>, Option<String>, Option<Email>), String> {
+    fn read(body: &str) -> Result<Parsed, String> {
         parse(body.as_bytes(), &RateLimits::default()).map_err(|problem| format!("{problem:?}"))
     }
 

@@ -105,6 +105,6 @@ pub(crate) fn share(requester: &Email, request: RequestId, at: DateTime<Utc>) ->
 pub(crate) async fn refund(table: &RequestsTable, share: BudgetShare<'_>, log: &CallLog) {
     if let Err(error) = table.refund(share).await {
         // The share ends with its hour.
-        log.set_error(error);
+        log.set_error(&error);
     }
 }

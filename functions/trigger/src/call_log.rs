@@ -36,7 +36,7 @@ impl CallLog {
         self.with(|observed| observed.request = Some(id));
     }
 
-    pub(crate) fn set_error(&self, error: impl ToString) {
+    pub(crate) fn set_error(&self, error: &impl ToString) {
         let error = error.to_string();
         self.with(|observed| observed.error = Some(error));
     }

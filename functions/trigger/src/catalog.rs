@@ -30,7 +30,7 @@ impl CatalogNames {
         let found = self.0.names(project, &stats).await;
         log.add_read_units(stats.read_units());
         if let Some(error) = stats.error() {
-            log.set_error(error);
+            log.set_error(&error);
         }
         let names = found.map_err(|error| match error {
             CatalogError::UnknownProject { closest } => {

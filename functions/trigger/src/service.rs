@@ -136,7 +136,7 @@ impl TriggerService {
             Ok(Some(queued)) => queued,
             Ok(None) => request,
             Err(error) => {
-                log.set_error(error);
+                log.set_error(&error);
                 request
             }
         }

@@ -283,8 +283,8 @@ mod tests {
         (job.state, job.code, job.reason_text().unwrap_or_default())
     }
 
-    fn said(sentence: &str) -> Option<JobReason> {
-        Some(JobReason::Text(sentence.to_owned()))
+    fn said(sentence: &str) -> JobReason {
+        JobReason::Text(sentence.to_owned())
     }
 
     /// The runs of the build and of the test, the planned test, and whether the build is requested too.
@@ -393,7 +393,7 @@ mod tests {
             (Some(11), Some(&["busted", "retry"]), 720, (Failed, Some(JobCode::WaitedTooLong), late)),
         ] {
             let build_wait = Some(BuildWait { since: at(0), ignore_runs_up_to, failed_before: 0 });
-            let waiting = RequestedJob { state: Waiting, reason: said(was), build_wait, ..test() };
+            let waiting = RequestedJob { state: Waiting, reason: Some(said(was)), build_wait, ..test() };
             let now: Option<Vec<(&str, &str)>> =
                 runs_now.map(|states| states.iter().map(|state| (BUILD, *state)).collect());
             let now = now.map(|known| runs(&known));
@@ -446,7 +446,7 @@ mod tests {
         assert_eq!(going, planned);
         for state in [JobState::Unroutable, JobState::Failed] {
             let mut jobs = planned.clone();
-            jobs[1] = RequestedJob { state, reason: said("No listener."), ..jobs[1].clone() };
+            jobs[1] = RequestedJob { state, reason: Some(said("No listener.")), ..jobs[1].clone() };
             fail_jobs_without_build(&mut jobs);
             let sentence = format!("Its build '{BUILD}' could not be requested: No listener.");
             assert_eq!(summary(&jobs[0]), (JobState::Failed, Some(JobCode::BuildFailed), sentence));
