@@ -96,10 +96,8 @@ async fn fifty_clicks_at_once_are_all_the_first_one() {
     assert_eq!(app.queued().await.len(), 1);
 }
 
-#[tokio::test]
-async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
-    let app = TestApp::new().await;
-    // The claim is made, and then nothing is written any more: the function was killed.
+/// Claims the key `k-1` for a request whose later writes all fail, as if the function was killed.
+async fn claim_and_die(app: &TestApp) {
     let mut writes = 0;
     app.plan(move |operation| {
         writes += usize::from(is_write(operation));
@@ -107,6 +105,12 @@ async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
     });
     app.trigger_as("k-1", &[BUILD]).await.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
     app.plan(|_| Plan::Pass);
+}
+
+#[tokio::test]
+async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
+    let app = TestApp::new().await;
+    claim_and_die(&app).await;
     app.wait(29);
     app.trigger_as("k-1", &[BUILD]).await.problem(StatusCode::CONFLICT, "request_in_progress");
     app.wait(1);
@@ -118,13 +122,7 @@ async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
 #[tokio::test]
 async fn a_key_whose_request_never_came_to_be_is_soon_free_for_another_request() {
     let app = TestApp::new().await;
-    let mut writes = 0;
-    app.plan(move |operation| {
-        writes += usize::from(is_write(operation));
-        if is_write(operation) && writes > 1 { Plan::Refuse("ValidationException") } else { Plan::Pass }
-    });
-    app.trigger_as("k-1", &[BUILD]).await.problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable");
-    app.plan(|_| Plan::Pass);
+    claim_and_die(&app).await;
     app.trigger_as("k-1", &[TEST]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
     app.wait(30);
     assert_eq!(app.trigger_as("k-1", &[TEST]).await.taken().jobs[0].name, TEST);
