@@ -1,9 +1,10 @@
 //! What every program starts with: the clock, settings from the environment, AWS clients, logging, metrics, cached
-//! values, and the start of a Lambda function.
+//! values, pauses between attempts, and the start of a Lambda function.
 //!
 //! This crate knows no table, no queue and no project. The crates `store`, `http-api` and `treeherder` build on it.
 
 mod aws;
+mod backoff;
 mod cached;
 mod clock;
 mod function;
@@ -12,6 +13,7 @@ pub mod metrics;
 pub mod settings;
 
 pub use aws::{Aws, ClientProfile, SecretError};
+pub use backoff::Backoff;
 pub use cached::{CacheEntry, CacheStatus, Cached, Cooldown, RetryPauses, Unavailable};
 pub use clock::{Clock, now, system_clock};
 pub use function::run_function;

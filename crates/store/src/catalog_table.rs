@@ -29,7 +29,7 @@ use catalog::list::PackedList;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::StoreError;
-use crate::items::{self, Backoff, Item, is_condition, key, number, table_error, text};
+use crate::items::{self, Item, UnprocessedRetry, is_condition, key, number, table_error, text};
 use pointer::{LIST, PROJECT, part_key, pointer_key};
 pub use pointer::{ListPointer, Provenance};
 
@@ -269,7 +269,7 @@ impl CatalogTable {
             let put = put.map_err(|error| StoreError::damaged("a part", error.to_string()))?;
             requests.push(WriteRequest::builder().put_request(put).build());
         }
-        let mut backoff = Backoff::new(&action);
+        let mut unprocessed_retry = UnprocessedRetry::new(&action);
         while !requests.is_empty() {
             // 25 items and 16 MB are the most that one request takes; 25 parts are 9.5 MB.
             let batch = requests.split_off(requests.len().saturating_sub(25));
@@ -280,9 +280,9 @@ impl CatalogTable {
             let consumed = output.consumed_capacity.unwrap_or_default();
             let unprocessed: Vec<_> = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
             self.count_written((sent - unprocessed.len()) as u64, &consumed);
-            let refused = !unprocessed.is_empty();
+            let left_unprocessed = !unprocessed.is_empty();
             requests.extend(unprocessed);
-            backoff.wait_if(refused).await?;
+            unprocessed_retry.pause_if(left_unprocessed).await?;
         }
         self.count(|usage| usage.bytes_written += list.gzip.len() as u64);
         Ok(())

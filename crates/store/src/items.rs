@@ -6,13 +6,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity};
+use runtime::Backoff;
 
 use crate::StoreError;
 
-/// Number of attempts to have unprocessed items taken. The pauses add up to 12.75 s.
-const UNPROCESSED_ATTEMPTS: u32 = 9;
-/// The first pause. Each pause is twice as long as the one before.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+/// How often in a row the store may leave items unprocessed. The pauses add up to 12.75 s.
+const MAX_UNPROCESSED: u32 = 9;
+const UNPROCESSED_BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_UNPROCESSED - 1);
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -80,7 +80,7 @@ pub(crate) async fn get_all(
     count: impl Fn(&[ConsumedCapacity]),
 ) -> Result<Vec<Item>, StoreError> {
     let mut items = Vec::with_capacity(keys.len());
-    let mut backoff = Backoff::new(action);
+    let mut unprocessed_retry = UnprocessedRetry::new(action);
     while !keys.is_empty() {
         let batch: Vec<Item> = keys.split_off(keys.len().saturating_sub(100));
         let wanted = KeysAndAttributes::builder().set_keys(Some(batch));
@@ -94,34 +94,30 @@ pub(crate) async fn get_all(
         let unprocessed = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys);
         let before = keys.len();
         keys.extend(unprocessed);
-        backoff.wait_if(keys.len() > before).await?;
+        unprocessed_retry.pause_if(keys.len() > before).await?;
     }
     Ok(items)
 }
 
-/// The pauses between attempts to have unprocessed items taken. There is one writer at a time, so they have no jitter.
-pub(crate) struct Backoff<'a> {
+/// The retries of a request for many items, of which the store may leave some unprocessed.
+pub(crate) struct UnprocessedRetry<'a> {
     action: &'a str,
-    attempt: u32,
+    backoff: Backoff,
 }
 
-impl<'a> Backoff<'a> {
+impl<'a> UnprocessedRetry<'a> {
     pub(crate) fn new(action: &'a str) -> Self {
-        Self { action, attempt: 0 }
+        Self { action, backoff: UNPROCESSED_BACKOFF }
     }
 
     /// Pauses if the last request left items unprocessed; fails when that happened too often in a row.
-    pub(crate) async fn wait_if(&mut self, unprocessed: bool) -> Result<(), StoreError> {
-        if !unprocessed {
-            self.attempt = 0;
-            return Ok(());
-        }
-        self.attempt += 1;
-        if self.attempt == UNPROCESSED_ATTEMPTS {
-            let reason = format!("the store left items unprocessed {UNPROCESSED_ATTEMPTS} times in a row");
+    pub(crate) async fn pause_if(&mut self, left_unprocessed: bool) -> Result<(), StoreError> {
+        if !left_unprocessed {
+            self.backoff = UNPROCESSED_BACKOFF;
+        } else if !self.backoff.pause().await {
+            let reason = format!("the store left items unprocessed {MAX_UNPROCESSED} times in a row");
             return Err(StoreError::Service { action: self.action.to_owned(), reason });
         }
-        tokio::time::sleep(INITIAL_BACKOFF * 2_u32.pow(self.attempt - 1)).await;
         Ok(())
     }
 }

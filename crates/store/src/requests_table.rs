@@ -18,6 +18,7 @@
 //! An item that cannot be read, such as one of a newer version, is logged, counted and skipped in lists.
 
 mod budget;
+mod layout;
 mod reading;
 
 use std::sync::{Mutex, PoisonError};
@@ -31,27 +32,20 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem,
 };
-use chrono::{DateTime, TimeDelta, Utc};
-use requests::id::RequestId;
+use chrono::{DateTime, Utc};
 use requests::idempotency::Claim;
 use requests::job::RequestedJob;
 use requests::request::Request;
 
-use self::reading::jobs_item;
-use crate::items::{Item, is_condition, key, number, table_error, units};
-use crate::{Consistency, StoreError};
-
-/// How long requests are stored.
-const REQUEST_RETENTION: TimeDelta = TimeDelta::days(90);
-/// How long claims and budgets are stored after they have ended.
-const CLEANUP_GRACE: TimeDelta = TimeDelta::hours(1);
-/// How often a throttled transaction is retried, and the first pause; each pause is twice the one before.
-const THROTTLED_ATTEMPTS: u32 = 4;
-const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
-/// The only partition of the index: it holds few requests, in the order in which they are due.
-const OPEN: &str = "open";
+use runtime::Backoff;
 
 pub use self::budget::BudgetShare;
+use self::layout::{claim_item, claim_key, damaged, head_item, jobs_item, read_claim};
+use crate::items::{Item, is_condition, number, table_error, units};
+use crate::{Consistency, StoreError};
+
+/// The pauses between attempts at a throttled transaction.
+const THROTTLED_BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), 4);
 
 /// The requests table.
 #[derive(Debug)]
@@ -126,13 +120,13 @@ impl RequestsTable {
     /// # Errors
     /// The table cannot be written, or it is not known whether it was.
     pub async fn create(&self, request: &Request, jobs: &[RequestedJob], now: DateTime<Utc>) -> Result<(), StoreError> {
-        let action = || format!("keeping the jobs of request {}", request.id);
+        let action = || format!("storing the jobs of request {}", request.id);
         let put = self.client.put_item().table_name(&self.table).set_item(Some(jobs_item(request.id, jobs, now)?));
         let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let output = put.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
         self.count_written(&output.consumed_capacity);
 
-        let action = || format!("keeping request {}", request.id);
+        let action = || format!("storing request {}", request.id);
         let put = self.client.put_item().table_name(&self.table).set_item(Some(head_item(request, now)?));
         let put = put.condition_expression("attribute_not_exists(pk)");
         let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -201,15 +195,12 @@ impl RequestsTable {
         &self,
         writes: Vec<TransactWriteItem>,
     ) -> Result<TransactWriteItemsOutput, SdkError<TransactWriteItemsError>> {
-        let mut attempt = 0;
+        let mut backoff = THROTTLED_BACKOFF;
         loop {
             let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
-            match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-                Err(error) if attempt < THROTTLED_ATTEMPTS && is_throttled(&error) => {
-                    tokio::time::sleep(INITIAL_BACKOFF * 2_u32.pow(attempt)).await;
-                    attempt += 1;
-                }
-                done => return done,
+            let result = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            if !result.as_ref().is_err_and(is_throttled) || !backoff.pause().await {
+                return result;
             }
         }
     }
@@ -226,13 +217,11 @@ impl RequestsTable {
         claim: &Claim,
         instead_of: Option<&Claim>,
     ) -> Result<Option<Claim>, StoreError> {
-        let mut item: Item = serde_dynamo::to_item(claim).map_err(|error| damaged(claim.request, error))?;
-        item.extend(claim_key(name));
-        item.insert("expires_at".to_owned(), number((claim.valid_until + CLEANUP_GRACE).timestamp()));
+        let item = claim_item(name, claim)?;
         let earlier = instead_of.map(|earlier| ("request", AttributeValue::S(earlier.request.to_string())));
         let Some(holder) = self.put_claim(&item, earlier).await? else { return Ok(None) };
         let until = holder.get("expires_at").cloned();
-        let unread = match claim_of(name, holder) {
+        let unread = match read_claim(name, holder) {
             Ok(holder) => return Ok(if_other(holder, claim)),
             Err(error) => error,
         };
@@ -241,7 +230,7 @@ impl RequestsTable {
         let earlier = until.map(|until| ("expires_at", until));
         match self.put_claim(&item, earlier).await? {
             None => Ok(None),
-            Some(holder) => Ok(if_other(claim_of(name, holder)?, claim)),
+            Some(holder) => Ok(if_other(read_claim(name, holder)?, claim)),
         }
     }
 
@@ -290,25 +279,10 @@ impl RequestsTable {
         match request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
             Ok(output) => self.count_written(&output.consumed_capacity),
             Err(error) if is_condition(&error) => self.count(0.0, 1.0),
-            Err(error) => return Err(table_error(&self.table, "giving back the key of a request", &error)),
+            Err(error) => return Err(table_error(&self.table, "releasing the key of a request", &error)),
         }
         Ok(())
     }
-}
-
-const HEAD: &str = "head";
-const JOBS: &str = "jobs";
-
-fn partition(id: RequestId) -> String {
-    format!("request#{id}")
-}
-
-fn push_key(project: &str, push_id: u64) -> String {
-    format!("{project}#{push_id}")
-}
-
-fn claim_key(name: &str) -> Item {
-    key(&format!("idempotency#{name}"), "claim")
 }
 
 /// Whether a transaction failed on its condition or on a concurrent transaction.
@@ -328,28 +302,6 @@ fn cancelled_by<R>(error: &SdkError<TransactWriteItemsError, R>) -> impl Iterato
         _ => &[],
     };
     reasons.iter().filter_map(|reason| reason.code())
-}
-
-#[allow(clippy::needless_pass_by_value)] // Errors are shown and done with.
-fn damaged(id: RequestId, what: impl ToString) -> StoreError {
-    StoreError::DamagedRequest { id: id.to_string(), what: what.to_string() }
-}
-
-fn head_item(request: &Request, now: DateTime<Utc>) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(request).map_err(|error| damaged(request.id, error))?;
-    item.extend(key(&partition(request.id), HEAD));
-    item.insert("push".to_owned(), AttributeValue::S(push_key(&request.project, request.push_id)));
-    if request.state.is_open() {
-        item.insert("open".to_owned(), AttributeValue::S(OPEN.to_owned()));
-    }
-    item.insert("expires_at".to_owned(), number((now + REQUEST_RETENTION).timestamp()));
-    Ok(item)
-}
-
-fn claim_of(name: &str, item: Item) -> Result<Claim, StoreError> {
-    let damaged =
-        |error: serde_dynamo::Error| StoreError::DamagedClaim { name: name.to_owned(), what: error.to_string() };
-    serde_dynamo::from_item(item).map_err(damaged)
 }
 
 /// The owner's claim, unless it is our own from an earlier attempt.

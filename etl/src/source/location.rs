@@ -12,13 +12,11 @@ use futures_util::TryStreamExt;
 use reqwest::header::{ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
+use runtime::{Aws, Backoff};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use runtime::Aws;
-
-/// Number of requests to a web server before the source counts as unreachable.
-const ATTEMPTS: u32 = 3;
-
+/// The pauses between requests to a web server before the source counts as unreachable.
+const WEB_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), 2);
 /// Maximum number of redirects.
 const MAX_REDIRECTS: usize = 5;
 
@@ -189,26 +187,24 @@ impl SourceLocation {
 
     async fn open_web(&self, url: &Url, known: &Validators) -> Result<Opened, SourceError> {
         let client = web_client().map_err(|error| self.error(innermost(&error)))?;
-        let mut attempt = 0;
+        let mut backoff = WEB_BACKOFF;
         let response = loop {
-            attempt += 1;
             let mut request = client.get(url.clone());
             for (name, value) in [(IF_NONE_MATCH, &known.etag), (IF_MODIFIED_SINCE, &known.last_modified)] {
                 if let Some(value) = value {
                     request = request.header(name, value);
                 }
             }
-            let again = match request.send().await {
+            let error = match request.send().await {
                 Ok(response) if !response.status().is_server_error() => break response,
                 Ok(response) => self.error(format!("the server answered {}", response.status())),
                 Err(error) if error.is_redirect() => return Err(self.error(innermost(&error.without_url()))),
                 Err(error) => self.error(innermost(&error.without_url())),
             };
-            if attempt == ATTEMPTS {
-                return Err(again);
+            if !backoff.pause().await {
+                return Err(error);
             }
-            tracing::warn!(attempt, error = %again, "the source is requested again");
-            tokio::time::sleep(Duration::from_secs(1) * attempt).await;
+            tracing::warn!(%error, "the source is requested again");
         };
         match response.status() {
             StatusCode::NOT_MODIFIED => self.not_modified(known),

@@ -11,11 +11,12 @@ use requests::email::Email;
 use requests::id::RequestId;
 use requests::rate_limits::{Exceeded, RateLimits, Spent, Window};
 
-use super::{CLEANUP_GRACE, RequestsTable};
+use super::RequestsTable;
+use super::layout::CLEANUP_GRACE;
 use crate::items::{Item, is_condition, key, number, table_error};
 use crate::{Consistency, StoreError};
 
-/// How often spending is tried while others change the budget at the same time.
+/// Maximum number of attempts to spend, while other requests change the budget at the same time.
 const ATTEMPTS: u32 = 5;
 /// How many characters of a request's id are stored: they hold 50 random bits, to distinguish requests of one minute.
 const ID_SUFFIX_LENGTH: usize = 10;
@@ -32,38 +33,40 @@ pub struct BudgetShare<'r> {
 }
 
 impl BudgetShare<'_> {
+    /// The key of the budget's item.
     fn key(&self) -> Item {
         key(&format!("budget#{}#{}", self.requester, self.window.hour), "budget")
     }
 
     /// The attribute that holds the requests of the minute.
-    fn minute(&self) -> String {
+    fn minute_attribute(&self) -> String {
         format!("requests_{}", self.window.minute)
     }
 
     /// The end of the id, which distinguishes the requests of the minute.
-    fn name(&self) -> String {
+    fn id_suffix(&self) -> String {
         let mut id = self.request.to_string();
         id.split_off(id.len().saturating_sub(ID_SUFFIX_LENGTH))
     }
 
     /// The stored form of the share, with the number of jobs.
-    fn note(&self, jobs: u32) -> String {
-        format!("{}={jobs}", self.name())
+    fn entry(&self, jobs: u32) -> String {
+        format!("{}={jobs}", self.id_suffix())
     }
 
+    /// What the item says is spent.
     fn spent(&self, item: Option<&Item>) -> Spent {
         let jobs = match item.and_then(|item| item.get("jobs")) {
             Some(AttributeValue::N(jobs)) => jobs.parse().unwrap_or_default(),
             _ => 0,
         };
-        Spent { jobs, requests: u32::try_from(self.noted(item).len()).unwrap_or(u32::MAX) }
+        Spent { jobs, requests: u32::try_from(self.entries(item).len()).unwrap_or(u32::MAX) }
     }
 
     /// The stored shares of the minute.
-    fn noted<'i>(&self, item: Option<&'i Item>) -> &'i [String] {
-        match item.and_then(|item| item.get(&self.minute())) {
-            Some(AttributeValue::Ss(notes)) => notes,
+    fn entries<'i>(&self, item: Option<&'i Item>) -> &'i [String] {
+        match item.and_then(|item| item.get(&self.minute_attribute())) {
+            Some(AttributeValue::Ss(entries)) => entries,
             _ => &[],
         }
     }
@@ -93,7 +96,7 @@ impl RequestsTable {
                 Err(None) => self.item(|| "reading a budget".to_owned(), share.key(), Consistency::Consistent).await?,
             };
             let spent = share.spent(found.as_ref());
-            if share.noted(found.as_ref()).contains(&share.note(jobs)) {
+            if share.entries(found.as_ref()).contains(&share.entry(jobs)) {
                 // An earlier attempt was successful.
                 return Ok(Ok(spent));
             }
@@ -115,18 +118,18 @@ impl RequestsTable {
         let update = self.client.update_item().table_name(&self.table).set_key(Some(share.key()));
         let update = update.update_expression("SET expires_at = :end ADD jobs :jobs, #minute :notes");
         let update = update.condition_expression(
-            "(attribute_not_exists(jobs) OR jobs <= :room) AND (attribute_not_exists(#minute) OR (size(#minute) < :most \
+            "(attribute_not_exists(jobs) OR jobs <= :room) AND (attribute_not_exists(#minute) OR (size(#minute) < :max \
              AND NOT contains(#minute, :note)))",
         );
-        let update = update.expression_attribute_names("#minute", share.minute());
-        let note = share.note(jobs);
+        let update = update.expression_attribute_names("#minute", share.minute_attribute());
+        let entry = share.entry(jobs);
         let values = [
             (":end", number(share.window.ends_at() + CLEANUP_GRACE.num_seconds())),
             (":jobs", number(jobs)),
-            (":notes", AttributeValue::Ss(vec![note.clone()])),
-            (":note", AttributeValue::S(note)),
+            (":notes", AttributeValue::Ss(vec![entry.clone()])),
+            (":note", AttributeValue::S(entry)),
             (":room", number(limits.jobs_per_hour.saturating_sub(jobs))),
-            (":most", number(limits.requests_per_minute)),
+            (":max", number(limits.requests_per_minute)),
         ];
         let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let update = update.set_expression_attribute_values(Some(values)).return_values(ReturnValue::AllNew);
@@ -151,22 +154,22 @@ impl RequestsTable {
     /// # Errors
     /// The table cannot be read or written; the share then ends with its hour.
     pub async fn refund(&self, share: BudgetShare<'_>) -> Result<(), StoreError> {
-        let action = "giving back a share of a budget";
+        let action = "refunding a share of a budget";
         let item = self.item(|| action.to_owned(), share.key(), Consistency::Consistent).await?;
-        let name = share.name();
-        let taken = share.noted(item.as_ref()).iter().find_map(|note| {
-            let (taken_by, jobs) = note.split_once('=')?;
-            (taken_by == name).then(|| jobs.parse::<u32>().ok()).flatten()
+        let id_suffix = share.id_suffix();
+        let spent_jobs = share.entries(item.as_ref()).iter().find_map(|entry| {
+            let (owner, jobs) = entry.split_once('=')?;
+            (owner == id_suffix).then(|| jobs.parse::<u32>().ok()).flatten()
         });
-        let Some(jobs) = taken else { return Ok(()) };
+        let Some(jobs) = spent_jobs else { return Ok(()) };
         let update = self.client.update_item().table_name(&self.table).set_key(Some(share.key()));
         let update = update.update_expression("ADD jobs :back DELETE #minute :notes");
         let update = update.condition_expression("contains(#minute, :note)");
-        let update = update.expression_attribute_names("#minute", share.minute());
-        let note = share.note(jobs);
+        let update = update.expression_attribute_names("#minute", share.minute_attribute());
+        let entry = share.entry(jobs);
         let update = update.expression_attribute_values(":back", number(-i64::from(jobs)));
-        let update = update.expression_attribute_values(":notes", AttributeValue::Ss(vec![note.clone()]));
-        let update = update.expression_attribute_values(":note", AttributeValue::S(note));
+        let update = update.expression_attribute_values(":notes", AttributeValue::Ss(vec![entry.clone()]));
+        let update = update.expression_attribute_values(":note", AttributeValue::S(entry));
         match update.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
             Ok(output) => self.count_written(&output.consumed_capacity),
             // An earlier attempt was successful.

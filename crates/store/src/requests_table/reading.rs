@@ -1,49 +1,20 @@
 //! Reads requests: one, one with its jobs, and lists of requests.
 
-use std::io::{Read as _, Write as _};
-
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use chrono::{DateTime, Utc};
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use requests::email::Email;
 use requests::id::RequestId;
-use requests::job::{RequestedJob, count_jobs, digest};
+use requests::job::{RequestedJob, count_jobs};
 use requests::request::Request;
 
-use super::{HEAD, JOBS, OPEN, REQUEST_RETENTION, RequestsTable, damaged, partition, push_key};
-use crate::items::{self, Item, key, number, table_error};
+use super::RequestsTable;
+use super::layout::{OPEN, PackedJobs, damaged, head_key, jobs_key, push_value, read_head};
+use crate::items::{self, Item, number, table_error};
 use crate::{Consistency, StoreError};
 
 /// How often head and jobs of a request are read, if they are changed between the two reads.
 const MAX_READS: u32 = 3;
-
-/// The jobs of a request as they are stored.
-struct Packed {
-    data: Vec<u8>,
-    /// The digest of the jobs; earlier versions stored none.
-    digest: Option<String>,
-}
-
-impl Packed {
-    fn unpack(&self, id: RequestId) -> Result<Vec<RequestedJob>, StoreError> {
-        let mut json = Vec::new();
-        GzDecoder::new(&*self.data).read_to_end(&mut json).map_err(|error| damaged(id, error))?;
-        serde_json::from_slice(&json).map_err(|error| damaged(id, error))
-    }
-
-    /// Whether these are the jobs of this version of the request. `jobs` are the unpacked jobs.
-    fn belongs_to(&self, request: &Request, jobs: &[RequestedJob]) -> bool {
-        match &self.digest {
-            Some(digest) if !request.jobs_digest.is_empty() => *digest == request.jobs_digest,
-            // An earlier version stored one of the two without a digest: the counts of the head are compared.
-            _ => count_jobs(jobs) == request.job_counts,
-        }
-    }
-}
 
 impl RequestsTable {
     /// A request. An eventually consistent read costs half a read unit.
@@ -52,8 +23,8 @@ impl RequestsTable {
     /// The table cannot be read, or the item is damaged.
     pub async fn request(&self, id: RequestId, consistency: Consistency) -> Result<Option<Request>, StoreError> {
         let action = || format!("reading request {id}");
-        let item = self.item(action, key(&partition(id), HEAD), consistency).await?;
-        item.map(request_of).transpose().inspect_err(|error| self.record_damaged(error))
+        let item = self.item(action, head_key(id), consistency).await?;
+        item.map(read_head).transpose().inspect_err(|error| self.record_damaged(error))
     }
 
     /// The jobs of a request.
@@ -110,19 +81,11 @@ impl RequestsTable {
         }
     }
 
-    async fn packed(&self, id: RequestId, consistency: Consistency) -> Result<Option<Packed>, StoreError> {
+    async fn packed(&self, id: RequestId, consistency: Consistency) -> Result<Option<PackedJobs>, StoreError> {
         let action = || format!("reading the jobs of request {id}");
-        let Some(mut item) = self.item(action, key(&partition(id), JOBS), consistency).await? else { return Ok(None) };
-        let digest = match item.remove("digest") {
-            Some(AttributeValue::S(digest)) => Some(digest),
-            _ => None,
-        };
-        let Some(AttributeValue::B(packed)) = item.remove("data") else {
-            let error = damaged(id, "its jobs are missing");
-            self.record_damaged(&error);
-            return Err(error);
-        };
-        Ok(Some(Packed { data: packed.into_inner(), digest }))
+        let item = self.item(action, jobs_key(id), consistency).await?;
+        let packed = item.map(|item| PackedJobs::read(id, item)).transpose();
+        packed.inspect_err(|error| self.record_damaged(error))
     }
 
     pub(super) async fn item(
@@ -151,7 +114,7 @@ impl RequestsTable {
         before: Option<RequestId>,
         count: usize,
     ) -> Result<Vec<Request>, StoreError> {
-        self.newest("by_push", "push", &push_key(project, push_id), before, count).await
+        self.newest("by_push", "push", &push_value(project, push_id), before, count).await
     }
 
     /// The requests of a requester, newest first, as in `of_push`.
@@ -189,8 +152,8 @@ impl RequestsTable {
         Ok(requests)
     }
 
-    /// The open requests that are due by `now`, those that are due longest first. Those that cannot
-    /// be read are left out, and counted in the cost.
+    /// The open requests that are due by `now`, those that are due longest first. Those that cannot be read are left out,
+    /// and counted in the cost.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -237,28 +200,7 @@ impl RequestsTable {
         });
         let count = |consumed: &[ConsumedCapacity]| self.count_read(consumed);
         let items = items::get_all(&self.client, &self.table, "reading requests", keys.collect(), true, count).await?;
-        let read = |item| request_of(item).inspect_err(|error| self.record_damaged(error)).ok();
+        let read = |item| read_head(item).inspect_err(|error| self.record_damaged(error)).ok();
         Ok(items.into_iter().filter_map(read).collect())
     }
-}
-
-pub(super) fn jobs_item(id: RequestId, jobs: &[RequestedJob], now: DateTime<Utc>) -> Result<Item, StoreError> {
-    let json = serde_json::to_vec(jobs).map_err(|error| damaged(id, error))?;
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&json).map_err(|error| damaged(id, error))?;
-    let packed = encoder.finish().map_err(|error| damaged(id, error))?;
-    let mut item = key(&partition(id), JOBS);
-    item.insert("data".to_owned(), AttributeValue::B(Blob::new(packed)));
-    item.insert("digest".to_owned(), AttributeValue::S(digest(jobs)));
-    item.insert("expires_at".to_owned(), number((now + REQUEST_RETENTION).timestamp()));
-    Ok(item)
-}
-
-/// Reads a stored head. Attributes that only the store needs are ignored.
-fn request_of(item: Item) -> Result<Request, StoreError> {
-    let id = match item.get("id") {
-        Some(AttributeValue::S(id)) => id.clone(),
-        _ => "without an id".to_owned(),
-    };
-    serde_dynamo::from_item(item).map_err(|error| StoreError::DamagedRequest { id, what: error.to_string() })
 }
