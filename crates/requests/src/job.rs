@@ -60,16 +60,16 @@ pub struct RequestedJob {
     /// The name in the catalog; of a rejected job, the name that was asked for.
     pub name: String,
     /// The name that was asked for, where that is another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_as: Option<String>,
+    #[serde(rename = "asked_as", default, skip_serializing_if = "Option::is_none")]
+    pub requested_name: Option<String>,
     /// The state.
     pub state: JobState,
     /// What a client has to know beside the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<JobCode>,
-    /// The suggested name for one that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closest: Option<String>,
+    /// If the project has no job of this name: the job of the most similar name, if one is similar enough.
+    #[serde(rename = "closest", default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<String>,
     /// Why the job is in its state, if planning or forwarding decided that. Earlier versions stored a sentence as `reason`.
     #[serde(rename = "why", alias = "reason", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<JobReason>,
@@ -135,10 +135,10 @@ impl RequestedJob {
     pub fn accepted(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            asked_as: None,
+            requested_name: None,
             state: JobState::Accepted,
             code: None,
-            closest: None,
+            suggestion: None,
             reason: None,
             build: None,
             build_wait: None,
@@ -160,8 +160,8 @@ impl RequestedJob {
 
     /// How the job's name differs from the one that was asked for.
     pub fn name_change_code(&self) -> Option<JobCode> {
-        let asked_as = self.asked_as.as_ref()?;
-        let is_same = normal_form(asked_as) == normal_form(&self.name);
+        let requested_name = self.requested_name.as_ref()?;
+        let is_same = normal_form(requested_name) == normal_form(&self.name);
         Some(if is_same { JobCode::Corrected } else { JobCode::Renamed })
     }
 
@@ -172,18 +172,18 @@ impl RequestedJob {
 
     /// What a person has to know about the job beside its state, in a sentence or two.
     pub fn detail(&self, project: &str) -> Option<String> {
-        let asked_as = self.asked_as.as_deref().unwrap_or_default();
+        let requested_name = self.requested_name.as_deref().unwrap_or_default();
         let named = self.name_change_code().map(|code| match code {
-            JobCode::Corrected => format!("It was asked for as '{asked_as}': case or blanks were corrected."),
-            _ => format!("It was asked for as '{asked_as}', which is its former name."),
+            JobCode::Corrected => format!("It was asked for as '{requested_name}': case or blanks were corrected."),
+            _ => format!("It was asked for as '{requested_name}', which is its former name."),
         });
-        match (self.reason_text(), self.code, &self.closest) {
+        match (self.reason_text(), self.code, &self.suggestion) {
             (Some(reason), ..) => Some(match named {
                 Some(named) => format!("{reason} {named}"),
                 None => reason,
             }),
-            (None, Some(JobCode::UnknownJob), Some(closest)) => {
-                Some(format!("{project} has no job of this name. Did you mean '{closest}'?"))
+            (None, Some(JobCode::UnknownJob), Some(suggestion)) => {
+                Some(format!("{project} has no job of this name. Did you mean '{suggestion}'?"))
             }
             (None, Some(JobCode::UnknownJob), None) => Some(format!("{project} has no job of this name.")),
             (None, ..) => named,
@@ -216,13 +216,13 @@ mod tests {
     #[test]
     fn each_job_has_its_detail() {
         let renamed = RequestedJob {
-            asked_as: Some("old".to_owned()),
+            requested_name: Some("old".to_owned()),
             code: Some(JobCode::Renamed),
             ..RequestedJob::accepted("new")
         };
         let unknown =
             RequestedJob { state: JobState::Rejected, code: Some(JobCode::UnknownJob), ..RequestedJob::accepted("x") };
-        let meant = RequestedJob { closest: Some("y".to_owned()), ..unknown.clone() };
+        let meant = RequestedJob { suggestion: Some("y".to_owned()), ..unknown.clone() };
         let failed = RequestedJob { reason: Some(JobReason::Text("No listener.".to_owned())), ..renamed.clone() };
         for (job, said) in [
             (RequestedJob::accepted("a"), None),

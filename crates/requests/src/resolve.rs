@@ -79,7 +79,7 @@ pub fn resolve_names(asked: &[String], names: &Names, renames: &Renames) -> Vec<
             build: names.build_of(name).map(ToOwned::to_owned),
             ..RequestedJob::accepted(name)
         };
-        let meant = |meant: &str| RequestedJob { asked_as: Some(name.clone()), ..accepted(meant) };
+        let meant = |meant: &str| RequestedJob { requested_name: Some(name.clone()), ..accepted(meant) };
         let job = if names.contains(name) {
             accepted(name)
         } else if let Some(new) = renames.apply(name).filter(|new| names.contains(new)) {
@@ -89,11 +89,11 @@ pub fn resolve_names(asked: &[String], names: &Names, renames: &Renames) -> Vec<
         } else if let Some(new) = renames.apply_to_form(name).and_then(|new| names.same(&new).map(ToOwned::to_owned)) {
             meant(&new)
         } else {
-            let closest = names.suggest(name, &mut budget).map(ToOwned::to_owned);
+            let suggestion = names.suggest(name, &mut budget).map(ToOwned::to_owned);
             RequestedJob {
                 state: JobState::Rejected,
                 code: Some(JobCode::UnknownJob),
-                closest,
+                suggestion,
                 ..RequestedJob::accepted(name)
             }
         };
@@ -142,7 +142,7 @@ mod tests {
             "Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1",
         );
         let [job] = &resolved(&[old])[..] else { panic!("one job") };
-        assert_eq!((job.name.as_str(), job.asked_as.as_deref(), job.state), (new, Some(old), JobState::Accepted));
+        assert_eq!((job.name.as_str(), job.requested_name.as_deref(), job.state), (new, Some(old), JobState::Accepted));
         assert_eq!(job.code, Some(JobCode::Renamed));
         assert_eq!(resolved(&[old, new]).len(), 1);
         assert_eq!(resolved(&[new, old]), [RequestedJob::accepted(new)]);
@@ -161,8 +161,8 @@ mod tests {
         let jobs = resolved(&["Ubuntu VM 12.04 x64 try opt test mochitset-1", "Linux x86-64 try build", "qqq"]);
         let states: Vec<JobState> = jobs.iter().map(|job| job.state).collect();
         assert_eq!(states, [JobState::Rejected, JobState::Accepted, JobState::Rejected]);
-        assert_eq!(jobs[0].closest.as_deref(), Some("Ubuntu VM 12.04 x64 try opt test mochitest-1"));
-        assert_eq!(jobs[2].closest, None);
+        assert_eq!(jobs[0].suggestion.as_deref(), Some("Ubuntu VM 12.04 x64 try opt test mochitest-1"));
+        assert_eq!(jobs[2].suggestion, None);
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         let [test, build] = ["Ubuntu VM 12.04 x64 try opt test mochitest-1", "Linux x86-64 try build"];
         for sent in [" Linux x86-64 try build", "Linux x86-64  try build\u{a0}", "linux X86-64 try build"] {
             let [job] = &resolved(&[sent])[..] else { panic!("one job") };
-            assert_eq!((job.name.as_str(), job.asked_as.as_deref()), (build, Some(sent)));
+            assert_eq!((job.name.as_str(), job.requested_name.as_deref()), (build, Some(sent)));
             assert_eq!((job.state, job.code), (JobState::Accepted, Some(JobCode::Corrected)));
         }
         let jobs = resolved(&["UBUNTU VM 12.04 x64 try opt test mochitest-1", test, " Linux x86-64 try build", build]);
@@ -195,10 +195,10 @@ mod tests {
         let resolved = |name: &str| resolve_names(&[name.to_owned()], &names, &Renames::default()).remove(0);
         let job = resolved("LINUX try build");
         assert_eq!(
-            (job.state, job.code, job.asked_as.is_none()),
+            (job.state, job.code, job.requested_name.is_none()),
             (JobState::Rejected, Some(JobCode::UnknownJob), true)
         );
-        assert!(job.closest.is_some());
+        assert!(job.suggestion.is_some());
         assert_eq!(resolved("linux try build"), RequestedJob::accepted("linux try build"));
     }
 
@@ -206,7 +206,9 @@ mod tests {
     fn every_unknown_name_of_a_request_gets_the_closest() {
         let asked: Vec<String> = (0..1000).map(|number| format!("Linux x86-64 try build{number}")).collect();
         let jobs = resolve_names(&asked, &names(), &Renames::default());
-        assert!(jobs.len() == 1000 && jobs.iter().all(|job| job.closest.as_deref() == Some("Linux x86-64 try build")));
+        assert!(
+            jobs.len() == 1000 && jobs.iter().all(|job| job.suggestion.as_deref() == Some("Linux x86-64 try build"))
+        );
     }
 
     #[test]

@@ -188,11 +188,11 @@ proptest! {
         for job in &jobs {
             let exists = known.contains(&job.name);
             prop_assert_eq!(exists, job.state == JobState::Accepted);
-            prop_assert!(asked.contains(job.asked_as.as_ref().unwrap_or(&job.name)));
-            prop_assert!(job.closest.as_ref().is_none_or(|closest| known.contains(closest)));
+            prop_assert!(asked.contains(job.requested_name.as_ref().unwrap_or(&job.name)));
+            prop_assert!(job.suggestion.as_ref().is_none_or(|suggestion| known.contains(suggestion)));
         }
         for name in &asked {
-            let is_told = |job: &RequestedJob| job.name == *name || job.asked_as.as_ref() == Some(name);
+            let is_told = |job: &RequestedJob| job.name == *name || job.requested_name.as_ref() == Some(name);
             // Or a name before it is the same job.
             let is_other_name = jobs.iter().any(|job| name.replace("Rev5 MacOSX Yosemite 10.10", "Rev7 MacOSX Yosemite 10.10.5") == job.name);
             prop_assert!(jobs.iter().any(is_told) || is_other_name, "{}", name);

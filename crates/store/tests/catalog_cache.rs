@@ -100,7 +100,7 @@ async fn names_are_made_from_a_list_in_memory() {
 async fn an_unknown_project_is_an_error_with_similar_names_and_a_failing_store_another() {
     let fixture = Fixture::with(usize::MAX).await;
     fixture.publish("try", 2, None).await;
-    let unknown = CatalogError::UnknownProject { closest: vec!["try".to_owned()] };
+    let unknown = CatalogError::UnknownProject { suggestions: vec!["try".to_owned()] };
     assert_eq!(fixture.names("tri").await, Err(unknown));
     fixture.is_down.store(true, Ordering::SeqCst);
     let stats = ReadStats::default();

@@ -80,7 +80,7 @@ async fn a_request_is_read_as_it_was_kept() {
     jobs.push(RequestedJob {
         state: JobState::Rejected,
         code: Some(JobCode::UnknownJob),
-        closest: Some("x".to_owned()),
+        suggestion: Some("x".to_owned()),
         ..RequestedJob::accepted("\u{e9} \"y\"")
     });
     let request = request(7, 1, &jobs, morning());

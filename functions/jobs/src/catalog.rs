@@ -133,13 +133,13 @@ fn record(stats: &ReadStats, request_log: &RequestLog) {
 /// The answer to a request for the project `name` that failed.
 pub(crate) fn problem(name: &str, error: CatalogError) -> Problem {
     match error {
-        CatalogError::UnknownProject { closest } => {
+        CatalogError::UnknownProject { suggestions } => {
             let shown = shown(name);
-            let detail = match closest[..] {
+            let detail = match suggestions[..] {
                 [] => format!("There is no project '{shown}'. GET /api/projects/ lists those that there are."),
-                _ => format!("There is no project '{shown}'. Did you mean {}?", closest.join(", ")),
+                _ => format!("There is no project '{shown}'. Did you mean {}?", suggestions.join(", ")),
             };
-            Problem::new(&UNKNOWN_PROJECT, detail).with("closest", closest)
+            Problem::new(&UNKNOWN_PROJECT, detail).with("closest", suggestions)
         }
         CatalogError::Unavailable(reason) => {
             let detail = "The catalog cannot be read at the moment. Please try again in a few seconds.";

@@ -41,9 +41,9 @@ pub struct JobStatus {
     #[schema(example = "Linux x86-64 try build")]
     pub name: String,
     /// The name that was asked for, where that is another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "asked_as", default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub asked_as: Option<String>,
+    pub requested_name: Option<String>,
     /// The state: `accepted`, `rejected`, `waiting`, `forwarded`, `unroutable` or `failed`.
     #[schema(example = "accepted")]
     pub state: String,
@@ -60,9 +60,9 @@ pub struct JobStatus {
     #[schema(nullable = false)]
     pub detail: Option<String>,
     /// A suggestion for a name that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "closest", default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub closest: Option<String>,
+    pub suggestion: Option<String>,
 }
 
 /// A request, its jobs and its history.
@@ -175,11 +175,11 @@ impl JobStatus {
     fn new(project: &str, job: &RequestedJob) -> Self {
         Self {
             name: job.name.clone(),
-            asked_as: job.asked_as.clone(),
+            requested_name: job.requested_name.clone(),
             state: job.state.as_str().to_owned(),
             code: job.code.map(|code| code.as_str().to_owned()),
             detail: job.detail(project),
-            closest: job.closest.clone(),
+            suggestion: job.suggestion.clone(),
         }
     }
 }

@@ -33,8 +33,8 @@ impl CatalogNames {
             log.set_error(&error);
         }
         let names = found.map_err(|error| match error {
-            CatalogError::UnknownProject { closest } => {
-                TriggerError::UnknownProject { project: project.to_owned(), closest }
+            CatalogError::UnknownProject { suggestions } => {
+                TriggerError::UnknownProject { project: project.to_owned(), suggestions }
             }
             CatalogError::Unavailable(reason) => TriggerError::CatalogUnavailable(reason),
         })?;

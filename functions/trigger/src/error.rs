@@ -17,12 +17,12 @@ const RETRY_AFTER: u32 = 30;
 #[derive(Debug, thiserror::Error)]
 pub enum TriggerError {
     /// The catalog has no such project.
-    #[error("There is no project '{project}'. {}", closest_projects(.closest))]
+    #[error("There is no project '{project}'. {}", suggested_projects(.suggestions))]
     UnknownProject {
         /// The project.
         project: String,
         /// The names that are most like it.
-        closest: Vec<String>,
+        suggestions: Vec<String>,
     },
     /// Treeherder has no such push.
     #[error("Treeherder knows no push {push_id} in {project}.")]
@@ -130,10 +130,10 @@ impl From<StoreError> for TriggerError {
     }
 }
 
-fn closest_projects(closest: &[String]) -> String {
-    match closest {
+fn suggested_projects(suggestions: &[String]) -> String {
+    match suggestions {
         [] => "GET /api/projects/ lists all projects.".to_owned(),
-        _ => format!("Did you mean {}?", closest.join(", ")),
+        _ => format!("Did you mean {}?", suggestions.join(", ")),
     }
 }
 
@@ -148,9 +148,9 @@ fn not_allowed(project: &str, denied: &PermissionDenied) -> String {
 fn no_known_jobs(project: &str, jobs: &[RequestedJob]) -> String {
     match jobs {
         [one] => {
-            let closest = one.closest.as_ref().map(|closest| format!(" Did you mean '{closest}'?"));
+            let suggestion = one.suggestion.as_ref().map(|name| format!(" Did you mean '{name}'?"));
             let name = &one.name;
-            format!("{project} has no job '{name}', so nothing was requested.{}", closest.unwrap_or_default())
+            format!("{project} has no job '{name}', so nothing was requested.{}", suggestion.unwrap_or_default())
         }
         _ => format!("{project} has none of these {} jobs, so nothing was requested.", jobs.len()),
     }

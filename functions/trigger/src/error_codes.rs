@@ -182,7 +182,7 @@ impl From<TriggerError> for Problem {
             problem = problem.because(cause);
         }
         match error {
-            TriggerError::UnknownProject { closest, .. } => problem.with("closest", closest),
+            TriggerError::UnknownProject { suggestions, .. } => problem.with("closest", suggestions),
             TriggerError::NotAllowed { denied, .. } => problem.with("rule", denied.rule),
             TriggerError::NoKnownJobs { project, jobs } => {
                 problem.with("jobs", serde_json::to_value(api::jobs(&project, &jobs)).unwrap_or_default())

@@ -49,7 +49,7 @@ impl TriggerOutcome {
         let first = |job: &RequestedJob| {
             let code = job.name_change_code();
             if job.exists() {
-                RequestedJob { asked_as: job.asked_as.clone(), code, ..RequestedJob::accepted(&job.name) }
+                RequestedJob { requested_name: job.requested_name.clone(), code, ..RequestedJob::accepted(&job.name) }
             } else {
                 job.clone()
             }

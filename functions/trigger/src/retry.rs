@@ -50,7 +50,7 @@ impl TriggerService {
             let name = [job.name.clone()];
             sought.extend(name.clone());
             for resolved in resolve_names(&name, &names, &self.renames) {
-                let asked_as = resolved.asked_as.clone().or_else(|| job.asked_as.clone());
+                let requested_name = resolved.requested_name.clone().or_else(|| job.requested_name.clone());
                 let planned = !job.is_asked_for() && resolved.exists();
                 let (code, reason) = if planned {
                     let test = tests.get(&job.name).cloned();
@@ -58,7 +58,7 @@ impl TriggerService {
                 } else {
                     (resolved.code, resolved.reason)
                 };
-                *job = RequestedJob { asked_as, code, reason, planned, ..resolved };
+                *job = RequestedJob { requested_name, code, reason, planned, ..resolved };
                 job.code = job.code.or_else(|| job.name_change_code());
             }
         }

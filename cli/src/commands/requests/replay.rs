@@ -22,7 +22,7 @@ use super::{Operator, Replay};
 use crate::failure::Failure;
 use crate::output::{new_table, print_json_line, print_text, table_text};
 
-/// How many unknown names the summary shows.
+/// Maximum number of unknown names in the summary.
 const MAX_SHOWN: usize = 10;
 
 /// A recorded request, as Treeherder sent it to Pulse.
@@ -31,17 +31,17 @@ struct Recorded {
     project: String,
     requester: Email,
     #[serde(alias = "push_id")]
-    resultset_id: Number,
+    resultset_id: PushId,
     #[serde(alias = "buildernames")]
     requested_jobs: Vec<String>,
     #[serde(default)]
     decision_task_id: Option<String>,
 }
 
-/// A push's number, which Treeherder sent as a string.
+/// The number of a push. Treeherder sent it as a string.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Number {
+enum PushId {
     Text(String),
     Number(u64),
 }
@@ -49,6 +49,7 @@ enum Number {
 /// The outcome of a recorded request.
 #[derive(Debug, Serialize)]
 struct Replayed {
+    /// The line of the record in the file.
     line: usize,
     outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +77,8 @@ struct Summary {
     /// Names that a request had more than once.
     repeated: usize,
     /// Unknown names for which a similar name exists.
-    with_closest: usize,
+    #[serde(rename = "with_closest")]
+    with_suggestion: usize,
     /// The most frequent unknown names.
     most_unknown: Vec<(String, usize)>,
 }
@@ -84,7 +86,7 @@ struct Summary {
 pub(super) async fn replay(operator: &Operator<'_>, command: &Replay) -> Result<(), Failure> {
     let service = operator.service().await?;
     let mut summary = Summary::default();
-    let mut seen = HashSet::new();
+    let mut seen_keys = HashSet::new();
     let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
     for (text, line) in open(&command.file)?.lines().zip(1..) {
         let text =
@@ -92,14 +94,14 @@ pub(super) async fn replay(operator: &Operator<'_>, command: &Replay) -> Result<
         if text.trim().is_empty() {
             continue;
         }
-        let (mut replayed, jobs) = match submission(&text) {
+        let (mut replayed, jobs) = match read_request(&text) {
             Err(detail) => (Replayed::new(line, "malformed", Some(detail), &[], 0), Vec::new()),
-            Ok(submission) if command.submit => submit(&service, submission, line).await?,
-            Ok(submission) => check(&service, &submission, line, &mut seen).await?,
+            Ok(request) if command.submit => submit(&service, request, line).await?,
+            Ok(request) => check(&service, &request, line, &mut seen_keys).await?,
         };
         for job in jobs.iter().filter(|job| job.state == JobState::Rejected) {
             *unknown.entry(job.name.clone()).or_default() += 1;
-            summary.with_closest += usize::from(job.closest.is_some());
+            summary.with_suggestion += usize::from(job.suggestion.is_some());
         }
         summary.requests += 1;
         *summary.outcomes.entry(replayed.outcome.clone()).or_default() += 1;
@@ -131,11 +133,11 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn submission(text: &str) -> Result<NewRequest, String> {
+fn read_request(text: &str) -> Result<NewRequest, String> {
     let recorded: Recorded = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let push_id = match recorded.resultset_id {
-        Number::Number(number) => number,
-        Number::Text(text) => text.parse().map_err(|_| format!("resultset_id is '{text}', which is not a number"))?,
+        PushId::Number(number) => number,
+        PushId::Text(text) => text.parse().map_err(|_| format!("resultset_id is '{text}', which is not a number"))?,
     };
     if recorded.requested_jobs.is_empty() {
         return Err("it names no jobs".to_owned());
@@ -150,16 +152,16 @@ fn submission(text: &str) -> Result<NewRequest, String> {
 /// repetition.
 async fn check(
     service: &TriggerService,
-    submission: &NewRequest,
+    request: &NewRequest,
     line: usize,
-    seen: &mut HashSet<String>,
+    seen_keys: &mut HashSet<String>,
 ) -> Result<(Replayed, Vec<RequestedJob>), Failure> {
-    let names = match service.catalog.names(&submission.project, &CallLog::default()).await {
+    let names = match service.catalog.names(&request.project, &CallLog::default()).await {
         Ok(names) => names,
-        Err(error) => return Ok((refused(error, line, submission.names.len())?, Vec::new())),
+        Err(error) => return Ok((refused(error, line, request.names.len())?, Vec::new())),
     };
-    let jobs = resolve_names(&submission.names, &names, &service.renames);
-    let is_new = seen.insert(IdempotencyKey::from_content(submission).name);
+    let jobs = resolve_names(&request.names, &names, &service.renames);
+    let is_new = seen_keys.insert(IdempotencyKey::from_content(request).name);
     let is_rejected = |job: &RequestedJob| job.state == JobState::Rejected;
     let outcome = match () {
         () if jobs.iter().all(is_rejected) => "no_known_jobs",
@@ -167,16 +169,17 @@ async fn check(
         () if jobs.iter().any(is_rejected) => "accepted in part",
         () => "accepted",
     };
-    Ok((Replayed::new(line, outcome, None, &jobs, submission.names.len()), jobs))
+    Ok((Replayed::new(line, outcome, None, &jobs, request.names.len()), jobs))
 }
 
+/// Submits a request as if a client had sent it.
 async fn submit(
     service: &TriggerService,
-    submission: NewRequest,
+    request: NewRequest,
     line: usize,
 ) -> Result<(Replayed, Vec<RequestedJob>), Failure> {
-    let count = submission.names.len();
-    let outcome = match service.accept(submission, None, &CallLog::default()).await {
+    let count = request.names.len();
+    let outcome = match service.accept(request, None, &CallLog::default()).await {
         Ok(outcome) => outcome,
         Err(error) => return Ok((refused(error, line, count)?, Vec::new())),
     };
@@ -201,7 +204,7 @@ fn refused(error: TriggerError, line: usize, count: usize) -> Result<Replayed, F
 }
 
 impl Replayed {
-    fn new(line: usize, outcome: &str, detail: Option<String>, jobs: &[RequestedJob], asked: usize) -> Self {
+    fn new(line: usize, outcome: &str, detail: Option<String>, jobs: &[RequestedJob], name_count: usize) -> Self {
         let count = |code| jobs.iter().filter(|job| job.code == code).count();
         Self {
             line,
@@ -212,7 +215,7 @@ impl Replayed {
             renamed: count(Some(JobCode::Renamed)),
             corrected: count(Some(JobCode::Corrected)),
             unknown: count(Some(JobCode::UnknownJob)),
-            repeated: if jobs.is_empty() { 0 } else { asked - jobs.len() },
+            repeated: if jobs.is_empty() { 0 } else { name_count - jobs.len() },
         }
     }
 }
@@ -232,7 +235,7 @@ impl Summary {
             ("renamed", self.renamed),
             ("corrected in case or blanks", self.corrected),
             ("unknown", self.unknown),
-            ("... with a name that was probably meant", self.with_closest),
+            ("... with a name that was probably meant", self.with_suggestion),
             ("asked for twice in one request", self.repeated),
         ] {
             table.add_row([name.to_owned(), count.to_string()]);

@@ -1,5 +1,5 @@
 //! The catalog in memory: each project's current list and names, read when a request needs them, checked against the
-//! store when they are no longer fresh, and used on while the store does not answer.
+//! store when they are no longer fresh, and still used while the store does not answer.
 //!
 //! Both the function that serves lists and the one that triggers jobs use it. It is a module of this crate and not a
 //! crate of its own, because its contents are what `CatalogTable` reads, and both users depend on this crate anyway. It
@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use catalog::list::Names;
-use catalog::list::is_project_name;
-use catalog::list::unpack;
+use catalog::list::{Names, is_project_name, unpack};
 use catalog::suggest::suggest;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{CacheEntry, CacheStatus, Cached, Clock, Unavailable};
@@ -40,7 +38,7 @@ pub struct CatalogCache {
     max_bytes: usize,
     clock: Clock,
     projects: Mutex<HashMap<String, Arc<Project>>>,
-    /// Counts requests, to find the least recently used project.
+    /// The number of requests so far, to find the least recently used project.
     requests: AtomicU64,
     known_projects: Cached<Arc<BTreeSet<String>>>,
     pointers: Cached<Arc<BTreeMap<String, ListPointer>>>,
@@ -55,7 +53,9 @@ struct Project {
     pointer: Cached<Option<Arc<ListPointer>>>,
     list: Cached<Arc<List>>,
     names: Cached<Arc<ListNames>>,
+    /// Bytes of memory that it used after its last request.
     bytes: AtomicUsize,
+    /// The number of the last request for it.
     last_used: AtomicU64,
 }
 
@@ -83,7 +83,7 @@ pub enum CatalogError {
     #[error("there is no such project")]
     UnknownProject {
         /// The projects with the most similar names, the most similar first.
-        closest: Vec<String>,
+        suggestions: Vec<String>,
     },
     /// The store does not answer or its data is damaged, and nothing is in memory. Holds the reason, for the log.
     #[error("{0}")]
@@ -261,17 +261,20 @@ impl CatalogCache {
         Ok(entry.value)
     }
 
+    /// The error for a project that does not exist, with suggestions.
     async fn unknown(&self, name: &str, stats: &ReadStats) -> CatalogError {
         // If the names of the projects cannot be read, the answer is still true without suggestions.
         let known = self.known_projects(stats).await.unwrap_or_default();
-        let closest = suggest(name, known.iter().map(String::as_str), MAX_SUGGESTIONS);
-        CatalogError::UnknownProject { closest: closest.into_iter().map(str::to_owned).collect() }
+        let suggestions = suggest(name, known.iter().map(String::as_str), MAX_SUGGESTIONS);
+        CatalogError::UnknownProject { suggestions: suggestions.into_iter().map(str::to_owned).collect() }
     }
 
+    /// The entry of a project, if there is one.
     fn cached(&self, name: &str) -> Option<Arc<Project>> {
         self.projects().get(name).cloned()
     }
 
+    /// The entry of a project, which is made if there is none.
     fn entry(&self, name: &str) -> Arc<Project> {
         self.projects().entry(name.to_owned()).or_default().clone()
     }

@@ -185,7 +185,7 @@ async fn a_retried_job_is_still_said_to_have_been_asked_for_under_another_name()
         jobs[0].state = JobState::Failed;
         store(&app, request, &jobs, RequestState::Failed).await;
         let again = retry(&app, &taken, SOMEONE).await.taken();
-        assert_eq!((again.jobs[0].code.as_deref(), again.jobs[0].asked_as.as_ref()), (Some(code), Some(&asked)));
+        assert_eq!((again.jobs[0].code.as_deref(), again.jobs[0].requested_name.as_ref()), (Some(code), Some(&asked)));
     }
 }
 
