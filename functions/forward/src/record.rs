@@ -9,7 +9,8 @@ use requests::request::Request;
 use requests::state::JobState;
 use store::{Consistency, UpdateResult};
 
-use crate::batch::{DeliveryLog, Forwarder, PendingRequest, numbered};
+use crate::batch::{DeliveryLog, Forwarder, PendingRequest};
+use crate::destination::pulse::existing_jobs;
 
 /// How often the queue delivers a message before it moves to the dead-letter queue (`maxReceiveCount` in
 /// infra/template.yaml). On the last delivery, jobs that cannot be forwarded fail.
@@ -23,16 +24,16 @@ impl Forwarder {
         outcomes: &[DeliveryOutcome],
     ) -> (DeliveryLog, Option<String>) {
         let mut line = one.line((self.clock)());
-        let numbered = numbered(&one.jobs);
+        let existing_jobs = existing_jobs(&one.jobs);
         let PendingRequest { request, mut jobs, messages, receive_count, .. } = one;
         let (mut again, mut is_any_known, mut is_any_in_doubt) = (None, false, false);
         for (message, outcome) in messages.iter().zip(outcomes) {
             let count = u32::try_from(message.jobs.len()).unwrap_or(u32::MAX);
-            let places = &numbered[message.jobs.clone()];
+            let indexes = &existing_jobs[message.jobs.clone()];
             if let DeliveryOutcome::Unknown(unconfirmed) = outcome {
                 line.refused += if unconfirmed.is_rejection { count } else { 0 };
-                for place in places.iter().filter(|_| unconfirmed.may_have_arrived) {
-                    is_any_in_doubt |= !std::mem::replace(&mut jobs[*place].in_doubt, true);
+                for index in indexes.iter().filter(|_| unconfirmed.may_have_arrived) {
+                    is_any_in_doubt |= !std::mem::replace(&mut jobs[*index].in_doubt, true);
                 }
             }
             let error = match outcome {
@@ -62,8 +63,8 @@ impl Forwarder {
                 }
             };
             is_any_known = true;
-            for place in places {
-                let job = &mut jobs[*place];
+            for index in indexes {
+                let job = &mut jobs[*index];
                 job.state = state;
                 job.in_doubt &= state != JobState::Forwarded;
                 // The reason of a job that is forwarded stays that of its plan.

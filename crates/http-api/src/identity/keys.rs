@@ -12,8 +12,6 @@ use runtime::{CacheEntry, CacheStatus, Cached, Clock, RetryPauses, Unavailable};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::token::KeyQuery;
-
 /// How long fetched keys are used before they are fetched again.
 const KEYS_TTL: TimeDelta = TimeDelta::hours(1);
 /// Minimum interval between fetches while there are keys. Without it, tokens with made-up key ids would trigger a fetch
@@ -75,6 +73,15 @@ struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     public: DecodingKey,
+}
+
+/// The key that a token names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyQuery {
+    /// The key's id. If `None`, there must be exactly one key for the algorithm.
+    pub(super) id: Option<String>,
+    /// RS256 or ES256.
+    pub(super) algorithm: Algorithm,
 }
 
 /// Why there is no key for a token.

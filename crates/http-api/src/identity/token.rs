@@ -8,7 +8,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Caller, IdentitySettings, bad_token, sign_in};
+use super::keys::KeyQuery;
+use super::problems::{bad_token, sign_in};
+use super::settings::IdentitySettings;
 use crate::problem::Problem;
 
 /// Maximum length of a token, in bytes. A token with a person's few claims has about one thousand.
@@ -22,6 +24,21 @@ const MAX_EMAIL_LENGTH: usize = 254;
 /// Maximum length of the name of a person or a program (`sub`, OIDC Core 1.0, 2), in bytes.
 const MAX_NAME_LENGTH: usize = 255;
 
+/// The caller of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A person who signed in.
+    Person {
+        /// The address that the issuer verified, as it is in the token.
+        email: String,
+    },
+    /// A program that acts in its own name.
+    Service {
+        /// Its client id at the issuer.
+        client: String,
+    },
+}
+
 /// A token whose signature is not checked yet.
 pub(super) struct Token<'a> {
     /// The signed part.
@@ -30,15 +47,6 @@ pub(super) struct Token<'a> {
     /// The key that it should be signed with.
     pub(super) query: KeyQuery,
     pub(super) claims: Claims,
-}
-
-/// The key that a token names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyQuery {
-    /// The key's id. If `None`, there must be exactly one key for the algorithm.
-    pub(super) id: Option<String>,
-    /// RS256 or ES256.
-    pub(super) algorithm: Algorithm,
 }
 
 /// The claims that are read. Each can be any JSON at first, because serde's message about a wrong type would repeat the

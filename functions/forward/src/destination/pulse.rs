@@ -7,8 +7,6 @@ use requests::job::RequestedJob;
 use requests::request::Request;
 use requests::state::JobState;
 
-use crate::batch::numbered;
-
 /// Pulse as the destination of jobs.
 pub struct PulseDestination {
     /// The publisher.
@@ -29,7 +27,7 @@ impl PulseDestination {
         let goes_with = |place: &usize| (jobs[*place].state == JobState::Accepted, jobs[*place].batch);
         let mut messages = Vec::new();
         let mut first = 0;
-        for run in numbered(jobs).chunk_by(|one, other| goes_with(one) == goes_with(other)) {
+        for run in existing_jobs(jobs).chunk_by(|one, other| goes_with(one) == goes_with(other)) {
             if goes_with(&run[0]).0 {
                 let names: Vec<&str> = run.iter().map(|place| jobs[*place].name.as_str()).collect();
                 let content = MessageContent {
@@ -47,4 +45,9 @@ impl PulseDestination {
         }
         messages
     }
+}
+
+/// The indexes of the jobs that exist. The range [`Message::jobs`] is a range of this list.
+pub(crate) fn existing_jobs(jobs: &[RequestedJob]) -> Vec<usize> {
+    jobs.iter().enumerate().filter(|(_, job)| job.exists()).map(|(index, _)| index).collect()
 }
