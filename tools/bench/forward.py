@@ -4,7 +4,7 @@ table with the goals.
     make bench                               # on a sample of 65,888 builders that the ETL makes
     make bench SOURCE=allthethings.json      # on a dump
 
-As `bench_trigger.py` does: the function that is deployed, with the settings and the role that the template gave it, but
+As in `trigger.py`: the function that is deployed, with the settings and the role that the template gave it, but
 for how much it may publish a second. Requests are made by the trigger function, and their messages taken from the
 queue. A listener's queue is bound, which keeps little. Times are from the event to the answer: the runtime and its
 stand-in, which is in Python, are in them. The function is held against what it waits for: a confirm that a program of
@@ -17,8 +17,6 @@ import http.client
 import json
 import os
 import re
-import selectors
-import socket
 import statistics
 import subprocess
 import time
@@ -30,7 +28,8 @@ from kombu import Connection, Exchange, Queue
 
 from localstack.fakes.treeherder import Control
 from tests.support.runtime_api import Function
-from tests.support.store_calls import Bare, Call, Recorder
+from tests.support.store_calls import Call, Recorder
+from tools.bench.batch_calls import CHANGED_CHARACTERS, BatchCalls
 from tools.bench.function import cpu_seconds, lambda_environment, measured_stack, median_p99, programs_in, zipped_size
 from tools.bench.source import say
 from tools.bench.trigger import LIMITS, LIST, WARM, Person
@@ -52,10 +51,7 @@ PUSH_JOBS = 2000
 # How many messages the broker keeps for the listener.
 KEPT = 1000
 # No rate limit, so that its waits are not measured.
-UNHELD = {"RUNNABLE_JOBS_PULSE_RATE": "100000"}
-# The token by which the store recognizes a repeated transaction.
-TOKEN = re.compile(rb'(?<="ClientRequestToken":")[0-9a-f-]{36}')
-CHANGED_CHARACTERS = 8
+NO_RATE_LIMIT = {"RUNNABLE_JOBS_PULSE_RATE": "100000"}
 
 
 def main() -> None:
@@ -77,66 +73,13 @@ class Turn(NamedTuple):
     lines: list[dict]
 
 
-class BareCalls(Bare):
-    """The calls of a batch, made one after the other, or as the function makes them."""
-
-    def __init__(self, calls: list[Call], times: int, environment: dict[str, str]) -> None:
-        """`calls` first read the heads of all requests, then their jobs, and then write both."""
-        super().__init__(calls, times, environment)
-        self.connections = [self._connected() for _ in range(TICKETS)]
-
-    def __exit__(self, *_: object) -> None:
-        super().__exit__()
-        for connection in self.connections:
-            connection.close()
-
-    def milliseconds_at_once(self) -> float:
-        """The time of the next round if all requests are read at once, and then all are written at once."""
-        requests = self.rounds.pop()
-        heads, jobs, writes = (requests[place : place + TICKETS] for place in range(0, 3 * TICKETS, TICKETS))
-        begin = time.perf_counter()
-        self._ask(list(zip(heads, jobs, strict=False)))
-        self._ask([(write,) for write in writes])
-        return (time.perf_counter() - begin) * 1e3
-
-    def _ask(self, chains: list[tuple[bytes, ...]]) -> None:
-        """Make each chain's calls one after the other on a connection of its own, all chains at once."""
-        with selectors.DefaultSelector() as selector:
-            for connection, (first, *others) in zip(self.connections, chains, strict=False):
-                connection.sendall(first)
-                selector.register(connection, selectors.EVENT_READ, others)
-            while selector.get_map():
-                for ready, _ in selector.select():
-                    connection, others = ready.fileobj, ready.data
-                    answer = http.client.HTTPResponse(connection, method="POST")
-                    answer.begin()
-                    body = answer.read()
-                    if answer.status != 200:
-                        raise SystemExit(f"the emulator answers {body}")
-                    if others:
-                        connection.sendall(others.pop(0))
-                    else:
-                        selector.unregister(connection)
-
-    def _connected(self) -> socket.socket:
-        connection = socket.create_connection((self.address.hostname, self.address.port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
-    def _signed(self, call: Call, number: int) -> bytes:
-        def another(token: re.Match) -> bytes:
-            return token[0][:-CHANGED_CHARACTERS] + f"{number:0{CHANGED_CHARACTERS}}".encode()
-
-        return super()._signed(call._replace(body=TOKEN.sub(another, call.body)), number)
-
-
 class Bench:
     """The forward function beside a stack, and the requests for it."""
 
     def __init__(self, stack, built: Path) -> None:
         self.stack, self.binary = stack, programs_in(built).function("forward")
         self.examples = built / "lambda" / "examples"
-        self.environment = lambda_environment(stack, "FORWARD_FUNCTION") | UNHELD
+        self.environment = lambda_environment(stack, "FORWARD_FUNCTION") | NO_RATE_LIMIT
         self.trigger = programs_in(built).function("trigger")
         self.trigger_environment = (
             lambda_environment(stack, "TRIGGER_FUNCTION") | WARM | {"RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(LIMITS)}
@@ -246,7 +189,7 @@ class Bench:
         # Each round has requests of its own, which can be changed once.
         self.copy(items, 2 * BATCHES)
         turns, confirms, one_by_one, at_once = [], [], [], []
-        rounds = BareCalls(calls, 2 * BATCHES, self.environment)
+        rounds = BatchCalls(calls, TICKETS, 2 * BATCHES, self.environment)
         with rounds as bare, Function(self.binary, self.environment) as function:
             self.forward(function, another)
             begin_cpu = cpu_seconds(function.process.pid)
@@ -297,7 +240,7 @@ class Bench:
             dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in copies]})
 
     def recorded(self, first: list[dict], batch: list[dict]) -> list[Call]:
-        """The calls of a warm function to the store for a batch, in the order that `BareCalls` needs."""
+        """The calls of a warm function to the store for a batch, in the order that `BatchCalls` needs."""
         recorder = Recorder(self.environment["AWS_ENDPOINT_URL"])
         try:
             with Function(self.binary, self.environment | {"AWS_ENDPOINT_URL": recorder.url}) as function:

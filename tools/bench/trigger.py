@@ -3,7 +3,7 @@
     make bench                               # on a sample of 65,888 builders that the ETL makes
     make bench SOURCE=allthethings.json      # on a dump
 
-As `bench_jobs.py` does: the function that is deployed, fed through a stand-in of Lambda's Runtime API with the settings
+As in `jobs.py`: the function that is deployed, fed through a stand-in of Lambda's Runtime API with the settings
 and the role that the template gave it, but for its limits, as one person asks for everything. Times are "in the
 function", those of its own log, unless stated otherwise; write units follow AWS's rules. Where it waits for the
 store, the same calls are made beside it with nothing around them: most of the time is the emulator's, which DynamoDB

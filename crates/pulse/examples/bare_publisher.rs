@@ -1,4 +1,4 @@
-//! What a program of nothing but lapin takes to publish a message with proof: `tests/bench_forward.py` holds the publisher
+//! What a program of nothing but lapin takes to publish a message with proof: `tools/bench/forward.py` holds the publisher
 //! against it. Publishes to the exchange that `PULSE_URL` and `PULSE_NAMESPACE` name, and then as often as the first
 //! argument says; prints the microseconds that each confirm took.
 #![allow(clippy::print_stdout, reason = "it is what this program is for")]

@@ -1,4 +1,4 @@
-//! The publisher alone, for `tests/bench_forward.py`: publishes a message of one job to the broker of `PULSE_URL` (with user and
+//! The publisher alone, for `tools/bench/forward.py`: publishes a message of one job to the broker of `PULSE_URL` (with user and
 //! password) in the namespace `PULSE_NAMESPACE`, and then as many batches of as many messages as the arguments say. Prints
 //! the microseconds that each batch took.
 #![allow(clippy::print_stdout, reason = "it is what this program is for")]
