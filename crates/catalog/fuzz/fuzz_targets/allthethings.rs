@@ -1,4 +1,4 @@
-//! Any bytes are read or refused, however they are chunked; what is read becomes lists that pack and unpack.
+//! Any bytes are read or refused, in the same way for pieces of any size; the lists made of them pack and unpack.
 
 #![no_main]
 
@@ -9,20 +9,20 @@ use catalog::buildbot::write_body;
 use catalog::list::{pack, unpack};
 use libfuzzer_sys::fuzz_target;
 
-/// Gives a document in pieces of a number of bytes.
+/// Returns a document in pieces of a number of bytes.
 struct Pieces<'d>(&'d [u8], usize);
 
 impl Read for Pieces<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.1.min(self.0.len()).min(into.len());
-        let (given, rest) = self.0.split_at(length);
-        into[..length].copy_from_slice(given);
+        let (piece, rest) = self.0.split_at(length);
+        into[..length].copy_from_slice(piece);
         self.0 = rest;
         Ok(length)
     }
 }
 
-/// The bodies of a document's projects and what was found, or why it is refused.
+/// The lists of a document's projects and the findings, or why the document is refused.
 fn outcome(document: &[u8], piece: usize) -> Result<(Vec<Vec<u8>>, String), String> {
     let dump =
         buildbot::read(Pieces(document, piece), 1_000_000, &mut |_| ()).map_err(|error| error.to_string())?;

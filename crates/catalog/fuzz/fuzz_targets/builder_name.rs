@@ -1,4 +1,4 @@
-//! Any name is classified, each part of it is said, and nothing is said of an unknown platform but the name's start.
+//! Any name is classified: no part of the classification is empty, and an unknown platform is the start of the name.
 
 #![no_main]
 
@@ -7,9 +7,9 @@ use catalog::list::UNKNOWN;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|name: &str| {
-    let says = classify(name);
-    assert_eq!(says.platform().is_empty(), name.is_empty());
-    assert!(says.os() != UNKNOWN || name.starts_with(says.platform()));
-    let words = [says.os(), says.architecture(), says.option(), says.job_type_name(), says.job_group_name()];
-    assert!(!words.contains(&"") && !says.job_group_symbol().is_empty() && !says.job_type_symbol().is_empty());
+    let classification = classify(name);
+    assert_eq!(classification.platform().is_empty(), name.is_empty());
+    assert!(classification.os() != UNKNOWN || name.starts_with(classification.platform()));
+    let words = [classification.os(), classification.architecture(), classification.option(), classification.job_type_name(), classification.job_group_name()];
+    assert!(!words.contains(&"") && !classification.job_group_symbol().is_empty() && !classification.job_type_symbol().is_empty());
 });
