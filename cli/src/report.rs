@@ -4,7 +4,7 @@ use store::{Report, ReportOutcome, Schedule};
 
 use crate::output::{align_numbers, new_table, table_text, time};
 
-/// How many problems and unknown names the text shows.
+/// Maximum number of problems, and of unknown names, in the text.
 const MAX_SHOWN: usize = 5;
 
 /// The outcome of an ingest in a word.
@@ -111,8 +111,8 @@ pub(crate) fn text(report: &Report) -> String {
         line(String::new());
     }
     for refusal in &report.refusals {
-        let overridden = if report.outcome == ReportOutcome::Refused { "refused" } else { "a guard says" };
-        line(format!("  {overridden}: {refusal}"));
+        let label = if report.outcome == ReportOutcome::Refused { "refused" } else { "a guard says" };
+        line(format!("  {label}: {refusal}"));
     }
     if report.outcome == ReportOutcome::Refused && !report.refusals.is_empty() {
         line("  the old catalog stays; --force overrides".to_owned());
@@ -131,8 +131,8 @@ pub(crate) fn text(report: &Report) -> String {
             report.write_units
         ));
     }
-    if let Some(reported) = &report.schedule {
-        line(format!("  {}", schedule(reported)));
+    if let Some(known) = &report.schedule {
+        line(format!("  {}", schedule(known)));
     }
     text
 }

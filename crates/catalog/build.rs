@@ -248,7 +248,7 @@ fn platforms(out: &mut String) {
         writeln!(out, "pub(crate) const {constant}: usize = {};", machine_at(name)).unwrap();
     }
     // One row a machine, one column a variant: the platform shown, if any.
-    writeln!(out, "pub(crate) static SHOWN: &[[Option<&Platform>; {}]] = &[", VARIANTS.len()).unwrap();
+    writeln!(out, "pub(crate) static PLATFORM_TABLE: &[[Option<&Platform>; {}]] = &[", VARIANTS.len()).unwrap();
     for machine in &names {
         let cells: Vec<String> = VARIANTS
             .iter()

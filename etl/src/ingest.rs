@@ -175,7 +175,7 @@ impl Ingest<'_> {
         }
 
         if let (Some(archive), Some(Spool { file, sha256 })) = (self.archive, &decoded.spool) {
-            report.archive = Some(archive.keep(sha256, file.path()).await?);
+            report.archive = Some(archive.store(sha256, file.path()).await?);
         }
         self.check_guards(&served_lists, &all_pointers, &projects, &findings, with_build, report).await?;
         if self.dry_run {

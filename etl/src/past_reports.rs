@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use store::{ListPointer, Report, StoreError};
 
-/// Maximum number of reports to search for the last state of the source. Refused and failed ones lie between.
+/// Maximum number of reports to search for the last successful one, behind those of refused and failed ingests.
 pub const MAX_PAST_REPORTS: usize = 10;
 
 /// The readable reports. A damaged report is logged and left out.
@@ -19,8 +19,8 @@ pub fn readable(reports: Vec<Result<Report, StoreError>>) -> Vec<Report> {
     reports.into_iter().filter_map(|report| report.inspect_err(logged).ok()).collect()
 }
 
-/// The number of ingests that were due since the last successful one and did not run. Without a successful ingest among
-/// the reports, counts from the oldest of them: at least that many were missed.
+/// The number of ingests that were due since the last successful one and did not run. If none of the reports is of a
+/// successful ingest, counts from the oldest report: at least that many were missed.
 pub fn missed(schedule: &Cron, past: &[Report], now: DateTime<Utc>) -> u64 {
     let last = past.iter().find(|report| report.succeeded()).or(past.last());
     last.map_or(0, |last| schedule.missed(last.started_at, now))
@@ -32,8 +32,8 @@ pub(crate) fn last_seen<'p>(past: &'p [Report], now: &Report, served: &str) -> O
     // An ingest that wrote nothing has changed nothing.
     let wrote = |report: &&Report| report.succeeded() || report.items_written > 0;
     let last = past.iter().find(wrote)?;
-    let is_of_this = last.source == now.source && last.rules == now.rules && last.only.is_empty();
-    (last.succeeded() && is_of_this && last.served.as_deref() == Some(served)).then_some(last)
+    let has_same_source_and_rules = last.source == now.source && last.rules == now.rules && last.only.is_empty();
+    (last.succeeded() && has_same_source_and_rules && last.served.as_deref() == Some(served)).then_some(last)
 }
 
 /// A fingerprint of the served catalog: the names in the set, and the pointers.

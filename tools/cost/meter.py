@@ -247,7 +247,7 @@ def naive_of(traffic: Traffic) -> Naive:
     return Naive(
         catalog,
         {project: len(body) for project, body in traffic.bodies.items()},
-        dict(traffic.asked_for),
+        dict(traffic.list_requests),
         asked,
         times,
         90 + LATE_DAYS,

@@ -40,18 +40,18 @@ POLLERS, POLL_SECONDS = 5, 20
 # How long functions wait for other services than AWS, in seconds: for the dump; for Treeherder's answer about a push;
 # for a new connection to Pulse and its confirms. All other time is billed as measured, including the emulator's.
 DUMP_SECONDS, PUSH_SECONDS, PULSE_SECONDS = 10, 0.2, 0.5
-# The bytes that are sent there for a trigger request or a batch: handshakes, a request, headers.
-AWAY_BYTES = 4096
+# Bytes that a trigger request sends to Treeherder, or a batch to Pulse: handshakes, a request, headers.
+OUTGOING_BYTES = 4096
 DAY_SECONDS = 86_400
-# Within this time a sent message arrives.
-PATIENCE_SECONDS = 10
+# Maximum time until a sent message arrives.
+DELIVERY_TIMEOUT_SECONDS = 10
 PERSON = "someone@mozilla.com"
 LIST = "/api/project/{}/runnable_jobs/"
 
 
 @dataclasses.dataclass
-class Made:
-    """A trigger request that was made, as the naive design stores it."""
+class MadeRequest:
+    """A trigger request that was made, with what a simple design would store of it."""
 
     project: str
     names: list[str]
@@ -62,16 +62,16 @@ class Traffic:
 
     def __init__(self, day: Day, options: argparse.Namespace) -> None:
         self.day, self.options = day, options
-        self.chance = random.Random(1)
+        self.random = random.Random(1)
         self.numbers = itertools.count()
         fresh = lambda_environment(day.stack, "JOBS_FUNCTION")["RUNNABLE_JOBS_FRESH_SECONDS"]
-        # A list is fresh for a second, the minimum above zero.
-        self.faster = int(fresh)
-        self.seconds = DAY_SECONDS / options.part / self.faster
-        held = str(60 // self.faster)
+        # The functions run with a cache time of one second, the minimum above zero, so that a day fits into less time.
+        self.speed_up = int(fresh)
+        self.seconds = DAY_SECONDS / options.part / self.speed_up
+        treeherder_cache = str(60 // self.speed_up)
         self.jobs = day.metered("jobs", RUNNABLE_JOBS_FRESH_SECONDS="1")
         self.trigger = day.metered(
-            "trigger", RUNNABLE_JOBS_FRESH_SECONDS="1", RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=held
+            "trigger", RUNNABLE_JOBS_FRESH_SECONDS="1", RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=treeherder_cache
         )
         self.sweep, self.forward = day.metered("sweep"), day.metered("forward")
         self.sqs = day.stack.client("sqs")
@@ -81,13 +81,13 @@ class Traffic:
             project: [job["ref_data_name"] for job in json.loads(self.bodies[project])["results"]]
             for project in PROJECTS
         }
-        self.have_builds()
+        self.let_builds_succeed()
         self.heard: list[dict] = []
-        self.made: list[Made] = []
-        self.asked_for: Counter[str] = Counter()
+        self.made: list[MadeRequest] = []
+        self.list_requests: Counter[str] = Counter()
         self.list_bytes = 0.0
 
-    def have_builds(self) -> None:
+    def let_builds_succeed(self) -> None:
         """Make every build of every push succeed, so that no test waits for one."""
         treeherder = Control(self.day.stack.env["TREEHERDER_URL"])
         for project in PROJECTS:
@@ -97,7 +97,7 @@ class Traffic:
                 treeherder.set_jobs(project, push, builds)
 
     def times(self, a_day: int) -> tuple[int, float]:
-        """How many events of a day's are run, and how many each of them represents."""
+        """The number of events to run for the `a_day` events of a day, and how many of those each represents."""
         count = max(round(a_day / self.options.part), 1)
         return count, a_day / count
 
@@ -119,41 +119,41 @@ class Traffic:
     def plan(self) -> Iterator[tuple[float, Callable[[], object]]]:
         """Each event, with its time in seconds from the start."""
         count, times = self.times(self.options.lists)
-        for project, held in self.mixed(count):
-            yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_list, project, held, times)
+        for project, has_list in self.mixed(count):
+            yield self.random.uniform(0, self.seconds), functools.partial(self.request_list, project, has_list, times)
         count, times = self.times(self.options.triggers)
         sizes = sizes_of(count)
         for (project, _), size in zip(self.mixed(count), sizes, strict=False):
-            yield self.chance.uniform(0, self.seconds), functools.partial(self.ask_for_jobs, project, size, times)
+            yield self.random.uniform(0, self.seconds), functools.partial(self.request_jobs, project, size, times)
         count, times = self.times(self.options.sweeps)
         for number in range(count):
             yield number * self.seconds / count, functools.partial(self.sweep.invoke, b"{}", times)
 
     def mixed(self, count: int) -> list[tuple[str, bool]]:
-        """So many projects by their shares, each with whether the browser already has its list."""
+        """`count` projects by their shares, each with whether the browser already has its list."""
         chosen = []
         ends = [round(end * count / 100) for end in itertools.accumulate(PROJECTS.values())]
         for project, begin, end in zip(PROJECTS, [0, *ends], ends, strict=False):
-            held = round((end - begin) * self.options.repeats / 100)
-            chosen += [(project, number < held) for number in range(end - begin)]
-        self.chance.shuffle(chosen)
+            repeats = round((end - begin) * self.options.repeats / 100)
+            chosen += [(project, number < repeats) for number in range(end - begin)]
+        self.random.shuffle(chosen)
         return chosen
 
-    def ask_for_list(self, project: str, held: bool, times: float) -> None:
+    def request_list(self, project: str, has_list: bool, times: float) -> None:
         before = self.day.usage["bytes_out"]
-        if held:
+        if has_list:
             self.jobs.ask(event(LIST.format(project), if_none_match=self.tags[project]), 304, times)
         else:
             self.jobs.ask(event(LIST.format(project)), 200, times)
-        self.asked_for[project] += times
+        self.list_requests[project] += times
         self.list_bytes += self.day.usage["bytes_out"] - before
 
-    def ask_for_jobs(self, project: str, size: int, times: float) -> None:
+    def request_jobs(self, project: str, size: int, times: float) -> None:
         """A person picks jobs on Treeherder's page, which then polls their status."""
         number = next(self.numbers)
-        names = self.chance.sample(self.names[project], size)
+        names = self.random.sample(self.names[project], size)
         path = f"/api/project/{project}/push/{PUSH_IDS[number % len(PUSH_IDS)]}/trigger_runnable_jobs/"
-        asked = event(
+        request = event(
             path,
             body=json.dumps({"requested_jobs": names}),
             content_type="application/json",
@@ -161,29 +161,29 @@ class Traffic:
             **self.sign_in,
         )
         # A browser sends a preflight request first, once for each address.
-        self.trigger.ask(options_of(asked), 204, times)
-        status_url = json.loads(body_of(self.trigger.ask(asked, 202, times, PUSH_SECONDS)))["status_url"]
-        self.day.usage["bytes_out"] += AWAY_BYTES * times
+        self.trigger.ask(preflight_of(request), 204, times)
+        status_url = json.loads(body_of(self.trigger.ask(request, 202, times, PUSH_SECONDS)))["status_url"]
+        self.day.usage["bytes_out"] += OUTGOING_BYTES * times
         poll = event(status_url, **self.sign_in)
-        self.trigger.ask(options_of(poll), 204, times)
+        self.trigger.ask(preflight_of(poll), 204, times)
         polls, tag = self.options.polls, None
         for number in range(polls):
             if number == polls // 2:
                 self.forward_batch(times)
             # The status has not changed since the last poll, except at the first one after it was forwarded.
             is_new = number in (0, polls // 2)
-            held = {"if_none_match": tag} if tag else {}
-            answer = self.trigger.ask(event(status_url, **held, **self.sign_in), 200 if is_new else 304, times)
+            condition = {"if_none_match": tag} if tag else {}
+            answer = self.trigger.ask(event(status_url, **condition, **self.sign_in), 200 if is_new else 304, times)
             tag = answer["headers"]["etag"]
         if polls == 0:
             self.forward_batch(times)
-        self.made.append(Made(project, names))
+        self.made.append(MadeRequest(project, names))
 
     def forward_batch(self, times: float) -> None:
         """Receive the one message in the queue, and forward it as Lambda does."""
         url = self.day.stack.env["QUEUE_URL"]
         [message] = self.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=PATIENCE_SECONDS, AttributeNames=["All"]
+            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=DELIVERY_TIMEOUT_SECONDS, AttributeNames=["All"]
         )["Messages"]
         record = {
             "messageId": message["MessageId"],
@@ -203,13 +203,13 @@ class Traffic:
         self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         # This receive takes the place of an empty one.
         self.day.usage["sqs_requests"] += times
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + DELIVERY_TIMEOUT_SECONDS
         while len(self.heard) == heard:
             if time.monotonic() > deadline:
-                raise SystemExit("the listener on Pulse did not receive it")
+                raise SystemExit("the listener on Pulse did not receive the message")
             time.sleep(0.005)
         published = sum(len(json.dumps(message["body"])) for message in self.heard[heard:])
-        self.day.usage["bytes_out"] += (published + AWAY_BYTES) * times
+        self.day.usage["bytes_out"] += (published + OUTGOING_BYTES) * times
 
     def listen(self, ends: contextlib.ExitStack) -> None:
         env = self.day.stack.env
@@ -218,12 +218,12 @@ class Traffic:
         thread.start()
         ends.callback(thread.join)
         ends.callback(listener.stop)
-        if not listener.is_bound.wait(PATIENCE_SECONDS):
+        if not listener.is_bound.wait(DELIVERY_TIMEOUT_SECONDS):
             raise SystemExit("the listener finds no exchange")
 
 
 def sizes_of(count: int) -> list[int]:
-    """The sizes of so many requests: for fewer than in the table, means of neighbouring ones."""
+    """The sizes of `count` requests: if these are fewer than in the table, means of neighbouring sizes."""
     begins = [number * len(SIZES) // count for number in range(count + 1)]
     return [round(statistics.mean(SIZES[begin : max(end, begin + 1)])) for begin, end in itertools.pairwise(begins)]
 
@@ -243,9 +243,9 @@ def read_lists(day: Day) -> tuple[dict[str, bytes], dict[str, str]]:
     return bodies, tags
 
 
-def options_of(asked: bytes) -> bytes:
-    """The preflight of a request."""
-    document = json.loads(asked)
+def preflight_of(request: bytes) -> bytes:
+    """The preflight request that a browser sends before a request."""
+    document = json.loads(request)
     document["requestContext"]["http"]["method"] = "OPTIONS"
     document.pop("body", None)
     document["headers"] |= {

@@ -59,9 +59,11 @@ pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> 
     }
 }
 
+/// Reads a dump. Shows the progress unless `quiet`.
 async fn read(source: &SourceLocation, aws: Option<&Aws>, max_bytes: u64, quiet: bool) -> Result<Dump, IngestError> {
     let on_progress = if quiet { no_progress() } else { reporter(false) };
     let dump = ingest::read_dump(source, aws, max_bytes, &on_progress).await?;
+    // The source is read: this ends the line of progress.
     on_progress(ingest::Stage::Publishing);
     Ok(dump)
 }
@@ -93,6 +95,7 @@ pub(crate) async fn catalog(arguments: arguments::Catalog) -> Result<(), Failure
     print_report(&report, arguments.json)
 }
 
+/// A line of the output of `classify`.
 #[derive(Serialize)]
 struct Classified<'n> {
     ref_data_name: &'n str,
@@ -118,17 +121,17 @@ pub(crate) fn classify() -> Result<(), Failure> {
             Failure::Usage(format!("standard input, line {number}: a builder name in UTF-8 is expected"))
         })?;
         if !name.is_empty() {
-            let says = classify_name(name);
+            let classification = classify_name(name);
             let classified = Classified {
                 ref_data_name: name,
-                platform: says.platform(),
-                os: says.os(),
-                architecture: says.architecture(),
-                option: says.option(),
-                job_type_name: says.job_type_name(),
-                job_type_symbol: says.job_type_symbol(),
-                job_group_name: says.job_group_name(),
-                job_group_symbol: says.job_group_symbol(),
+                platform: classification.platform(),
+                os: classification.os(),
+                architecture: classification.architecture(),
+                option: classification.option(),
+                job_type_name: classification.job_type_name(),
+                job_type_symbol: classification.job_type_symbol(),
+                job_group_name: classification.job_group_name(),
+                job_group_symbol: classification.job_group_symbol(),
             };
             serde_json::to_writer(&mut out, &classified).map_err(io::Error::from)?;
             out.write_all(b"\n")?;

@@ -18,7 +18,7 @@ use crate::output::print_json_line;
 const MAX_MESSAGES: usize = 10;
 /// How long to wait for messages before the queue counts as empty.
 const EMPTY_AFTER: Duration = Duration::from_secs(1);
-/// How long one call waits for messages if the command runs until it is stopped.
+/// How long each call waits for messages, if the command runs until it is stopped.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
@@ -29,8 +29,8 @@ pub(crate) struct Forward {
     /// Stop when the queue is empty, instead of waiting for more
     #[arg(long)]
     once: bool,
-    /// Print what would be published and what would wait, then return all messages to the queue. Looking at a message
-    /// counts as a delivery: the fifth is the last.
+    /// Print what would be published and what would wait, then return all messages to the queue. This counts as a
+    /// delivery of each message, and the queue delivers a message five times.
     #[arg(long)]
     dry_run: bool,
 }
@@ -66,10 +66,10 @@ fn delivery(received: &ReceivedMessage) -> Delivery {
     Delivery { id: received.receipt.clone(), body: received.body.clone(), receive_count: received.receive_count }
 }
 
-/// Prints a line for each message of the queue. All messages are held until the end, so that none is shown twice.
+/// Prints a line for each message of the queue. All messages are released at the end, so that none is shown twice.
 async fn preview(forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
-    let mut held = Vec::new();
-    let shown = async {
+    let mut all_received = Vec::new();
+    let show_all = async {
         loop {
             let received = queue.receive(MAX_MESSAGES, EMPTY_AFTER).await?;
             if received.is_empty() {
@@ -84,12 +84,12 @@ async fn preview(forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
                     Err(reason) => print_json_line(&json!({"message": received.body, "error": reason}))?,
                 }
             }
-            held.extend(received);
+            all_received.extend(received);
         }
     };
-    let shown = shown.await;
-    for received in &held {
+    let result = show_all.await;
+    for received in &all_received {
         queue.release(received).await?;
     }
-    shown
+    result
 }

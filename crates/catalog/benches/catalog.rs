@@ -1,4 +1,4 @@
-//! What each step from a dump to packed lists costs, and what is selected of a list: `cargo bench -p catalog`.
+//! The time of each step from a dump to packed lists, and of each kind of request for a list: `cargo bench -p catalog`.
 //!
 //! The dump is a sample of 5,000 builders. Names are those of the fixture and, where the folder with that data lies
 //! beside the checkout, all known ones.
@@ -15,7 +15,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 const BUILDERS: usize = 5000;
 const ALL_BUILDERS: usize = 65_888;
 
-/// The sets of names, each with what it is called.
+/// The sets of names, each with the name of the set.
 fn names() -> Vec<(&'static str, Vec<String>)> {
     let fixture = include_str!("../tests/fixtures/names.tsv");
     let fixture = fixture.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split('\t').next());
@@ -39,8 +39,8 @@ fn classifying(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::from_parameter(set), &names, |bencher, names| {
             bencher.iter(|| {
                 for name in names {
-                    let says = classify(black_box(name));
-                    black_box((says.platform(), says.job_type_symbol()));
+                    let classification = classify(black_box(name));
+                    black_box((classification.platform(), classification.job_type_symbol()));
                 }
             });
         });

@@ -11,7 +11,7 @@ use crate::buildbot;
 use crate::buildbot::vocabulary::{SAMPLE_MACHINES, SUITES, TALOS, TALOS_FORMS};
 use crate::hex::hex;
 
-/// The branches that a sample spreads over; a large one gets further twigs.
+/// The branches of a sample. A large sample has more: `twig-1`, `twig-2` and so on.
 const BRANCHES: [&str; 24] = [
     "try",
     "mozilla-inbound",
@@ -39,11 +39,11 @@ const BRANCHES: [&str; 24] = [
     "jamun",
 ];
 
-/// How the branches start that build with pgo only.
+/// Prefixes of the branches whose only optimized builds are pgo builds.
 const RELEASE_BRANCHES: [&str; 4] = ["mozilla-aurora", "mozilla-beta", "mozilla-release", "mozilla-esr"];
 
-/// Suites that the sample's machines do not run.
-const ELSEWHERE: [&str; 5] = ["androidx86", "gaia-", "instrumentation", "mozmill", "webapprt"];
+/// Prefixes of suites that the machines of the sample do not run.
+const OTHER_SUITES: [&str; 5] = ["androidx86", "gaia-", "instrumentation", "mozmill", "webapprt"];
 
 #[derive(Serialize)]
 struct Document {
@@ -77,10 +77,11 @@ struct Scheduler {
     triggered_by: Vec<String>,
 }
 
-/// `SplitMix64`: the same numbers for the same seed, today and in ten years.
+/// A random number generator (`SplitMix64`). A seed gives the same numbers with every version and on every machine.
 struct Dice(u64);
 
 impl Dice {
+    /// A number below `sides`.
     fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -90,7 +91,7 @@ impl Dice {
     }
 }
 
-/// A test and the build it needs, `{b}` standing for the branch.
+/// The names of a test and of the build that it needs. `{b}` stands for the branch.
 struct Template {
     test: String,
     build: &'static str,
@@ -99,13 +100,13 @@ struct Template {
 }
 
 impl Template {
-    /// The build on this branch, its shortname, and what sets off the tests of it.
-    fn on(&self, branch: &str) -> (String, String, String) {
-        // Release branches have no build beside the pgo build, whose name then does without the word.
+    /// The name of the build on this branch, its shortname, and the trigger of its tests.
+    fn names_on(&self, branch: &str) -> (String, String, String) {
+        // The only optimized build of a release branch is the pgo build, so its name does not say pgo.
         let is_plain_pgo =
             self.shortname.ends_with("-pgo") && RELEASE_BRANCHES.iter().any(|start| branch.starts_with(start));
         let (mut build, mut shortname) = (self.build.to_owned(), self.shortname.to_owned());
-        let mut end = match (self.is_talos, self.shortname) {
+        let mut suffix = match (self.is_talos, self.shortname) {
             (true, _) => "-talos",
             (false, name) if name.ends_with("-debug") || name.ends_with("-pgo") => "-unittest",
             (false, _) => "-opt-unittest",
@@ -114,9 +115,9 @@ impl Template {
         if is_plain_pgo {
             build = build.replace("pgo-build", "build");
             shortname.truncate(shortname.len() - "-pgo".len());
-            end.insert_str(0, "-pgo");
+            suffix.insert_str(0, "-pgo");
         }
-        let trigger = [shortname.as_str(), &end].concat();
+        let trigger = [shortname.as_str(), &suffix].concat();
         let [build, shortname, trigger] = [build, shortname, trigger].map(|text| text.replace("{b}", branch));
         (build, shortname, trigger)
     }
@@ -125,11 +126,11 @@ impl Template {
 /// Writes a sample with exactly `builders` builders. The same arguments give the same bytes.
 ///
 /// # Errors
-/// What `out` says.
+/// `out` cannot be written.
 pub fn write(builders: usize, seed: u64, out: impl io::Write) -> io::Result<()> {
     let mut dice = Dice(seed);
     let templates = templates(&mut dice);
-    // Half of what could be is there, as in the real dumps, where no branch but try runs everything.
+    // A sample has half of the possible builders, as real dumps do: only try runs everything.
     let branch_count = (2 * builders).div_ceil(templates.len()).max(BRANCHES.len());
     let branches: Vec<String> = (0..branch_count)
         .map(|n| BRANCHES.get(n).map_or_else(|| format!("twig-{}", n - BRANCHES.len() + 1), |&name| name.to_owned()))
@@ -169,7 +170,7 @@ fn templates(dice: &mut Dice) -> Vec<Template> {
     let mut templates = Vec::new();
     for &[machine, option, build, shortname] in SAMPLE_MACHINES {
         for suite in
-            SUITES.entries.iter().map(|entry| entry.phrase).filter(|s| !ELSEWHERE.iter().any(|e| s.starts_with(e)))
+            SUITES.entries.iter().map(|entry| entry.phrase).filter(|s| !OTHER_SUITES.iter().any(|e| s.starts_with(e)))
         {
             let chunks = [1, 1, 3, 5, 10][dice.roll(5)];
             for chunk in 1..=chunks {
@@ -194,15 +195,15 @@ fn templates(dice: &mut Dice) -> Vec<Template> {
     templates
 }
 
-/// Adds a test and its build, as far as there is room for them.
-fn add(document: &mut Document, branch: &str, template: &Template, room: usize) {
-    let (build, shortname, trigger) = template.on(branch);
+/// Adds a test and its build, but no more than `max_builders` in all.
+fn add(document: &mut Document, branch: &str, template: &Template, max_builders: usize) {
+    let (build, shortname, trigger) = template.names_on(branch);
     if !document.builders.contains_key(&build) {
         document.builders.insert(build.clone(), builder(branch, &build, &shortname, &shortname));
         let scheduler = document.schedulers.entry(branch.to_owned()).or_default();
         scheduler.downstream.insert(build);
     }
-    if document.builders.len() < room {
+    if document.builders.len() < max_builders {
         let test = template.test.replace("{b}", branch);
         document.builders.insert(test.clone(), builder(branch, &test, &slug(&test), "test"));
         let behind_branch = trigger.strip_prefix(branch).unwrap_or(&trigger);

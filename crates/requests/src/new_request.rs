@@ -1,8 +1,8 @@
-//! What a client asks for, before anything is checked against the catalog or Treeherder.
+//! What a client requests, before anything is checked against the catalog or Treeherder.
 
 use crate::email::Email;
 
-/// What a client asks for. [`IdempotencyKey`](crate::idempotency::IdempotencyKey) hashes it,
+/// What a client requests. [`IdempotencyKey`](crate::idempotency::IdempotencyKey) hashes it,
 /// [`Request::new`](crate::request::Request::new) consumes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {

@@ -86,7 +86,7 @@ impl Window {
         (self.hour + 1) * 3600
     }
 
-    /// Whether both windows are the same minute.
+    /// Whether both are in the same minute of the same hour.
     pub fn is_minute_of(self, other: Self) -> bool {
         (self.hour, self.minute) == (other.hour, other.minute)
     }
@@ -112,7 +112,7 @@ impl RateLimits {
     /// The error for a requester whose requests of this minute are used up.
     pub fn minute_is_full(&self, window: Window) -> Exceeded {
         let max = self.requests_per_minute;
-        let detail = format!("At most {max} requests a minute are taken from one person. Please wait a little.");
+        let detail = format!("At most {max} requests a minute are accepted from one person. Please wait a little.");
         Exceeded { limit: Limit::Requests, detail, retry_after: window.rest_of_minute() }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(check(29, 2990, 10), Ok(()));
         let minute = check(30, 0, 1).unwrap_err();
         assert_eq!(minute.retry_after, 15);
-        assert_eq!(minute.detail, "At most 30 requests a minute are taken from one person. Please wait a little.");
+        assert_eq!(minute.detail, "At most 30 requests a minute are accepted from one person. Please wait a little.");
         let hour = check(0, 2990, 11).unwrap_err();
         assert_eq!(hour.retry_after, 75);
         assert!(hour.detail.contains("3000 jobs an hour") && hour.detail.contains("10 are left"), "{}", hour.detail);

@@ -24,12 +24,12 @@ impl Archive {
         Self { client, bucket: bucket.into() }
     }
 
-    /// Stores a gzipped dump, whose uncompressed content has this SHA-256 (hexadecimal). A dump that is already there
-    /// stays, and its age starts anew. Returns its address.
+    /// Stores a gzipped dump, whose uncompressed content has this SHA-256 (hexadecimal). A dump that is already
+    /// there stays, and its age starts anew. Returns its address.
     ///
     /// # Errors
     /// The file or the bucket cannot be used.
-    pub async fn keep(&self, sha256: &str, gzipped: &Path) -> Result<String, StoreError> {
+    pub async fn store(&self, sha256: &str, gzipped: &Path) -> Result<String, StoreError> {
         let key = format!("allthethings/{sha256}.json.gz");
         let address = format!("s3://{}/{key}", self.bucket);
         if self.renew(&address).await? {

@@ -35,16 +35,16 @@ impl<R: Read> Reading<'_, R> {
         }
         let mut members = self.json.object().map_err(at)?;
         let mut key = Text::new(MAX_NAME);
-        let (mut builders, mut schedulers) = (false, false);
+        let (mut has_builders, mut has_schedulers) = (false, false);
         while self.json.key(&mut members, &mut key).map_err(at)? {
             match key.bytes() {
                 b"builders" => {
-                    self.section("builders", &mut builders)?;
+                    self.section("builders", &mut has_builders)?;
                     self.builders()?;
                 }
                 b"schedulers" => {
-                    self.section("schedulers", &mut schedulers)?;
-                    self.schedulers(builders)?;
+                    self.section("schedulers", &mut has_schedulers)?;
+                    self.schedulers(has_builders)?;
                 }
                 b"slavepools" => self.pools()?,
                 b"master_builders" => self.masters()?,
@@ -53,17 +53,17 @@ impl<R: Read> Reading<'_, R> {
         }
         self.json.end().map_err(at)?;
         self.dump.findings.bytes = self.json.offset();
-        if !builders {
+        if !has_builders {
             return Err(ReadError::NoBuilders);
         }
         self.resolve_pending();
-        if !schedulers {
+        if !has_schedulers {
             self.dump.findings.add_problem(&["schedulers"], "is missing: no test has a build".to_owned(), 0);
         }
         Ok(())
     }
 
-    /// Checks that a section is an object and that the document has it once.
+    /// Checks that a section is an object and that the document has it once. `seen` says whether it was read before.
     fn section(&mut self, name: &str, seen: &mut bool) -> Result<(), ReadError> {
         let malformed = |what, offset| ReadError::Malformed { path: name.to_owned(), what, offset };
         if std::mem::replace(seen, true) {
@@ -85,15 +85,15 @@ impl<R: Read> Reading<'_, R> {
                 self.report_progress();
             }
             let builder = self.builder().map_err(|error| ReadError::new(error, &["builders", &name.shown()]))?;
-            let of_name = |what: &str| Fault { path: "", what: what.to_owned(), offset: name.offset() };
+            let fault_of_name = |what: &str| Fault { path: "", what: what.to_owned(), offset: name.offset() };
             let fault = match (name.get(), builder) {
                 (Err(bad), _) => Some(Fault::bad_text("", &name, &bad)),
-                (Ok(""), _) => Some(of_name("the name is empty")),
+                (Ok(""), _) => Some(fault_of_name("the name is empty")),
                 (Ok(_), Err(fault)) => Some(fault),
                 (Ok(text), Ok(builder)) => {
                     let symbol = self.dump.names.get_or_intern(text);
-                    let twice = self.dump.insert(symbol, builder);
-                    twice.then(|| of_name("stands in the document twice: the later one counts"))
+                    let is_repeated = self.dump.insert(symbol, builder);
+                    is_repeated.then(|| fault_of_name("stands in the document twice: the later one counts"))
                 }
             };
             if let Some(fault) = fault {
@@ -103,7 +103,7 @@ impl<R: Read> Reading<'_, R> {
         Ok(())
     }
 
-    /// One builder, or what is wrong with it.
+    /// Reads one builder. A fault leaves the builder out; an error ends the reading.
     fn builder(&mut self) -> Result<Result<Builder, Fault>, JsonError> {
         let mut builder = Builder { branch: None, shortname: None, pool: None, has_no_machines: false, is_test: false };
         let (mut fault, mut shortname_fault) = (None, None);

@@ -14,8 +14,8 @@ use std::borrow::Cow;
 use crate::buildbot::vocabulary::{JobType, Platform};
 use crate::list::{UNKNOWN, UNKNOWN_SYMBOL};
 
-/// Symbols that give way to the chunk number: the third part of `M` is `3`, not `M3`.
-const GIVE_WAY: [&str; 8] = ["M", "M-e10s", "M-csb", "M-oop", "Gij", "Gij-oop", "W", "W-e10s"];
+/// Symbols that the chunk number replaces: the third chunk of `M` is `3`, not `M3`.
+const REPLACED_BY_CHUNK: [&str; 8] = ["M", "M-e10s", "M-csb", "M-oop", "Gij", "Gij-oop", "W", "W-e10s"];
 
 /// What a builder name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl<'n> Classification<'n> {
         let Some(job_type) = self.job_type else { return Cow::Borrowed(UNKNOWN_SYMBOL) };
         match chunk(self.name) {
             None => Cow::Borrowed(job_type.symbol),
-            Some(number) if GIVE_WAY.contains(&job_type.symbol) => Cow::Borrowed(number),
+            Some(number) if REPLACED_BY_CHUNK.contains(&job_type.symbol) => Cow::Borrowed(number),
             Some(number) => Cow::Owned([job_type.symbol, number].concat()),
         }
     }
@@ -81,8 +81,8 @@ impl<'n> Classification<'n> {
     }
 }
 
-/// Classifies a builder name. Total: the parts of a name that the grammar does not know are `unknown`. The time is linear
-/// in the length of the name.
+/// Classifies a builder name. This never fails: what the grammar does not know is `unknown`. The time is linear in the
+/// length of the name.
 pub fn classify(name: &str) -> Classification<'_> {
     let (platform, option) = platform::platform_and_option(name);
     let job_type = job_type::job_type(name);

@@ -1,6 +1,7 @@
 //! Reads what builders run on: slave pools, and the masters that list builders.
 //!
-//! A mistake in them costs no builder. The problems here do not name a master or a pool: those are hosts.
+//! A malformed pool or master does not remove a builder. Problems found here do not name it, because the names are
+//! those of hosts.
 
 use std::io::Read;
 
@@ -13,7 +14,8 @@ use crate::json::{JsonError, Text, ValueKind};
 use crate::list::MAX_NAME;
 
 impl<R: Read> Reading<'_, R> {
-    /// A builder's `slavepool`: the name of a pool, and whether it is written out as an empty list instead.
+    /// Reads a builder's `slavepool`. Returns the name of the pool, if it has one, and whether the dump has an empty
+    /// list of machines in place of a name.
     pub(crate) fn pool(&mut self, value: &mut Text) -> Result<(Option<SymbolU32>, bool), JsonError> {
         match self.json.kind()? {
             ValueKind::String => {
@@ -52,8 +54,8 @@ impl<R: Read> Reading<'_, R> {
         Ok(())
     }
 
-    /// Reads an object of lists, and gives the name and the length of each to `each`. A section of another shape is a
-    /// problem; a member that is not a list is skipped.
+    /// Reads an object of lists, and calls `each` with the name and the length of each list. A section of another shape
+    /// is a problem; a member that is not a list is skipped.
     fn lists(&mut self, section: &str, mut each: impl FnMut(&mut Self, &str, u64)) -> Result<(), ReadError> {
         let at = |error| ReadError::new(error, &[section]);
         let kind = self.json.kind().map_err(at)?;

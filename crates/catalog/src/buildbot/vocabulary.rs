@@ -46,7 +46,7 @@ pub(crate) enum Lexeme {
     Option(u8),
 }
 
-/// A flavour of a machine's platform. The numbers are the columns of `SHOWN`.
+/// A flavour of a machine's platform. The numbers are the columns of `PLATFORM_TABLE`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variant {
     None,

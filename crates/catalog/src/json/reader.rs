@@ -63,13 +63,16 @@ static ENDS_RUN: [bool; 256] = {
     table
 };
 
+/// Reads a JSON document from its first byte to its last, and keeps only the bytes in its buffer.
 pub(crate) struct JsonReader<R> {
     input: R,
+    /// Its bytes from `at` to `end` are not read yet.
     buffer: Box<[u8]>,
     at: usize,
     end: usize,
-    /// Bytes of the document before the buffer.
+    /// The number of bytes of the document before the buffer.
     before: u64,
+    /// The maximum length of the document, in bytes.
     limit: u64,
 }
 
@@ -79,11 +82,12 @@ impl<R: Read> JsonReader<R> {
         Self { input, buffer: vec![0; BUFFER].into_boxed_slice(), at: 0, end: 0, before: 0, limit }
     }
 
-    /// How many bytes were read so far: the place of the next one.
+    /// The offset of the next byte in the document.
     pub(crate) fn offset(&self) -> u64 {
         self.before + self.at as u64
     }
 
+    /// A syntax error at the next byte.
     pub(crate) fn syntax<T>(&self, what: impl Into<String>) -> Result<T> {
         Err(JsonError::Syntax { what: what.into(), offset: self.offset() })
     }
@@ -108,6 +112,7 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
+    /// The next byte; `None` at the end of the input. The reader stays in front of it.
     #[inline]
     fn peek(&mut self) -> Result<Option<u8>> {
         if self.at == self.end && !self.fill()? {
@@ -116,6 +121,7 @@ impl<R: Read> JsonReader<R> {
         Ok(Some(self.buffer[self.at]))
     }
 
+    /// The next byte. If the document ends before it, the error says that it ends inside `inside`.
     fn next(&mut self, inside: &str) -> Result<u8> {
         match self.peek()? {
             Some(byte) => {
@@ -148,6 +154,7 @@ impl<R: Read> JsonReader<R> {
         Ok(found)
     }
 
+    /// The error that the next token is not the expected one.
     fn unexpected<T>(&mut self, expected: &str) -> Result<T> {
         match self.peek_token()? {
             None => self.syntax(format!("the document ends where {expected} is expected")),
@@ -216,7 +223,7 @@ impl<R: Read> JsonReader<R> {
         self.string_rest(Some(text))
     }
 
-    /// What follows the opening quote, kept in `text` or skipped.
+    /// Reads a string from behind its opening quote: into `text`, or skips it if there is no `text`.
     fn string_rest(&mut self, mut text: Option<&mut Text>) -> Result<()> {
         loop {
             let rest = &self.buffer[self.at..self.end];
@@ -243,7 +250,7 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    /// The byte that ended a run; `None` if only the buffer ended.
+    /// The byte that ended a run of plain characters; `None` if only the buffer ended.
     #[inline]
     fn next_in_string(&mut self) -> Result<Option<u8>> {
         if self.at < self.end {
@@ -283,6 +290,7 @@ impl<R: Read> JsonReader<R> {
         Ok(&utf8[..3])
     }
 
+    /// The number that four hexadecimal digits stand for.
     fn hex4(&mut self) -> Result<u32> {
         let mut unit = 0;
         for _ in 0..4 {
@@ -298,7 +306,7 @@ impl<R: Read> JsonReader<R> {
 
     /// Skips a value of any kind.
     pub(crate) fn skip(&mut self) -> Result<()> {
-        // One bit a level: whether it is an object.
+        // For each open level: whether it is an object; otherwise it is an array.
         let mut levels = [false; MAX_DEPTH];
         let mut depth = 0;
         loop {

@@ -9,7 +9,7 @@ use crate::catalog_table::CatalogTable;
 use crate::items::{Item, key, key_of, number, table_error, text};
 use crate::{Report, SourceState, StoreError};
 
-/// How long reports stay.
+/// How long reports are stored.
 const REPORT_RETENTION: TimeDelta = TimeDelta::days(90);
 
 impl CatalogTable {

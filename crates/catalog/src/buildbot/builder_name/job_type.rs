@@ -21,8 +21,8 @@ fn find_behind<'n>(name: &'n str, mark: &str) -> Option<&'n str> {
     memchr::memmem::find(name.as_bytes(), mark.as_bytes()).map(|at| &name[at + mark.len()..])
 }
 
-/// `chromez-stylo-e10s`: a talos suite, the machine it was tuned for, and its form. Behind an open suite `-snow` is
-/// part of what may follow: Treeherder showed `other-snow-e10s` in the plain form.
+/// `chromez-stylo-e10s`: a talos suite, the machine it was tuned for, and its form. Any text may follow an open suite,
+/// which includes `-snow`: Treeherder showed `other-snow-e10s` in the plain form.
 fn talos_suite(suite: &str) -> Option<&'static JobType> {
     let suite = suite.strip_prefix("remote-").unwrap_or(suite);
     TALOS.prefixes(suite.as_bytes()).find_map(|entry| {
@@ -83,11 +83,12 @@ fn device_image(name: &str) -> Option<&'static JobType> {
     Some(device.images[kind])
 }
 
-/// The first of these lines of `builds.table` whose phrases all stand in the name.
+/// The first of these lines of `builds.table` whose phrases are all in the name. A phrase with a final `^` has to be the
+/// end of the name.
 fn build(name: &str, lines: &[(&[&str], &'static JobType)]) -> Option<&'static JobType> {
-    let stands = |phrase: &&str| match phrase.strip_suffix('^') {
+    let is_in_name = |phrase: &&str| match phrase.strip_suffix('^') {
         Some(end) => name.ends_with(end),
         None => memchr::memmem::find(name.as_bytes(), phrase.as_bytes()).is_some(),
     };
-    lines.iter().find(|(phrases, _)| phrases.iter().all(stands)).map(|(_, job_type)| *job_type)
+    lines.iter().find(|(phrases, _)| phrases.iter().all(is_in_name)).map(|(_, job_type)| *job_type)
 }

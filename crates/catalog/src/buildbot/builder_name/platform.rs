@@ -1,17 +1,18 @@
 //! The platform and the option of a builder name.
 
 use crate::buildbot::vocabulary::{
-    DEVICE_IMAGE, LEXICON, LINUX, LINUX32, LINUX64, Lexeme, MACHINES, OPTIONS, OTHER, Platform, SHOWN, Variant,
-    starts_word,
+    DEVICE_IMAGE, LEXICON, LINUX, LINUX32, LINUX64, Lexeme, MACHINES, OPTIONS, OTHER, PLATFORM_TABLE, Platform,
+    Variant, starts_word,
 };
 
-/// A machine word in a name: its rank and its place.
-type Found = (u8, usize);
-
+/// The platform of a builder name, if the grammar knows it, and the option.
+///
+/// The rank of a machine or an option is its place in the vocabulary: of several words in a name, the first counts.
 pub(super) fn platform_and_option(name: &str) -> (Option<&'static Platform>, &'static str) {
     let lower = Lower::new(name);
     let text = lower.as_bytes();
-    let mut machine: Option<Found> = None;
+    // The rank of the machine word and its place in the name.
+    let mut machine: Option<(u8, usize)> = None;
     let mut option: Option<u8> = None;
     let mut variants = Variants::default();
     for at in 0..text.len() {
@@ -32,7 +33,8 @@ pub(super) fn platform_and_option(name: &str) -> (Option<&'static Platform>, &'s
     (platform, option.map_or("opt", |rank| OPTIONS[usize::from(rank)]))
 }
 
-/// The variant words of a name that count, each by the rule of the machines that have the variant.
+/// The words in a name that say which variant of a machine is meant. Each variant has a rule of its own for where its
+/// word counts.
 #[derive(Default)]
 struct Variants {
     /// Directly behind a word that ends with 64: `x64 stylo`, `x86-64 Mulet`.
@@ -47,9 +49,9 @@ struct Variants {
 impl Variants {
     fn add(&mut self, variant: Variant, at: usize, text: &[u8]) {
         if self.behind_64.is_none() && text[..at].ends_with(b"64 ") {
-            // Linux has no row for disabled Stylo: it stands on Stylo's own.
-            let shown = if variant == Variant::StyloDisabled { Variant::Stylo } else { variant };
-            self.behind_64 = Some(shown);
+            // Treeherder has no row for Linux with Stylo disabled: such jobs are in the row of Stylo.
+            let variant = if variant == Variant::StyloDisabled { Variant::Stylo } else { variant };
+            self.behind_64 = Some(variant);
         }
         match variant {
             Variant::Mulet => self.mulet = true,
@@ -60,30 +62,31 @@ impl Variants {
     }
 }
 
+/// The platform of a machine whose word stands at `at`.
 fn platform(machine: usize, at: usize, text: &[u8], variants: &Variants) -> Option<&'static Platform> {
-    let leads = at == 0;
+    let is_first_word = at == 0;
     let (machine, variant) = if machine == LINUX || machine == LINUX64 {
         // `x64`, `x86-64`, `linux64`: a 64 somewhere behind the word, though not as the very end of the name.
         let is_64 = machine == LINUX64
             || memchr::memmem::find(&text[at..], b"64").is_some_and(|offset| at + offset + 2 < text.len());
         match (is_64, variants.behind_64) {
-            (true, Some(variant)) if leads => (LINUX64, variant),
+            (true, Some(variant)) if is_first_word => (LINUX64, variant),
             (true, _) => (LINUX64, Variant::None),
-            (false, _) if leads && variants.mulet => (LINUX32, Variant::Mulet),
+            (false, _) if is_first_word && variants.mulet => (LINUX32, Variant::Mulet),
             (false, _) => (LINUX32, Variant::None),
         }
     } else if variants.devedition.is_some_and(|behind| behind > at) {
         (machine, Variant::DevEdition)
     } else if variants.stylo_disabled.is_some_and(|at| memchr::memmem::find(&text[at..], b"test").is_some()) {
         (machine, Variant::StyloDisabled)
-    } else if variants.mulet && leads {
+    } else if variants.mulet && is_first_word {
         (machine, Variant::Mulet)
     } else {
         (machine, Variant::None)
     };
-    let product = product(text).filter(|_| !leads && text[at - 1] == b'_');
+    let product = product(text).filter(|_| !is_first_word && text[at - 1] == b'_');
     let rows = [product, Some(variant), Some(Variant::None)];
-    rows.into_iter().flatten().find_map(|variant| SHOWN[machine][variant as usize])
+    rows.into_iter().flatten().find_map(|variant| PLATFORM_TABLE[machine][variant as usize])
 }
 
 /// The product that an underscored name starts with.
@@ -99,9 +102,9 @@ fn platform_without_machine(text: &[u8]) -> Option<&'static Platform> {
     const RELEASE_STEPS: [&[u8]; 6] =
         [b"_bncr_sub", b"_bouncer_aliases", b"_uptake_monitoring", b"_chcksms", b"_updates", b"_version_bump"];
     if text.starts_with(b"b2g") && IMAGES.iter().any(|end| text.ends_with(end)) {
-        SHOWN[DEVICE_IMAGE][Variant::B2g as usize]
+        PLATFORM_TABLE[DEVICE_IMAGE][Variant::B2g as usize]
     } else if RELEASE_STEPS.iter().any(|end| text.ends_with(end)) {
-        SHOWN[OTHER][Variant::None as usize]
+        PLATFORM_TABLE[OTHER][Variant::None as usize]
     } else {
         None
     }

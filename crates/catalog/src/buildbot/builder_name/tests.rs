@@ -514,7 +514,7 @@ proptest! {
         let chunked = format!("{name}-{chunk}");
         prop_assert_eq!(without_symbol(&name), without_symbol(&chunked));
         let (symbol, with_chunk) = (classify(&name).job_type_symbol(), classify(&chunked).job_type_symbol());
-        let gives_way = GIVE_WAY.contains(&&*symbol);
+        let gives_way = REPLACED_BY_CHUNK.contains(&&*symbol);
         let expected = if gives_way { chunk.to_string() } else { format!("{symbol}{chunk}") };
         prop_assert_eq!(with_chunk, expected);
     }
