@@ -152,11 +152,6 @@ impl PendingRequest {
     }
 }
 
-/// The places of the jobs that exist. Messages number the jobs in this order.
-pub(crate) fn numbered(jobs: &[RequestedJob]) -> Vec<usize> {
-    jobs.iter().enumerate().filter(|(_, job)| job.exists()).map(|(place, _)| place).collect()
-}
-
 impl Forwarder {
     /// A forwarder with these settings. The credentials of the broker may have to be read from a secret.
     ///

@@ -12,8 +12,6 @@ use runtime::{CacheEntry, CacheStatus, Cached, Clock, RetryPauses, Unavailable};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::token::KeyQuery;
-
 /// How long fetched keys are used before they are fetched again.
 const KEYS_TTL: TimeDelta = TimeDelta::hours(1);
 /// Minimum interval between fetches while there are keys. Without it, tokens with made-up key ids would trigger a fetch
@@ -35,6 +33,15 @@ const MAX_BYTES: usize = 256 * 1024;
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 /// The size of an uncompressed point on P-256, in bytes.
 const P256_BYTES: usize = 65;
+
+/// The key that a token names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyQuery {
+    /// The key's id. If `None`, there must be exactly one key for the algorithm.
+    pub(super) id: Option<String>,
+    /// RS256 or ES256.
+    pub(super) algorithm: Algorithm,
+}
 
 /// Where the keys come from.
 #[derive(Debug, Clone)]

@@ -8,7 +8,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Caller, IdentitySettings, bad_token, sign_in};
+use super::keys::KeyQuery;
+use super::problems::{bad_token, sign_in};
+use super::settings::{Caller, IdentitySettings};
 use crate::problem::Problem;
 
 /// Maximum length of a token, in bytes. A token with a person's few claims has about one thousand.
@@ -30,15 +32,6 @@ pub(super) struct Token<'a> {
     /// The key that it should be signed with.
     pub(super) query: KeyQuery,
     pub(super) claims: Claims,
-}
-
-/// The key that a token names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyQuery {
-    /// The key's id. If `None`, there must be exactly one key for the algorithm.
-    pub(super) id: Option<String>,
-    /// RS256 or ES256.
-    pub(super) algorithm: Algorithm,
 }
 
 /// The claims that are read. Each can be any JSON at first, because serde's message about a wrong type would repeat the

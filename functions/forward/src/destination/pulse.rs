@@ -7,7 +7,10 @@ use requests::job::RequestedJob;
 use requests::request::Request;
 use requests::state::JobState;
 
-use crate::batch::numbered;
+/// The places of the jobs that exist. Messages number the jobs in this order.
+pub(crate) fn numbered(jobs: &[RequestedJob]) -> Vec<usize> {
+    jobs.iter().enumerate().filter(|(_, job)| job.exists()).map(|(place, _)| place).collect()
+}
 
 /// Pulse as the destination of jobs.
 pub struct PulseDestination {
