@@ -120,7 +120,7 @@ cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive desi
 	@$(STACK) install
 	.venv/bin/python -m tools.cost.meter --target '$(TARGET)' $(FLAGS)
 
-lint: ## Check the format, clippy, the crates, the Python, the template and the shell scripts
+lint: ## Check the format, clippy, the crates, the Python, the template, the shell scripts and the generated files
 	cargo fmt --all --check
 	@$(STACK) install infra/tools.txt
 	.venv-tools/bin/ruff check
@@ -134,6 +134,10 @@ lint: ## Check the format, clippy, the crates, the Python, the template and the 
 			"$$(printf '%s' "$$why" | tail -n 1)"; fi; \
 	$(DENY) check $$advisories bans licenses sources
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	# Generated files: the pinned packages, the API reference, and the facts for the tests of the template. The last two
+	# need one test program, which `make test` builds and runs too.
+	$(PYTHON) -m unittest --quiet tests.unit.test_pins
+	cargo test --quiet --workspace --locked --bin runnable-jobs -- generated::
 
 fmt: ## Format the Rust and the Python
 	cargo fmt --all

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from localstack.paths import RUN, PartFailed, say, tail
-from localstack.process import end, ended, free_ports, module_environment
+from localstack.process import check, end, free_ports, module_environment
 
 # Debian's program itself. The script in its PATH would change the user and drop our variables.
 DEBIANS = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -163,8 +163,7 @@ class Broker:
 
     def check(self) -> None:
         """Fail if the broker has ended by itself."""
-        if (code := self.process.poll()) is not None:
-            raise PartFailed("broker", ended(code, self.log), self.log)
+        check(self.process, "broker", self.log)
 
     def stop(self) -> None:
         """Stop the broker for a while; its data on disk stays."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from localstack.environment import no_proxy
 from localstack.paths import PartFailed, indented, tail
-from localstack.process import end, ended, free_ports, is_free, module_environment
+from localstack.process import check, end, free_ports, is_free, module_environment
 
 START_SECONDS = 60
 # It saves its data when it ends.
@@ -121,8 +121,7 @@ class Emulator:
 
     def check(self) -> None:
         """Fail if the emulator has ended by itself."""
-        if (code := self.process.poll()) is not None:
-            raise PartFailed("emulator", ended(code, self.log), self.log)
+        check(self.process, "emulator", self.log)
 
     def stop(self) -> None:
         """End the emulator, which saves its state, and every function process that it started."""

@@ -57,6 +57,8 @@ def _install(venv: Path, requirements: Path, log: Path) -> None:
     steps = (
         [base, "-m", "venv", "--clear", str(venv)],
         [str(venv / "bin" / "python"), *pip, "--requirement", str(requirements)],
+        # Whether the file lists all that its packages need.
+        [str(venv / "bin" / "python"), "-m", "pip", "check", "--disable-pip-version-check"],
     )
     with open(log, "w") as output:
         for step in steps:

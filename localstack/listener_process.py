@@ -1,14 +1,12 @@
 """The Pulse listener (`fakes/pulse_listener.py`) as a child process of the running stack: it prints what arrives."""
 
-import contextlib
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
-from localstack.paths import ROOT, PartFailed, say, tail
+from localstack.paths import say
+from localstack.process import check, end, start_fake
 
-PROGRAM = ROOT / "localstack" / "fakes" / "pulse_listener.py"
 BOUND_SECONDS = 5
 STOP_SECONDS = 5
 # The listener prints this when its queue is bound.
@@ -21,16 +19,7 @@ class PulseListener:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.is_bound = threading.Event()
-        self.process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), "--name", "make-run", "--with-parent"],
-            # Closes when this process ends, even by SIGKILL, and with it the listener ends.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # Ctrl-C does not reach it: it shows what the functions still send while they end.
-            start_new_session=True,
-        )
+        self.process = start_fake("pulse_listener.py", "--name", "make-run", errors=subprocess.STDOUT)
         self.thread = threading.Thread(target=self._show, daemon=True)
         self.thread.start()
 
@@ -53,18 +42,11 @@ class PulseListener:
 
     def check(self) -> None:
         """Fail if the listener has ended by itself."""
-        if (code := self.process.poll()) is not None:
-            raise PartFailed("Pulse listener", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+        check(self.process, "Pulse listener", self.log)
 
     def stop(self) -> None:
         """End the listener."""
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(STOP_SECONDS)
-        self.process.kill()
-        self.process.wait()
+        end(self.process, STOP_SECONDS)
         self.thread.join()
-        assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.close()
         self.process.stdout.close()

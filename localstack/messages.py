@@ -7,8 +7,8 @@ from pathlib import Path
 from localstack import environment
 from localstack.broker import LISTENER, PUBLISHER
 from localstack.deployment import Deployment
-from localstack.listener_process import PROGRAM as LISTENER_PROGRAM
 from localstack.paths import RUN, STACK_ENV, VENV, say, shown
+from localstack.process import FAKES
 from localstack.programs import FUNCTIONS, Programs, by_name
 from localstack.services import Services
 
@@ -99,5 +99,5 @@ To run jobs on push {found["PUSH_ID"]}, as anyone at mozilla.com:
   curl -H "Authorization: Bearer $TOKEN" "$TRIGGER_BASE_URL/api/trigger_requests/?requester=me"
   {requests} --push try/$PUSH_ID
 Messages that reach the Pulse listener are shown here as `pulse: ...`, and in {shown(PULSE_LOG)}. For another listener:
-  {shown(VENV / "bin" / "python")} {shown(LISTENER_PROGRAM)}
+  {shown(VENV / "bin" / "python")} {shown(FAKES / "pulse_listener.py")}
 """)

@@ -7,10 +7,14 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
+from typing import IO
 
-from localstack.paths import ROOT, tail
+from localstack.paths import ROOT, PartFailed, tail
 
+# The programs in place of other people's services.
+FAKES = ROOT / "localstack" / "fakes"
 # How servers report that another program has their port.
 TAKEN = re.compile(r"already in use|eaddrinuse|dist_port_already_used", re.IGNORECASE)
 # Below the ports that systems give to outgoing connections: none of those can take a port before its server binds it.
@@ -48,6 +52,26 @@ def ended(code: int, log: Path) -> str:
     text = log.read_text(errors="replace")
     taken = " (another program took its port a moment before: start again)" if TAKEN.search(text) else ""
     return f"ended by itself with code {code}{taken}:{tail(log)}"
+
+
+def start_fake(program: str, *words: str, errors: int | IO[str]) -> subprocess.Popen[str]:
+    """Start one of the programs in `fakes`, whose output can be read. It ends with this process."""
+    return subprocess.Popen(
+        [sys.executable, str(FAKES / program), *words, "--with-parent"],
+        # Closes when this process ends, even by SIGKILL, and with it the program ends.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        # Ctrl-C does not reach it: the functions may still use it while they end.
+        start_new_session=True,
+    )
+
+
+def check(process: subprocess.Popen, part: str, log: Path) -> None:
+    """Fail if a child has ended by itself."""
+    if (code := process.poll()) is not None:
+        raise PartFailed(part, ended(code, log), log)
 
 
 def end(process: subprocess.Popen, seconds: float) -> None:

@@ -1,13 +1,10 @@
 """The fake Treeherder (`fakes/treeherder.py`) as a child process of the running stack."""
 
-import contextlib
-import subprocess
-import sys
 from pathlib import Path
 
-from localstack.paths import ROOT, PartFailed, tail
+from localstack.paths import PartFailed, tail
+from localstack.process import check, end, start_fake
 
-PROGRAM = ROOT / "localstack" / "fakes" / "treeherder.py"
 STOP_SECONDS = 5
 
 
@@ -17,16 +14,7 @@ class TreeherderProcess:
     def __init__(self, log: Path) -> None:
         self.log = log
         with open(log, "w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), "--with-parent"],
-                # Closes when this process ends, even by SIGKILL, and with it the fake ends.
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-                # Ctrl-C does not reach it: the functions may still ask it while they end.
-                start_new_session=True,
-            )
+            self.process = start_fake("treeherder.py", errors=output)
         assert self.process.stdout
         self.url, self.push_id = (self.process.stdout.readline().strip() for _ in range(2))
         if not self.push_id:
@@ -35,17 +23,10 @@ class TreeherderProcess:
 
     def check(self) -> None:
         """Fail if the fake has ended by itself."""
-        if (code := self.process.poll()) is not None:
-            raise PartFailed("fake Treeherder", f"ended by itself with code {code}:{tail(self.log)}", self.log)
+        check(self.process, "fake Treeherder", self.log)
 
     def stop(self) -> None:
         """End the fake."""
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(STOP_SECONDS)
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdin
+        end(self.process, STOP_SECONDS)
         assert self.process.stdout
-        self.process.stdin.close()
         self.process.stdout.close()

@@ -3,6 +3,8 @@
 mod arguments;
 mod commands;
 mod failure;
+#[cfg(test)]
+mod generated;
 mod output;
 mod progress;
 mod report;

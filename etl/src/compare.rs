@@ -90,7 +90,7 @@ impl ServedLists<'_> {
     }
 
     /// An unchanged list that is published again for its summary. A single part is replaced at once. Several parts are
-    /// replaced one by one and keep their bytes: bytes of another compressor would not fit the parts of before.
+    /// replaced one by one and keep their bytes: bytes of another compressor would not fit the existing parts.
     async fn once_more(
         &self,
         project: &str,

@@ -5,6 +5,7 @@
 mod compare;
 mod error;
 pub mod ingest;
+pub mod metrics;
 pub mod past_reports;
 pub mod settings;
 pub mod source;

@@ -48,7 +48,7 @@ async fn a_first_ingest_publishes_every_project_and_the_second_writes_nothing_bu
 }
 
 #[tokio::test]
-async fn a_pointer_of_before_summaries_were_kept_is_written_anew_though_its_list_is_the_same() {
+async fn a_pointer_without_a_summary_is_written_again_even_if_its_list_is_unchanged() {
     let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 1..5), ("cedar", 1..3)]));
     env.ingest(path(&source)).made_well().await;
@@ -67,7 +67,7 @@ async fn a_pointer_of_before_summaries_were_kept_is_written_anew_though_its_list
 }
 
 #[tokio::test]
-async fn a_changed_source_replaces_the_changed_projects_alone() {
+async fn a_changed_source_replaces_only_the_changed_projects() {
     let env = TestEnv::new().await;
     let document = sample(3000, 1);
     let site = Site::with_etag(&gzip(&document), "\"1\"");
@@ -107,7 +107,7 @@ async fn a_changed_source_replaces_the_changed_projects_alone() {
 }
 
 #[tokio::test]
-async fn only_the_projects_that_are_asked_for_are_published() {
+async fn only_the_requested_projects_are_published() {
     let env = TestEnv::new().await;
     let old = dump(&[("try", 0..10), ("cedar", 0..10), ("ash", 0..10)]);
     env.ingest(path(&file(&old))).made_well().await;
@@ -128,7 +128,7 @@ async fn only_the_projects_that_are_asked_for_are_published() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_would_be_and_writes_nothing_at_all() {
+async fn a_dry_run_reports_the_changes_and_writes_nothing() {
     let env = TestEnv::new().await;
     let bucket = env.new_bucket().await;
     env.ingest(path(&file(&dump(&[("try", 0..10)])))).made_well().await;
@@ -199,7 +199,7 @@ async fn a_dump_without_a_project_is_refused_and_force_removes_it() {
 }
 
 #[tokio::test]
-async fn a_dump_of_too_few_builders_is_refused_even_if_nothing_is_there() {
+async fn a_dump_of_too_few_builders_is_refused_even_if_nothing_is_published() {
     let env = TestEnv::new().await;
     let few = file(&dump(&[("try", 0..9)]));
 
@@ -243,7 +243,7 @@ async fn a_broken_document_writes_nothing_but_its_report() {
 }
 
 #[tokio::test]
-async fn a_web_server_that_fails_once_is_asked_again() {
+async fn a_fetch_that_fails_once_is_retried() {
     let env = TestEnv::new().await;
     let document = dump(&[("try", 0..3)]);
     let page = document.clone();
@@ -268,26 +268,26 @@ async fn cannot_be_reached(address: &str, said: &str) {
 }
 
 #[tokio::test]
-async fn a_web_server_that_keeps_failing_is_asked_three_times() {
+async fn a_fetch_is_tried_three_times() {
     let site = Site::new(Message::answer("500 Internal Server Error", "oops"));
     cannot_be_reached(&site.address, "the server answered 500 Internal Server Error").await;
     assert_eq!(site.asked().len(), 3);
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_there_is_asked_for_once() {
+async fn a_missing_page_is_fetched_once() {
     let site = Site::new(Message::answer("404 Not Found", "<html>"));
     cannot_be_reached(&site.address, "the server answered 404 Not Found").await;
     assert_eq!(site.asked().len(), 1);
 }
 
 #[tokio::test]
-async fn a_web_server_that_is_not_there_is_named() {
+async fn the_error_names_an_unreachable_web_server() {
     cannot_be_reached(&support::http::closed_address(), "onnection refused").await;
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_off_in_the_body_is_told_with_the_place() {
+async fn the_error_of_a_broken_connection_names_the_place_in_the_body() {
     let document = dump(&[("try", 0..300)]);
     let site = Site::new(Message::answer("200 OK", document).breaking_off_at(20_000));
     cannot_be_reached(&site.address, "the source broke off").await;
@@ -324,7 +324,7 @@ async fn a_source_that_is_not_modified_is_not_read_and_its_validators_are_carrie
 }
 
 #[tokio::test]
-async fn a_source_is_read_anew_where_the_last_ingest_says_too_little() {
+async fn a_source_is_read_again_if_the_last_report_is_incomplete() {
     let env = TestEnv::new().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
     let asked = || site.asked().pop().expect("a request").header("if-none-match").map(str::to_owned);
@@ -351,7 +351,7 @@ async fn a_source_is_read_anew_where_the_last_ingest_says_too_little() {
 }
 
 #[tokio::test]
-async fn pointers_of_before_summaries_were_kept_are_healed_though_the_source_is_as_it_was() {
+async fn pointers_without_summaries_are_repaired_even_if_the_source_is_unchanged() {
     let env = TestEnv::new().await;
     let document = dump(&[("try", 0..5), ("ash", 0..3)]);
     let site = Site::with_etag(&document, "\"1\"");
@@ -376,7 +376,7 @@ async fn pointers_of_before_summaries_were_kept_are_healed_though_the_source_is_
 }
 
 #[tokio::test]
-async fn a_list_of_several_parts_keeps_its_bytes_when_its_pointer_is_healed() {
+async fn a_list_of_several_parts_keeps_its_bytes_when_its_pointer_is_repaired() {
     let env = TestEnv::new().await;
     // Long names that shrink little.
     let name = |seed| {
@@ -402,7 +402,7 @@ async fn a_list_of_several_parts_keeps_its_bytes_when_its_pointer_is_healed() {
 }
 
 #[tokio::test]
-async fn refusals_do_not_make_an_unchanged_source_be_read_anew() {
+async fn an_unchanged_source_is_not_read_again_after_a_refusal() {
     let env = TestEnv::new().await;
     let site = Site::with_etag(&dump(&[("try", 0..200)]), "\"1\"");
     env.ingest(&site.address).made_well().await;
@@ -420,7 +420,7 @@ async fn refusals_do_not_make_an_unchanged_source_be_read_anew() {
 // S3.
 
 #[tokio::test]
-async fn a_dump_in_s3_is_read_once_for_each_state_of_it() {
+async fn each_version_of_a_dump_in_s3_is_read_once() {
     let env = TestEnv::new().await;
     let bucket = env.new_bucket().await;
     let address = format!("s3://{bucket}/dumps/allthethings.json.gz");
@@ -464,7 +464,7 @@ async fn a_dump_is_archived_once_under_the_hash_of_its_content() {
 }
 
 #[tokio::test]
-async fn a_missing_archive_is_told_before_anything_is_published() {
+async fn a_missing_archive_is_reported_before_anything_is_published() {
     let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..50)]));
 
@@ -479,7 +479,7 @@ async fn a_missing_archive_is_told_before_anything_is_published() {
 // The store, when it is not what it should be.
 
 #[tokio::test]
-async fn damaged_lists_and_pointers_stop_an_ingest_and_force_heals_them() {
+async fn damaged_lists_and_pointers_stop_an_ingest_and_force_repairs_them() {
     let (old, new) = (dump(&[("try", 0..10), ("ash", 0..3)]), dump(&[("try", 0..11), ("ash", 0..3)]));
     let new_file = file(&new);
     for damage in ["a part is gone", "a part is not gzip", "the pointer has no ETag"] {
@@ -511,7 +511,7 @@ async fn damaged_lists_and_pointers_stop_an_ingest_and_force_heals_them() {
 }
 
 #[tokio::test]
-async fn force_writes_a_damaged_list_anew_even_if_the_source_is_the_same() {
+async fn force_writes_a_damaged_list_again_even_if_the_source_is_unchanged() {
     let document = dump(&[("try", 0..10), ("ash", 0..3)]);
     let source = file(&document);
     for damage in ["a part is gone", "a part is another list's"] {
@@ -553,7 +553,7 @@ async fn a_damaged_report_of_a_past_ingest_does_not_stop_the_next() {
 }
 
 #[tokio::test]
-async fn of_two_ingests_at_once_each_list_is_whole_and_one_of_the_two() {
+async fn each_list_is_whole_after_two_concurrent_ingests() {
     let (old, one, other) = (
         dump(&[("try", 0..100), ("ash", 0..50), ("oak", 0..50)]),
         dump(&[("try", 0..101), ("ash", 0..51), ("oak", 0..51), ("elm", 0..2)]),
@@ -581,7 +581,7 @@ async fn of_two_ingests_at_once_each_list_is_whole_and_one_of_the_two() {
 }
 
 #[tokio::test]
-async fn a_schedule_tells_when_the_next_ingest_is_due_and_how_many_were_missed() {
+async fn the_report_says_when_the_next_ingest_is_due_and_how_many_were_missed() {
     let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..5)]));
     support::it_is("2026-11-23T06:00:02Z");
@@ -597,7 +597,7 @@ async fn a_schedule_tells_when_the_next_ingest_is_due_and_how_many_were_missed()
 }
 
 #[tokio::test]
-async fn missed_ingests_are_told_even_if_none_succeeded_for_long() {
+async fn missed_ingests_are_reported_even_if_none_succeeded_for_long() {
     let env = TestEnv::new().await;
     support::it_is("2026-11-01T06:00:02Z");
     env.ingest(path(&file(&dump(&[("try", 0..5)])))).made_well().await;
@@ -685,7 +685,7 @@ async fn an_ingest_that_dies_at_any_write_leaves_whole_lists_and_the_next_one_fi
 }
 
 #[tokio::test]
-async fn an_ingest_that_failed_half_way_is_not_trusted_by_the_next() {
+async fn an_ingest_does_not_trust_a_partial_one_before_it() {
     let (old, new) = old_and_new();
     let env = TestEnv::new().await;
     let site = Site::with_etag(&old, "\"1\"");
@@ -710,7 +710,7 @@ async fn an_ingest_that_failed_half_way_is_not_trusted_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_store_that_throttles_is_asked_again() {
+async fn a_throttling_store_is_retried() {
     let env = TestEnv::new().await;
     let document = dump(&[("try", 0..5), ("ash", 0..5)]);
     let mut before: BTreeMap<String, u32> = BTreeMap::new();
@@ -727,7 +727,7 @@ async fn a_store_that_throttles_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_takes_half_of_each_batch_gets_the_rest_later() {
+async fn the_unprocessed_half_of_each_batch_is_sent_again() {
     let env = TestEnv::new().await;
     let (old, new) = old_and_new();
     env.ingest(path(&file(&old))).made_well().await;
@@ -745,7 +745,7 @@ async fn a_store_that_takes_half_of_each_batch_gets_the_rest_later() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_is_told() {
+async fn an_unreachable_store_is_reported() {
     let env = TestEnv::new().await;
     let source = file(&dump(&[("try", 0..5)]));
 

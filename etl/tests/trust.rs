@@ -88,7 +88,7 @@ async fn fewer_tests_than_a_fifth_and_tests_of_small_projects_may_lose_their_bui
 // Restricted ingests.
 
 #[tokio::test]
-async fn what_a_restricted_ingest_removes_counts_against_the_whole_catalog() {
+async fn removals_of_a_restricted_ingest_are_compared_with_the_whole_catalog() {
     let env = TestEnv::new().await;
     let old = dump_with_builds(&[("ash", 50, 50), ("try", 400, 400)]);
     env.ingest(path(&file(&bytes(&old)))).made_well().await;
@@ -108,7 +108,7 @@ async fn what_a_restricted_ingest_removes_counts_against_the_whole_catalog() {
 // Masters and slave pools.
 
 #[tokio::test]
-async fn a_master_that_is_gone_is_named_until_a_catalog_without_it_is_published() {
+async fn a_missing_master_is_named_until_a_catalog_without_it_is_published() {
     let env = TestEnv::new().await;
     let dump_of = |builders: std::ops::Range<u32>, masters: serde_json::Value| {
         let mut document: serde_json::Value = serde_json::from_slice(&dump(&[("try", builders)])).expect("JSON");
@@ -169,7 +169,7 @@ fn slow_source(first: &[u8], then: &[u8]) -> SlowSource {
 }
 
 #[tokio::test]
-async fn of_two_overlapping_ingests_the_one_with_the_older_source_does_not_win() {
+async fn the_ingest_with_the_older_source_does_not_win_over_a_concurrent_one() {
     let published = dump(&[("try", 0..100), ("ash", 0..50)]);
     let (older, newer) = (
         dump(&[("try", 0..101), ("ash", 0..51), ("elm", 0..2)]),
@@ -228,7 +228,7 @@ async fn validators_are_sent_only_while_the_catalog_is_what_their_ingest_made() 
 // Sources.
 
 #[tokio::test]
-async fn a_source_that_is_not_modified_since_nothing_is_an_error() {
+async fn an_answer_304_to_a_request_without_validators_is_an_error() {
     let env = TestEnv::new().await;
     let site = Site::new(Message::answer("304 Not Modified", ""));
     for force in [false, true] {
@@ -240,7 +240,7 @@ async fn a_source_that_is_not_modified_since_nothing_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_source_that_redirects_in_circles_is_asked_six_times_and_refused() {
+async fn circular_redirects_are_followed_five_times_and_refused() {
     let site = Site::new(Message::answer("302 Found", "").with("Location", "/allthethings.json"));
     let (_, error) = TestEnv::new().await.ingest(&site.address).made_badly().await;
     assert!(error.to_string().ends_with("the server redirects too often"), "{error}");
@@ -250,7 +250,7 @@ async fn a_source_that_redirects_in_circles_is_asked_six_times_and_refused() {
 // The archive.
 
 #[tokio::test]
-async fn the_age_of_an_archived_dump_starts_anew_with_each_ingest_of_it() {
+async fn each_ingest_of_an_archived_dump_restarts_its_age() {
     let env = TestEnv::new().await;
     let bucket = env.new_bucket().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");
@@ -278,7 +278,7 @@ async fn the_age_of_an_archived_dump_starts_anew_with_each_ingest_of_it() {
 }
 
 #[tokio::test]
-async fn a_source_is_read_again_where_the_archive_does_not_have_what_it_was() {
+async fn a_source_is_read_again_if_its_dump_is_missing_from_the_archive() {
     let env = TestEnv::new().await;
     let bucket = env.new_bucket().await;
     let site = Site::with_etag(&dump(&[("try", 0..5)]), "\"1\"");

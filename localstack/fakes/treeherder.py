@@ -208,19 +208,23 @@ class _Data:
             self.is_slow.notify_all()
 
 
-class _Server(ThreadingHTTPServer):
+class FakeServer(ThreadingHTTPServer):
+    """An HTTP server on threads, which ignores clients that close the connection: some tests are about them."""
+
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Server(FakeServer):
     # A client may open many connections at once.
     request_queue_size = 128
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__((host, port), _Handler)
         self.data = _Data()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that close the connection: some tests are about them."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -37,7 +37,7 @@ class Api(unittest.TestCase):
         self.assertTrue(problem["request_id"])
         self.assertEqual(problem["code"], code or problem["code"])
 
-    def test_the_list_of_try_is_what_the_catalog_holds(self) -> None:
+    def test_the_list_of_try_matches_the_catalog(self) -> None:
         answer = self.stack.ask("GET", TRY)
 
         self.assertEqual(answer.status, 200, answer.body)
@@ -69,10 +69,10 @@ class Api(unittest.TestCase):
                 self.assertEqual(answer.body, b"")
                 self.assertEqual(answer.headers["ETag"], etag)
 
-    def test_a_list_that_the_client_has_an_older_one_of_is_sent(self) -> None:
+    def test_a_client_with_an_older_list_gets_the_new_one(self) -> None:
         self.assertEqual(self.stack.ask("GET", TRY, If_None_Match='"older"').status, 200)
 
-    def test_head_answers_as_get_does_without_the_body(self) -> None:
+    def test_head_answers_like_get_without_the_body(self) -> None:
         get, head = self.stack.ask("GET", TRY), self.stack.ask("HEAD", TRY)
 
         self.assertEqual(head.status, 200)
@@ -80,7 +80,7 @@ class Api(unittest.TestCase):
         for name in ("Content-Type", "ETag", "Vary", "Cache-Control"):
             self.assertEqual(head.headers[name], get.headers[name])
 
-    def test_an_address_that_is_no_uri_is_answered_as_any_other(self) -> None:
+    def test_an_address_that_is_not_a_uri_is_answered_like_any_other(self) -> None:
         for target in (
             "/__lbheartbeat__?a=<b>",
             '/__lbheartbeat__?a="{|}^`',
@@ -146,14 +146,14 @@ class Api(unittest.TestCase):
         self.assertEqual(set(counts), set(names))
         self.assertEqual(counts["try"], self.stack.ask("GET", TRY).json()["meta"]["count"])
 
-    def test_it_says_that_it_is_well_and_what_it_is(self) -> None:
+    def test_the_function_reports_its_health_and_its_version(self) -> None:
         for path in ("/__heartbeat__", "/__lbheartbeat__", "/__version__"):
             with self.subTest(path):
                 answer = self.stack.ask("GET", path)
 
                 self.assertEqual(answer.status, 200, answer.body)
 
-    def test_it_describes_itself(self) -> None:
+    def test_the_function_serves_its_openapi_document(self) -> None:
         description = self.stack.ask("GET", "/api/openapi.json")
         page = self.stack.ask("GET", "/api/docs/")
 
@@ -162,7 +162,7 @@ class Api(unittest.TestCase):
         self.assertEqual(page.status, 200)
         self.assertEqual(page.headers.get_content_type(), "text/html")
 
-    def test_treeherders_page_may_read_it_and_others_may_not(self) -> None:
+    def test_only_treeherders_page_may_read_the_lists_from_a_browser(self) -> None:
         allowed = self.stack.ask("GET", TRY, Origin=TREEHERDER)
         other = self.stack.ask("GET", TRY, Origin="https://example.org")
 
@@ -189,7 +189,7 @@ class BehindAFunctionUrl(Api):
     front = "FunctionUrl"
 
     # Not behind the HTTP API: the emulator answers OPTIONS there itself; AWS does so only if CORS is configured.
-    def test_treeherders_page_may_ask_first(self) -> None:
+    def test_a_preflight_request_of_treeherders_page_is_answered(self) -> None:
         answer = self.stack.ask("OPTIONS", TRY, Origin=TREEHERDER, Access_Control_Request_Method="GET")
 
         self.assertIn(answer.status, (200, 204), answer.body)

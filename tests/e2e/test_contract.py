@@ -226,7 +226,7 @@ class TriggerContract(Contract):
         env = self.stack.env | {"KNOWN_JOBS": str(KNOWN_JOBS), "PROJECT": "try", "TOKEN": token}
         self.assert_succeeds([node, "--test", HERE / "client.test.mjs"], env)
 
-    def test_the_served_api_answers_as_the_deployed_ones(self) -> None:
+    def test_the_served_api_answers_like_the_deployed_functions(self) -> None:
         request = self.make_request()
         for base, path in (
             ("BASE_URL", "/api/project/try/runnable_jobs/"),
@@ -238,10 +238,10 @@ class TriggerContract(Contract):
                 deployed = self.stack.ask("GET", path, base=base, Authorization=f"Bearer {self.token}")
                 self.assertEqual(self.ask("GET", path), (deployed.status, deployed.json()))
 
-    def test_each_operation_of_the_trigger_function_does_what_its_description_says_and_nothing_else(self) -> None:
+    def test_each_operation_of_the_trigger_function_follows_its_description(self) -> None:
         self.assert_does_what_its_description_says(SINGLE_PHASES, "--include-tag", "Trigger")
 
-    def test_sequences_of_operations_of_the_trigger_function_do_what_their_description_says(self) -> None:
+    def test_sequences_of_operations_of_the_trigger_function_follow_their_description(self) -> None:
         self.assert_does_what_its_description_says("stateful", "--include-tag", "Trigger")
 
     def test_the_documented_examples_work(self) -> None:
@@ -280,7 +280,7 @@ class TriggerContract(Contract):
 class ListsContract(Contract):
     front = "FunctionUrl"
 
-    def test_the_jobs_function_does_what_its_description_says_and_nothing_else(self) -> None:
+    def test_the_jobs_function_follows_its_description(self) -> None:
         self.assert_does_what_its_description_says(ALL_PHASES, "--exclude-tag", "Trigger")
 
     def test_a_list_has_treeherders_shape(self) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import json
 import os
 import queue
@@ -12,7 +13,7 @@ import tempfile
 import time
 import unittest
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ FORWARD_SECONDS = 60
 
 @pytest.mark.xdist_group("forward")
 class Forwarding(unittest.TestCase):
+    stack: Stack
+    token: str
+    # The names of jobs that no test has used yet, by project.
+    names: dict[str, Iterator[str]]
+    # A request that was forwarded before there was a listener.
+    unheard: dict
+
     @classmethod
     def setUpClass(cls) -> None:
         folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
@@ -127,7 +135,7 @@ class Forwarding(unittest.TestCase):
         self.assertEqual((message["routing_key"], message["body"]["project"]), ("autoland", "autoland"))
         self.assertEqual(message["body"]["decision_task_id"], TASK)
 
-    def test_a_request_without_a_listener_says_so(self) -> None:
+    def test_a_request_without_a_listener_fails_with_that_reason(self) -> None:
         self.assertEqual(self.unheard["state"], "failed")
         self.assert_states(self.unheard, "unroutable")
         self.assertRegex(self.unheard["jobs"][0]["detail"], r"^[A-Z].*\blisten.*\.$")
@@ -143,7 +151,7 @@ class Forwarding(unittest.TestCase):
         self.assertEqual(message["body"]["requested_jobs"], [unheard["jobs"][0]["name"]])
         self.assert_states(self.end_of(unheard["links"]["self"]), "forwarded")
 
-    def test_requests_wait_in_the_queue_while_the_broker_is_away(self) -> None:
+    def test_requests_wait_in_the_queue_while_the_broker_is_down(self) -> None:
         name = next(self.names["try"])
         with self.stack.listening(self._testMethodName) as heard:
             self.stack.stop_broker()
@@ -162,12 +170,16 @@ class Forwarding(unittest.TestCase):
         self.assertEqual(message["body"]["requested_jobs"], [name])
         self.assertEqual(self.end_of(status_url)["state"], "forwarded")
 
-    def test_what_is_done_with_is_off_the_queue(self) -> None:
+    def is_empty(self, url: str) -> bool:
+        """Whether the queue has no message, neither visible nor received."""
+        return self.stack.queue_counts(url) == (0, 0)
+
+    def test_finished_messages_leave_the_queue(self) -> None:
         self.end_of(self.trigger(next(self.names["try"])))
 
         for url in ("QUEUE_URL", "DEAD_LETTER_QUEUE_URL"):
             with self.subTest(url):
-                until(lambda url=url: self.stack.queue_counts(url) == (0, 0))
+                until(functools.partial(self.is_empty, url))
 
     def test_the_command_line_forwards_what_is_queued(self) -> None:
         name = next(self.names["try"])
@@ -204,7 +216,7 @@ class Forwarding(unittest.TestCase):
         self.stack.set_forwarding(False)
         self.addCleanup(self.stack.set_forwarding, True)
 
-    def test_a_broker_that_proves_who_it_is_gets_requests_by_tls(self) -> None:
+    def test_a_broker_with_a_valid_certificate_gets_requests_over_tls(self) -> None:
         self.forward_by_hand()
         with self.stack.listening(self._testMethodName) as heard:
             status_url = self.trigger(next(self.names["autoland"]), project="autoland")
@@ -215,7 +227,7 @@ class Forwarding(unittest.TestCase):
         self.assertEqual([line["ForwardForwarded"] for line in logged], [1])
         self.assert_states(self.ask("GET", status_url), "forwarded")
 
-    def test_a_broker_that_cannot_prove_who_it_is_gets_nothing_and_is_named_at_last(self) -> None:
+    def test_a_broker_with_an_invalid_certificate_gets_nothing_and_the_request_fails_with_that_reason(self) -> None:
         self.forward_by_hand()
         tls, right = self.stack.env["PULSE_TLS_URL"], self.stack.env["PULSE_CA"]
         other = Path(self.enterContext(tempfile.TemporaryDirectory())) / "ca.pem"
@@ -281,7 +293,7 @@ class Forwarding(unittest.TestCase):
 
             self.assert_forwarded_by_retry(self.ask("GET", status_url), heard)
 
-    def test_what_the_broker_refuses_comes_back_and_has_failed_at_last(self) -> None:
+    def test_refused_messages_return_to_the_queue_and_fail_at_the_last_delivery(self) -> None:
         self.forward_by_hand()
         listener, right = self.stack.env["AMQP_URL"], self.stack.env["RUNNABLE_JOBS_PULSE_URL"]
         with self.stack.listening(self._testMethodName) as heard:
@@ -293,7 +305,7 @@ class Forwarding(unittest.TestCase):
                 with self.subTest(what):
                     self.assert_fails_at_last(said, settings, heard)
 
-    def test_what_the_broker_would_refuse_again_fails_at_once_and_can_be_sent_again(self) -> None:
+    def test_permanently_refused_messages_fail_at_once_and_can_be_sent_again(self) -> None:
         self.forward_by_hand()
         listener = self.stack.env["AMQP_URL"]
         with kombu.Connection(listener) as connection:
@@ -312,7 +324,7 @@ class Forwarding(unittest.TestCase):
             self.assert_forwarded_by_retry(failed, heard)
 
     @unittest.skipUnless(sys.platform == "linux", "it reads the broker's environment from /proc")
-    def test_a_broker_that_has_too_many_connections_gets_the_request_when_it_has_fewer(self) -> None:
+    def test_a_broker_with_too_many_connections_gets_the_request_once_it_has_fewer(self) -> None:
         self.forward_by_hand()
         none = json.dumps({"max-connections": 0})
         for scope, set_limit, clear in (
@@ -414,7 +426,7 @@ class Forwarding(unittest.TestCase):
         )
         return json.loads(secret["SecretString"])
 
-    def test_users_of_the_broker_may_do_what_pulse_lets_them(self) -> None:
+    def test_users_of_the_broker_have_the_permissions_of_pulse(self) -> None:
         listener = self.stack.env["AMQP_URL"]
         account = self.publisher()
         publisher = listener.replace(

@@ -21,17 +21,19 @@ Each promise is tested once. The others are
 - in etl/tests and functions/jobs/tests: an ingest that is killed; a store that does not answer.
 """
 
+import functools
 import gzip
 import itertools
 import json
 import os
+import queue
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,13 @@ COMMAND_SECONDS = 60
 @pytest.mark.xdist_group("promises")
 class Promises(unittest.TestCase):
     stack: GivenStack
+    token: str
+    # The jobs of try; one of its builds; one of its tests, and the build that the test needs.
+    jobs: list[dict]
+    build: str
+    test: str
+    its_build: str
+    pushes: Iterator[int]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -138,11 +147,11 @@ class Promises(unittest.TestCase):
         answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["SWEEP_FUNCTION"], Payload=b"{}")
         self.assertNotIn("FunctionError", answer, answer["Payload"].read())
 
-    def listening(self):
+    def listening(self) -> queue.SimpleQueue[dict]:
         """Listen on Pulse with a queue of the test's own; returns a queue that receives each message."""
         return self.enterContext(self.stack.listening(self._testMethodName))
 
-    def heard(self, messages) -> dict:
+    def heard(self, messages: queue.SimpleQueue[dict]) -> dict:
         """The next message for this push."""
         while int((message := messages.get(timeout=TIMEOUT_SECONDS))["body"]["resultset_id"]) != self.push:
             pass
@@ -193,7 +202,7 @@ class Promises(unittest.TestCase):
         self.assert_jobs(forwarded, (self.build, "forwarded", None))
         self.assert_history(forwarded, "accepted", "queued", "forwarded")
 
-    def test_a_test_whose_build_runs_says_so_and_goes_when_that_is_done(self) -> None:
+    def test_a_test_waits_for_its_running_build_and_is_forwarded_when_the_build_is_done(self) -> None:
         self.need_fake_treeherder()
         self.runs((self.its_build, "running", "unknown"))
         messages = self.listening()
@@ -210,7 +219,7 @@ class Promises(unittest.TestCase):
         self.assert_jobs(forwarded, (self.test, "forwarded", None))
         self.assert_history(forwarded, "accepted", "queued", "waiting", "forwarded")
 
-    def test_a_build_that_is_missing_is_requested_too_and_again_after_it_failed(self) -> None:
+    def test_a_missing_build_is_requested_too_and_again_after_it_failed(self) -> None:
         self.need_fake_treeherder()
         self.runs()
         messages = self.listening()
@@ -248,7 +257,7 @@ class Promises(unittest.TestCase):
         )
         self.assertTrue(messages.empty())
 
-    def test_a_test_whose_build_is_orange_goes_and_no_build_is_requested(self) -> None:
+    def test_a_test_with_an_orange_build_is_forwarded_and_no_build_is_requested(self) -> None:
         self.need_fake_treeherder()
         self.runs((self.its_build, "completed", "testfailed"))
         messages = self.listening()
@@ -259,7 +268,7 @@ class Promises(unittest.TestCase):
         self.assert_jobs(forwarded, (self.test, "forwarded", None))
         self.assertTrue(messages.empty())
 
-    def test_a_build_that_was_superseded_is_as_if_it_were_not_there(self) -> None:
+    def test_a_superseded_build_counts_as_missing(self) -> None:
         self.need_fake_treeherder()
         self.runs((self.its_build, "completed", "superseded"))
         path = f"/api/project/try/push/{self.push}/trigger_runnable_jobs/?dry_run=true"
@@ -272,7 +281,7 @@ class Promises(unittest.TestCase):
         shown = self.ask("POST", path, {"requested_jobs": [self.test]})
         self.assert_jobs(shown, (self.test, "waiting", "build_running"))
 
-    def test_a_test_is_forwarded_while_treeherder_is_down_and_that_is_said(self) -> None:
+    def test_a_test_is_forwarded_while_treeherder_is_down_and_its_detail_says_so(self) -> None:
         self.need_fake_treeherder()
         messages = self.listening()
         self.treeherder.set_mode("down")
@@ -285,7 +294,7 @@ class Promises(unittest.TestCase):
         self.assert_jobs(forwarded, (self.test, "forwarded", "unplanned"))
         self.assertRegex(forwarded["jobs"][0]["detail"], r"^Treeherder does not answer, .*\bbuild\b.*\.$")
 
-    def test_a_test_that_runs_already_is_forwarded_and_that_is_said(self) -> None:
+    def test_a_running_test_is_forwarded_again_and_its_detail_says_so(self) -> None:
         self.need_fake_treeherder()
         self.runs((self.its_build, "completed", "success"), (self.test, "running", "unknown"))
         messages = self.listening()
@@ -296,7 +305,7 @@ class Promises(unittest.TestCase):
         self.assert_jobs(forwarded, (self.test, "forwarded", "already_running"))
         self.assertRegex(forwarded["jobs"][0]["detail"], r"^It is running on this push already, .*\.$")
 
-    def test_what_would_be_published_is_shown_and_then_is_published(self) -> None:
+    def test_a_dry_run_shows_the_messages_that_are_published_later(self) -> None:
         messages = self.listening()
         self.stop_forwarding()
         status_url = self.trigger(self.build)
@@ -343,7 +352,7 @@ class Promises(unittest.TestCase):
         self.comes_to(status_url, "forwarded")
         self.assertEqual(self.heard(messages)["body"]["requested_jobs"], [self.build])
 
-    def test_a_list_is_the_old_one_until_it_is_the_new_one(self) -> None:
+    def test_every_answer_is_the_old_list_or_the_new_one(self) -> None:
         source = self.stack.env.get("RUNNABLE_JOBS_SOURCE", "")
         if not self.stack.is_local or not source.startswith("s3://"):
             self.skipTest("the lists or their source belong to another stack")
@@ -364,7 +373,7 @@ class Promises(unittest.TestCase):
             answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["ETL_FUNCTION"], Payload=b"{}")
             report = json.loads(answer["Payload"].read())
             self.assertEqual(report.get("outcome"), "published", report)
-            until(lambda before=before: answers[-1] != before)
+            until(functools.partial(lambda before: answers[-1] != before, before))
 
         lists = [one for one, _ in itertools.groupby(answers)]
         # The old one, the new one and so on, and nothing else.

@@ -34,6 +34,8 @@ FORWARD_SECONDS, HEAR_SECONDS = 300, 30
 @pytest.mark.xdist_group("replay")
 @unittest.skipUnless(REQUESTS.exists() and MAKE_DUMP.exists(), f"{SHARED} is not there")
 class RealRequests(unittest.TestCase):
+    stack: Stack
+
     @classmethod
     def setUpClass(cls) -> None:
         folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
@@ -55,7 +57,7 @@ class RealRequests(unittest.TestCase):
         *replayed, summary = map(json.loads, done.stdout.splitlines())
         return replayed, summary
 
-    def test_each_is_taken_or_refused_for_a_reason(self) -> None:
+    def test_every_recorded_request_is_accepted_or_refused_with_a_reason(self) -> None:
         requests = [json.loads(line) for line in REQUESTS.read_text().splitlines()]
 
         replayed, summary = self.replay()
@@ -75,7 +77,7 @@ class RealRequests(unittest.TestCase):
         self.assertGreater(summary["known"], 0.8 * names)
         self.assertGreater(summary["with_closest"], 0.95 * summary["unknown"])
 
-    def test_each_that_is_taken_reaches_a_listener_whole_and_once(self) -> None:
+    def test_every_accepted_request_reaches_a_listener_completely_and_once(self) -> None:
         requests = [json.loads(line) for line in REQUESTS.read_text().splitlines()]
         self.let_builds_be_there({(request["project"], request["resultset_id"]) for request in requests})
         heard: list[dict] = []
@@ -94,7 +96,7 @@ class RealRequests(unittest.TestCase):
         until(lambda: self.stack.queue_counts() == (0, 0), FORWARD_SECONDS)
         api = TriggerApi(self.stack, self.stack.run / "replay-trigger.log")
         self.addCleanup(api.stop)
-        forwarded = set()
+        forwarded: set[tuple[str, ...]] = set()
         for name, request in made.items():
             found = api.find(request["project"], name)
             self.assertEqual(found["state"], "forwarded", found)
@@ -110,7 +112,7 @@ class RealRequests(unittest.TestCase):
         for project in {project for project, _ in pushes}:
             jobs = self.stack.ask("GET", f"/api/project/{project}/runnable_jobs/").json()["results"]
             builds = sorted({job["upstream"] for job in jobs if job["upstream"]})
-            for _, push in filter(lambda one, project=project: one[0] == project, pushes):
+            for push in (push for of, push in pushes if of == project):
                 treeherder.set_jobs(project, int(push), [{"ref_data_name": build} for build in builds])
 
     def all_heard(self, heard: list[dict], count: int) -> Counter:

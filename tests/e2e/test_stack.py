@@ -16,6 +16,7 @@ import unittest
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import kombu
 import pytest
@@ -46,6 +47,9 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.xdist_group("running-stack")
 class RunningStack(unittest.TestCase):
+    stack: Stack
+    source: Path
+    ingests_before: int
     # How many ingests the tests have started.
     started_ingests = 0
 
@@ -118,7 +122,7 @@ class RunningStack(unittest.TestCase):
             lambda: s3.put_object(Bucket=bucket, Key="allthethings/x", Body=b""),
         )
 
-    def test_the_trigger_function_may_not_write_or_scan_the_catalog_nor_take_from_the_queue(self) -> None:
+    def test_the_trigger_function_may_not_write_or_scan_the_catalog_or_receive_from_the_queue(self) -> None:
         key = {"pk": {"S": "project#try"}, "sk": {"S": "current"}}
         catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
         role = self.stack.as_role_of(self.stack.env["TRIGGER_FUNCTION"])
@@ -142,7 +146,7 @@ class RunningStack(unittest.TestCase):
             lambda: sqs.send_message(QueueUrl=self.stack.env["DEAD_LETTER_QUEUE_URL"], MessageBody="{}"),
         )
 
-    def test_the_sweep_function_may_not_read_the_catalog_nor_take_from_the_queue(self) -> None:
+    def test_the_sweep_function_may_not_read_the_catalog_or_receive_from_the_queue(self) -> None:
         key = {"pk": {"S": "request#x"}, "sk": {"S": "head"}}
         catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
         role = self.stack.as_role_of(self.stack.env["SWEEP_FUNCTION"])
@@ -159,7 +163,7 @@ class RunningStack(unittest.TestCase):
             lambda: sqs.receive_message(QueueUrl=queue),
         )
 
-    def test_the_forward_function_may_read_one_secret_and_may_not_list_requests_nor_queue_any(self) -> None:
+    def test_the_forward_function_may_read_one_secret_and_may_not_list_or_queue_requests(self) -> None:
         key = {"pk": {"S": "request#x"}, "sk": {"S": "head"}}
         catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
         other = self.stack.client("secretsmanager").create_secret(Name="runnable-jobs/other", SecretString="{}")["ARN"]
@@ -182,7 +186,7 @@ class RunningStack(unittest.TestCase):
             lambda: sqs.purge_queue(QueueUrl=queue),
         )
 
-    def test_what_is_forwarded_is_shown_by_the_listener(self) -> None:
+    def test_the_listener_shows_forwarded_messages(self) -> None:
         name = self.stack.builds()[0]
         token = self.stack.token("--email", "someone@mozilla.com")
         path = f"/api/project/try/push/{self.stack.env['PUSH_ID']}/trigger_runnable_jobs/"
@@ -200,7 +204,7 @@ class RunningStack(unittest.TestCase):
         until(lambda: f'"{name}"' in (self.stack.run / "pulse.log").read_text())
         self.assertRegex(self.stack.printed(), rf'(?m)^pulse: \{{.*"{re.escape(name)}"')
 
-    def query(self, dynamodb, index: str | None, attribute: str) -> dict:
+    def query(self, dynamodb: Any, index: str | None, attribute: str) -> dict:
         """Query the requests table, or one of its indexes, for an item that does not exist."""
         return dynamodb.query(
             TableName=self.stack.env["REQUESTS_TABLE"],
@@ -210,7 +214,7 @@ class RunningStack(unittest.TestCase):
             ExpressionAttributeValues={":v": {"S": "nothing"}},
         )
 
-    def test_the_key_that_signs_in_is_its_owners_alone_and_tokens_are_printed_alone(self) -> None:
+    def test_only_the_owner_can_read_the_signing_key_and_a_token_is_printed_alone(self) -> None:
         self.assertEqual(stat.S_IMODE((self.stack.run / SIGNING_KEY).stat().st_mode), 0o600)
         for who in (("--email", "someone@mozilla.com"), ("--service", "treeherder")):
             self.assertRegex(self.stack.token(*who), r"^[\w-]+\.[\w-]+\.[\w-]+$")
@@ -260,16 +264,17 @@ class KeptStack(unittest.TestCase):
             json.dumps({"requested_jobs": [name]}).encode(),
             "TRIGGER_BASE_URL",
             Content_Type="application/json",
-            **self.signed_in(stack),
+            Authorization=self.authorization(stack),
         )
         self.assertEqual((answer.status, answer.json()["state"]), (202, "queued"), answer.body)
         return answer.json()["status_url"]
 
-    def signed_in(self, stack: Stack) -> dict[str, str]:
-        return {"Authorization": f"Bearer {stack.token('--email', 'someone@mozilla.com')}"}
+    def authorization(self, stack: Stack) -> str:
+        return f"Bearer {stack.token('--email', 'someone@mozilla.com')}"
 
     def state(self, stack: Stack, request: str) -> str:
-        return stack.ask("GET", request, base="TRIGGER_BASE_URL", **self.signed_in(stack)).json()["state"]
+        signed_in = self.authorization(stack)
+        return stack.ask("GET", request, base="TRIGGER_BASE_URL", Authorization=signed_in).json()["state"]
 
     def wait_until_forwarded(self, stack: Stack, request: str) -> None:
         until(lambda: self.state(stack, request) == "forwarded", FORWARD_SECONDS)
@@ -404,7 +409,9 @@ class FailingStack(unittest.TestCase):
         programs = self.folder / "bin"
         programs.mkdir()
         for name in ("sh", "uname"):
-            (programs / name).symlink_to(shutil.which(name))
+            found = shutil.which(name)
+            assert found, name
+            (programs / name).symlink_to(found)
 
         said = self.error_of(PATH=str(programs))
 

@@ -150,7 +150,7 @@ class Requests(unittest.TestCase):
             self.assert_problem(answer, 401)
         self.assertEqual(self.queued(), [])
 
-    def test_the_path_and_the_key_of_the_years_before_work(self) -> None:
+    def test_the_path_and_the_key_of_earlier_years_work(self) -> None:
         path = trigger(PUSH).replace("/push/", "/resultset/")
 
         taken = self.assert_taken(self.ask("POST", path, body={"buildernames": self.builds[:2]}))
@@ -176,7 +176,7 @@ class BehindAnHttpApi(Requests):
                 self.assertEqual([one["request_id"] for one in listed.json()["results"]], ids[::-1])
                 self.assertIsNone(listed.json()["next"])
 
-    def test_a_list_of_requests_goes_on_where_it_says(self) -> None:
+    def test_a_list_of_requests_continues_at_its_next_link(self) -> None:
         ids = [self.assert_taken(self.trigger(name))["request_id"] for name in self.builds[:3]]
 
         path, pages = f"{MINE}&count=2", []
@@ -210,7 +210,7 @@ class BehindAnHttpApi(Requests):
         self.assertEqual((near["name"], near["closest"]), (made_up, name))
         self.assertEqual(len(self.queued()), 1)
 
-    def test_names_of_which_none_exists_are_refused(self) -> None:
+    def test_a_request_without_any_known_name_is_refused(self) -> None:
         before = self.stored()
 
         problem = self.assert_problem(self.trigger("no such job at all, by any name"), 422, "no_known_jobs")
@@ -218,7 +218,7 @@ class BehindAnHttpApi(Requests):
         self.assertEqual([job["code"] for job in problem["jobs"]], ["unknown_job"])
         self.assertEqual((self.queued(), self.stored()), ([], before))
 
-    def test_a_dry_run_says_what_would_be_and_leaves_nothing(self) -> None:
+    def test_a_dry_run_describes_the_request_and_stores_nothing(self) -> None:
         before = self.stored()
 
         answer = self.ask("POST", f"{trigger(PUSH)}?dry_run=true", body={"requested_jobs": self.builds[:1]})
@@ -274,7 +274,7 @@ class BehindAnHttpApi(Requests):
                 self.assert_problem(answer, 401)
         self.assertEqual(self.queued(), [])
 
-    def test_a_service_asks_for_a_person_whose_own_rights_count(self) -> None:
+    def test_a_service_triggers_jobs_with_the_rights_of_the_person_it_names(self) -> None:
         token = self.stack.token("--service", "treeherder")
         answers = {
             person: self.ask(
@@ -309,12 +309,12 @@ class BehindAnHttpApi(Requests):
         path, body = f"{trigger(NO_PUSH)}?dry_run=true", {"requested_jobs": self.builds[:1]}
         until(lambda: self.ask("POST", path, body=body).status == 404, pause=0.5)
 
-    def test_the_sweep_function_runs_where_nothing_is_left_behind(self) -> None:
+    def test_the_sweep_function_runs_when_nothing_is_due(self) -> None:
         answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["SWEEP_FUNCTION"], Payload=b"{}")
 
         self.assertNotIn("FunctionError", answer, answer["Payload"].read())
 
-    def test_the_sweep_function_queues_what_was_kept_but_not_queued(self) -> None:
+    def test_the_sweep_function_queues_requests_that_were_stored_but_not_queued(self) -> None:
         taken = self.assert_taken(self.trigger(self.builds[0]))
         self.queued()
         self.unqueue(taken["request_id"])
@@ -343,7 +343,7 @@ class BehindAnHttpApi(Requests):
         self.assertEqual(listed.returncode, 0, listed.stderr)
         self.assertIn(request, listed.stdout)
 
-    def test_treeherders_page_may_use_it_and_others_may_not(self) -> None:
+    def test_only_treeherders_page_may_use_the_trigger_api_from_a_browser(self) -> None:
         allowed = self.ask("GET", MINE, Origin=TREEHERDER)
         other = self.ask("GET", MINE, Origin="https://example.org")
 
@@ -387,7 +387,7 @@ class BehindAFunctionUrl(Requests):
     front = "FunctionUrl"
 
     # Not behind the HTTP API: the emulator answers OPTIONS there itself; AWS does so only if CORS is configured.
-    def test_treeherders_page_may_ask_first(self) -> None:
+    def test_a_preflight_request_of_treeherders_page_is_answered(self) -> None:
         answer = self.ask(
             "OPTIONS",
             trigger(PUSH),

@@ -8,7 +8,7 @@ KILLS, STOPS = 3, 2
 
 
 @pytest.mark.xdist_group("faults")
-def test_requests_are_forwarded_or_have_failed_for_a_reason_whatever_fails_meanwhile() -> None:
+def test_every_request_is_forwarded_or_fails_with_a_reason_while_everything_fails() -> None:
     done = fault_injection.run(fault_injection.Plan(requests=200, kills=KILLS, stops=STOPS), seed=1)
 
     counted = done.summary

@@ -7,17 +7,18 @@ import http.client
 import json
 import re
 import socket
-import sys
 import threading
 import time
 import urllib.parse
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from localstack.fakes.treeherder import FakeServer
 
 # The ids of requests and claims, which must differ when the same call is made again.
 NAME = re.compile(rb"(?<=request#)\w{26}|(?<=idempotency#)\w{64}")
@@ -58,17 +59,10 @@ class Recorder:
         self.server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(FakeServer):
     def __init__(self, address: str, calls: list[Call], refuse: Callable[[Call], dict | None]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.address, self.calls, self.refuse = address, calls, refuse
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that close the connection: some are killed."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -31,7 +31,7 @@ FILLED = {
 
 
 class Configurations(unittest.TestCase):
-    def test_as_they_are_here_they_are_to_be_filled_in_first(self) -> None:
+    def test_checked_in_environments_have_settings_to_fill_in(self) -> None:
         for name, to_fill in (
             ("dev", ["PulseNamespace", "PulseSecretArn"]),
             ("prod", ["AlarmEmail", "OidcAudience", "PulseSecretArn"]),
@@ -41,14 +41,14 @@ class Configurations(unittest.TestCase):
                 self.assertEqual(sorted(re.findall(r"\.toml: (\w+) is not filled in: ", "\n".join(wrong))), to_fill)
                 self.assertEqual(len(wrong), len(to_fill))
 
-    def test_filled_in_they_are_what_the_template_wants(self) -> None:
+    def test_filled_in_environments_match_the_template(self) -> None:
         for path in sorted(ROOT / "infra" / f"{name}.toml" for name in ("dev", "prod")):
             with self.subTest(path.name):
                 _, region, given = check.read(path)
                 self.assertEqual(check.of_parameters(given | FILLED, check.parameters()), [])
                 self.assertEqual(region, "us-east-1")
 
-    def test_production_keeps_its_tables_and_cannot_be_destroyed_as_it_is(self) -> None:
+    def test_production_protects_its_tables_and_cannot_be_destroyed_unchanged(self) -> None:
         [wrong] = check.of_removal(ROOT / "infra" / "prod.toml")
         self.assertIn('set ProtectTables to "false"', wrong)
         said = io.StringIO()
@@ -56,7 +56,7 @@ class Configurations(unittest.TestCase):
             self.assertEqual(check.of_removal(ROOT / "infra" / "dev.toml"), [])
         self.assertIn("The archive bucket and the requests table stay", said.getvalue())
 
-    def test_what_the_template_would_not_take_is_found(self) -> None:
+    def test_values_that_the_template_refuses_are_found(self) -> None:
         known = check.parameters()
         for name, value, said in (
             ("PulseNamspace", "someone", "PulseNamspace is not a parameter of the template"),
@@ -108,7 +108,7 @@ class Functions(unittest.TestCase):
         """The errors, without the folder."""
         return [line.removeprefix(f"{self.built}/") for line in check.of_functions(architecture, self.built)]
 
-    def test_what_a_program_needs_is_read_from_it(self) -> None:
+    def test_the_needs_of_a_program_are_read_from_its_file(self) -> None:
         machine, glibc = elf.read(FUNCTION)
         versions = re.findall(rb"\0GLIBC_([\d.]+)(?=\0)", self.program)
         said = [tuple(map(int, version.split(b"."))) for version in versions]
@@ -133,7 +133,7 @@ class Functions(unittest.TestCase):
         [wrong] = [line for line in self.wrong() if "is built for" in line]
         self.assertTrue(wrong.startswith(f"sweep/bootstrap is built for {other}, not for {HERE}"), wrong)
 
-    def test_what_is_no_program_or_is_not_there_is_found(self) -> None:
+    def test_a_missing_file_and_one_that_is_not_a_program_are_found(self) -> None:
         for content, said in ((b"#!/bin/sh\n", "it is not a 64-bit ELF file"), (None, "is not there")):
             self.replace(content)
             [wrong] = [line for line in self.wrong() if line.startswith("sweep")]

@@ -7,6 +7,7 @@ import ssl
 import tempfile
 import threading
 import unittest
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from unittest import mock
@@ -68,7 +69,7 @@ class Containers(unittest.TestCase):
                 self.assertRegex(service["image"], r"^[a-z/]+:\d+\.\d+\.\d+(-[a-z-]+)?$")
                 self.assertIn("test", service["healthcheck"])
 
-    def test_the_broker_loads_the_users_and_rights_of_the_one_without_docker(self) -> None:
+    def test_the_broker_loads_the_same_users_and_permissions_as_without_docker(self) -> None:
         services = self.start()
         files = self.mounted("broker")
         configuration = dict(
@@ -89,22 +90,23 @@ class Containers(unittest.TestCase):
         services = self.start()
         files = self.mounted("broker")
         flags = self.services["localstack"]["environment"]["LAMBDA_DOCKER_FLAGS"]
-        outside, inside = re.search(r'--volume "(\S+):(\S+)"', flags).groups()
+        [(outside, inside)] = re.findall(r'--volume "(\S+):(\S+)"', flags)
         self.assertIn(f"RUNNABLE_JOBS_PULSE_CERTIFICATES={inside} ", flags)
         client, server = ssl.create_default_context(cafile=outside), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         server.load_cert_chain(files["/pulse/server.pem"], files["/pulse/server.key"])
 
-        host = re.match(r"amqps://(\w+):", services.parameters["PulseUrl"])[1]
+        host = urllib.parse.urlsplit(services.parameters["PulseUrl"]).hostname
+        assert host
         self.assertIn(host, self.services)
         for name, is_trusted in ((host, True), ("localstack", False)):
             with self.subTest(name):
                 self.assertEqual(shake_hands(client, server, name), is_trusted)
 
-    def test_functions_reach_the_services_by_name_and_this_machine_by_its_own_ports(self) -> None:
+    def test_functions_use_the_names_of_services_and_this_machine_its_own_ports(self) -> None:
         services = self.start()
 
         for name in ("EndpointUrl", "PulseUrl", "TreeherderUrl"):
-            self.assertIn(re.match(r"\w+://(\w+):", services.parameters[name])[1], self.services)
+            self.assertIn(urllib.parse.urlsplit(services.parameters[name]).hostname, self.services)
         network = self.services["localstack"]["environment"]["LAMBDA_DOCKER_NETWORK"]
         self.assertEqual(network, f"{containers.PROJECT}_default")
         for url in (services.endpoint, services.treeherder, f"amqp://{services.pulse}"):
@@ -154,7 +156,7 @@ class Containers(unittest.TestCase):
         self.assertEqual((folder / "jobs-function.log").read_text(), "of the template\nof LocalStack\n")
         self.assertEqual((folder / "etl-function.log").read_text(), "")
 
-    def test_a_function_url_is_asked_by_its_host_at_the_port_of_this_machine(self) -> None:
+    def test_a_function_url_is_requested_by_its_host_at_the_port_of_this_machine(self) -> None:
         asked = []
 
         class Server(BaseHTTPRequestHandler):

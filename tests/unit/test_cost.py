@@ -69,16 +69,16 @@ class Bill(unittest.TestCase):
 
         self.assertEqual(sum(bill(prices, little, True).values()), 0)
 
-    def test_a_price_that_nothing_is_counted_for_is_an_error(self) -> None:
+    def test_a_price_without_a_count_is_an_error(self) -> None:
         for name in KNOWN:
             with self.subTest(name), self.assertRaisesRegex(ValueError, f"a price without a count.*: {name}$"):
                 bill(load_prices(), {other: used for other, used in USAGE.items() if other != name}, False)
 
-    def test_what_was_counted_and_has_no_price_is_an_error(self) -> None:
+    def test_a_count_without_a_price_is_an_error(self) -> None:
         with self.assertRaisesRegex(ValueError, "a count without a price: wishes$"):
             bill(load_prices(), USAGE | {"wishes": 3}, False)
 
-    def test_every_price_is_of_a_line_of_its_own_and_says_where_aws_publishes_it(self) -> None:
+    def test_every_price_has_its_own_label_and_the_page_where_aws_publishes_it(self) -> None:
         prices = load_prices()
 
         self.assertEqual(len({price.label for price in prices.values()}), len(prices))
@@ -107,7 +107,7 @@ class Units(unittest.TestCase):
     def test_an_answer_counts_once_for_each_half_mebibyte(self) -> None:
         self.assertEqual([http_api_requests(size) for size in (0, 524_288, 524_289, 1_970_000)], [1, 1, 2, 4])
 
-    def test_an_empty_queue_is_asked_day_and_night(self) -> None:
+    def test_an_empty_queue_is_polled_all_day(self) -> None:
         self.assertEqual(month({"sqs_requests": receives_a_day(5, 20)}), {"sqs_requests": 648_000})
 
     def test_a_metric_costs_by_the_hours_in_which_it_is_printed(self) -> None:
@@ -116,12 +116,12 @@ class Units(unittest.TestCase):
     def test_items_and_index_entries_are_stored_with_their_overhead(self) -> None:
         self.assertEqual(stored_bytes(500, [60, 70]), 930)
 
-    def test_what_is_read_consistently_is_charged_by_four_kilobytes(self) -> None:
+    def test_consistent_reads_are_charged_by_four_kilobytes(self) -> None:
         self.assertEqual([consistent_units(size) for size in (0, 4096, 4097)], [1, 1, 2])
 
 
 class NaiveDesign(unittest.TestCase):
-    def test_a_known_day_uses_what_can_be_worked_out_by_hand(self) -> None:
+    def test_the_usage_of_a_known_day_matches_a_calculation_by_hand(self) -> None:
         naive = Naive(
             catalog={"try": [800] * 9 + [1100], "larch": [900]},
             answers={"try": 600_000, "larch": 1_000},
@@ -155,7 +155,7 @@ class NaiveDesign(unittest.TestCase):
         self.assertEqual(usage["http_api_requests"], 500_000 + 30 * 100)
         self.assertEqual(usage["bytes_out"], 150e9 + 30 * (100 * 600_000 + 10 * 1_000 - 2_000_000))
 
-    def test_a_job_is_an_item_without_what_it_does_not_have(self) -> None:
+    def test_the_item_of_a_job_leaves_out_empty_fields(self) -> None:
         item = meter.naive_item("try", {"ref_data_name": "a build", "job_type_id": 12, "upstream": None})
 
         self.assertEqual(item, {"project": {"S": "try"}, "ref_data_name": {"S": "a build"}, "job_type_id": {"N": "12"}})
@@ -177,7 +177,7 @@ class Store:
         keys = [{"AttributeName": name, "KeyType": kind} for name, kind in (("pk", "HASH"), ("sk", "RANGE"))]
         return {"Table": {"TableName": TableName, "KeySchema": keys, "GlobalSecondaryIndexes": [index]}}
 
-    def get_paginator(self, operation: str):
+    def get_paginator(self, operation: str) -> mock.Mock:
         return mock.Mock(paginate=lambda **_: [{"Items": copy.deepcopy(self.items)}])
 
     def get_item(self, Key: dict, **_: object) -> dict:
@@ -234,7 +234,7 @@ class Calls(unittest.TestCase):
             },
         )
 
-    def test_to_change_a_large_item_a_little_costs_all_of_it(self) -> None:
+    def test_a_small_change_of_a_large_item_costs_the_whole_item(self) -> None:
         self.store.items = [item(5_000)]
 
         self.assertEqual(self.units("UpdateItem", Key=KEY), (0, 5))
@@ -246,7 +246,7 @@ class Calls(unittest.TestCase):
         put = {"PutRequest": {"Item": item(100) | {"open": {"S": "open"}}}}
         self.assertEqual(self.units("BatchWriteItem", RequestItems={"c": [put]}), (0, 2))
 
-    def test_what_one_call_wrote_the_next_one_finds(self) -> None:
+    def test_a_call_sees_the_writes_of_earlier_calls(self) -> None:
         put = ("DynamoDB_20120810.PutItem", {"TableName": "c", "Item": item(5_000)})
         get = ("DynamoDB_20120810.GetItem", {"TableName": "c", "Key": KEY})
 
@@ -260,7 +260,7 @@ class Calls(unittest.TestCase):
             {"sqs_requests": 2, "secret_calls": 1},
         )
 
-    def test_a_call_that_is_not_known_is_no_call_for_nothing(self) -> None:
+    def test_an_unknown_call_is_an_error(self) -> None:
         with self.assertRaises(SystemExit):
             self.units("ExecuteStatement")
 
@@ -294,7 +294,7 @@ class Drawn(unittest.TestCase):
             self.assertAlmostEqual(count * times, a_day)
         self.assertEqual(cost_traffic.Traffic.times(traffic, 480)[0], 10)
 
-    def test_what_is_planned_stands_for_the_day_that_is_asked_for(self) -> None:
+    def test_the_plan_represents_the_requested_day(self) -> None:
         options = mock.Mock(part=50, lists=10_000, triggers=1_000, sweeps=480, repeats=60)
         traffic = mock.Mock(options=options, chance=cost_traffic.random.Random(1), seconds=57.6)
         traffic.times = functools.partial(cost_traffic.Traffic.times, traffic)
@@ -311,7 +311,7 @@ class Drawn(unittest.TestCase):
             self.assertAlmostEqual(sum(call.args[-1] for call in asked.call_args_list), a_day)
         self.assertEqual(sorted(call.args[1] for call in traffic.ask_for_jobs.call_args_list), cost_traffic.SIZES)
 
-    def test_requests_have_their_mean_size_however_many_there_are(self) -> None:
+    def test_any_number_of_requests_has_the_same_mean_size(self) -> None:
         for count in (5, 10, 20, 30, 60):
             sizes = cost_traffic.sizes_of(count)
 
@@ -320,7 +320,7 @@ class Drawn(unittest.TestCase):
 
     def test_a_drift_renames_a_hundredth(self) -> None:
         names = [f"builder {number:03}" for number in range(300)]
-        document = {"builders": {name: {} for name in names}}
+        document: dict[str, dict[str, dict]] = {"builders": {name: {} for name in names}}
 
         meter.drift(document, 50)
 
@@ -329,7 +329,7 @@ class Drawn(unittest.TestCase):
         )
         self.assertEqual(len(document["builders"]), 300)
 
-    def test_an_answer_is_as_large_as_a_client_gets_it(self) -> None:
+    def test_the_size_of_an_answer_is_that_of_the_bytes_on_the_wire(self) -> None:
         packed = {"headers": {"etag": '"x"'}, "body": "AAECAw==", "isBase64Encoded": True}
 
         self.assertEqual(day.answer_size(packed), 19 + len('etag: "x"\r\n') + day.FRONT_BYTES + 4)

@@ -33,17 +33,17 @@ class Pins(unittest.TestCase):
             for requirement in requirements(path):
                 self.assertRegex(requirement, r"^[A-Za-z0-9._-]+==[\w.]+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+$")
 
-    def test_what_is_wanted_is_pinned_as_it_is_wanted(self) -> None:
+    def test_every_required_package_is_pinned_at_its_required_version(self) -> None:
         for path in self.wanted:
             pinned = {name_of(requirement) for requirement in requirements(path.with_suffix(".txt"))}
             for requirement in requirements(path):
                 with self.subTest(path.name, requirement=requirement):
                     self.assertIn(name_of(requirement), pinned)
 
-    def test_where_packages_come_from_is_not_pinned(self) -> None:
+    def test_no_package_index_is_pinned(self) -> None:
         for path in self.wanted:
             for file in (path, path.with_suffix(".txt")):
                 self.assertNotRegex(file.read_text(), r"https?://|--(extra-)?index-url|--find-links")
 
-    def test_they_are_installed_by_their_hashes_alone(self) -> None:
+    def test_packages_are_installed_only_with_their_hashes(self) -> None:
         self.assertIn('"--require-hashes"', (ROOT / "localstack" / "environment.py").read_text())

@@ -39,17 +39,18 @@ class BatchCalls(Bare):
     def _ask(self, chains: list[tuple[bytes, ...]]) -> None:
         """Make each chain's calls one after the other on a connection of its own, all chains at once."""
         with selectors.DefaultSelector() as selector:
-            for connection, (first, *others) in zip(self.connections, chains, strict=False):
-                connection.sendall(first)
-                selector.register(connection, selectors.EVENT_READ, others)
+            for opened, (first, *others) in zip(self.connections, chains, strict=False):
+                opened.sendall(first)
+                selector.register(opened, selectors.EVENT_READ, others)
             while selector.get_map():
                 for ready, _ in selector.select():
                     connection, others = ready.fileobj, ready.data
+                    assert isinstance(connection, socket.socket)
                     answer = http.client.HTTPResponse(connection, method="POST")
                     answer.begin()
                     body = answer.read()
                     if answer.status != 200:
-                        raise SystemExit(f"the emulator answers {body}")
+                        raise SystemExit(f"the emulator answers {body.decode()}")
                     if others:
                         connection.sendall(others.pop(0))
                     else:

@@ -28,6 +28,7 @@ from kombu import Connection, Exchange, Queue
 
 from localstack.fakes.treeherder import Control
 from tests.support.runtime_api import Function
+from tests.support.stack import Stack
 from tests.support.store_calls import Call, Recorder
 from tools.bench.batch_calls import CHANGED_CHARACTERS, BatchCalls
 from tools.bench.function import cpu_seconds, lambda_environment, measured_stack, median_p99, programs_in, zipped_size
@@ -76,7 +77,7 @@ class Turn(NamedTuple):
 class Bench:
     """The forward function beside a stack, and the requests for it."""
 
-    def __init__(self, stack, built: Path) -> None:
+    def __init__(self, stack: Stack, built: Path) -> None:
         self.stack, self.binary = stack, programs_in(built).function("forward")
         self.examples = built / "lambda" / "examples"
         self.environment = lambda_environment(stack, "FORWARD_FUNCTION") | NO_RATE_LIMIT
@@ -159,11 +160,13 @@ class Bench:
         """The answer to an event of so many messages. Fails if not all of their jobs were forwarded."""
         body, seconds, _ = function.answered()
         if json.loads(body) != {"batchItemFailures": []}:
-            raise SystemExit(f"{self.binary} answers {body}")
+            raise SystemExit(f"{self.binary} answers {body.decode()}")
         return Turn(seconds, self.logged(function, tickets))
 
     def logged(self, function: Function, tickets: int) -> list[dict]:
-        lines = [json.loads(function.process.stdout.readline()) for _ in range(tickets)]
+        output = function.process.stdout
+        assert output
+        lines = [json.loads(output.readline()) for _ in range(tickets)]
         if {line["ForwardForwarded"] for line in lines} != {JOBS}:
             raise SystemExit(f"not all jobs were forwarded: {lines}")
         return lines
@@ -178,7 +181,7 @@ class Bench:
 
     def published(self, example: str, *words: int) -> list[int]:
         """The microseconds that a publisher prints."""
-        command = [self.examples / example, *map(str, words)]
+        command = [str(self.examples / example), *map(str, words)]
         return list(map(int, subprocess.check_output(command, env=self.pulse, text=True).split()))
 
     def batch(self) -> None:
@@ -189,8 +192,8 @@ class Bench:
         # Each round has requests of its own, which can be changed once.
         self.copy(items, 2 * BATCHES)
         turns, confirms, one_by_one, at_once = [], [], [], []
-        rounds = BatchCalls(calls, TICKETS, 2 * BATCHES, self.environment)
-        with rounds as bare, Function(self.binary, self.environment) as function:
+        bare = BatchCalls(calls, TICKETS, 2 * BATCHES, self.environment)
+        with bare, Function(self.binary, self.environment) as function:
             self.forward(function, another)
             begin_cpu = cpu_seconds(function.process.pid)
             for batch in batches:
@@ -267,7 +270,7 @@ class Bench:
     def sustained(self) -> None:
         """Measure one instance that always has another batch."""
         first, *batches = self.queued(1 + SUSTAINED_BATCHES, self.builds)
-        parts = {name: self.stack.parts[name] for name in ("emulator", "broker")}
+        parts = {name: self.stack.services[name] for name in ("emulator", "broker")}
         with Function(self.binary, self.environment) as function:
             self.forward(function, first)
             memory = []
@@ -307,22 +310,22 @@ class Bench:
         control.set_jobs("try", int(push), on_push)
         with_builds = self.queued(1 + ASKING_BATCHES, list(self.tests))
         without = self.queued(1 + ASKING_BATCHES, self.builds)
-        asked, plain, bare = [], [], []
+        all_asked, all_plain, all_bare = [], [], []
         with Function(self.binary, self.environment) as function:
             for tests, jobs in zip(with_builds, without, strict=False):
-                asked.append(self.forward(function, tests).seconds * 1e3)
-                plain.append(self.forward(function, jobs).seconds * 1e3)
-                bare.append(self.asked(push))
-        asked, plain, bare = (statistics.median(times[1:]) for times in (asked, plain, bare))
+                all_asked.append(self.forward(function, tests).seconds * 1e3)
+                all_plain.append(self.forward(function, jobs).seconds * 1e3)
+                all_bare.append(self.asked(push))
+        asked, plain, bare = (statistics.median(times[1:]) for times in (all_asked, all_plain, all_bare))
         say(f"a batch whose jobs need builds, {PUSH_JOBS:,} jobs on the push", f"{asked:.1f} ms")
         say("  a batch whose jobs need none, beside it", f"{plain:.1f} ms")
         say("  the stand-in's answers with nothing around them", f"{bare:.1f} ms")
 
     def asked(self, push: str) -> float:
         """The milliseconds that the fake Treeherder takes for the jobs of a push: two pages, one of them empty."""
-        url = urllib.parse.urlsplit(self.stack.env["TREEHERDER_URL"])
+        address = urllib.parse.urlsplit(self.stack.env["TREEHERDER_URL"]).netloc
         begin = time.perf_counter()
-        with contextlib.closing(http.client.HTTPConnection(url.hostname, url.port)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(address)) as connection:
             for offset, expected in ((0, PUSH_JOBS), (PUSH_JOBS, 0)):
                 path = f"/api/project/try/jobs/?push_id={push}&count={PUSH_JOBS}&offset={offset}"
                 connection.request("GET", path)
@@ -344,9 +347,10 @@ class Bench:
         say("  a confirm of nothing but lapin, beside it", f"{statistics.median(confirms):.3f} ms")
         # One more batch than is measured, so that the process still runs at the last measurement.
         batches = MESSAGES // MESSAGES_A_BATCH
-        command = [self.examples / "publisher", str(batches + 1), str(MESSAGES_A_BATCH)]
-        times, early = [], 0
+        command = [str(self.examples / "publisher"), str(batches + 1), str(MESSAGES_A_BATCH)]
+        times, early = [], 0.0
         with subprocess.Popen(command, env=self.pulse, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
             process.stdout.readline()
             for count in range(MESSAGES_A_BATCH, MESSAGES + 1, MESSAGES_A_BATCH):
                 times.append(int(process.stdout.readline()))
@@ -365,24 +369,24 @@ class Bench:
 
     def start(self) -> None:
         """Measure the time from the start of a process until its first confirm, or its first answer."""
-        ours, bares = [], []
+        ours, bares, empties, functions = [], [], [], []
         for _ in range(STARTS):
             bares.append(self.first_line("bare_publisher"))
             ours.append(self.first_line("publisher"))
-        ours, bares = statistics.median(ours), statistics.median(bares)
-        say("start to the first confirmed message: publisher, bare lapin", f"{ours:.1f}, {bares:.1f} ms")
-        say("  publisher / bare lapin", f"{ours / bares:.2f}", "at most 1.5")
-        empties, functions = [], []
+        our, bare = statistics.median(ours), statistics.median(bares)
+        say("start to the first confirmed message: publisher, bare lapin", f"{our:.1f}, {bare:.1f} ms")
+        say("  publisher / bare lapin", f"{our / bare:.2f}", "at most 1.5")
         for batch in self.queued(FIRSTS, self.builds, tickets=1):
             empties.append(self.first_answer(self.examples / "empty_function", batch))
             functions.append(self.first_answer(self.binary, batch))
-        empties, functions = statistics.median(empties), statistics.median(functions)
-        say("start to the answer to a batch of one: the function, an empty one", f"{functions:.1f}, {empties:.1f} ms")
+        function, empty = statistics.median(functions), statistics.median(empties)
+        say("start to the answer to a batch of one: the function, an empty one", f"{function:.1f}, {empty:.1f} ms")
 
     def first_line(self, example: str) -> float:
         """The milliseconds from a publisher's start until it reports its first message."""
         begin = time.perf_counter()
         with subprocess.Popen([self.examples / example], env=self.pulse, stdout=subprocess.PIPE) as process:
+            assert process.stdout
             line = process.stdout.readline()
             seconds = time.perf_counter() - begin
         if process.returncode != 0 or not line:
@@ -401,7 +405,8 @@ class Bench:
 def resident(process: int, what: str = "VmRSS") -> float:
     """The resident memory of a process, or its peak (`VmHWM`), in MB."""
     status = Path(f"/proc/{process}/status").read_text()
-    return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) * 1024 / 1e6
+    [kilobytes] = re.findall(rf"{what}:\s+(\d+) kB", status)
+    return int(kilobytes) * 1024 / 1e6
 
 
 def say_memory(what: str, early: float, late: float, peak: float) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.runtime_api import ANSWER_SECONDS, Function, Reply, event, first_answer
+from tests.support.stack import GivenStack
 from tools.bench.function import (
     cpu_seconds,
     fresh_for,
@@ -121,7 +122,7 @@ def warm(binary: Path, environment: dict[str, str]) -> None:
     say("list of try, not packed: the first in a process, in the function", f"{plains[0].milliseconds:.1f} ms")
 
 
-def read_units(stack, binary: Path, environment: dict[str, str]) -> None:
+def read_units(stack: GivenStack, binary: Path, environment: dict[str, str]) -> None:
     """Measure the units of a first list, and of a check whether it is current."""
     items = stack.client("dynamodb").query(
         TableName=stack.env["CATALOG_TABLE"],
@@ -241,11 +242,13 @@ class Done(NamedTuple):
 class Connection(asyncio.Protocol):
     """A kept connection with at most one request at a time."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        self.transport, self.answer = transport, None
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.answer: asyncio.Future[tuple[int, bytes, bytes]] | None = None
         self.received = bytearray()
 
-    def ask(self, text: bytes) -> asyncio.Future:
+    def ask(self, text: bytes) -> "asyncio.Future[tuple[int, bytes, bytes]]":
         """A future of the answer's status, its head, and its body."""
         self.answer = asyncio.get_running_loop().create_future()
         self.transport.write(text)
@@ -263,6 +266,7 @@ class Connection(asyncio.Protocol):
         if len(self.received) >= whole:
             body = bytes(self.received[end + 4 : whole])
             del self.received[:whole]
+            assert self.answer
             self.answer.set_result((status, head, body))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -274,7 +278,8 @@ class Load:
     """An open loop: each request is sent when it is due, whether or not earlier ones are answered."""
 
     def __init__(self, port: int) -> None:
-        self.port, self.idle, self.connections = port, [], 0
+        self.port, self.connections = port, 0
+        self.idle: list[Connection] = []
 
     async def ask(self, text: bytes) -> tuple[int, bytes, bytes]:
         if not self.idle:
@@ -306,13 +311,13 @@ class Load:
         return Done(begin - due, time.perf_counter() - begin, error)
 
     async def run(self, requests: list[Request], times: list[float], settled: Callable[[], None]) -> list[Done]:
-        begin, tasks = time.perf_counter(), []
+        begin, tasks, is_settled = time.perf_counter(), [], False
         for request, at in zip(requests, times, strict=False):
             if (ahead := begin + at - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead)
-            if settled and at >= SETTLED_SECONDS:
+            if not is_settled and at >= SETTLED_SECONDS:
                 settled()
-                settled = None
+                is_settled = True
             tasks.append(asyncio.create_task(self.one(request, begin + at)))
         return await asyncio.gather(*tasks)
 
@@ -339,7 +344,8 @@ def load(command: list[str], environment: dict[str, str], projects: list[str]) -
         try:
             if others:
                 os.sched_setaffinity(0, others)
-            port = int(re.search(r":(\d+)/", process.stderr.readline())[1])
+            assert process.stderr
+            [port] = map(int, re.findall(r":(\d+)/", process.stderr.readline()))
             threading.Thread(target=process.stderr.read, daemon=True).start()
             memory: list[int] = []
             begin_cpu, done, took = asyncio.run(under_load(port, process.pid, projects, memory))
@@ -366,7 +372,8 @@ async def under_load(
         status, head, _ = await load_.ask(get(LIST.format(project)))
         if status != 200:
             raise SystemExit(f"the list of {project} is answered with {status}")
-        tags[project] = re.search(rb'\r\netag: (".*?")', head, re.IGNORECASE)[1].decode()
+        [tag] = re.findall(rb'\r\netag: (".*?")', head, re.IGNORECASE)
+        tags[project] = tag.decode()
     chance = random.Random(1)
     requests = list(mixed(chance, projects, tags, RATE * LOAD_SECONDS))
     times = sorted(chance.uniform(0, LOAD_SECONDS) for _ in requests)
@@ -424,7 +431,8 @@ def say_load(done: list[Done], took: float, lines: list[dict], memory: list[int]
 
 def resident(process: int) -> int:
     """A process's resident memory, in KB."""
-    return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())[1])
+    [kilobytes] = re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return int(kilobytes)
 
 
 if __name__ == "__main__":

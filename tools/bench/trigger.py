@@ -3,7 +3,7 @@
     make bench                               # on a sample of 65,888 builders that the ETL makes
     make bench SOURCE=allthethings.json      # on a dump
 
-As in `jobs.py`: the function that is deployed, fed through a stand-in of Lambda's Runtime API with the settings
+As `jobs.py` does: the function that is deployed, fed through a stand-in of Lambda's Runtime API with the settings
 and the role that the template gave it, but for its limits, as one person asks for everything. Times are "in the
 function", those of its own log, unless stated otherwise; write units follow AWS's rules. Where it waits for the
 store, the same calls are made beside it with nothing around them: most of the time is the emulator's, which DynamoDB
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.runtime_api import Function, Reply, event, first_answer
+from tests.support.stack import GivenStack
 from tests.support.store_calls import Bare, Call, Recorder
 from tools.bench.function import (
     cpu_seconds,
@@ -71,7 +72,7 @@ def main() -> None:
 class Person:
     """A person who triggers jobs on one push of try. Each event is a different request."""
 
-    def __init__(self, stack) -> None:
+    def __init__(self, stack: GivenStack) -> None:
         self.sign_in = {"authorization": f"Bearer {stack.token('--email', PERSON)}"}
         self.path = f"/api/project/try/push/{stack.env['PUSH_ID']}/trigger_runnable_jobs/"
         self.names = [job["ref_data_name"] for job in stack.ask("GET", LIST).json()["results"]]
@@ -119,7 +120,7 @@ def first(binary: Path, environment: dict[str, str], person: Person) -> None:
 
 
 def triggered(
-    stack,
+    stack: GivenStack,
     binary: Path,
     environment: dict[str, str],
     person: Person,
@@ -172,7 +173,7 @@ def recorded(binary: Path, environment: dict[str, str], person: Person, count: i
     return recorder.calls
 
 
-def charged_units(stack, calls: list[Call]) -> tuple[int, str]:
+def charged_units(stack: GivenStack, calls: list[Call]) -> tuple[int, str]:
     """The units that AWS charges for these calls, and the sizes of the written items."""
     dynamodb, name = stack.client("dynamodb"), stack.env["REQUESTS_TABLE"]
     table = dynamodb.describe_table(TableName=name)["Table"]
@@ -225,7 +226,9 @@ def unknown(binary: Path, environment: dict[str, str], person: Person) -> None:
             medians(what, [function.ask(person.triggers(names), 422) for _ in range(UNKNOWN_TIMES)])
 
 
-def followed(stack, binary: Path, environment: dict[str, str], person: Person, count: int, path: str) -> None:
+def followed(
+    stack: GivenStack, binary: Path, environment: dict[str, str], person: Person, count: int, path: str
+) -> None:
     """Measure polls for the status of a request of so many jobs, with and without the last answer."""
     name = path.rstrip("/").rpartition("/")[2]
     key = {"pk": {"S": f"request#{name}"}, "sk": {"S": "head"}}

@@ -3,6 +3,7 @@
 A usage has, for each name of the price file, how much of its unit was used in a month.
 """
 
+import collections
 import dataclasses
 import math
 import tomllib
@@ -23,6 +24,18 @@ HTTP_API_STEP = 512 * 1024
 ITEM_OVERHEAD = 100
 # The bytes that CloudWatch adds to each stored line, compressed (its price page).
 LINE_OVERHEAD = 26
+
+
+class Amounts(collections.defaultdict[str, float]):
+    """Amounts by their names. What was never added is 0."""
+
+    def __init__(self) -> None:
+        super().__init__(float)
+
+    def add(self, amounts: Mapping[str, float]) -> None:
+        """Add each amount to the one of its name."""
+        for name, amount in amounts.items():
+            self[name] += amount
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections import Counter
 
+from tests.support.stack import GivenStack
 from tests.support.store_calls import Call
+from tools.cost.bill import Amounts
 from tools.cost.item_units import READ_STEP, from_wire, item_size, write_units
 
 # The names of the price file for calls to other services than DynamoDB.
@@ -14,7 +15,7 @@ OTHERS = {"AmazonSQS": "sqs_requests", "secretsmanager": "secret_calls"}
 class Tables:
     """A copy of all items of the stack's tables, which follows the calls: the cost of a call depends on the items."""
 
-    def __init__(self, stack) -> None:
+    def __init__(self, stack: GivenStack) -> None:
         self.dynamodb = stack.client("dynamodb")
         names = [stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE")]
         self.tables = {name: self.dynamodb.describe_table(TableName=name)["Table"] for name in names}
@@ -27,9 +28,9 @@ class Tables:
             pages = self.dynamodb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
             self.items[name] = {key_of(item): item for page in pages for item in page["Items"]}
 
-    def cost(self, calls: list[Call]) -> Counter[str]:
+    def cost(self, calls: list[Call]) -> Amounts:
         """The cost of these calls, which were made just now."""
-        cost: Counter[str] = Counter()
+        cost = Amounts()
         for call in calls:
             service = call.target.partition(".")[0].partition("_")[0]
             if service == "DynamoDB":

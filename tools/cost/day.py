@@ -5,7 +5,6 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections import Counter
 
 from localstack.programs import Programs
 from tests.support.runtime_api import Function
@@ -13,6 +12,7 @@ from tests.support.stack import Stack
 from tests.support.store_calls import Recorder
 from tools.bench.function import lambda_environment
 from tools.cost.bill import (
+    Amounts,
     gb_seconds,
     http_api_requests,
 )
@@ -52,13 +52,13 @@ class Day:
     ) -> None:
         self.stack, self.recorder, self.programs, self.part, self.ends = stack, recorder, programs, part, ends
         self.tables = Tables(stack)
-        self.usage: Counter[str] = Counter()
+        self.usage = Amounts()
         # Storage, which is not multiplied by the days of a month.
-        self.kept: Counter[str] = Counter()
+        self.kept = Amounts()
         # The number of lines a day with each metric.
-        self.metrics: Counter[str] = Counter()
-        self.invocations: Counter[str] = Counter()
-        self.gb_seconds: Counter[str] = Counter()
+        self.metrics = Amounts()
+        self.invocations = Amounts()
+        self.gb_seconds = Amounts()
         self.log = bytearray()
 
     def metered(self, name: str, **settings: str) -> "Metered":
@@ -116,9 +116,9 @@ class Metered:
             day.usage["log_bytes"] += starts * len(START_LINE)
         day.invocations[self.name] += times
         day.gb_seconds[self.name] += billed
-        day.usage.update({"lambda_requests": times, "lambda_gb_seconds": billed})
+        day.usage.add({"lambda_requests": times, "lambda_gb_seconds": billed})
         if counts_calls:
-            day.usage.update({name: amount * times for name, amount in day.tables.cost(day.recorder.calls).items()})
+            day.usage.add({name: amount * times for name, amount in day.tables.cost(day.recorder.calls).items()})
         answer = json.loads(body)
         if "errorMessage" in answer:
             raise SystemExit(f"the {self.name} function fails: {answer}")
@@ -128,9 +128,9 @@ class Metered:
         """The answer to an HTTP event."""
         answer = self.invoke(sent, times, away_seconds)
         if answer["statusCode"] != status:
-            raise SystemExit(f"the {self.name} function answers {answer} to {sent}")
+            raise SystemExit(f"the {self.name} function answers {answer} to {sent.decode()}")
         size = answer_size(answer)
-        self.day.usage.update(
+        self.day.usage.add(
             {
                 "bytes_out": size * times,
                 "http_api_requests": http_api_requests(size) * times,

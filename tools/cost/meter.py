@@ -12,6 +12,7 @@ and that no stack runs in this checkout.
 
 import argparse
 import contextlib
+import functools
 import gzip
 import json
 import tempfile
@@ -49,26 +50,23 @@ RESOURCES = {"alarms": "AWS::CloudWatch::Alarm", "dashboards": "AWS::CloudWatch:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=Path, default=Path("target"), help="cargo's target folder")
-    whole = {"type": int, "metavar": "N"}
-    parser.add_argument("--lists", default=10_000, **whole, help="lists asked for in a day (default: %(default)s)")
-    parser.add_argument(
+    whole = functools.partial(parser.add_argument, type=int, metavar="N")
+    whole("--lists", default=10_000, help="lists asked for in a day (default: %(default)s)")
+    whole(
         "--repeats",
         default=REPEATS,
-        **whole,
         help="of a hundred, whose browser has the list already (default: %(default)s)",
     )
-    parser.add_argument("--triggers", default=1_000, **whole, help="requests to run jobs (default: %(default)s)")
-    parser.add_argument(
+    whole("--triggers", default=1_000, help="requests to run jobs (default: %(default)s)")
+    whole(
         "--polls",
         default=4,
-        **whole,
         help="how often each is asked about, half of it before it is forwarded (default: %(default)s)",
     )
-    parser.add_argument("--sweeps", default=480, **whole, help="sweeps in a day (default: %(default)s)")
-    parser.add_argument(
+    whole("--sweeps", default=480, help="sweeps in a day (default: %(default)s)")
+    whole(
         "--part",
         default=50,
-        **whole,
         help="what part of the day is run; an environment lives as long (default: a %(default)sth)",
     )
     options = parser.parse_args()
@@ -118,13 +116,13 @@ def ingest(day: Day, source: Path) -> None:
             # The recorder does not pass on calls to S3.
             report = counted.metered("etl", RUNNABLE_JOBS_ARCHIVE_BUCKET="", **settings).invoke(b"{}", 1)
             units = {name: counted.usage[name] for name in ("dynamodb_read_units", "dynamodb_write_units")}
-            day.usage.update(units)
+            day.usage.add(units)
             say(f"  units: {units}; the report: {report['read_units']}, {report['write_units']}")
         changed = sum(1 for project in report["projects"].values() if project["added"] or project["removed"])
         say(f"  {changed} of {len(report['projects'])} lists changed")
     day.usage["schedule_events"] += 1
     # The archive first tries to copy the dump onto itself, which fails for a new one, and then uploads it.
-    day.usage.update({"s3_writes": 2})
+    day.usage.add({"s3_writes": 2})
     day.kept["s3_bytes"] += archived_bytes(day) * ARCHIVE_DAYS
     day.tables.read_all()
     now = time.time()
@@ -198,7 +196,7 @@ def fixed(day: Day) -> dict[str, float]:
     resources = day.stack.client("cloudformation").describe_stack_resources(StackName="runnable-jobs")
     kinds = Counter(resource["ResourceType"] for resource in resources["StackResources"])
     emails = EMAILS_A_MONTH if kinds["AWS::SNS::Topic"] else 0
-    return {name: kinds[kind] for name, kind in RESOURCES.items()} | {"sns_emails": emails, "secrets": 1}
+    return {"sns_emails": emails, "secrets": 1, **{name: kinds[kind] for name, kind in RESOURCES.items()}}
 
 
 def log_days(day: Day) -> int:

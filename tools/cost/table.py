@@ -1,6 +1,7 @@
 """Prints the bill of a month: a table, and its largest parts."""
 
 from tools.cost.bill import HOURS_A_DAY, Price
+from tools.cost.day import Day
 
 # In dollars a month.
 GOAL = 2.00
@@ -43,12 +44,12 @@ def amount(price: Price, used: float) -> str:
     return f"{used:,.0f}" if used >= 100 else f"{used:.3g}"
 
 
-def say_what_drives(day, columns: list[dict], prices: dict) -> None:
+def say_what_drives(day: Day, columns: list[dict[str, float]], prices: dict[str, Price]) -> None:
     """Print whether the goal is met, the largest parts of the bill, and the usage of each function in a day."""
     print()
     for what, column in (("without a free tier", columns[0]), ("beyond the free tier", columns[1])):
         total = sum(column.values())
-        most = sorted(column, key=column.get, reverse=True)[:4]
+        most = sorted(column, key=lambda name: column[name], reverse=True)[:4]
         verdict = "met" if total < GOAL else "missed"
         drives = "; ".join(f"{prices[name].label} {column[name]:.2f}" for name in most)
         print(f"{what}: {total:.2f} dollars, under {GOAL:.2f} is {verdict}; most of it: {drives}")

@@ -11,7 +11,6 @@ import random
 import statistics
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from localstack.fakes.pulse_listener import Listener
@@ -19,6 +18,7 @@ from localstack.fakes.treeherder import PUSH_IDS, Control
 from tests.support.runtime_api import event
 from tools.bench.function import lambda_environment
 from tools.cost.bill import (
+    Amounts,
     receives_a_day,
 )
 from tools.cost.day import Day, body_of, say
@@ -84,7 +84,7 @@ class Traffic:
         self.let_builds_succeed()
         self.heard: list[dict] = []
         self.made: list[MadeRequest] = []
-        self.list_requests: Counter[str] = Counter()
+        self.list_requests = Amounts()
         self.list_bytes = 0.0
 
     def let_builds_succeed(self) -> None:
@@ -112,7 +112,7 @@ class Traffic:
         say(f"  it took {took:.0f} s")
         if took > 1.2 * self.seconds:
             say("  too long: lists were checked more often than they would be")
-        self.day.usage.update(
+        self.day.usage.add(
             {"sqs_requests": receives_a_day(POLLERS, POLL_SECONDS), "schedule_events": self.options.sweeps}
         )
 
@@ -172,7 +172,7 @@ class Traffic:
                 self.forward_batch(times)
             # The status has not changed since the last poll, except at the first one after it was forwarded.
             is_new = number in (0, polls // 2)
-            condition = {"if_none_match": tag} if tag else {}
+            condition: dict[str, str] = {"if_none_match": tag} if tag else {}
             answer = self.trigger.ask(event(status_url, **condition, **self.sign_in), 200 if is_new else 304, times)
             tag = answer["headers"]["etag"]
         if polls == 0:

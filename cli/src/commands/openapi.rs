@@ -17,7 +17,8 @@ pub(crate) fn print() -> Result<(), Failure> {
     print_text(&document().map_err(|error| Failure::Internal(format!("internal error: {error}")))?)
 }
 
-fn document() -> serde_json::Result<String> {
+/// The document, with a newline at its end.
+pub(crate) fn document() -> serde_json::Result<String> {
     let mut document: Value = serde_json::from_str(&jobs::openapi()?)?;
     let mut part: Value = serde_json::from_str(&trigger_api::openapi()?)?;
     // What both parts have, such as the schema of errors, is the same in both.

@@ -2,14 +2,11 @@
 //!
 //! The names are of all projects of a sample. No project has as many; the largest of the real dump had 3,000.
 
-#[path = "../tests/typing/mod.rs"]
-mod typing;
-
 use std::hint::black_box;
 
 use catalog::suggest::{Index, SearchBudget};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use typing::{Typist, names};
+use test_support::typing::{Typist, names};
 
 const NAMES: usize = 30_000;
 const ASKED: usize = 1000;

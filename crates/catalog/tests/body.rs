@@ -117,7 +117,7 @@ fn the_etag_names_the_bytes_of_the_body() {
 }
 
 #[test]
-fn what_is_not_all_of_a_packed_list_is_not_unpacked() {
+fn an_incomplete_packed_list_is_not_unpacked() {
     let packed = pack(body("try", &[(BUILD, None)]).0.as_bytes());
     for end in 0..packed.len() {
         assert!(unpack(&packed[..end]).is_err(), "cut at byte {end}");

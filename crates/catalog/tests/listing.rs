@@ -43,7 +43,7 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn nothing_wanted_in_particular_is_the_whole_list() {
+fn an_empty_selection_is_the_whole_list() {
     let (listing, whole) = listing(&NAMES);
     let answer = select(&listing, &Selection::default());
     assert_eq!(answer["results"], whole["results"]);
@@ -61,7 +61,7 @@ fn the_fields_of_a_job_are_those_that_the_body_has() {
 }
 
 #[test]
-fn words_are_sought_in_name_symbol_group_and_platform_whatever_their_case() {
+fn a_search_ignores_case_in_name_symbol_group_and_platform() {
     let (listing, _) = listing(&NAMES);
     let found = |words: &[&str]| {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
@@ -75,7 +75,7 @@ fn words_are_sought_in_name_symbol_group_and_platform_whatever_their_case() {
 }
 
 #[test]
-fn a_page_tells_the_count_that_was_asked_for() {
+fn a_page_holds_the_count_that_was_requested() {
     // Treeherder's client goes on while a page has as many jobs as its meta says.
     let (listing, _) = listing(&NAMES);
     let page = select(&listing, &Selection { offset: 10, count: Some(5), ..Selection::default() });
@@ -130,7 +130,7 @@ fn taskcluster_jobs_which_have_fewer_fields_are_read_too() {
 }
 
 #[test]
-fn what_is_no_list_is_refused() {
+fn bytes_that_are_not_a_list_are_refused() {
     for body in ["", "[]", "{}", r#"{"meta":{"repository":"try"},"results":[{}]}"#, r#"{"meta":{},"results":[]}"#] {
         assert!(Listing::read(body.as_bytes().into()).is_err(), "{body}");
     }
@@ -193,7 +193,7 @@ fn is_wanted(job: &Value, wanted: &Selection) -> bool {
 
 proptest! {
     #[test]
-    fn a_selection_is_what_its_filters_plainly_mean(wanted in selections()) {
+    fn a_selection_has_the_jobs_that_pass_all_its_filters(wanted in selections()) {
         let (listing, whole) = listing(&NAMES);
         let expected: Vec<Value> = whole["results"]
             .as_array()
@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn pages_joined_are_the_whole(wanted in selections(), count in 1_usize..8, limit in 0_usize..=NAMES.len()) {
+    fn all_pages_together_are_the_whole_list(wanted in selections(), count in 1_usize..8, limit in 0_usize..=NAMES.len()) {
         let (listing, _) = listing(&NAMES[..limit]);
         let whole = select(&listing, &wanted);
         let mut joined = Vec::new();

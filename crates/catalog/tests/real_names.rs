@@ -1,5 +1,5 @@
-//! Builder names of 2013-2018 and what Treeherder showed for them: a fixture that is always tested, and all that is
-//! known of them where the folder with that data lies beside the checkout.
+//! Builder names of 2013-2018 and what Treeherder showed for them: a sample of several hundred, or all 7,000 where the
+//! variable `RECORDED_DATA` names the folder with them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -10,18 +10,14 @@ use catalog::buildbot::classify;
 use catalog::list::UNKNOWN;
 use serde_json::{Map, Value, json};
 
-/// The lines of a file of the folder with all data; `None` without that folder.
-fn data(file: &str) -> Option<Vec<Value>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if !folder.exists() {
-        #[expect(clippy::print_stderr, reason = "the output of the tests shows what was not tested")]
-        {
-            eprintln!("skipped: there is no folder {}", folder.display());
-        }
-        return None;
-    }
+/// The lines of a file of recorded data.
+fn recorded(file: &str) -> Vec<Value> {
+    let folder = match std::env::var_os("RECORDED_DATA") {
+        Some(folder) => PathBuf::from(folder).join("data"),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recorded"),
+    };
     let text = fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    Some(text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect())
+    text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
 }
 
 fn text<'v>(row: &'v Value, key: &str) -> &'v str {
@@ -70,7 +66,7 @@ fn names_of_every_kind_are_what_treeherder_showed() {
 
 #[test]
 fn every_known_name_is_what_treeherder_showed_or_a_job_type_it_listed() {
-    let (Some(rows), Some(types)) = (data("buildernames.jsonl"), data("job-types.jsonl")) else { return };
+    let (rows, types) = (recorded("buildernames.jsonl"), recorded("job-types.jsonl"));
     let types: HashMap<&str, &Value> = types.iter().map(|row| (text(row, "job_type_name"), row)).collect();
     let (mut listed, mut other) = (Vec::new(), Vec::new());
     for row in &rows {
@@ -104,7 +100,7 @@ fn every_known_platform_has_its_os_and_architecture() {
         "Windows 7 VM 32-bit DevEdition mozilla-beta opt test xpcshell",
         "Windows 8 64-bit DevEdition mozilla-beta opt test xpcshell",
     ];
-    let (Some(rows), Some(platforms)) = (data("buildernames.jsonl"), data("platforms.jsonl")) else { return };
+    let (rows, platforms) = (recorded("buildernames.jsonl"), recorded("platforms.jsonl"));
     let shown: HashMap<&str, [&str; 2]> = rows
         .iter()
         .map(|row| text(row, "ref_data_name"))
@@ -161,7 +157,7 @@ fn document(pairs: &BTreeMap<&str, &str>) -> Value {
 
 #[test]
 fn every_known_test_finds_its_build_among_the_builds_of_all_branches() {
-    let Some(rows) = data("upstream.jsonl") else { return };
+    let rows = recorded("upstream.jsonl");
     let pairs: BTreeMap<&str, &str> = rows.iter().map(|row| (text(row, "test"), text(row, "build"))).collect();
     let document = document(&pairs).to_string();
 
@@ -179,5 +175,5 @@ fn every_known_test_finds_its_build_among_the_builds_of_all_branches() {
         let expected = if measured_on_pgo { None } else { Some(&Some(*build)) };
         assert_eq!(upstream.get(test), expected, "the build of {test}");
     }
-    assert!(upstream.len() > 3000);
+    assert!(upstream.len() > pairs.len());
 }

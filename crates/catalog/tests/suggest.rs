@@ -1,10 +1,8 @@
 //! Whether the nearest name is found among very many, and what that costs at most.
 
-mod typing;
-
 use catalog::suggest::{Index, SearchBudget, normal_form};
 use strsim::damerau_levenshtein;
-use typing::{Typist, names};
+use test_support::typing::{Typist, names};
 
 const NAMES: usize = 30_000;
 const ASKED: usize = 400;
@@ -35,7 +33,7 @@ fn fewest_errors(name: &str, known: &[(String, [i16; 64])], max: usize) -> usize
 }
 
 #[test]
-fn of_names_with_one_or_two_errors_the_nearest_is_found() {
+fn the_nearest_of_many_names_is_found_with_one_or_two_errors() {
     let known = names(NAMES);
     let forms: Vec<(String, [i16; 64])> =
         known.iter().map(|name| normal_form(name)).map(|form| (form.clone(), letters(&form))).collect();
@@ -59,7 +57,7 @@ fn of_names_with_one_or_two_errors_the_nearest_is_found() {
 }
 
 #[test]
-fn no_request_costs_more_than_it_may() {
+fn no_search_exceeds_its_budget() {
     let known = names(NAMES);
     let index = Index::new(known.iter().map(String::as_str));
     let mut typist = Typist(13);

@@ -43,6 +43,9 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
 /// How long a browser may reuse the answer to a preflight request, in seconds.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
+/// The metric that counts stored items that cannot be read.
+pub const DAMAGED_ITEMS: &str = "DamagedItems";
+
 /// What all routes of a function share.
 #[derive(Clone)]
 pub struct ApiLayer {
@@ -106,8 +109,7 @@ impl ApiLayer {
             "bytes": line.bytes,
             "read_units": read_units,
         });
-        let name = |metric: &str| format!("{}{metric}", self.name);
-        let [duration, units, errors, stale] = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
+        let [duration, units, errors, stale] = metric_names(self.name);
         let mut measured: Vec<Metric<'_>> = vec![
             (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
             (&units, "Count", metrics::measured(read_units)),
@@ -115,7 +117,7 @@ impl ApiLayer {
             (&stale, "Count", u8::from(is_stale).into()),
         ];
         if damaged > 0 {
-            measured.push(("DamagedItems", "Count", damaged.into()));
+            measured.push((DAMAGED_ITEMS, "Count", damaged.into()));
         }
         metrics::add(&mut json, (self.clock)(), &measured);
         if let Some((code, cause)) = line.problem {
@@ -129,6 +131,12 @@ impl ApiLayer {
         }
         (self.log)(&json.to_string());
     }
+}
+
+/// The metrics of every request to a function, whose `ApiLayer` has this name. If a request finds items that cannot be
+/// read, `DAMAGED_ITEMS` is another.
+pub fn metric_names(name: &str) -> [String; 4] {
+    ["Duration", "ReadUnits", "Errors", "Stale"].map(|metric| format!("{name}{metric}"))
 }
 
 impl std::fmt::Debug for ApiLayer {

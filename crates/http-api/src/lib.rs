@@ -17,7 +17,7 @@ pub use gateway::answer_event;
 pub use identity::{
     BAD_TOKEN, Caller, INSUFFICIENT_SCOPE, Identity, IdentitySettings, KEYS_UNAVAILABLE, KeySource, SIGN_IN,
 };
-pub use layer::{ApiLayer, Path};
+pub use layer::{ApiLayer, DAMAGED_ITEMS, Path, metric_names};
 pub use origins::origins;
 pub use problem::{ANSWER_TOO_LARGE, BAD_PATH, ErrorCode, LAYER_ERROR_CODES, Problem, ProblemBody, URI_TOO_LONG};
 pub use request_log::RequestLog;

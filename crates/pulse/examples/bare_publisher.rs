@@ -1,6 +1,6 @@
-//! What a program of nothing but lapin takes to publish a message with proof: `tools/bench/forward.py` holds the publisher
-//! against it. Publishes to the exchange that `PULSE_URL` and `PULSE_NAMESPACE` name, and then as often as the first
-//! argument says; prints the microseconds that each confirm took.
+//! How long lapin alone takes to publish a message and to get its confirm: `tools/bench/forward.py` compares the
+//! publisher with it. Publishes once to the exchange that `PULSE_URL` and `PULSE_NAMESPACE` name, and then as many
+//! times as the first argument says. Prints the microseconds that each confirm took.
 #![allow(clippy::print_stdout, reason = "it is what this program is for")]
 
 use std::error::Error;

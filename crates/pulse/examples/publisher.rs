@@ -1,6 +1,6 @@
-//! The publisher alone, for `tools/bench/forward.py`: publishes a message of one job to the broker of `PULSE_URL` (with user and
-//! password) in the namespace `PULSE_NAMESPACE`, and then as many batches of as many messages as the arguments say. Prints
-//! the microseconds that each batch took.
+//! The publisher alone, for `tools/bench/forward.py`: publishes one message to the broker of `PULSE_URL` (with user and
+//! password) in the namespace `PULSE_NAMESPACE`, and then batches of messages. The arguments are the number of batches
+//! and the messages of each. Prints the microseconds that each batch took.
 #![allow(clippy::print_stdout, reason = "it is what this program is for")]
 
 use std::error::Error;

@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessageFormat {
-    /// The format of before June 2016: `buildernames` instead of `requested_jobs` and `decision_task_id`.
+    /// The format until June 2016: `buildernames` instead of `requested_jobs` and `decision_task_id`.
     #[serde(alias = "of_2015")]
     pub legacy_buildernames: bool,
     /// Wrap the message in the envelope of the mozillapulse library: `payload` and `_meta`.
@@ -143,8 +143,8 @@ mod tests {
 
     const FIELDS_OF_2015: [&str; 6] = ["buildernames", "project", "requester", "resultset_id", "timestamp", "version"];
 
-    /// All that a message may have, by its schema, in the order of their names. What the fields hold is held against the
-    /// schema where a listener gets messages (`tests/test_forward.py`).
+    /// The fields that a message may have by its schema, in the order of their names. `tests/e2e/test_forward.py`
+    /// checks the values, in the messages that a listener gets.
     fn fields_of_the_schema() -> Vec<String> {
         let schema: Value =
             serde_json::from_str(include_str!("../schema/resultset-runnable-job-action-message.json")).expect("JSON");

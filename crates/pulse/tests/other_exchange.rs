@@ -8,7 +8,7 @@ use requests::delivery::DeliveryOutcome;
 use test_support::broker::{address, message, project, publisher, settings};
 
 #[tokio::test]
-async fn an_exchange_of_another_type_is_refused_and_left_alone() {
+async fn an_exchange_of_another_type_is_refused_and_not_changed() {
     let url = address("PULSE_URL");
     let name = settings(&url).0.exchange();
     let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();

@@ -84,7 +84,10 @@ impl Permissions {
                 && domain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
         };
         match permissions.domains.iter().chain(own).find(|domain| !is_domain(domain)) {
-            Some(_) => Err("one of the domains is none in lower case, such as mozilla.com".to_owned()),
+            Some(_) => {
+                Err("a domain is invalid: lower-case letters, digits, - and . are expected, such as in mozilla.com"
+                    .to_owned())
+            }
             None => Ok(permissions),
         }
     }
@@ -195,7 +198,7 @@ mod tests {
                 "{\"allow\": [\"someone\"]}",
                 "no rules: a name or a value is not one that is expected, at line 1, column",
             ),
-            ("{\"domains\": [\"Mozilla.com\"]}", "one of the domains is none in lower case"),
+            ("{\"domains\": [\"Mozilla.com\"]}", "a domain is invalid"),
             ("{\"projects\": {\"try\": {\"domains\": [\"@mozilla.com\"]}}}", "one of the domains is none"),
         ] {
             let error = Permissions::read(wrong).unwrap_err();

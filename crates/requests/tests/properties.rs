@@ -110,7 +110,7 @@ fn requested(with_build: bool) -> Vec<RequestedJob> {
 
 proptest! {
     #[test]
-    fn no_planned_job_is_lost_or_waits_for_ever(
+    fn no_planned_job_is_lost_or_waits_forever(
         turns in prop::collection::vec((runs(), 1_i64..300, prop::sample::select(vec![
             JobState::Accepted, JobState::Forwarded, JobState::Unroutable, JobState::Failed,
         ])), 1..20),
@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn what_did_not_count_changes_nothing_and_is_never_called_a_failure(said_of_runs in words(), with_build: bool) {
+    fn runs_that_do_not_count_change_nothing_and_are_never_called_failures(said_of_runs in words(), with_build: bool) {
         let counts: Vec<Words> =
             said_of_runs.iter().copied().filter(|(_, state, result)| RunState::of(state, result).is_some()).collect();
         let context = PlanContext { now: start(), batch: 1, is_repeat: false };
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn each_name_is_judged_once_and_what_is_accepted_exists(
+    fn each_name_is_resolved_once_and_every_accepted_job_exists(
         known in prop::collection::vec(name(), 0..8),
         asked in prop::collection::vec(name(), 1..12),
     ) {
@@ -231,7 +231,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_gets_more_than_the_limits(requests in prop::collection::vec((0_u32..4000, 0_i64..7200), 1..60)) {
+    fn no_requester_exceeds_the_limits(requests in prop::collection::vec((0_u32..4000, 0_i64..7200), 1..60)) {
         let limits = RateLimits::default();
         let mut requests = requests;
         requests.sort_by_key(|(_, second)| *second);
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happens_versions_and_rounds_grow_and_history_stays_small(
+    fn versions_and_attempts_only_grow_and_the_history_stays_small(
         events in prop::collection::vec(happens(), 0..300),
     ) {
         let mut jobs = ["a", "b", "c"].map(RequestedJob::accepted).to_vec();

@@ -85,7 +85,7 @@ async fn a_list_of_one_part_or_several_is_read_back_as_it_was_published() {
 }
 
 #[tokio::test]
-async fn no_part_is_greater_than_an_item_may_be() {
+async fn no_part_exceeds_the_maximum_size_of_an_item() {
     let (table, client, name) = new_catalog().await;
     table.publish("try", &list_of_parts(3, 1), None, &provenance(morning())).await.unwrap();
 
@@ -132,7 +132,7 @@ async fn a_list_without_jobs_has_a_pointer_that_is_not_outdated() {
 }
 
 #[tokio::test]
-async fn of_two_publishers_that_saw_the_same_pointer_exactly_one_wins() {
+async fn exactly_one_of_two_publishers_that_saw_the_same_pointer_wins() {
     let (table, ..) = new_catalog().await;
     let mut previous = None;
     for round in 0..8 {
@@ -155,7 +155,7 @@ async fn of_two_publishers_that_saw_the_same_pointer_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn a_publisher_behind_the_times_changes_nothing_that_is_served() {
+async fn a_publisher_with_an_old_pointer_does_not_change_the_served_list() {
     let (table, ..) = new_catalog().await;
     let (first, second, late) = (list_of_parts(1, 1), list_of_parts(1, 2), list_of_parts(1, 3));
     let old = table.publish("try", &first, None, &provenance(morning())).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_publisher_behind_the_times_changes_nothing_that_is_served() {
 }
 
 #[tokio::test]
-async fn a_removed_project_is_gone_and_can_come_back() {
+async fn a_removed_project_is_absent_and_can_be_published_again() {
     let (table, client, name) = new_catalog().await;
     let list = list_of_parts(2, 1);
     let pointer = table.publish("ash", &list, None, &provenance(morning())).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_removed_project_is_gone_and_can_come_back() {
 }
 
 #[tokio::test]
-async fn a_pointer_of_before_a_removal_is_not_the_one_of_after() {
+async fn a_pointer_from_before_a_removal_differs_from_the_one_after_it() {
     let (table, ..) = new_catalog().await;
     let (first, second, late) = (list_of_parts(1, 1), list_of_parts(1, 2), list_of_parts(1, 3));
     let old = table.publish("ash", &first, None, &provenance(morning())).await.unwrap();
@@ -282,7 +282,7 @@ async fn one_projects_publication_leaves_the_others_alone() {
 // Reports.
 
 #[tokio::test]
-async fn reports_come_newest_first_and_as_many_as_are_asked_for() {
+async fn the_requested_number_of_reports_is_read_newest_first() {
     let (table, client, name) = new_catalog().await;
     assert_eq!(table.reports(10).await.unwrap(), []);
     let mut reports = Vec::new();
@@ -344,7 +344,7 @@ async fn a_damaged_item_is_named() {
 }
 
 #[tokio::test]
-async fn a_missing_part_is_told_with_how_many_are_there() {
+async fn the_error_of_a_missing_part_says_how_many_there_are() {
     let (table, client, name) = new_catalog().await;
     let list = list_of_parts(3, 1);
     let pointer = table.publish("try", &list, None, &provenance(morning())).await.unwrap();
@@ -372,7 +372,7 @@ async fn a_damaged_report_is_named() {
 }
 
 #[tokio::test]
-async fn a_missing_table_is_told_by_whatever_needs_it() {
+async fn every_operation_reports_a_missing_table() {
     let table = CatalogTable::new(client(&endpoint()).await, test_support::store::unique("no-table"));
     let list = list_of_parts(1, 1);
     for (error, doing) in [
@@ -390,7 +390,7 @@ async fn a_missing_table_is_told_by_whatever_needs_it() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_is_told() {
+async fn an_unreachable_store_is_reported() {
     let table = CatalogTable::new(client(&test_support::store::http::closed_address()).await, "catalog");
 
     let error = table.pointer("try").await.unwrap_err();
@@ -403,7 +403,7 @@ async fn a_store_that_is_not_there_is_told() {
 // What is asked of the table.
 
 #[tokio::test]
-async fn what_is_asked_of_the_table_is_counted() {
+async fn reads_and_writes_of_the_table_are_counted() {
     let (table, ..) = new_catalog().await;
     assert_eq!(table.usage(), Usage::default());
     let list = list_of_parts(2, 1);
@@ -469,7 +469,7 @@ async fn parts_that_the_store_did_not_process_are_sent_again() {
 }
 
 #[tokio::test]
-async fn keys_that_the_store_did_not_process_are_asked_for_again() {
+async fn keys_that_the_store_did_not_process_are_requested_again() {
     let mut batches = 0;
     let (proxy, through, table) = behind(move |operation, entries| {
         batches += usize::from(operation == "BatchGetItem");
@@ -489,7 +489,7 @@ async fn keys_that_the_store_did_not_process_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_never_processes_anything_is_given_up_with_a_clear_error() {
+async fn a_store_that_processes_nothing_is_given_up_with_a_clear_error() {
     let never = |operation: &str, entries| {
         if operation.starts_with("Batch") { Plan::Leave(entries) } else { Plan::Pass }
     };
@@ -526,7 +526,7 @@ async fn parts_that_a_reader_does_not_see_yet_are_read_consistently() {
 }
 
 #[tokio::test]
-async fn a_pointer_of_before_summaries_were_kept_is_read_and_known_to_be_outdated() {
+async fn a_pointer_without_a_summary_is_read_and_counts_as_outdated() {
     let (table, client, name) = new_catalog().await;
     let published = table.publish("try", &list_of_parts(1, 1), None, &provenance(morning())).await.unwrap();
     assert!(!published.is_outdated());
@@ -550,7 +550,7 @@ async fn each_metered_table_counts_for_itself() {
 }
 
 #[tokio::test]
-async fn throttled_requests_are_made_again_and_others_that_fail_are_not() {
+async fn throttled_requests_are_retried_and_other_failures_are_not() {
     let mut requests = 0;
     let (proxy, through, table) = behind(move |_, _| {
         requests += 1;
@@ -573,7 +573,7 @@ async fn throttled_requests_are_made_again_and_others_that_fail_are_not() {
 }
 
 #[tokio::test]
-async fn a_store_that_throttles_without_end_is_given_up() {
+async fn endless_throttling_is_given_up() {
     let (proxy, through, _) = behind(|_, _| Plan::Refuse("ProvisionedThroughputExceededException")).await;
 
     let error = through.projects(Consistency::Consistent).await.unwrap_err();
@@ -593,7 +593,7 @@ fn with_profile(profile: ClientProfile, endpoint: &str) -> CatalogTable {
 }
 
 #[tokio::test]
-async fn who_is_waited_for_asks_three_times() {
+async fn a_client_of_the_request_profile_tries_three_times() {
     let proxy = Proxy::start(|_, _| Plan::Refuse("ThrottlingException"));
 
     let error = with_profile(ClientProfile::Request, &proxy.endpoint).pointer("try").await.unwrap_err();
@@ -603,7 +603,7 @@ async fn who_is_waited_for_asks_three_times() {
 }
 
 #[tokio::test]
-async fn who_is_waited_for_gives_up_a_store_that_does_not_answer_after_four_seconds() {
+async fn a_client_of_the_request_profile_gives_up_a_silent_store_after_four_seconds() {
     let silent = test_support::store::http::serve(|_| {
         std::thread::sleep(std::time::Duration::from_secs(30));
         None

@@ -74,7 +74,7 @@ fn claim(header: &str, now: DateTime<Utc>, random: u128) -> (IdempotencyKey, Cla
 }
 
 #[tokio::test]
-async fn a_request_is_read_as_it_was_kept() {
+async fn a_request_is_read_as_it_was_stored() {
     let (table, ..) = table().await;
     let mut jobs = jobs(2);
     jobs.push(RequestedJob {
@@ -94,7 +94,7 @@ async fn a_request_is_read_as_it_was_kept() {
 }
 
 #[tokio::test]
-async fn every_item_of_a_request_ends_by_itself() {
+async fn every_item_of_a_request_expires() {
     let (table, client, name) = table().await;
     let (key, claim) = claim("k", morning(), 1);
     table.create(&request(7, 1, &jobs(1), morning()), &jobs(1), morning()).await.unwrap();
@@ -169,7 +169,7 @@ async fn only_open_requests_are_due_and_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn of_two_changes_at_the_same_time_one_is_made() {
+async fn one_of_two_concurrent_changes_is_made() {
     let (table, _, name) = table().await;
     let kept = request(7, 1, &jobs(1), morning());
     table.create(&kept, &jobs(1), morning()).await.unwrap();
@@ -192,7 +192,7 @@ async fn of_two_changes_at_the_same_time_one_is_made() {
 }
 
 #[tokio::test]
-async fn a_request_of_which_a_write_fails_is_not_there() {
+async fn a_request_does_not_exist_if_one_of_its_writes_fails() {
     for failing in [0, 1] {
         let (table, _, name) = table().await;
         let request = request(7, 1, &jobs(1), morning());
@@ -206,7 +206,7 @@ async fn a_request_of_which_a_write_fails_is_not_there() {
 
 /// The store did what it was asked, and its answer was lost: the SDK asks again.
 #[tokio::test]
-async fn a_lost_answer_is_not_taken_for_somebody_elses_write() {
+async fn a_lost_answer_is_not_mistaken_for_a_concurrent_write() {
     let (table, _, name) = table().await;
     let lossy =
         |lost| behind(&name, move |write| if write == lost { Plan::Lose("ThrottlingException") } else { Plan::Pass });
@@ -225,7 +225,7 @@ async fn a_lost_answer_is_not_taken_for_somebody_elses_write() {
 }
 
 #[tokio::test]
-async fn a_key_is_claimed_once_and_taken_over_from_the_one_that_had_it() {
+async fn a_key_is_claimed_once_and_taken_over_from_its_last_claim() {
     let (table, ..) = table().await;
     let (key, first) = claim("k", morning(), 1);
     let (_, second) = claim("k", later(1), 2);
@@ -242,7 +242,7 @@ async fn a_key_is_claimed_once_and_taken_over_from_the_one_that_had_it() {
 }
 
 #[tokio::test]
-async fn of_fifty_who_claim_a_key_at_once_one_has_it() {
+async fn one_of_fifty_concurrent_claims_of_a_key_succeeds() {
     let (table, ..) = table().await;
     let key = claim("k", morning(), 0).0;
     let claims: Vec<Claim> = (0..50).map(|random| claim("k", morning(), random).1).collect();
@@ -291,7 +291,7 @@ async fn a_budget_is_spent_to_its_end_and_no_further() {
 
 /// The store did what it was asked, and its answer was lost: the SDK asks again, and so may a caller.
 #[tokio::test]
-async fn a_share_is_taken_once_however_often_it_is_asked_for() {
+async fn a_share_is_taken_once_however_often_it_is_requested() {
     let (table, _, name) = table().await;
     let lossy = behind(&name, |write| if write == 0 { Plan::Lose("ThrottlingException") } else { Plan::Pass }).await;
     let someone = someone();
@@ -309,7 +309,7 @@ async fn a_share_is_taken_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_given_back_is_there_again_and_given_back_once() {
+async fn a_share_is_given_back_once_and_available_again() {
     let (table, _, name) = table().await;
     let someone = someone();
     let [first, second, third] = [1, 2, 3].map(|number| share(&someone, morning(), number));
@@ -341,7 +341,7 @@ async fn a_failed_condition_without_its_item_lets_nothing_through() {
 }
 
 #[tokio::test]
-async fn of_fifty_who_spend_at_once_as_many_may_as_the_limit_says() {
+async fn fifty_concurrent_requests_spend_no_more_than_the_limit() {
     let (table, ..) = table().await;
     let someone = someone();
     let shares = (0..50).map(|number| share(&someone, morning(), number));
@@ -351,7 +351,7 @@ async fn of_fifty_who_spend_at_once_as_many_may_as_the_limit_says() {
 
 /// An item of an earlier version counts its requests in numbers.
 #[tokio::test]
-async fn a_budget_that_was_begun_by_an_earlier_version_goes_on() {
+async fn a_budget_that_an_earlier_version_began_continues() {
     let (table, client, name) = table().await;
     let pk = format!("budget#someone@mozilla.com#{}", Window::at(morning()).hour);
     let put = client.put_item().table_name(&name).item("pk", AttributeValue::S(pk)).item("jobs", n(98));
@@ -368,7 +368,7 @@ fn n(value: u32) -> AttributeValue {
 }
 
 #[tokio::test]
-async fn a_new_request_costs_so_many_operations() {
+async fn a_new_request_costs_a_known_number_of_operations() {
     let (table, ..) = table().await;
     let request = request(7, 1, &jobs(16), morning());
     table.create(&request, &jobs(16), morning()).await.unwrap();
@@ -379,7 +379,7 @@ async fn a_new_request_costs_so_many_operations() {
 }
 
 #[tokio::test]
-async fn a_damaged_request_is_told_as_one() {
+async fn a_damaged_request_is_reported_as_damaged() {
     let (table, client, name) = table().await;
     let request = request(7, 1, &jobs(1), morning());
     table.create(&request, &jobs(1), morning()).await.unwrap();
@@ -410,7 +410,7 @@ async fn queued_and_forwarded(table: &RequestsTable, random: u128) -> (Request, 
 }
 
 #[tokio::test]
-async fn head_and_jobs_that_belong_together_are_read_once() {
+async fn matching_head_and_jobs_are_read_once() {
     let (table, ..) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
     let operations = async |request: &Request| {
@@ -428,7 +428,7 @@ async fn head_and_jobs_that_belong_together_are_read_once() {
 }
 
 #[tokio::test]
-async fn a_head_that_was_read_before_its_jobs_changed_is_read_again_with_them() {
+async fn a_head_older_than_its_jobs_is_read_again_with_them() {
     let (table, ..) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
     table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
@@ -439,9 +439,9 @@ async fn a_head_that_was_read_before_its_jobs_changed_is_read_again_with_them() 
     assert_eq!(table.read_consistent(RequestId::new(morning(), 9)).await.unwrap(), None);
 }
 
-/// A reader with eventual consistency sees the new head and the jobs of before.
+/// A reader with eventual consistency sees the new head and the old jobs.
 #[tokio::test]
-async fn jobs_of_before_are_not_served_with_a_later_head() {
+async fn old_jobs_are_not_served_with_a_later_head() {
     let (table, _, name) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
     // From the first answer on, readers that need not be consistent get the same one.
@@ -466,7 +466,7 @@ async fn jobs_of_before_are_not_served_with_a_later_head() {
 }
 
 #[tokio::test]
-async fn requests_of_before_are_held_together_by_their_counts() {
+async fn requests_of_earlier_versions_are_matched_by_their_counts() {
     let (table, client, name) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
     table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
@@ -485,7 +485,7 @@ async fn requests_of_before_are_held_together_by_their_counts() {
 }
 
 #[tokio::test]
-async fn head_and_jobs_that_never_belong_together_agree_in_what_is_read() {
+async fn head_and_jobs_that_never_match_are_made_to_agree() {
     let (table, client, name) = table().await;
     let (queued, _) = queued_and_forwarded(&table, 1).await;
     let pk = format!("request#{}", queued.id);
@@ -528,7 +528,7 @@ async fn requests_that_cannot_be_read_are_left_out_of_full_lists_and_counted() {
 }
 
 #[tokio::test]
-async fn items_that_are_read_alone_and_cannot_be_are_counted() {
+async fn single_items_that_cannot_be_read_are_counted() {
     let (table, client, name) = table().await;
     let request = request(7, 1, &jobs(1), morning());
     table.create(&request, &jobs(1), morning()).await.unwrap();

@@ -7,3 +7,5 @@ pub mod broker;
 pub mod issuer;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "typing")]
+pub mod typing;

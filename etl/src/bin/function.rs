@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use etl::ingest::{Ingest, no_progress};
+use etl::metrics::of_report;
 use etl::settings::Settings;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runtime::settings::environment;
 use runtime::{Aws, ClientProfile, metrics};
 use serde_json::{Value, json};
-use store::{Archive, CatalogTable, Report, ReportOutcome};
+use store::{Archive, CatalogTable, Report};
 use tokio::sync::OnceCell;
 
 #[tokio::main(flavor = "current_thread")]
@@ -62,23 +63,7 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
 /// Prints the results of an ingest as metrics.
 #[expect(clippy::print_stdout, reason = "Lambda collects the log from standard output")]
 fn print_metrics(report: &Report) {
-    let count = |outcome| u8::from(report.outcome == outcome);
-    let lost_builds = report.projects.values().map(|project| project.lost_builds).sum::<usize>();
     let mut line = json!({});
-    metrics::add_all(
-        &mut line,
-        report.started_at,
-        &[
-            ("IngestSucceeded", "Count", u8::from(report.succeeded()).into()),
-            ("IngestRefused", "Count", count(ReportOutcome::Refused).into()),
-            ("IngestFailed", "Count", (count(ReportOutcome::Failed) + count(ReportOutcome::Superseded)).into()),
-            ("IngestMissed", "Count", report.schedule.as_ref().map_or(0, |schedule| schedule.missed).into()),
-            ("IngestJobs", "Count", report.jobs.into()),
-            ("IngestUnknownNames", "Count", report.unknown_names.into()),
-            ("IngestLostBuilds", "Count", lost_builds.into()),
-            ("IngestSeconds", "Seconds", metrics::measured(report.seconds)),
-            ("IngestWriteUnits", "Count", metrics::measured(report.write_units)),
-        ],
-    );
+    metrics::add_all(&mut line, report.started_at, &of_report(report));
     println!("{line}");
 }

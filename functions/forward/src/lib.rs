@@ -10,3 +10,4 @@ pub mod settings;
 pub use batch::{Delivery, DeliveryLog, Disposition, Forwarder, TIME_NEEDED, TIME_TO_RECORD};
 pub use log::print_line;
 pub use preview::{Preview, PreviewedMessage};
+pub use record::MAX_RECEIVES;

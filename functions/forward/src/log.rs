@@ -15,17 +15,23 @@ pub fn print_line(line: &DeliveryLog, clock: &Clock) {
         (None, None) => "INFO",
     }
     .into();
-    let counts = [
-        ("ForwardForwarded", line.forwarded),
-        ("ForwardWaiting", line.waiting),
-        ("ForwardUnroutable", line.unroutable),
-        ("ForwardFailed", line.failed),
-        ("ForwardRefused", line.refused),
-        ("DamagedItems", line.damaged),
-    ];
-    let mut measured: Vec<Metric<'_>> = counts.iter().map(|(name, count)| (*name, "Count", (*count).into())).collect();
-    measured.push(("ForwardAge", "Seconds", line.age_seconds.into()));
-    measured.extend(line.confirm_ms.map(|milliseconds| ("ForwardConfirm", "Milliseconds", milliseconds.into())));
-    metrics::add(&mut json, clock(), &measured);
+    metrics::add(&mut json, clock(), &line.metrics());
     println!("{json}");
+}
+
+impl DeliveryLog {
+    /// The metrics of a message.
+    pub fn metrics(&self) -> Vec<Metric<'static>> {
+        let mut measured = vec![
+            ("ForwardForwarded", "Count", self.forwarded.into()),
+            ("ForwardWaiting", "Count", self.waiting.into()),
+            ("ForwardUnroutable", "Count", self.unroutable.into()),
+            ("ForwardFailed", "Count", self.failed.into()),
+            ("ForwardRefused", "Count", self.refused.into()),
+            ("DamagedItems", "Count", self.damaged.into()),
+            ("ForwardAge", "Seconds", self.age_seconds.into()),
+        ];
+        measured.extend(self.confirm_ms.map(|milliseconds| ("ForwardConfirm", "Milliseconds", milliseconds.into())));
+        measured
+    }
 }

@@ -14,7 +14,7 @@ use crate::destination::pulse::existing_jobs;
 
 /// How often the queue delivers a message before it moves to the dead-letter queue (`maxReceiveCount` in
 /// infra/template.yaml). On the last delivery, jobs that cannot be forwarded fail.
-pub(crate) const MAX_RECEIVES: u32 = 5;
+pub const MAX_RECEIVES: u32 = 5;
 
 impl Forwarder {
     /// Records the outcomes of a request's messages. Returns why its message in the queue is to be retried, if it is.

@@ -189,7 +189,7 @@ async fn what_is_given_out_twice_is_published_once() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_an_earlier_round_means_nothing() {
+async fn a_ticket_of_an_earlier_attempt_is_ignored() {
     let app = TestApp::new().await;
     let request = app.request(1, &["a"]).await;
     let old = Request { attempt: 0, ..request.clone() };
@@ -221,7 +221,7 @@ async fn a_message_that_is_not_a_ticket_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
+async fn an_unreachable_broker_is_retried_until_the_last_delivery() {
     let app = TestApp::new().await;
     let request = app.request(1, &["a"]).await;
     let lost = forwarder(RequestsTable::new(client(&endpoint()).await, &app.name), nowhere());
@@ -240,7 +240,7 @@ async fn a_broker_that_is_gone_is_tried_again_until_the_last_time() {
 }
 
 #[tokio::test]
-async fn what_the_broker_refuses_comes_back_until_the_last_time() {
+async fn refused_messages_return_until_the_last_delivery() {
     let app = TestApp::new().await;
     let request = app.request(1, &["a"]).await;
     let (settings, mut user) = settings(&address("PULSE_URL"));
@@ -265,7 +265,7 @@ async fn what_the_broker_refuses_comes_back_until_the_last_time() {
 }
 
 #[tokio::test]
-async fn a_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived_when_it_has_failed() {
+async fn a_failed_job_that_was_sent_and_not_confirmed_says_that_it_may_have_arrived() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     let requests = async || RequestsTable::new(client(&endpoint()).await, &app.name);
@@ -315,7 +315,7 @@ async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
 
 /// What Treeherder says of the build decides.
 #[tokio::test]
-async fn an_orange_build_lets_its_tests_go_and_a_superseded_one_does_not() {
+async fn tests_of_an_orange_build_go_and_those_of_a_superseded_one_wait() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     app.treeherder_lists(&[(BUILD, "completed", "testfailed")]);
@@ -372,7 +372,7 @@ async fn a_store_that_fails_loses_nothing_and_repeats_have_the_same_id() {
 
 /// The ticket is in the queue before that is noted: the note may come when the jobs are published already.
 #[tokio::test]
-async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
+async fn a_late_update_of_the_head_does_not_publish_jobs_again() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     let queued = app.request(1, &["a"]).await;
@@ -405,7 +405,7 @@ async fn a_note_that_comes_late_does_not_have_the_jobs_published_again() {
 }
 
 #[tokio::test]
-async fn a_large_request_goes_in_parts_and_a_project_has_its_own_form() {
+async fn a_large_request_becomes_several_messages_and_a_project_has_its_own_format() {
     let mut app = TestApp::new().await;
     app.forwarder
         .pulse
@@ -531,7 +531,7 @@ async fn a_test_does_not_wait_for_a_build_without_a_listener() {
 }
 
 #[tokio::test]
-async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
+async fn without_treeherder_tests_are_forwarded_and_their_detail_says_so() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     let request = app.test(1, &["other"]).await;
@@ -547,7 +547,7 @@ async fn without_treeherder_tests_are_forwarded_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn what_the_push_has_already_is_forwarded_or_by_configuration_left_alone() {
+async fn jobs_that_the_push_already_has_are_forwarded_or_skipped_by_configuration() {
     let mut app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     app.treeherder_lists(&[(BUILD, "completed", "success"), (TEST, "pending", "unknown")]);
@@ -596,7 +596,7 @@ async fn jobs_that_no_longer_wait_go_in_messages_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_published_in_time_comes_back() {
+async fn messages_that_cannot_be_published_in_time_return() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     let (settings, user) = settings(&address("PULSE_URL"));
@@ -613,7 +613,7 @@ async fn what_cannot_be_published_in_time_comes_back() {
 }
 
 #[tokio::test]
-async fn a_preview_shows_what_would_be_done_and_does_nothing() {
+async fn a_preview_shows_the_messages_and_publishes_none() {
     let app = TestApp::new().await;
     let listener = Listener::on(&app.project).await;
     app.treeherder_lists(&[]);

@@ -24,11 +24,14 @@ use crate::catalog::CatalogService;
 pub use crate::reference::openapi;
 use crate::settings::Settings;
 
+/// What the names of the function's metrics start with.
+pub const METRICS: &str = "Jobs";
+
 /// The function: its routes within the layer of all HTTP functions. `log` takes a line of JSON a request.
 pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: LogSink) -> Router {
     let allowed_origins = settings.allowed_origins.clone().into();
     let routes = routes(settings, table, clock.clone());
-    ApiLayer { name: "Jobs", allowed_origins, clock, log }.wrap(routes)
+    ApiLayer { name: METRICS, allowed_origins, clock, log }.wrap(routes)
 }
 
 /// The routes alone, for a program that puts one layer around the routes of several functions.

@@ -34,6 +34,9 @@ use crate::routes::AppState;
 use crate::service::TriggerService;
 use crate::settings::Settings;
 
+/// What the names of the function's metrics start with.
+pub const METRICS: &str = "Trigger";
+
 /// The dependencies of the service: tables, queue, clock and randomness.
 pub struct Dependencies {
     /// The catalog table, which is only read.
@@ -85,7 +88,7 @@ impl TriggerService {
 /// The function: its routes within the layer of all HTTP functions. `log` takes a line of JSON a request.
 pub fn app(settings: Settings, dependencies: Dependencies, log: LogSink) -> Router {
     let (allowed_origins, clock) = (settings.allowed_origins.clone().into(), dependencies.clock.clone());
-    ApiLayer { name: "Trigger", allowed_origins, clock, log }.wrap(routes(settings, dependencies))
+    ApiLayer { name: METRICS, allowed_origins, clock, log }.wrap(routes(settings, dependencies))
 }
 
 /// The routes alone, for a program that puts one layer around the routes of several functions.

@@ -19,6 +19,10 @@ const TREEHERDER_TTL: u32 = 60;
 /// How long job names are cached, in seconds, by default.
 const NAMES_TTL: u32 = 30;
 
+/// What is expected in `REQUESTS_TABLE` and in `QUEUE_URL`.
+const A_REQUESTS_TABLE: &str = "the name of the requests table";
+const A_QUEUE: &str = "the address of the queue";
+
 const TREEHERDER_CACHE_SECONDS: &str = "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS";
 const TREEHERDER_PUBLIC_URL: &str = "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL";
 const WITHOUT_TREEHERDER: &str = "RUNNABLE_JOBS_WITHOUT_TREEHERDER";
@@ -82,8 +86,8 @@ impl Settings {
         let (treeherder_url, treeherder_public_url) = treeherder(&read)?;
         Ok(Self {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
-            requests_table: read.required(variables::REQUESTS_TABLE, "the name of the requests table")?,
-            queue_url: read.required(variables::QUEUE_URL, "the address of the queue")?,
+            requests_table: read.required(variables::REQUESTS_TABLE, A_REQUESTS_TABLE)?,
+            queue_url: read.required(variables::QUEUE_URL, A_QUEUE)?,
             fresh: seconds(variables::FRESH_SECONDS, NAMES_TTL)?,
             cache_bytes: read.cache_bytes()?,
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
@@ -95,6 +99,32 @@ impl Settings {
             permissions: needed(&read, TRIGGER_RULES, "who may trigger jobs, in JSON,", Permissions::read)?,
             limits: read.parsed(TRIGGER_LIMITS, RateLimits::read)?.unwrap_or_default(),
             renames: read.parsed(RENAMES, Renames::read)?.unwrap_or_default(),
+            planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
+        })
+    }
+}
+
+/// The settings of the sweep function.
+#[derive(Debug)]
+pub struct SweepSettings {
+    /// The requests table.
+    pub requests_table: String,
+    /// The queue's address.
+    pub queue_url: String,
+    /// How jobs are planned.
+    pub planning: Planning,
+}
+
+impl SweepSettings {
+    /// Reads the settings through `lookup`, which returns the value of a variable. An empty value counts as unset.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let read = Variables::new(lookup);
+        Ok(Self {
+            requests_table: read.required(variables::REQUESTS_TABLE, A_REQUESTS_TABLE)?,
+            queue_url: read.required(variables::QUEUE_URL, A_QUEUE)?,
             planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
         })
     }
@@ -175,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_audience_nobody_can_sign_in() {
+    fn without_an_audience_sign_in_is_not_configured() {
         let settings = read(&[(OIDC_ISSUER, "https://issuer.example.org/")]).unwrap();
         assert!(settings.identity.is_none());
         assert_eq!(settings.treeherder_url, "https://treeherder.mozilla.org");

@@ -6,6 +6,7 @@ use requests::planning::Planning;
 use requests::request::Request;
 use requests::state::RequestState;
 use runtime::Clock;
+use runtime::metrics::Metric;
 use serde::Serialize;
 use store::{Queue, RequestsTable, StoreError, Ticket, UpdateResult};
 
@@ -33,6 +34,19 @@ pub struct SweepReport {
     pub error: Option<String>,
     /// The age of the oldest open request, in seconds.
     pub oldest_seconds: i64,
+}
+
+impl SweepReport {
+    /// The metrics that the scheduled function prints for a sweep.
+    pub fn metrics(&self) -> [Metric<'static>; 5] {
+        [
+            ("SweepQueued", "Count", self.queued.into()),
+            ("SweepWaiting", "Count", self.waiting.into()),
+            ("SweepFailed", "Count", self.failed.into()),
+            ("DamagedItems", "Count", self.damaged.into()),
+            ("SweepOldest", "Seconds", self.oldest_seconds.into()),
+        ]
+    }
 }
 
 /// Checks the open requests that are due. `planning` limits how long requests wait for a build.

@@ -38,7 +38,7 @@ fn an_empty_source_is_refused() {
 }
 
 #[test]
-fn what_is_no_json_is_refused_by_its_first_character() {
+fn text_that_is_not_json_is_refused_at_its_first_character() {
     for (document, first) in [
         ("<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>", "<"),
         ("\n <html>", "<"),
@@ -74,7 +74,7 @@ fn sections_of_another_shape_are_refused() {
 }
 
 #[test]
-fn a_section_that_stands_twice_is_refused() {
+fn a_section_that_occurs_twice_is_refused() {
     let twice = r#"{"builders":{},"schedulers":{},"builders":{}}"#;
     assert_eq!(refusal(twice), "builders: stands in the document twice (byte 42)");
     let twice = r#"{"schedulers":{},"schedulers":{},"builders":{}}"#;
@@ -123,7 +123,7 @@ fn a_cut_is_told_by_path() {
 }
 
 #[test]
-fn what_stands_behind_the_document_is_refused() {
+fn text_after_the_document_is_refused() {
     let document = with_builders(r#""A":{"properties":{}}"#);
     for rest in ["}", "{}", " x", "\n\u{0}"] {
         let error = refusal(format!("{document}{rest}"));
@@ -139,7 +139,7 @@ fn what_stands_behind_the_document_is_refused() {
 }
 
 #[test]
-fn syntax_errors_tell_path_and_byte() {
+fn syntax_errors_name_path_and_byte() {
     for (document, expected) in [
         (
             r#"{"builders":{"A":{"properties":{"branch":'try'}}}}"#,
@@ -166,7 +166,7 @@ fn syntax_errors_tell_path_and_byte() {
 }
 
 #[test]
-fn a_stream_that_breaks_is_told_by_path_and_byte() {
+fn the_error_of_a_broken_stream_names_path_and_byte() {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -237,7 +237,7 @@ fn nesting_without_end_is_refused_where_it_gets_too_deep() {
 }
 
 #[test]
-fn of_two_builders_with_one_name_the_later_counts_and_both_are_counted() {
+fn two_builders_with_one_name_are_both_counted_and_the_later_is_used() {
     let document = with_builders(r#""A":{"properties":{"branch":"ash"}},"A":{"properties":{"branch":"oak"}}"#);
     let (jobs, findings) = jobs(&read(&document).unwrap());
     assert_eq!(jobs, ["oak: A", GOOD_JOB]);
@@ -301,7 +301,7 @@ fn the_longest_branch_and_a_dotted_one_are_good() {
 }
 
 #[test]
-fn a_build_whose_shortname_is_no_string_is_left_out() {
+fn a_build_whose_shortname_is_not_a_string_is_left_out() {
     assert_left_out(
         r#""A":{"properties":{"branch":"try"},"shortname":7}"#,
         "builders.A.shortname: a string is expected, not a number (byte 60)",
@@ -357,7 +357,7 @@ fn a_name_that_is_not_utf_8_costs_one_builder() {
 }
 
 #[test]
-fn text_that_is_not_utf_8_in_what_is_skipped_costs_nothing() {
+fn skipped_text_may_be_other_than_utf_8() {
     let document = with_builders(r#""A":{"properties":{"branch":"ash","product":"X"},"X":["X"]}"#);
     let document: Vec<u8> = document.bytes().map(|byte| if byte == b'X' { 0xff } else { byte }).collect();
     assert_eq!(accepted(document), (vec!["ash: A".to_owned(), GOOD_JOB.to_owned()], vec![]));

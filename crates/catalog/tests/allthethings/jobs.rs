@@ -100,7 +100,7 @@ fn the_tests_of_a_real_dump_find_their_builds() {
 }
 
 #[test]
-fn of_several_triggers_the_first_counts() {
+fn the_first_of_several_triggers_counts() {
     for (triggers, expected) in [
         (["win32-opt-unittest", "linux64-opt-unittest"], "try: test <- b"),
         (["macosx64-opt-unittest", "linux64-opt-unittest"], "try: test"),
@@ -116,7 +116,7 @@ fn of_several_triggers_the_first_counts() {
 }
 
 #[test]
-fn a_build_that_can_never_run_is_the_build_of_no_test() {
+fn no_test_gets_a_build_that_can_never_run() {
     for (pool, test) in [(r#"["b-1"]"#, "try: t <- build"), ("[]", "try: t")] {
         let document = format!(
             r#"{{"builders":{{"build":{{"properties":{{"branch":"try"}},"shortname":"try-linux64","slavepool":{pool}}},
@@ -174,7 +174,7 @@ fn masters_are_kept_with_the_number_of_their_builders() {
 }
 
 #[test]
-fn of_builds_with_one_shortname_that_of_the_tests_branch_counts_else_the_first_by_name() {
+fn a_shared_shortname_means_the_build_on_the_tests_branch_or_else_the_first_by_name() {
     let (jobs, _) = Document::default()
         .build("ash", "ash build", "linux64")
         .build("birch", "birch build", "linux64")
@@ -223,7 +223,7 @@ fn b2g_builds_are_found_by_the_shortname_or_the_name_that_the_trigger_makes() {
 }
 
 #[test]
-fn a_test_that_bears_the_name_of_a_b2g_build_is_none() {
+fn a_test_with_the_name_of_a_b2g_build_is_not_its_build() {
     let document = Document::default().test("try", "b2g_try_emulator_dep").test("try", "test").scheduler(
         "tests-try-emulator",
         &["try-emulator-opt-unittest"],
@@ -273,7 +273,7 @@ fn a_build_needs_no_build() {
 }
 
 #[test]
-fn of_several_schedulers_the_first_by_name_that_has_a_build_counts() {
+fn the_first_scheduler_by_name_that_has_a_build_counts() {
     let (jobs, _) = Document::default()
         .build("try", "build 1", "linux64")
         .build("try", "build 2", "win32")
@@ -345,7 +345,7 @@ fn jobs_stand_under_their_project_in_the_order_of_their_names() {
 }
 
 #[test]
-fn progress_is_told_every_thousand_builders() {
+fn progress_is_reported_every_thousand_builders() {
     let mut document = Vec::new();
     catalog::sample::write(3500, 1, &mut document).unwrap();
     let mut reported = Vec::new();

@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn surrogates_are_told_from_raw_bytes_however_they_are_chunked(
+    fn surrogates_and_raw_bytes_are_distinguished_however_they_are_chunked(
         parts in vec(prop::sample::select(vec![
             b"\\ud83d".as_slice(), b"\\ude00", b"\xed\xa0\xbd", b"\xed\xb8\x80", b"a", "狐".as_bytes(),
         ]), 0..6),

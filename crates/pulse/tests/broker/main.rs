@@ -18,7 +18,7 @@ async fn made() -> Publisher {
 }
 
 #[tokio::test]
-async fn a_listener_gets_the_message_that_it_knows() {
+async fn a_listener_receives_the_message_in_the_expected_format() {
     let publisher = made().await;
     let project = project();
     let listener = Listener::on(&project).await;
@@ -50,7 +50,7 @@ async fn a_connection_can_be_opened_before_there_is_anything_to_publish() {
 }
 
 #[tokio::test]
-async fn each_of_a_batch_has_its_own_fate() {
+async fn each_message_of_a_batch_has_its_own_outcome() {
     let publisher = made().await;
     let (heard, unheard) = (project(), project());
     let listener = Listener::on(&heard).await;
@@ -74,7 +74,7 @@ async fn each_of_a_batch_has_its_own_fate() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_lost_meanwhile_is_opened_once_more() {
+async fn a_lost_connection_is_opened_once_more() {
     let _ = made().await;
     let wire = Wire::new().await;
     let publisher = publisher(&wire.url);
@@ -95,7 +95,7 @@ async fn a_connection_that_was_lost_meanwhile_is_opened_once_more() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_not_there_is_to_be_tried_again() {
+async fn an_unreachable_broker_means_a_retry() {
     let url = address("PULSE_URL");
     let (before, _) = url.rsplit_once('@').unwrap();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -109,7 +109,7 @@ async fn a_broker_that_is_not_there_is_to_be_tried_again() {
 }
 
 #[tokio::test]
-async fn what_the_broker_refuses_is_to_be_tried_again_as_it_may_be_for_a_while() {
+async fn a_refusal_of_the_broker_means_a_retry_because_it_may_be_temporary() {
     let url = address("PULSE_URL");
     let (right, me) = settings(&url);
     let (_, listener) = settings(&address("AMQP_URL"));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use catalog::list::Listing;
 use catalog::list::unpack;
 
-use super::CatalogError;
+use super::error::CatalogError;
 use crate::ListPointer;
 
 /// A project's list as it is stored, with its unpacked and its parsed form once a request needed them.

@@ -5,6 +5,7 @@
 //! crate of its own, because its contents are what `CatalogTable` reads, and both users depend on this crate anyway. It
 //! knows neither HTTP nor the log: callers turn `CatalogError` into an answer and `ReadStats` into a log line.
 
+mod error;
 mod list;
 mod reports;
 mod stats;
@@ -17,8 +18,9 @@ use std::time::Duration;
 use catalog::list::{Names, is_project_name, unpack};
 use catalog::suggest::suggest;
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{CacheEntry, CacheStatus, Cached, Clock, Unavailable};
+use runtime::{CacheEntry, CacheStatus, Cached, Clock};
 
+pub use self::error::CatalogError;
 pub use self::list::List;
 pub use self::stats::ReadStats;
 use crate::{CatalogTable, Consistency, ListPointer, Report, StoreError};
@@ -74,26 +76,6 @@ pub struct Found<T> {
     pub status: CacheStatus,
     /// Seconds since the store confirmed the value, if the store does not answer now.
     pub stale_for: Option<i64>,
-}
-
-/// Why the catalog has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogError {
-    /// There is no such project.
-    #[error("there is no such project")]
-    UnknownProject {
-        /// The projects with the most similar names, the most similar first.
-        suggestions: Vec<String>,
-    },
-    /// The store does not answer or its data is damaged, and nothing is in memory. Holds the reason, for the log.
-    #[error("{0}")]
-    Unavailable(String),
-}
-
-impl From<Unavailable> for CatalogError {
-    fn from(Unavailable(reason): Unavailable) -> Self {
-        Self::Unavailable(reason)
-    }
 }
 
 impl CatalogCache {

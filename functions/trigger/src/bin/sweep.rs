@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use requests::planning::Planning;
-use runtime::settings::{SettingsError, Variables, environment, variables};
+use runtime::settings::{SettingsError, environment};
 use runtime::{Aws, ClientProfile, metrics, system_clock};
 use serde_json::{Value, json};
 use store::{Queue, RequestsTable};
+use trigger_api::settings::SweepSettings;
 use trigger_api::sweep::{SweepReport, sweep};
 
 /// What a sweep works with.
@@ -20,12 +21,10 @@ struct Dependencies {
 
 impl Dependencies {
     fn read() -> Result<Self, SettingsError> {
-        let read = Variables::new(environment);
-        let table = read.required(variables::REQUESTS_TABLE, "the name of the requests table")?;
-        let url = read.required(variables::QUEUE_URL, "the address of the queue")?;
-        let planning = read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default();
+        let SweepSettings { requests_table, queue_url, planning } = SweepSettings::read(environment)?;
         let aws = Aws::from_lambda(environment, ClientProfile::Batch)?;
-        Ok(Self { requests: RequestsTable::new(aws.dynamodb(), table), queue: Queue::new(aws.sqs(), url), planning })
+        let requests = RequestsTable::new(aws.dynamodb(), requests_table);
+        Ok(Self { requests, queue: Queue::new(aws.sqs(), queue_url), planning })
     }
 }
 
@@ -48,16 +47,6 @@ async fn main() -> ExitCode {
 fn print_metrics(swept: &SweepReport, now: DateTime<Utc>) {
     let is_error = swept.failed > 0 || swept.damaged > 0;
     let mut line = json!({"level": if is_error { "ERROR" } else { "INFO" }, "error": swept.error});
-    metrics::add(
-        &mut line,
-        now,
-        &[
-            ("SweepQueued", "Count", swept.queued.into()),
-            ("SweepWaiting", "Count", swept.waiting.into()),
-            ("SweepFailed", "Count", swept.failed.into()),
-            ("DamagedItems", "Count", swept.damaged.into()),
-            ("SweepOldest", "Seconds", swept.oldest_seconds.into()),
-        ],
-    );
+    metrics::add(&mut line, now, &swept.metrics());
     println!("{line}");
 }

@@ -12,7 +12,7 @@ async fn on(app: &TestApp, project: &str, email: &str) -> crate::app::Answer {
 }
 
 #[tokio::test]
-async fn nobody_triggers_or_reads_without_signing_in() {
+async fn triggering_and_reading_need_a_sign_in() {
     let app = TestApp::new().await;
     let other_key = Key::ec("ec-1");
     let forged = format!("Bearer {}", other_key.token(&person()));
@@ -43,7 +43,7 @@ async fn nobody_triggers_or_reads_without_signing_in() {
 }
 
 #[tokio::test]
-async fn without_a_configured_audience_nobody_can_sign_in() {
+async fn without_a_configured_audience_every_sign_in_is_refused() {
     let app = TestApp::with(&[("RUNNABLE_JOBS_OIDC_AUDIENCE", "")]).await;
     app.trigger(SOMEONE, &[BUILD]).await.problem(StatusCode::UNAUTHORIZED, "sign_in_needed");
 }
@@ -81,7 +81,7 @@ async fn a_project_can_have_rules_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_service_asks_on_behalf_of_somebody_who_may() {
+async fn a_service_requests_jobs_for_a_permitted_person() {
     let app = TestApp::new().await;
     let ask = async |body| app.post(&path("try", "1001"), &service_token(), &[], &body).await;
     let taken = ask(json!({"requested_jobs": [BUILD], "requester": SOMEONE})).await.taken();
@@ -100,7 +100,7 @@ async fn a_service_asks_on_behalf_of_somebody_who_may() {
 }
 
 #[tokio::test]
-async fn a_person_asks_for_nobody_else() {
+async fn a_person_cannot_request_jobs_for_another() {
     let app = TestApp::new().await;
     let ask = async |requester| {
         let body = json!({"requested_jobs": [BUILD], "requester": requester});
@@ -112,7 +112,7 @@ async fn a_person_asks_for_nobody_else() {
 }
 
 #[tokio::test]
-async fn while_treeherder_is_silent_domains_and_the_list_decide() {
+async fn while_treeherder_does_not_answer_domains_and_the_allow_list_decide() {
     for answer in [
         None,
         Some(Message::answer("503 Service Unavailable", "{}")),
@@ -139,7 +139,7 @@ async fn while_treeherder_is_silent_domains_and_the_list_decide() {
 }
 
 #[tokio::test]
-async fn by_configuration_nothing_goes_while_treeherder_is_silent() {
+async fn all_requests_can_be_refused_while_treeherder_does_not_answer() {
     let app = TestApp::with(&[("RUNNABLE_JOBS_WITHOUT_TREEHERDER", "refuse")]).await;
     app.treeherder_answers(None);
     let answer = app.trigger(SOMEONE, &[BUILD]).await;
@@ -156,7 +156,7 @@ async fn by_configuration_nothing_goes_while_treeherder_is_silent() {
 }
 
 #[tokio::test]
-async fn what_treeherder_told_holds_for_a_minute() {
+async fn the_answer_of_treeherder_is_cached_for_a_minute() {
     let app = TestApp::new().await;
     let asked = || app.asked_treeherder.load(std::sync::atomic::Ordering::SeqCst);
     app.trigger(AUTHOR, &[BUILD]).await.taken();
@@ -170,7 +170,7 @@ async fn what_treeherder_told_holds_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_push_whose_author_has_no_address_is_nobodys() {
+async fn a_push_whose_author_has_no_address_has_no_author() {
     let app = TestApp::new().await;
     app.treeherder_answers(Some(push("Some One <someone@mozilla.com>")));
     app.trigger(STRANGER, &[BUILD]).await.problem(StatusCode::FORBIDDEN, "not_allowed");
@@ -178,7 +178,7 @@ async fn a_push_whose_author_has_no_address_is_nobodys() {
 }
 
 #[tokio::test]
-async fn treeherders_page_may_send_what_it_takes() {
+async fn treeherders_page_may_send_the_headers_of_a_request() {
     let app = TestApp::new().await;
     let headers = [
         ("origin", "https://treeherder.mozilla.org"),

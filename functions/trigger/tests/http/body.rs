@@ -13,7 +13,7 @@ async fn send(app: &TestApp, content_type: Option<&str>, body: &[u8]) -> crate::
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_refused_with_a_sentence_and_nothing_is_kept() {
+async fn an_unreadable_body_is_refused_with_a_reason_and_nothing_is_stored() {
     let app = TestApp::new().await;
     let deep = format!("{{\"requested_jobs\": {}{}}}", "[".repeat(10_000), "]".repeat(10_000));
     let name = |name: &str| json!({"requested_jobs": [name]}).to_string();
@@ -64,7 +64,7 @@ async fn a_body_that_cannot_be_read_is_refused_with_a_sentence_and_nothing_is_ke
 }
 
 #[tokio::test]
-async fn too_much_is_refused_with_the_limit() {
+async fn a_request_over_a_limit_is_refused_with_the_limit() {
     let app = TestApp::new().await;
     let names: Vec<String> = (0..1001).map(|number| format!("{number}")).collect();
     let answer = send(&app, Some("application/json"), json!({"requested_jobs": names}).to_string().as_bytes()).await;
@@ -81,7 +81,7 @@ async fn too_much_is_refused_with_the_limit() {
 }
 
 #[tokio::test]
-async fn a_body_says_that_it_is_json() {
+async fn a_body_needs_the_content_type_of_json() {
     let app = TestApp::new().await;
     let body = json!({"requested_jobs": [BUILD]}).to_string();
     for wrong in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {

@@ -41,7 +41,7 @@ async fn a_request_costs_five_operations_and_one_message() {
 
 /// The store fails at each of its writes in turn: before it does what it is asked, or after.
 #[tokio::test]
-async fn whatever_write_fails_nothing_is_lost_and_nothing_runs_twice() {
+async fn no_failing_write_loses_a_job_or_runs_it_twice() {
     for lost in [false, true] {
         for failing in 0..5 {
             let app = TestApp::new().await;
@@ -82,7 +82,7 @@ async fn whatever_write_fails_nothing_is_lost_and_nothing_runs_twice() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_queued_is_kept_and_the_sweeper_queues_it_once() {
+async fn a_request_that_cannot_be_queued_is_stored_and_the_sweep_queues_it_once() {
     let app = TestApp::new().await;
     app.plan(|operation| if operation == "SendMessage" { Plan::Refuse("ValidationException") } else { Plan::Pass });
     let taken = app.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
@@ -135,7 +135,7 @@ async fn seen(app: &TestApp, taken: &Triggered) -> TriggerRequest {
 }
 
 #[tokio::test]
-async fn a_request_that_got_lost_is_queued_again_for_a_day_and_then_has_failed_for_a_reason() {
+async fn a_lost_request_is_queued_again_for_a_day_and_then_fails_with_a_reason() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
     assert_eq!((taken.state.as_str(), app.queued().await.len()), ("queued", 1));
@@ -169,7 +169,7 @@ async fn a_request_that_got_lost_is_queued_again_for_a_day_and_then_has_failed_f
 }
 
 #[tokio::test]
-async fn a_request_that_can_never_be_queued_has_failed_after_a_day() {
+async fn a_request_that_can_never_be_queued_fails_after_a_day() {
     let app = TestApp::new().await;
     app.plan(|operation| if operation == "SendMessage" { Plan::Refuse("ValidationException") } else { Plan::Pass });
     let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
@@ -184,7 +184,7 @@ async fn a_request_that_can_never_be_queued_has_failed_after_a_day() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_and_is_never_looked_at_has_failed_a_day_after_its_time() {
+async fn a_waiting_request_that_is_never_checked_fails_a_day_after_its_time() {
     let app = TestApp::new().await;
     let taken = waiting(&app).await;
     assert_eq!(swept_for(&app, 35).await, None);
@@ -248,7 +248,7 @@ async fn waiting(app: &TestApp) -> Triggered {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_is_looked_at_when_it_is_due() {
+async fn a_waiting_request_is_checked_when_it_is_due() {
     let app = TestApp::new().await;
     let taken = waiting(&app).await;
     app.wait(119);
@@ -262,7 +262,7 @@ async fn a_request_that_waits_is_looked_at_when_it_is_due() {
 }
 
 #[tokio::test]
-async fn a_sweeper_goes_on_where_one_request_fails() {
+async fn a_sweep_continues_after_a_request_that_fails() {
     let app = TestApp::new().await;
     app.plan(|operation| if operation == "SendMessage" { Plan::Refuse("ValidationException") } else { Plan::Pass });
     app.trigger(SOMEONE, &[BUILD]).await.taken();
@@ -278,7 +278,7 @@ async fn a_sweeper_goes_on_where_one_request_fails() {
 }
 
 #[tokio::test]
-async fn a_forwarder_that_is_quicker_than_the_note_is_not_undone() {
+async fn a_late_update_to_queued_does_not_undo_the_forwarders_result() {
     let app = TestApp::new().await;
     let requests = RequestsTable::new(app.client.clone(), &app.requests_name);
     let taken = {
@@ -296,7 +296,7 @@ async fn a_forwarder_that_is_quicker_than_the_note_is_not_undone() {
 }
 
 #[test]
-fn a_ticket_is_told_in_few_words() {
+fn a_ticket_is_a_short_message() {
     let ticket = r#"{"request_id":"01KAS4B0MRJ6WJ0RGDX8T0E4JQ","round":2}"#;
     let read: Ticket = serde_json::from_str(ticket).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), ticket);

@@ -7,7 +7,7 @@ use crate::app::{BUILD, SOMEONE, TEST, TestApp};
 use test_support::store::proxy::{Plan, is_write};
 
 #[tokio::test]
-async fn a_key_stands_for_its_first_answer_for_a_day() {
+async fn a_key_returns_its_first_answer_for_a_day() {
     let app = TestApp::new().await;
     let first = app.trigger_as("k-1", &[BUILD, "qqq"]).await;
     assert_eq!(first.header("idempotent-replayed"), None);
@@ -26,7 +26,7 @@ async fn a_key_stands_for_its_first_answer_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_key_is_not_used_for_another_request() {
+async fn a_key_cannot_be_used_for_another_request() {
     let app = TestApp::new().await;
     app.trigger_as("k-1", &[BUILD]).await.taken();
     app.trigger_as("k-1", &[TEST]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
@@ -65,7 +65,7 @@ async fn the_same_jobs_within_a_minute_are_the_same_request() {
 }
 
 #[tokio::test]
-async fn fifty_equal_requests_at_once_with_one_key_leave_one_request_and_one_message() {
+async fn fifty_concurrent_equal_requests_with_one_key_make_one_request_and_one_message() {
     let app = TestApp::new().await;
     let answers = join_all((0..50).map(|_| app.trigger_as("k-1", &[BUILD]))).await;
     let mut ids = std::collections::HashSet::new();
@@ -86,7 +86,7 @@ async fn fifty_equal_requests_at_once_with_one_key_leave_one_request_and_one_mes
 }
 
 #[tokio::test]
-async fn fifty_clicks_at_once_are_all_the_first_one() {
+async fn fifty_concurrent_clicks_are_one_request() {
     let app = TestApp::new().await;
     let answers = join_all((0..50).map(|_| app.trigger(SOMEONE, &[BUILD]))).await;
     let ids: std::collections::HashSet<String> =
@@ -108,7 +108,7 @@ async fn claim_and_die(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
+async fn a_key_whose_request_was_never_stored_is_in_progress_and_then_free() {
     let app = TestApp::new().await;
     claim_and_die(&app).await;
     app.wait(29);
@@ -120,7 +120,7 @@ async fn a_key_whose_request_never_came_to_be_is_in_progress_and_then_free() {
 }
 
 #[tokio::test]
-async fn a_key_whose_request_never_came_to_be_is_soon_free_for_another_request() {
+async fn a_key_whose_request_was_never_stored_is_soon_free_for_another_request() {
     let app = TestApp::new().await;
     claim_and_die(&app).await;
     app.trigger_as("k-1", &[TEST]).await.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");

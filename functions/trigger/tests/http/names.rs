@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app::{BUILD, NEW_NAME, OLD_NAME, REVISION, SOMEONE, TEST, TestApp, path, token};
 
 #[tokio::test]
-async fn known_jobs_are_kept_queued_and_can_be_followed() {
+async fn known_jobs_are_stored_and_queued_and_have_a_status() {
     let app = TestApp::new().await;
     let answer = app.trigger(SOMEONE, &[TEST, BUILD, TEST]).await;
 
@@ -30,7 +30,7 @@ async fn known_jobs_are_kept_queued_and_can_be_followed() {
 }
 
 #[tokio::test]
-async fn unknown_names_are_told_one_by_one_and_the_rest_goes_on() {
+async fn each_unknown_name_is_reported_and_the_other_jobs_are_accepted() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &["Linux x86-64 try biuld", OLD_NAME, TEST, "qqq"]).await.taken();
 
@@ -54,7 +54,7 @@ async fn unknown_names_are_told_one_by_one_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn a_name_in_another_case_or_with_other_blanks_is_corrected_and_that_is_said() {
+async fn a_name_in_another_case_or_with_other_blanks_is_corrected_and_the_answer_says_so() {
     let app = TestApp::new().await;
     let (sent, shouted) = (format!(" {} ", TEST.replace(' ', "  ")), BUILD.to_uppercase());
     let taken = app.trigger(SOMEONE, &[&sent, TEST, &shouted]).await.taken();
@@ -71,7 +71,7 @@ async fn a_name_in_another_case_or_with_other_blanks_is_corrected_and_that_is_sa
 }
 
 #[tokio::test]
-async fn if_no_name_is_known_nothing_is_kept() {
+async fn a_request_without_a_known_name_is_not_stored() {
     let app = TestApp::new().await;
     let problem = app.trigger(SOMEONE, &["Linux x86-64 try biuld"]).await;
     let problem = problem.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");
@@ -87,7 +87,7 @@ async fn if_no_name_is_known_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn configured_renames_stand_in_for_the_known_ones() {
+async fn configured_renames_replace_the_built_in_ones() {
     let app = TestApp::with(&[("RUNNABLE_JOBS_RENAMES", r#"{"Linux64": "Linux x86-64"}"#)]).await;
     let taken = app.trigger(SOMEONE, &["Linux64 try build", OLD_NAME]).await.taken();
     let names: Vec<(&str, &str)> = taken.jobs.iter().map(|job| (job.name.as_str(), job.state.as_str())).collect();
@@ -158,7 +158,7 @@ async fn a_dry_run_shows_the_plan() {
 }
 
 #[tokio::test]
-async fn a_dry_run_judges_everything_and_does_nothing() {
+async fn a_dry_run_checks_everything_and_stores_nothing() {
     let app = TestApp::new().await;
     let path = format!("{}?dry_run=true", path("try", "1001"));
     let seen = app.watch();
@@ -188,7 +188,7 @@ async fn a_dry_run_judges_everything_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn projects_and_pushes_that_do_not_exist_are_told() {
+async fn projects_and_pushes_that_do_not_exist_are_reported() {
     let app = TestApp::new().await;
     let body = json!({"requested_jobs": [BUILD]});
     let ask = async |project, push| app.post(&path(project, push), &token(SOMEONE), &[], &body).await;
@@ -212,7 +212,7 @@ async fn projects_and_pushes_that_do_not_exist_are_told() {
 }
 
 #[tokio::test]
-async fn parameters_that_are_none_are_refused() {
+async fn unknown_parameters_are_refused() {
     let app = TestApp::new().await;
     for query in ["dry_run=1", "dry_run=true&dry_run=true", "dryrun=true", "dry_run="] {
         let path = format!("{}?{query}", path("try", "1001"));

@@ -10,7 +10,7 @@ use crate::app::{BUILD, SOMEONE, STRANGER, TEST, TestApp, path, service_token, t
 use test_support::store::proxy::Plan;
 
 #[tokio::test]
-async fn thirty_requests_a_minute_are_taken_and_no_more() {
+async fn thirty_requests_a_minute_are_accepted_and_no_more() {
     let app = TestApp::new().await;
     // The clock of the tests starts with a full minute.
     for number in 0..30 {
@@ -30,7 +30,7 @@ async fn thirty_requests_a_minute_are_taken_and_no_more() {
 }
 
 #[tokio::test]
-async fn the_budget_of_jobs_is_kept_in_the_store_and_told() {
+async fn the_budget_of_jobs_is_stored_and_shown_in_the_answer() {
     let limits = r#"{"jobs_per_hour": 3, "jobs_per_request": 4}"#;
     let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", limits)]).await;
     app.trigger(SOMEONE, &[BUILD, TEST]).await.taken();
@@ -56,7 +56,7 @@ async fn dry_run(app: &TestApp, push: &str, names: &[&str]) -> crate::app::Answe
 }
 
 #[tokio::test]
-async fn more_jobs_than_an_hour_allows_are_never_taken() {
+async fn more_jobs_than_an_hour_allows_are_never_accepted() {
     let app = TestApp::with(&few(r#"{"jobs_per_hour": 2, "requests_per_minute": 9}"#)).await;
     let three = [BUILD, TEST, "Windows 7 32-bit try pgo talos svgr"];
     let answer = app.trigger(SOMEONE, &three).await;
@@ -81,7 +81,7 @@ async fn an_address_in_another_case_has_the_same_budget() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_never_kept_is_not_paid_for() {
+async fn a_request_that_was_never_stored_costs_nothing_of_the_budget() {
     let app = TestApp::with(&few(r#"{"jobs_per_hour": 2}"#)).await;
     let two = [BUILD, TEST];
     // The head of the request is never kept: its jobs are given back when its key is taken over.
@@ -97,7 +97,7 @@ async fn a_request_that_was_never_kept_is_not_paid_for() {
 }
 
 #[tokio::test]
-async fn what_is_counted_and_not_confirmed_is_given_back() {
+async fn a_share_whose_write_was_not_confirmed_is_given_back() {
     let app = TestApp::with(&few(r#"{"jobs_per_hour": 2}"#)).await;
     let two = [BUILD, TEST];
     let mut updates = 0;
@@ -129,7 +129,7 @@ async fn dry_runs_count_as_requests_without_jobs() {
 }
 
 #[tokio::test]
-async fn a_person_cannot_have_treeherder_asked_without_end() {
+async fn one_person_cannot_cause_endless_requests_to_treeherder() {
     let app = TestApp::with(&few(r#"{"requests_per_minute": 3}"#)).await;
     let ask = async |email: &str, push: &str| {
         app.post(&path("try", push), &token(email), &[], &json!({"requested_jobs": [BUILD]})).await
@@ -158,7 +158,7 @@ async fn a_wrong_key_is_refused_before_treeherder_is_asked() {
 }
 
 #[tokio::test]
-async fn a_key_that_stands_for_another_request_counts_as_a_request() {
+async fn a_key_of_another_request_counts_as_a_request() {
     let app = TestApp::with(&few(r#"{"requests_per_minute": 3}"#)).await;
     app.trigger_as("k-1", &[BUILD]).await.taken();
     let reused = async |push: &str| {

@@ -43,7 +43,7 @@ async fn retry(app: &TestApp, taken: &Triggered, email: &str) -> crate::app::Ans
 }
 
 #[tokio::test]
-async fn failed_and_unroutable_jobs_go_once_more_and_the_others_stay() {
+async fn failed_and_unroutable_jobs_are_sent_again_and_the_others_stay() {
     let app = TestApp::new().await;
     let taken = ended(&app).await;
     let again = retry(&app, &taken, SOMEONE).await.taken();
@@ -63,7 +63,7 @@ async fn failed_and_unroutable_jobs_go_once_more_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_retry_is_under_the_rules_of_a_request() {
+async fn a_retry_follows_the_rules_of_a_request() {
     let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 4}"#)]).await;
     let taken = ended(&app).await;
     retry(&app, &taken, STRANGER).await.problem(StatusCode::FORBIDDEN, "not_allowed");
@@ -73,7 +73,7 @@ async fn a_retry_is_under_the_rules_of_a_request() {
 }
 
 #[tokio::test]
-async fn what_did_not_fail_is_not_sent_again() {
+async fn jobs_that_did_not_fail_are_not_sent_again() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
     retry(&app, &taken, SOMEONE).await.problem(StatusCode::CONFLICT, "still_open");
@@ -86,7 +86,7 @@ async fn what_did_not_fail_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_no_more_is_not_sent_again() {
+async fn a_job_that_no_longer_exists_is_not_sent_again() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
     let (request, mut jobs) = app.stored(&taken).await;
@@ -97,7 +97,7 @@ async fn a_job_that_is_no_more_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn of_two_who_retry_at_once_one_pays() {
+async fn only_one_of_two_concurrent_retries_uses_the_budget() {
     let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 3}"#)]).await;
     let taken = ended(&app).await;
     let people = [SOMEONE, "dev@example.org"];
@@ -113,7 +113,7 @@ async fn of_two_who_retry_at_once_one_pays() {
 }
 
 #[tokio::test]
-async fn of_two_who_retry_at_once_one_does() {
+async fn only_one_of_two_concurrent_retries_is_made() {
     let app = TestApp::new().await;
     let taken = ended(&app).await;
     let both = futures_util::future::join(retry(&app, &taken, SOMEONE), retry(&app, &taken, "dev@example.org")).await;
@@ -125,7 +125,7 @@ async fn of_two_who_retry_at_once_one_does() {
 
 /// The test failed because its build, which the plan had added, had no listener.
 #[tokio::test]
-async fn a_build_that_was_added_stays_an_added_one() {
+async fn an_added_build_stays_marked_as_added() {
     let app = TestApp::with(&[("RUNNABLE_JOBS_TRIGGER_LIMITS", r#"{"jobs_per_hour": 2}"#)]).await;
     let taken = app.trigger(SOMEONE, &[TEST]).await.taken();
     let (request, jobs) = app.stored(&taken).await;
@@ -158,7 +158,7 @@ async fn a_build_that_was_added_stays_an_added_one() {
 }
 
 #[tokio::test]
-async fn a_retry_whose_answer_is_lost_says_that_it_may_have_been_done() {
+async fn a_retry_whose_write_is_not_confirmed_says_that_it_may_have_been_made() {
     let app = TestApp::new().await;
     let taken = ended(&app).await;
     app.plan(
@@ -176,7 +176,7 @@ async fn a_retry_whose_answer_is_lost_says_that_it_may_have_been_done() {
 }
 
 #[tokio::test]
-async fn a_retried_job_is_still_said_to_have_been_asked_for_under_another_name() {
+async fn a_retried_job_still_has_the_name_that_was_sent() {
     let app = TestApp::new().await;
     for (asked, code) in [(BUILD.to_uppercase(), "corrected"), (OLD_NAME.to_owned(), "renamed")] {
         let taken = app.trigger(SOMEONE, &[&asked]).await.taken();

@@ -16,7 +16,7 @@ use test_support::store::proxy::Plan;
 use test_support::store::{client, endpoint};
 
 #[tokio::test]
-async fn anyone_signed_in_may_read_and_those_who_may_trigger_see_who_it_was() {
+async fn every_signed_in_person_may_read_and_permitted_ones_see_the_requester() {
     let app = TestApp::new().await;
     let taken = app.trigger(AUTHOR, &[BUILD]).await.taken();
     for (reader, sees) in [(AUTHOR, true), (SOMEONE, true), ("dev@example.org", true), (STRANGER, false)] {
@@ -91,7 +91,7 @@ async fn the_history_is_shown_with_times_and_reasons() {
 }
 
 #[tokio::test]
-async fn a_request_is_found_in_its_own_project_by_its_own_name() {
+async fn a_request_is_found_only_in_its_project_and_by_its_id() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
     let id = taken.request_id.unwrap();
@@ -144,7 +144,7 @@ async fn lists_are_newest_first_and_paged() {
 }
 
 #[tokio::test]
-async fn lists_refuse_what_they_do_not_know() {
+async fn lists_refuse_unknown_parameters() {
     let app = TestApp::new().await;
     for query in [
         "",
@@ -164,7 +164,7 @@ async fn lists_refuse_what_they_do_not_know() {
 
 /// The forwarder records what became of the jobs while the request is read: between the head and the jobs.
 #[tokio::test]
-async fn head_and_jobs_agree_in_an_answer_and_are_what_its_etag_names() {
+async fn an_answer_has_matching_head_and_jobs_and_an_etag_of_both() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
     let (request, jobs) = app.stored(&taken).await;
