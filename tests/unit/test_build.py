@@ -1,0 +1,64 @@
+"""The line that says how far a build is, with a script in cargo's place."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from localstack import build
+from localstack.paths import PartFailed
+
+CARGO = r"""#!/bin/sh
+[ "$*" = "build --bins" ] || exit 9
+printf '   Compiling serde v1.0.0\n    Building [=>     ] 1/3: serde(build.rs), syn\r' >&2
+printf 'warning: unused variable: `x`\n    Building [====>  ] 2/3: catalog                \r' >&2
+printf '    Finished `dev` profile in 3.00s\n' >&2
+"""
+
+
+@pytest.fixture
+def cargo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Cargo's place in the PATH, where nothing else is."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path / "cargo"
+
+
+def write(script: Path, text: str) -> None:
+    script.write_text(text)
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+
+def test_steps_and_elapsed_time_take_the_place_of_cargos_list_of_crates(cargo, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(build, "PAUSE", 0.0)
+    write(cargo, CARGO)
+    build.build(["--bins"])
+    assert capsys.readouterr().out.splitlines() == [
+        "Building: step 1 of 3, 0 s (serde(build.rs), syn)",
+        "warning: unused variable: `x`",
+        "Building: step 2 of 3, 0 s (catalog)",
+        "    Finished `dev` profile in 3.00s",
+    ]
+
+
+def test_a_pipe_gets_a_line_at_once_and_then_only_now_and_then(cargo, capsys) -> None:
+    write(cargo, CARGO)
+    build.build(["--bins"])
+    assert [line[:20] for line in capsys.readouterr().out.splitlines() if line.startswith("Building")] == [
+        "Building: step 1 of "
+    ]
+
+
+def test_errors_of_the_compiler_are_printed_and_end_the_command(cargo, capsys) -> None:
+    write(cargo, "#!/bin/sh\necho 'error[E0425]: cannot find value `x`' >&2\nexit 101\n")
+    with pytest.raises(PartFailed, match="`cargo build --bins` ended with code 101"):
+        build.build(["--bins"])
+    assert "error[E0425]: cannot find value `x`" in capsys.readouterr().out
+
+
+def test_without_cargo_the_error_says_where_it_comes_from(cargo) -> None:
+    with pytest.raises(PartFailed, match="https://rustup.rs"):
+        build.build(["--bins"])
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (745, "12 min 25 s")])
+def test_durations_are_in_minutes_and_seconds(seconds: float, shown: str) -> None:
+    assert build.elapsed(seconds) == shown
