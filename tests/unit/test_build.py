@@ -1,9 +1,11 @@
 """The line that says how far a build is, with a script in cargo's place."""
 
+import re
 import stat
 from pathlib import Path
 
 import pytest
+
 from localstack import build
 from localstack.paths import PartFailed
 
@@ -55,7 +57,7 @@ def test_errors_of_the_compiler_are_printed_and_end_the_command(cargo, capsys) -
 
 
 def test_without_cargo_the_error_says_where_it_comes_from(cargo) -> None:
-    with pytest.raises(PartFailed, match="https://rustup.rs"):
+    with pytest.raises(PartFailed, match=re.escape("https://rustup.rs")):
         build.build(["--bins"])
 
 
