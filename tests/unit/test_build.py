@@ -29,7 +29,9 @@ def write(script: Path, text: str) -> None:
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
 
-def test_steps_and_elapsed_time_take_the_place_of_cargos_list_of_crates(cargo, monkeypatch, capsys) -> None:
+def test_steps_and_elapsed_time_take_the_place_of_cargos_list_of_crates(
+    cargo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(build, "PAUSE", 0.0)
     write(cargo, CARGO)
     build.build(["--bins"])
@@ -41,7 +43,7 @@ def test_steps_and_elapsed_time_take_the_place_of_cargos_list_of_crates(cargo, m
     ]
 
 
-def test_a_pipe_gets_a_line_at_once_and_then_only_now_and_then(cargo, capsys) -> None:
+def test_a_pipe_gets_a_line_at_once_and_then_only_now_and_then(cargo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(cargo, CARGO)
     build.build(["--bins"])
     assert [line[:20] for line in capsys.readouterr().out.splitlines() if line.startswith("Building")] == [
@@ -49,14 +51,16 @@ def test_a_pipe_gets_a_line_at_once_and_then_only_now_and_then(cargo, capsys) ->
     ]
 
 
-def test_errors_of_the_compiler_are_printed_and_end_the_command(cargo, capsys) -> None:
+def test_errors_of_the_compiler_are_printed_and_end_the_command(
+    cargo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(cargo, "#!/bin/sh\necho 'error[E0425]: cannot find value `x`' >&2\nexit 101\n")
     with pytest.raises(PartFailed, match="`cargo build --bins` ended with code 101"):
         build.build(["--bins"])
     assert "error[E0425]: cannot find value `x`" in capsys.readouterr().out
 
 
-def test_without_cargo_the_error_says_where_it_comes_from(cargo) -> None:
+def test_without_cargo_the_error_says_where_it_comes_from(cargo: Path) -> None:
     with pytest.raises(PartFailed, match=re.escape("https://rustup.rs")):
         build.build(["--bins"])
 
