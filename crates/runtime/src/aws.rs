@@ -85,9 +85,11 @@ impl Aws {
 
     /// Starts to open a connection to DynamoDB, so that it is open when the first request comes. If that fails, the
     /// first request opens a connection as usual.
-    pub fn connect_early(&self) {
+    pub async fn connect_early(&self) {
         if let Some(service) = self.dynamodb_address() {
             self.http.open_early(&service);
+            // The network is asked now, while the function makes its clients and routes.
+            tokio::task::yield_now().await;
         }
     }
 
