@@ -156,6 +156,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_service_that_does_not_speak_tls_is_unreachable_at_an_https_address() {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", service.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut connection, _) = service.accept().await.unwrap();
+            connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let error = Fetcher::new(Duration::from_secs(5), 10).get(&url).await.unwrap_err();
+        assert!(matches!(&error, FetchError::Unreachable(reason) if reason.contains("corrupt message")), "{error}");
+    }
+
+    #[tokio::test]
     async fn an_answer_over_the_limit_is_too_large() {
         let answer = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         assert_eq!(fetch_from(answer("0123456789")).await, Ok((StatusCode::OK, b"0123456789".to_vec())));
