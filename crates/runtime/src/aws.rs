@@ -70,8 +70,9 @@ impl Aws {
         let set = |variable| lookup(variable).filter(|value| !value.is_empty());
         let endpoint = set("AWS_ENDPOINT_URL");
         let is_aws = endpoint.is_none() && set("SSL_CERT_FILE").is_none();
-        let trust = if is_aws { Trust::Amazon } else { Trust::System };
-        let http = SharedClient::new(trust, Proxies::Ignored, profile.connect_timeout());
+        let (trust, proxies) =
+            if is_aws { (Trust::Amazon, Proxies::Ignored) } else { (Trust::System, Proxies::FromEnvironment) };
+        let http = SharedClient::new(trust, proxies, profile.connect_timeout());
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region))
