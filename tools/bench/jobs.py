@@ -44,7 +44,7 @@ from tools.cost.item_units import eventual_units, item_size
 EVENTS = 2000
 SEARCHES = 300
 # The number of processes of whose first events the median is taken.
-STARTS = 25
+STARTS = 15
 FIRSTS = 9
 LIST = "/api/project/{}/runnable_jobs/"
 SEARCH = "search=mochitest+linux64"
@@ -195,16 +195,16 @@ def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict
     for what, times in (
         ("start to first answer of an empty function", empties),
         ("  of ours, GET /__lbheartbeat__", beats),
-        ("  of ours, GET the list of try, with this machine's certificates", lists),
+        ("  of ours, GET the list of try", lists),
         ("    of that, in the request: the store, and the SDK's first use", firsts),
         (f"    the same reads for {other} with the SDK in use", seconds_),
     ):
         say(what, f"{statistics.median(times) * 1e3:.1f} ms")
-    say(
-        "GET /__lbheartbeat__ / empty function",
-        f"{statistics.median(beats) / statistics.median(empties):.2f}",
-        "at most 1.3",
-    )
+    for what, times, goal in (
+        ("GET /__lbheartbeat__ / empty function", beats, "at most 1.3"),
+        ("GET the list of try / empty function", lists, "at most 5"),
+    ):
+        say(what, f"{statistics.median(times) / statistics.median(empties):.2f}", goal)
 
 
 def size(binary: Path, environment: dict[str, str]) -> None:

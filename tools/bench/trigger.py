@@ -42,10 +42,11 @@ MOST_NAMES, MOST_BYTES = 1000, 256 * 1024
 FEW_TIMES, MANY_TIMES, UNKNOWN_TIMES = 300, 100, 30
 POLLS = 1000
 # The number of processes of whose first events the median is taken.
-STARTS = 25
-FIRSTS = 9
+STARTS = 15
+FIRSTS = 15
 PERSON = "bench@mozilla.com"
-LIST = "/api/project/try/runnable_jobs/"
+LIST = "/api/project/{}/runnable_jobs/"
+PATH = "/api/project/{}/push/{}/trigger_runnable_jobs/"
 LIMITS = {"requests_per_minute": 1_000_000, "jobs_per_hour": 1_000_000_000}
 # Caches do not expire meanwhile.
 WARM = fresh_for(3600) | {"RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS": "3600"}
@@ -58,7 +59,7 @@ def main() -> None:
         environment["RUNNABLE_JOBS_TRIGGER_LIMITS"] = json.dumps(LIMITS)
         person = Person(stack)
         say("jobs of try", f"{len(person.names):,}")
-        first(function, environment, person)
+        first(function, environment, person, Person(stack, largest_but_try(stack)))
         few = triggered(stack, function, environment, person, FEW, FEW_TIMES, "at most 15 ms", "at most 8")
         many = triggered(stack, function, environment, person, MANY, MANY_TIMES, "at most 40 ms")
         checked(function, environment, person)
@@ -70,12 +71,12 @@ def main() -> None:
 
 
 class Person:
-    """A person who triggers jobs on one push of try. Each event is a different request."""
+    """A person who triggers jobs on one push of a project. Each event is a different request."""
 
-    def __init__(self, stack: GivenStack) -> None:
+    def __init__(self, stack: GivenStack, project: str = "try") -> None:
         self.sign_in = {"authorization": f"Bearer {stack.token('--email', PERSON)}"}
-        self.path = f"/api/project/try/push/{stack.env['PUSH_ID']}/trigger_runnable_jobs/"
-        self.names = [job["ref_data_name"] for job in stack.ask("GET", LIST).json()["results"]]
+        self.project, self.path = project, PATH.format(project, stack.env["PUSH_ID"])
+        self.names = [job["ref_data_name"] for job in stack.ask("GET", LIST.format(project)).json()["results"]]
         self.chance, self.numbers = random.Random(1), itertools.count()
 
     def some(self, count: int) -> list[str]:
@@ -88,7 +89,7 @@ class Person:
             query,
             json.dumps({"requested_jobs": names}),
             content_type="application/json",
-            idempotency_key=f"bench-{next(self.numbers)}",
+            idempotency_key=f"bench-{self.project}-{next(self.numbers)}",
             **self.sign_in,
         )
 
@@ -105,18 +106,30 @@ def medians(what: str, replies: list[Reply], goal: str = "") -> None:
     say("  from the event to the response", median_p99([reply.seconds * 1e3 for reply in replies]))
 
 
-def first(binary: Path, environment: dict[str, str], person: Person) -> None:
+def largest_but_try(stack) -> str:
+    """The project that has the most jobs beside `try`."""
+    jobs = {project["name"]: project["jobs"] for project in stack.ask("GET", "/api/projects/").json()["projects"]}
+    return max(jobs.keys() - {"try"}, key=jobs.__getitem__)
+
+
+def first(binary: Path, environment: dict[str, str], person: Person, other: Person) -> None:
     """Measure the first request of a process, which waits for the list, the push, the connections and the SDK's first
-    use.
+    use; a later one; and the first one for another project, which waits for another list and push alone.
     """
-    firsts = []
+    firsts, laters, others = [], [], []
     for _ in range(FIRSTS):
         with Function(binary, environment | WARM) as function:
-            firsts.append(function.ask(person.triggers(person.some(FEW)), 202).milliseconds)
+            for who, times in ((person, firsts), (person, laters), (other, others)):
+                times.append(function.ask(who.triggers(who.some(FEW)), 202).milliseconds)
     say(
         f"{FEW} jobs, the first request in a process: median of {FIRSTS}, most",
         f"{statistics.median(firsts):.1f}, {max(firsts):.1f} ms",
     )
+    first, later, another = map(statistics.median, (firsts, laters, others))
+    say("  the next one", f"{later:.1f} ms")
+    say(f"  the first one for {other.project}, with {len(other.names):,} jobs", f"{another:.1f} ms")
+    say("  first / next", f"{first / later:.2f}", "at most 1.8")
+    say("  first / next, without what the other list and push cost", f"{(first - (another - later)) / later:.2f}")
 
 
 def triggered(

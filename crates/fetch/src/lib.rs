@@ -11,6 +11,8 @@ use reqwest::redirect::Policy;
 
 pub use reqwest::Url;
 
+mod tls;
+
 /// Why there is no answer. Each message is for the log and does not contain the address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
@@ -33,14 +35,14 @@ pub enum FetchError {
 pub struct Fetcher {
     timeout: Duration,
     max_bytes: usize,
-    /// Made for the first request, because reading certificates takes milliseconds.
-    client: OnceLock<Result<Client, String>>,
+    /// Without TLS and with it, each made for its first request.
+    clients: [OnceLock<Result<Client, String>>; 2],
 }
 
 impl Fetcher {
     /// A client with this limit of time for a whole answer, and this limit of size for its body.
     pub const fn new(timeout: Duration, max_bytes: usize) -> Self {
-        Self { timeout, max_bytes, client: OnceLock::new() }
+        Self { timeout, max_bytes, clients: [const { OnceLock::new() }; 2] }
     }
 
     /// Returns the status and the body of the answer. A redirect is an answer like any other.
@@ -48,7 +50,8 @@ impl Fetcher {
     /// # Errors
     /// There is no complete answer in time, or it is too large.
     pub async fn get(&self, url: &str) -> Result<(StatusCode, Vec<u8>), FetchError> {
-        let client = self.client.get_or_init(|| self.client()).as_ref();
+        let with_tls = !url.starts_with("http:");
+        let client = self.clients[usize::from(with_tls)].get_or_init(|| self.client(with_tls)).as_ref();
         let client = client.map_err(|reason| FetchError::Unreachable(reason.clone()))?;
         let mut answer = client.get(url).send().await.map_err(no_answer)?;
         let mut body = Vec::new();
@@ -61,11 +64,12 @@ impl Fetcher {
         Ok((answer.status(), body))
     }
 
-    fn client(&self) -> Result<Client, String> {
+    fn client(&self, with_tls: bool) -> Result<Client, String> {
         // The limit for connecting is shorter: a timeout of the whole request then means that there was a connection.
         let (connect_timeout, timeout) = (self.timeout / 2, self.timeout);
         let client = Client::builder().redirect(Policy::none()).connect_timeout(connect_timeout).timeout(timeout);
-        client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION"))).build().map_err(root_cause)
+        let client = client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION")));
+        client.tls_backend_preconfigured(tls::config(with_tls)?).build().map_err(root_cause)
     }
 }
 
@@ -149,6 +153,19 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), filled).await.unwrap();
         assert!(matches!(fetcher.get(&format!("http://{address}/")).await, Err(FetchError::Unreachable(_))));
         waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn a_service_that_does_not_speak_tls_is_unreachable_at_an_https_address() {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", service.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut connection, _) = service.accept().await.unwrap();
+            connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let error = Fetcher::new(Duration::from_secs(5), 10).get(&url).await.unwrap_err();
+        assert!(matches!(&error, FetchError::Unreachable(reason) if reason.contains("corrupt message")), "{error}");
     }
 
     #[tokio::test]

@@ -9,10 +9,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use http::Uri;
 
+use crate::http_client::{Proxies, SharedClient, Trust};
 use crate::settings::SettingsError;
 
 /// How long a program waits for AWS, and how often it retries.
@@ -30,6 +30,7 @@ pub enum ClientProfile {
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    http: SharedClient,
 }
 
 /// A secret cannot be read. The message does not repeat the secret's name: the setting that should hold the name may
@@ -44,39 +45,61 @@ impl Aws {
     /// # Errors
     /// No region is configured.
     pub async fn from_environment(profile: ClientProfile) -> Result<Self, SettingsError> {
+        let http = SharedClient::new(Trust::System, Proxies::FromEnvironment, profile.connect_timeout());
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http.clone())
             .retry_config(profile.retries())
             .timeout_config(profile.timeouts())
             .load()
             .await;
         match config.region() {
-            Some(_) => Ok(Self { config }),
+            Some(_) => Ok(Self { config, http }),
             None => Err(NO_REGION),
         }
     }
 
     /// Reads region, credentials and endpoint from the variables that Lambda sets, and from nowhere else. Profiles,
     /// single sign-on and metadata services would be a tenth of the function's binary, and Lambda does not use them.
-    /// The clients trust only Amazon's certificates, unless `SSL_CERT_FILE` names others.
+    /// The clients trust only Amazon's certificates, unless `AWS_ENDPOINT_URL` names another service or `SSL_CERT_FILE`
+    /// other certificates.
     ///
     /// # Errors
     /// The variable of the region is not set.
     pub fn from_lambda(lookup: impl Fn(&str) -> Option<String>, profile: ClientProfile) -> Result<Self, SettingsError> {
         let region = lookup("AWS_REGION").ok_or(NO_REGION)?;
+        let set = |variable| lookup(variable).filter(|value| !value.is_empty());
+        let endpoint = set("AWS_ENDPOINT_URL");
+        let is_aws = endpoint.is_none() && set("SSL_CERT_FILE").is_none();
+        let (trust, proxies) =
+            if is_aws { (Trust::Amazon, Proxies::Ignored) } else { (Trust::System, Proxies::FromEnvironment) };
+        let http = SharedClient::new(trust, proxies, profile.connect_timeout());
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+            .http_client(http.clone())
             .retry_config(profile.retries())
             .timeout_config(profile.timeouts());
-        let set = |variable| lookup(variable).filter(|value| !value.is_empty());
-        let endpoint = set("AWS_ENDPOINT_URL");
-        if endpoint.is_none() && set("SSL_CERT_FILE").is_none() {
-            let client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-            config.set_http_client(Some(client.tls_context(amazon_tls_context()).build_https()));
-        }
         config.set_endpoint_url(endpoint);
-        Ok(Self { config: config.build() })
+        Ok(Self { config: config.build(), http })
+    }
+
+    /// Starts to open a connection to DynamoDB, so that it is open when the first request comes. If that fails, the
+    /// first request opens a connection as usual.
+    pub async fn connect_early(&self) {
+        if let Some(service) = self.dynamodb_address() {
+            self.http.open_early(&service);
+            // The network is asked now, while the function makes its clients and routes.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The address of DynamoDB in regions whose name shows it.
+    fn dynamodb_address(&self) -> Option<Uri> {
+        match self.config.endpoint_url() {
+            Some(endpoint) => endpoint.parse().ok(),
+            None => format!("https://dynamodb.{}", suffix(self.config.region()?.as_ref())?).parse().ok(),
+        }
     }
 
     /// DynamoDB.
@@ -122,11 +145,23 @@ fn root_cause(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-/// Reading all certificates of a system would take longer than the rest of a function's start.
-fn amazon_tls_context() -> TlsContext {
-    const ROOTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/amazon-roots.pem"));
-    let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(ROOTS));
-    context.build().expect("the build script wrote valid certificates")
+/// The end of the names of services in a region.
+fn suffix(region: &str) -> Option<String> {
+    match region.split('-').next()? {
+        "cn" => Some(format!("{region}.amazonaws.com.cn")),
+        _ if region.contains("-iso") || region.starts_with("eusc-") => None,
+        _ => Some(format!("{region}.amazonaws.com")),
+    }
+}
+
+/// The HTTP client of the command line, for tests that make clients themselves.
+#[doc(hidden)]
+pub fn http_client() -> SharedHttpClient {
+    SharedHttpClient::new(SharedClient::new(
+        Trust::System,
+        Proxies::FromEnvironment,
+        ClientProfile::Batch.connect_timeout(),
+    ))
 }
 
 const NO_REGION: SettingsError =
@@ -142,16 +177,21 @@ impl ClientProfile {
         RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(Duration::from_millis(pause))
     }
 
-    fn timeouts(self) -> TimeoutConfig {
-        let timeouts = TimeoutConfig::builder();
+    /// Part of the limit of an attempt. The HTTP client keeps it.
+    fn connect_timeout(self) -> Duration {
         match self {
-            Self::Batch => {
-                timeouts.connect_timeout(Duration::from_secs(5)).operation_attempt_timeout(Duration::from_mins(1))
+            Self::Batch => Duration::from_secs(5),
+            Self::Request => Duration::from_secs(1),
+        }
+    }
+
+    fn timeouts(self) -> TimeoutConfig {
+        let timeouts = TimeoutConfig::builder().connect_timeout(self.connect_timeout());
+        match self {
+            Self::Batch => timeouts.operation_attempt_timeout(Duration::from_mins(1)),
+            Self::Request => {
+                timeouts.operation_attempt_timeout(Duration::from_secs(2)).operation_timeout(Duration::from_secs(4))
             }
-            Self::Request => timeouts
-                .connect_timeout(Duration::from_secs(1))
-                .operation_attempt_timeout(Duration::from_secs(2))
-                .operation_timeout(Duration::from_secs(4)),
         }
         .build()
     }
@@ -159,30 +199,53 @@ impl ClientProfile {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
+    use futures_util::FutureExt as _;
+
     use super::*;
 
-    /// Making a client reads the certificates.
+    fn in_region(region: &str, variables: &[(&str, &str)]) -> Aws {
+        let lookup = |variable: &str| match variable {
+            "AWS_REGION" => Some(region.to_owned()),
+            _ => variables.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned()),
+        };
+        Aws::from_lambda(lookup, ClientProfile::Request).unwrap()
+    }
+
     #[test]
     fn a_function_needs_only_the_region_for_its_clients() {
-        let region = |variable: &str| (variable == "AWS_REGION").then(|| "us-east-1".to_owned());
-        let aws = Aws::from_lambda(region, ClientProfile::Request).unwrap();
-        assert!(aws.config.http_client().is_some());
-        aws.dynamodb();
+        in_region("us-east-1", &[]).dynamodb();
         let error = Aws::from_lambda(|_| None, ClientProfile::Request).unwrap_err();
         assert_eq!(error.to_string(), "AWS_REGION is not set: the region that the store is in is expected");
     }
 
     #[test]
     fn another_endpoint_or_other_certificates_use_the_certificates_of_the_system() {
+        assert_eq!(in_region("us-east-1", &[]).http.trust(), Trust::Amazon);
         for other in ["AWS_ENDPOINT_URL", "SSL_CERT_FILE"] {
-            let lookup = |variable: &str| {
-                let known = [("AWS_REGION", "us-east-1"), (other, "http://127.0.0.1:4566")];
-                known.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned())
-            };
-            assert!(
-                Aws::from_lambda(lookup, ClientProfile::Request).unwrap().config.http_client().is_none(),
-                "{other}"
-            );
+            let aws = in_region("us-east-1", &[(other, "http://127.0.0.1:4566")]);
+            assert_eq!(aws.http.trust(), Trust::System, "{other}");
         }
+    }
+
+    #[test]
+    fn the_first_connection_goes_to_the_address_that_the_sdk_uses() {
+        for (region, address) in [
+            ("us-west-2", Some("https://dynamodb.us-west-2.amazonaws.com/")),
+            ("us-gov-west-1", Some("https://dynamodb.us-gov-west-1.amazonaws.com/")),
+            ("cn-north-1", Some("https://dynamodb.cn-north-1.amazonaws.com.cn/")),
+            ("us-iso-east-1", None),
+            ("eusc-de-east-1", None),
+        ] {
+            let aws = in_region(region, &[]);
+            let early = aws.dynamodb_address().map(|address| address.to_string());
+            assert_eq!(early.as_deref(), address);
+            let parameters = Params::builder().region(region).use_fips(false).use_dual_stack(false).build().unwrap();
+            let resolved = DefaultResolver::new().resolve_endpoint(&parameters).now_or_never();
+            let resolved = resolved.unwrap().unwrap();
+            assert!(early.is_none_or(|early| early == format!("{}/", resolved.url())), "{}", resolved.url());
+        }
+        let local = in_region("us-east-1", &[("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")]);
+        assert_eq!(local.dynamodb_address().unwrap(), "http://127.0.0.1:4566/");
     }
 }

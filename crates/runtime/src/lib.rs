@@ -8,11 +8,12 @@ mod backoff;
 mod cached;
 mod clock;
 mod function;
+mod http_client;
 mod logging;
 pub mod metrics;
 pub mod settings;
 
-pub use aws::{Aws, ClientProfile, SecretError};
+pub use aws::{Aws, ClientProfile, SecretError, http_client};
 pub use backoff::Backoff;
 pub use cached::{CacheEntry, CacheStatus, Cached, Cooldown, RetryPauses, Unavailable};
 pub use clock::{Clock, now, system_clock};

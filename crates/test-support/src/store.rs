@@ -34,7 +34,8 @@ pub fn unique(what: &str) -> String {
 /// The configuration of the programs, with another endpoint and shorter pauses between attempts.
 pub async fn config(endpoint: &str) -> SdkConfig {
     let retries = RetryConfig::standard().with_max_attempts(8).with_initial_backoff(Duration::from_millis(2));
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).endpoint_url(endpoint).retry_config(retries).load().await
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(runtime::http_client());
+    config.endpoint_url(endpoint).retry_config(retries).load().await
 }
 
 /// DynamoDB at an endpoint: the emulator, or a proxy.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 async fn main() -> ExitCode {
     let configure = || Ok((Settings::read(environment)?, Aws::from_lambda(environment, ClientProfile::Request)?));
     runtime::run_function(configure, async |(settings, aws): (Settings, Aws)| {
+        aws.connect_early().await;
         // The first event makes the forwarder, which reads the secret. The forwarder and its connection are kept.
         let forwarder = OnceCell::new();
         let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {

@@ -11,6 +11,7 @@ use store::CatalogTable;
 async fn main() -> ExitCode {
     let configure = || Ok((Settings::read(environment)?, Aws::from_lambda(environment, ClientProfile::Request)?));
     runtime::run_function(configure, async |(settings, aws): (Settings, Aws)| {
+        aws.connect_early().await;
         let table = CatalogTable::new(aws.dynamodb(), &settings.catalog_table);
         http_api::run_lambda(jobs::app(settings, table, system_clock(), print_log())).await
     })
