@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use catalog::buildbot::{self, BUILD_SYSTEM, CatalogJob, Findings, Projects};
 use catalog::guards::{Counts, Loss};
-use catalog::list::{self, PackedList, Summary};
+use catalog::list::{self, Listing, PackedList, Summary};
 use store::{CatalogTable, ListPointer, ProjectReport, Report, StoreError};
 
 use crate::error::IngestError;
@@ -15,7 +15,7 @@ pub(crate) type Pointers = BTreeMap<String, ListPointer>;
 /// Maximum number of unknown names in a report.
 const MAX_UNKNOWN_SHOWN: usize = 20;
 
-/// A project whose list is replaced, is new, or has a pointer without a summary.
+/// A project whose list is replaced, is new, or has a pointer without a summary or an index.
 pub(crate) struct Change {
     pub(crate) project: String,
     pub(crate) list: PackedList,
@@ -56,19 +56,22 @@ impl ServedLists<'_> {
             let served = pointer.filter(|pointer| pointer.etag == list::etag(&body));
             let same = match served {
                 // The tags are equal: read the served list only where it may be damaged.
-                Some(pointer) => !self.force || self.old_body(project, pointer).await? == body,
+                Some(pointer) => {
+                    !self.force
+                        || (self.old_body(project, pointer).await? == body && self.has_index(project, pointer).await?)
+                }
                 None => false,
             };
             let entry = if same {
                 if let Some(pointer) = served.filter(|pointer| pointer.is_outdated()) {
-                    let list = self.once_more(project, pointer, PackedList::new(&body, summary)).await?;
+                    let list = self.once_more(project, pointer, packed(project, jobs, &body, summary)).await?;
                     changes.push(Change { project: project.to_owned(), list });
                 }
                 let with_builds = jobs.iter().filter(|job| job.upstream.is_some()).count();
                 with_build.insert(project.to_owned(), with_builds);
                 ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
             } else {
-                changes.push(Change { project: project.to_owned(), list: PackedList::new(&body, summary) });
+                changes.push(Change { project: project.to_owned(), list: packed(project, jobs, &body, summary) });
                 let old = match pointer {
                     Some(pointer) => self.old_body(project, pointer).await?,
                     None => Vec::new(),
@@ -89,8 +92,8 @@ impl ServedLists<'_> {
         Ok(Compared { changes, with_build })
     }
 
-    /// An unchanged list that is published again for its summary. A single part is replaced at once. Several parts are
-    /// replaced one by one and keep their bytes: bytes of another compressor would not fit the existing parts.
+    /// An unchanged list that is published again for its summary or its index. A single part is replaced at once. Several
+    /// parts are replaced one by one and keep their bytes: bytes of another compressor would not fit the existing parts.
     async fn once_more(
         &self,
         project: &str,
@@ -112,6 +115,17 @@ impl ServedLists<'_> {
         match body {
             Err(StoreError::Damaged { .. }) if self.force => Ok(Vec::new()),
             other => Ok(other?),
+        }
+    }
+
+    /// Whether a served list has a usable index.
+    async fn has_index(&self, project: &str, pointer: &ListPointer) -> Result<bool, IngestError> {
+        match self.table.index(project, pointer).await {
+            Ok(index) => {
+                Ok(Listing::from_index(&index, &pointer.etag).is_ok_and(|list| list.len() == pointer.summary.jobs))
+            }
+            Err(StoreError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -148,6 +162,13 @@ fn damaged(project: &str, error: &impl ToString) -> StoreError {
 pub fn write_body(project: &str, jobs: &[CatalogJob<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) -> Summary {
     body.clear();
     buildbot::write_body(project, jobs, body, |name| unknown.push(name.to_owned()))
+}
+
+/// A project's list, packed, with its index.
+fn packed(project: &str, jobs: &[CatalogJob<'_>], body: &[u8], summary: Summary) -> PackedList {
+    let list = PackedList::new(body, summary);
+    let index = buildbot::write_index(project, &list.etag, jobs);
+    list.with_index(index)
 }
 
 /// The counts of a dump that the guards check.
@@ -204,6 +225,7 @@ mod tests {
             etag: "a".to_owned(),
             summary: Summary { jobs, build_systems, ..Summary::default() },
             parts: 1,
+            index_parts: 1,
             body_bytes: 1,
             packed_bytes: 1,
             provenance: Provenance { source: "-".to_owned(), source_etag: None, updated_at: DateTime::UNIX_EPOCH },

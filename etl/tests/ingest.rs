@@ -94,7 +94,7 @@ async fn a_changed_source_replaces_only_the_changed_projects() {
     for project in &different {
         let pointer = table.pointer(project).await.unwrap().unwrap();
         assert_eq!((pointer.generation, pointer.provenance.source_etag.as_deref()), (2, Some("\"2\"")));
-        packed += pointer.packed_bytes as u64;
+        packed += pointer.packed_bytes as u64 + table.index(project, &pointer).await.unwrap().len() as u64;
     }
     assert_eq!(report.bytes_written, packed);
     assert_eq!(report.projects.values().map(|project| project.removed).sum::<usize>(), 3);
@@ -366,13 +366,31 @@ async fn pointers_without_summaries_are_repaired_even_if_the_source_is_unchanged
 
     let report = env.ingest(&site.address).made_well().await;
 
-    assert_eq!((report.outcome, report.items_written), (ReportOutcome::Published, 2));
+    assert_eq!((report.outcome, report.items_written), (ReportOutcome::Published, 3));
     assert!(report.projects.values().all(|project| project.unchanged == project.jobs));
     let healed = env.table().pointer("try").await.unwrap().unwrap();
     assert_eq!((healed.generation, &healed.summary), (2, &good.summary));
     assert_eq!(env.table().pointer("ash").await.unwrap().unwrap().generation, 1);
     assert_eq!(env.served().await, lists(&document));
     assert_eq!(env.ingest(&site.address).made_well().await.items_written, 0);
+}
+
+#[tokio::test]
+async fn an_unchanged_list_without_an_index_gets_one() {
+    let env = TestEnv::new().await;
+    let document = dump(&[("try", 0..5), ("ash", 0..3)]);
+    env.ingest(path(&file(&document))).made_well().await;
+    let good = env.table().pointer("try").await.unwrap().unwrap();
+    support::delete(&env.client, &env.name, ("project#try", &format!("list#{}#index#000", good.etag))).await;
+    support::set(&env.client, &env.name, ("project#try", "current"), "index_parts", None).await;
+
+    let report = env.ingest(path(&file(&document))).made_well().await;
+
+    assert_eq!((report.outcome, report.items_written), (ReportOutcome::Published, 3));
+    let healed = env.table().pointer("try").await.unwrap().unwrap();
+    assert_eq!((healed.generation, healed.index_parts), (2, 1));
+    assert_eq!(env.served().await, lists(&document));
+    assert_eq!(env.ingest(path(&file(&document))).made_well().await.items_written, 0);
 }
 
 #[tokio::test]
@@ -514,12 +532,13 @@ async fn damaged_lists_and_pointers_stop_an_ingest_and_force_repairs_them() {
 async fn force_writes_a_damaged_list_again_even_if_the_source_is_unchanged() {
     let document = dump(&[("try", 0..10), ("ash", 0..3)]);
     let source = file(&document);
-    for damage in ["a part is gone", "a part is another list's"] {
+    for damage in ["a part is gone", "a part is another list's", "the index is gone", "the index is another list's"] {
         let env = TestEnv::new().await;
         env.ingest(path(&source)).made_well().await;
         let etag = env.table().pointer("try").await.unwrap().unwrap().etag;
-        let key = ("project#try", &*format!("list#{etag}#000"));
-        if damage == "a part is gone" {
+        let part = if damage.starts_with("the index") { "index#000" } else { "000" };
+        let key = ("project#try", &*format!("list#{etag}#{part}"));
+        if damage.ends_with("gone") {
             support::delete(&env.client, &env.name, key).await;
         } else {
             let other = aws_sdk_dynamodb::types::AttributeValue::B(gzip(b"{\"results\":[]}").into());

@@ -237,7 +237,9 @@ def read_lists(day: Day) -> tuple[dict[str, bytes], dict[str, str]]:
         kind, _, project = pk.partition("#")
         if kind == "project" and sk == "current":
             etag = pointer["etag"]["S"]
-            names = sorted(name for name in parts if name[0] == pk and name[1].startswith(f"list#{etag}#"))
+            start = f"list#{etag}#"
+            names = [name for name in parts if name[0] == pk and name[1].startswith(start)]
+            names = sorted(name for name in names if not name[1].startswith(f"{start}index#"))
             bodies[project] = gzip.decompress(b"".join(bytes(parts[name]["data"]["B"]) for name in names))
             tags[project] = f'"{etag}-gzip"'
     return bodies, tags

@@ -4,12 +4,15 @@
 //! the larger set has several hundred.
 
 use std::hint::black_box;
+use std::io::Write;
 use std::sync::Arc;
 
 use catalog::buildbot::classify;
-use catalog::list::{Listing, Selection};
+use catalog::list::{Listing, Names, Selection};
 use catalog::{buildbot, list, sample};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 const BUILDERS: usize = 5000;
 const ALL_BUILDERS: usize = 65_888;
@@ -105,5 +108,57 @@ fn selecting(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, classifying, dump_to_lists, selecting);
+/// The number of labels of a list of Taskcluster's size.
+const LABELS: usize = 30_000;
+
+/// What the first search in a process costs, from the bytes as they are read from the store to the packed answer, beside
+/// a later one: from the index, and from the packed body as for a list without an index. The same for the first name.
+fn first_search(criterion: &mut Criterion) {
+    let mut document = Vec::new();
+    sample::write(ALL_BUILDERS, 1, &mut document).expect("memory can be written");
+    let dump = buildbot::read(document.as_slice(), u64::MAX, &mut |_| ()).expect("a good sample");
+    let (projects, _) = dump.projects();
+    let largest = projects.values().max_by_key(|jobs| jobs.len()).expect("a project").clone();
+    let mut many: Vec<_> = projects.values().flatten().copied().take(LABELS).collect();
+    many.sort_unstable();
+    for (size, jobs) in [("try", largest), ("labels", many)] {
+        let mut body = Vec::new();
+        buildbot::write_body("try", &jobs, &mut body, |_| ());
+        let (gzip, etag) = (list::pack(&body), list::etag(&body));
+        let index = buildbot::write_index("try", &etag, &jobs);
+        println!("{size}: {} jobs, {} bytes, {} packed, {} index", jobs.len(), body.len(), gzip.len(), index.len());
+        let words = ["mochitest", "linux64"].map(str::to_owned).to_vec();
+        let search = Selection { words, ..Selection::default() };
+        let answer = |listing: &Listing| packed_answer(&listing.select(&search));
+        let of_index = || Listing::from_index(&index, &etag).expect("a good index");
+        let of_body = || Listing::read(list::unpack(&gzip).expect("gzip").into()).expect("a good body");
+        let (later, later_of_body) = (of_index(), of_body());
+        assert_eq!(answer(&later), answer(&later_of_body));
+        let name = jobs[jobs.len() / 2].name;
+
+        let mut group = criterion.benchmark_group(format!("first_search/{size}"));
+        group.sample_size(30);
+        group.bench_function("later", |bencher| bencher.iter(|| answer(&later)));
+        group.bench_function("first", |bencher| bencher.iter(|| answer(&of_index())));
+        group.bench_function("without_index/later", |bencher| bencher.iter(|| answer(&later_of_body)));
+        group.bench_function("without_index/first", |bencher| bencher.iter(|| answer(&of_body())));
+        group.bench_function("write_index", |bencher| {
+            bencher.iter(|| buildbot::write_index("try", &etag, &jobs).len());
+        });
+        let names = || Names::from_index(&index, &etag).expect("a good index");
+        group.bench_function("names/first", |bencher| bencher.iter(|| names().contains(name)));
+        let names = || Names::read(&list::unpack(&gzip).expect("gzip")).expect("a good body");
+        group.bench_function("names/without_index/first", |bencher| bencher.iter(|| names().contains(name)));
+        group.finish();
+    }
+}
+
+/// An answer as it is sent: with the fastest compression.
+fn packed_answer(answer: &[u8]) -> usize {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(answer).expect("memory can be written");
+    encoder.finish().expect("memory can be written").len()
+}
+
+criterion_group!(benches, classifying, dump_to_lists, selecting, first_search);
 criterion_main!(benches);

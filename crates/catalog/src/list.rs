@@ -2,17 +2,21 @@
 //!
 //! The body has the shape of Treeherder's own list of 2015-2019, so that its clients work unchanged.
 
+mod columns;
 mod diff;
 mod fields;
+mod index;
 mod job;
 mod limits;
 mod listing;
 mod names;
 mod pack;
+mod words;
 mod write;
 
 pub use diff::{ListDiff, compare, count_with_build};
 pub use fields::{BadBody, FIELDS, JobFields, jobs_of};
+pub use index::{BadIndex, write_index};
 pub use job::{ListedJob, ListedPlatform, UNKNOWN, UNKNOWN_SYMBOL};
 pub use limits::{MAX_NAME, is_project_name};
 pub use listing::{Listing, Selection};

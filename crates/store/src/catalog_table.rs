@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `project#NAME` | `current` | the pointer: generation, ETag, summary, source |
 //! | `project#NAME` | `list#ETAG#N` | part N of a packed list; immutable but for `expires_at` |
+//! | `project#NAME` | `list#ETAG#index#N` | part N of its index; the same |
 //! | `projects` | `current` | the names of all projects, in a set |
 //! | `ingest` | time | the report of an ingest |
 //!
@@ -30,7 +31,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::StoreError;
 use crate::items::{self, Item, UnprocessedRetry, is_condition, key, number, table_error, text};
-use pointer::{LIST, PROJECT, part_key, pointer_key};
+use pointer::{LIST, PROJECT, index_part_key, part_key, pointer_key};
 pub use pointer::{ListPointer, Provenance};
 
 /// Condition: the pointer is the one that was read. Generations start anew for a project that was removed and came back.
@@ -157,13 +158,28 @@ impl CatalogTable {
     /// # Errors
     /// The table cannot be read, or a part is missing.
     pub async fn list(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, StoreError> {
-        let action = format!("reading the list of {project}");
+        let keys = (0..pointer.parts).map(|part| part_key(project, &pointer.etag, part)).collect();
+        let what = format!("{PROJECT}{project} list#{}", pointer.etag);
+        self.joined(project, keys, what, &format!("reading the list of {project}")).await
+    }
+
+    /// The index of a project's list, joined from its parts, which are read like those of the list.
+    ///
+    /// # Errors
+    /// The table cannot be read, or a part is missing.
+    pub async fn index(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, StoreError> {
+        let keys = (0..pointer.index_parts).map(|part| index_part_key(project, &pointer.etag, part)).collect();
+        let what = format!("{PROJECT}{project} list#{}#index", pointer.etag);
+        self.joined(project, keys, what, &format!("reading the index of {project}")).await
+    }
+
+    /// The parts with these keys, joined.
+    async fn joined(&self, project: &str, keys: Vec<Item>, what: String, action: &str) -> Result<Vec<u8>, StoreError> {
         let mut parts = BTreeMap::new();
         for consistency in [Consistency::Eventual, Consistency::Consistent] {
-            let keys = (0..pointer.parts).map(|part| part_key(project, &pointer.etag, part));
-            let is_missing = |key: &Item| text(key, "sk").is_ok_and(|place| !parts.contains_key(place));
-            let missing: Vec<Item> = keys.filter(is_missing).collect();
-            for mut item in self.get_all(&action, missing, consistency).await? {
+            let is_missing = |key: &&Item| text(key, "sk").is_ok_and(|place| !parts.contains_key(place));
+            let missing: Vec<Item> = keys.iter().filter(is_missing).cloned().collect();
+            for mut item in self.get_all(action, missing, consistency).await? {
                 let place = text(&item, "sk")?.to_owned();
                 match item.remove("data") {
                     Some(AttributeValue::B(data)) => parts.insert(place, data.into_inner()),
@@ -171,9 +187,9 @@ impl CatalogTable {
                 };
             }
         }
-        if parts.len() != pointer.parts {
-            let missing = format!("{} of its {} parts are there", parts.len(), pointer.parts);
-            return Err(StoreError::damaged(format!("{PROJECT}{project} list#{}", pointer.etag), missing));
+        if parts.len() != keys.len() {
+            let missing = format!("{} of its {} parts are there", parts.len(), keys.len());
+            return Err(StoreError::damaged(what, missing));
         }
         Ok(parts.into_values().flatten().collect())
     }
@@ -199,6 +215,7 @@ impl CatalogTable {
             etag: list.etag.clone(),
             summary: list.summary.clone(),
             parts: list.parts().len(),
+            index_parts: list.index_parts().len(),
             body_bytes: list.body_bytes,
             packed_bytes: list.gzip.len(),
             provenance: provenance.clone(),
@@ -261,8 +278,10 @@ impl CatalogTable {
     async fn write_parts(&self, project: &str, list: &PackedList, written_at: DateTime<Utc>) -> Result<(), StoreError> {
         let action = format!("writing the list of {project}");
         let mut requests = Vec::new();
-        for (part, data) in list.parts().enumerate() {
-            let mut item = part_key(project, &list.etag, part);
+        let parts = list.parts().enumerate().map(|(part, data)| (part_key(project, &list.etag, part), data));
+        let index = list.index_parts().enumerate();
+        let index = index.map(|(part, data)| (index_part_key(project, &list.etag, part), data));
+        for (mut item, data) in parts.chain(index) {
             item.insert("data".to_owned(), AttributeValue::B(Blob::new(data)));
             item.insert("written_at".to_owned(), number(written_at.timestamp()));
             let put = PutRequest::builder().set_item(Some(item)).build();
@@ -284,7 +303,7 @@ impl CatalogTable {
             requests.extend(unprocessed);
             unprocessed_retry.pause_if(left_unprocessed).await?;
         }
-        self.count(|usage| usage.bytes_written += list.gzip.len() as u64);
+        self.count(|usage| usage.bytes_written += (list.gzip.len() + list.index.len()) as u64);
         Ok(())
     }
 

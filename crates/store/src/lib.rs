@@ -14,7 +14,7 @@ mod report;
 mod requests_table;
 
 pub use archive::Archive;
-pub use catalog_cache::{CatalogCache, CatalogError, Found, List, ReadStats};
+pub use catalog_cache::{CatalogCache, CatalogError, Found, List, ReadStats, SearchableList};
 pub use catalog_table::{CatalogTable, Consistency, ListPointer, Provenance, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, ReceivedMessage, Ticket};

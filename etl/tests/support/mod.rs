@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use catalog::guards::GuardLimits;
+use catalog::list::{Listing, Selection};
 use catalog::schedule::Cron;
 use catalog::{buildbot, list};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -92,6 +93,13 @@ impl TestEnv {
             let body = list::unpack(&packed).expect("gzip");
             assert_eq!(list::etag(&body), pointer.etag, "{project}");
             assert_eq!((body.len(), packed.len()), (pointer.body_bytes, pointer.packed_bytes), "{project}");
+            if pointer.index_parts > 0 {
+                let index = table.index(project, &pointer).await.expect("all parts");
+                let of_index = Listing::from_index(&index, &pointer.etag).expect("an index");
+                let of_body = Listing::read(body.as_slice().into()).expect("a body");
+                let whole = Selection::default();
+                assert!(of_index.select(&whole) == of_body.select(&whole), "{project}");
+            }
             bodies.insert(project.to_owned(), String::from_utf8(body).expect("UTF-8"));
         }
         bodies

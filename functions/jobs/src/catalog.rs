@@ -9,7 +9,7 @@ use http::HeaderValue;
 use http::header::{AGE, WARNING};
 use http_api::{Problem, RequestLog};
 use runtime::{CacheStatus, Clock};
-use store::{CatalogCache, CatalogError, Found, List, ListPointer, ReadStats, Report};
+use store::{CatalogCache, CatalogError, Found, List, ListPointer, ReadStats, Report, SearchableList};
 
 use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
 
@@ -69,11 +69,22 @@ impl CatalogService {
     ) -> Result<Found<Arc<List>>, Problem> {
         let stats = ReadStats::default();
         let result = self.cache.list(name, pointer, &stats).await;
-        let found = finish(result, &stats, request_log).map_err(|error| problem(name, error))?;
-        if found.status == CacheStatus::Loaded {
-            request_log.record("cache", "store");
-        }
-        Ok(found)
+        read_from_store(name, result, &stats, request_log)
+    }
+
+    /// The jobs of the list that a pointer names; if it cannot be read, of the list before it.
+    ///
+    /// # Errors
+    /// The list cannot be read, and there is none in memory.
+    pub(crate) async fn searchable_list(
+        &self,
+        name: &str,
+        pointer: &Arc<ListPointer>,
+        request_log: &RequestLog,
+    ) -> Result<Found<Arc<SearchableList>>, Problem> {
+        let stats = ReadStats::default();
+        let result = self.cache.searchable_list(name, pointer, &stats).await;
+        read_from_store(name, result, &stats, request_log)
     }
 
     /// The pointers of all projects.
@@ -104,6 +115,20 @@ impl CatalogService {
         record(&stats, request_log);
         reports
     }
+}
+
+/// Finishes the reading of a list, and records where it comes from.
+fn read_from_store<T>(
+    name: &str,
+    result: Result<Found<T>, CatalogError>,
+    stats: &ReadStats,
+    request_log: &RequestLog,
+) -> Result<Found<T>, Problem> {
+    let found = finish(result, stats, request_log).map_err(|error| problem(name, error))?;
+    if found.status == CacheStatus::Loaded {
+        request_log.record("cache", "store");
+    }
+    Ok(found)
 }
 
 /// Records what the reads of an answer cost, and whether the answer may be out of date.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use catalog::list::etag;
 use http::HeaderMap;
 use http_api::{Caching, Path, Problem, RequestLog, ResponseBody, Validators, accepts_gzip};
-use store::{Found, List, ListPointer};
+use store::{Found, ListPointer};
 
 use crate::api::{Field, JobWithRelatives, RunnableJobs};
 use crate::catalog::{CatalogService, problem, with_staleness};
@@ -72,26 +72,24 @@ pub(crate) async fn list(
     {
         return Ok(with_staleness(not_modified, pointer.stale_for));
     }
-    let list = catalog.list(&project, &pointer.value, &request_log).await?;
-    let stale_for = list.stale_for.or(pointer.stale_for);
-    let pointer = served(&pointer, &list);
-    let response = match wanted {
+    let (response, stale_for) = match wanted {
         None => {
+            let list = catalog.list(&project, &pointer.value, &request_log).await?;
             let body = if gzip {
                 ResponseBody::Gzip(list.value.gzip.clone())
             } else {
                 ResponseBody::Plain(Bytes::from_owner(list.value.plain().map_err(|error| problem(&project, error))?))
             };
-            validators(&catalog, pointer).ok(JSON, body)?
+            let response = validators(&catalog, served(&pointer, &list.value.pointer)).ok(JSON, body)?;
+            (response, list.stale_for)
         }
-        Some(wanted) => respond(
-            &catalog,
-            pointer,
-            &headers,
-            list.value.listing().map_err(|error| problem(&project, error))?.select(&wanted),
-        )?,
+        Some(wanted) => {
+            let list = catalog.searchable_list(&project, &pointer.value, &request_log).await?;
+            let body = list.value.listing.select(&wanted);
+            (respond(&catalog, served(&pointer, &list.value.pointer), &headers, body)?, list.stale_for)
+        }
     };
-    Ok(with_staleness(response, stale_for))
+    Ok(with_staleness(response, stale_for.or(pointer.stale_for)))
 }
 
 /// One job, with the build that it needs and the tests that need it
@@ -118,8 +116,8 @@ pub(crate) async fn job(
 ) -> Result<Response, Problem> {
     query::no_parameters(query.as_deref())?;
     let pointer = catalog.pointer(&project, &request_log).await?;
-    let list = catalog.list(&project, &pointer.value, &request_log).await?;
-    let listing = list.value.listing().map_err(|error| problem(&project, error))?;
+    let list = catalog.searchable_list(&project, &pointer.value, &request_log).await?;
+    let listing = &list.value.listing;
     let bare = name.strip_suffix('/').unwrap_or(&name);
     let Some(body) = listing.job(bare) else {
         let nearest = listing.suggest(bare, 3);
@@ -130,13 +128,13 @@ pub(crate) async fn job(
         };
         return Err(Problem::new(&UNKNOWN_JOB, detail).with("closest", nearest));
     };
-    let response = respond(&catalog, served(&pointer, &list), &headers, body)?;
+    let response = respond(&catalog, served(&pointer, &list.value.pointer), &headers, body)?;
     Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
 }
 
 /// The pointer of the served list: the newer one, unless its list could not be read.
-fn served<'f>(pointer: &'f Found<Arc<ListPointer>>, list: &'f Found<Arc<List>>) -> &'f ListPointer {
-    if list.value.pointer.etag == pointer.value.etag { &pointer.value } else { &list.value.pointer }
+fn served<'f>(pointer: &'f Found<Arc<ListPointer>>, of_list: &'f ListPointer) -> &'f ListPointer {
+    if of_list.etag == pointer.value.etag { &pointer.value } else { of_list }
 }
 
 fn validators<'c>(catalog: &CatalogService, pointer: &'c ListPointer) -> Validators<'c> {

@@ -59,3 +59,13 @@ pub fn write_body(
     });
     list::write_body(project, listed, body)
 }
+
+/// Writes the index of a project's list, whose body has this ETag.
+///
+/// `jobs` are those of the body, in the same order.
+///
+/// # Panics
+/// The ETag is not one that `list::etag` made.
+pub fn write_index(project: &str, etag: &str, jobs: &[CatalogJob<'_>]) -> Vec<u8> {
+    list::write_index(project, etag, jobs.iter().map(|job| job.listed(&classify(job.name))))
+}

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
 use crate::hex::hex;
-use crate::list::job::{ListedJob, ListedPlatform};
+use crate::list::job::ListedPlatform;
 
 /// The fields of a job, in the order in which the body has them.
 pub const FIELDS: [&str; 24] = [
@@ -69,9 +69,9 @@ impl<'j> PlatformFields<'j> {
     }
 }
 
-/// What a job is: the other fields.
+/// The group and the type of a job: the next fields.
 #[derive(Serialize)]
-pub(super) struct JobTypeFields<'j> {
+pub(super) struct LabelFields<'j> {
     job_group_id: u64,
     job_group_name: &'j str,
     job_group_symbol: &'j str,
@@ -80,37 +80,67 @@ pub(super) struct JobTypeFields<'j> {
     job_type_name: &'j str,
     job_type_symbol: &'j str,
     job_type_description: &'j str,
+}
+
+impl<'j> LabelFields<'j> {
+    pub(super) fn new(group: (&'j str, &'j str), job_type: (&'j str, &'j str)) -> Self {
+        Self {
+            job_group_id: stable_id(&[group.0, group.1]),
+            job_group_name: group.0,
+            job_group_symbol: group.1,
+            job_group_description: "",
+            job_type_id: stable_id(&[job_type.0, job_type.1]),
+            job_type_name: job_type.0,
+            job_type_symbol: job_type.1,
+            job_type_description: "",
+        }
+    }
+}
+
+/// The hash of a job's option: the next field.
+#[derive(Serialize)]
+pub(super) struct OptionFields {
     option_collection_hash: Cow<'static, str>,
-    ref_data_name: &'j str,
+}
+
+impl OptionFields {
+    pub(super) fn new(option: &str) -> Self {
+        Self { option_collection_hash: option_collection_hash(option) }
+    }
+}
+
+/// The name of a job: the next field.
+#[derive(Serialize)]
+pub(super) struct NameField<'j> {
+    pub(super) ref_data_name: &'j str,
+}
+
+/// How a job is run: the next fields.
+#[derive(Serialize)]
+pub(super) struct KindFields<'j> {
     build_system_type: &'j str,
     platform_option: &'j str,
     job_coalesced_to_guid: Option<&'j str>,
     state: &'j str,
     result: &'j str,
-    upstream: Option<&'j str>,
 }
 
-impl<'j> JobTypeFields<'j> {
-    pub(super) fn new(job: &'j ListedJob<'_>) -> Self {
+impl<'j> KindFields<'j> {
+    pub(super) fn new(build_system: &'j str, option: &'j str) -> Self {
         Self {
-            job_group_id: stable_id(&[job.job_group_name, job.job_group_symbol]),
-            job_group_name: job.job_group_name,
-            job_group_symbol: job.job_group_symbol,
-            job_group_description: "",
-            job_type_id: stable_id(&[job.job_type_name, &job.job_type_symbol]),
-            job_type_name: job.job_type_name,
-            job_type_symbol: &job.job_type_symbol,
-            job_type_description: "",
-            option_collection_hash: option_collection_hash(job.option),
-            ref_data_name: job.name,
-            build_system_type: job.build_system,
-            platform_option: job.option,
+            build_system_type: build_system,
+            platform_option: option,
             job_coalesced_to_guid: None,
             state: "runnable",
             result: "runnable",
-            upstream: job.upstream,
         }
     }
+}
+
+/// The build that a job needs: the last field.
+#[derive(Serialize)]
+pub(super) struct UpstreamField<'j> {
+    pub(super) upstream: Option<&'j str>,
 }
 
 /// A positive integer that stays the same for the same words, where Treeherder had a database key. It has at most 31

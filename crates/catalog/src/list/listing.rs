@@ -1,7 +1,5 @@
-//! A list that is read back from its body, to be filtered, paged and cut to the wanted fields.
+//! A list that is read back from its index or its body, to be filtered, paged and cut to the wanted fields.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -10,9 +8,21 @@ use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::list::fields::{BadBody, BodyOfProject, JobFields};
-use crate::list::write::put;
+use crate::list::columns::{
+    ARCHITECTURE, BUILD_SYSTEM, Columns, ColumnsBuilder, GROUP_NAME, GROUP_SYMBOL, OPTION, OS, PLATFORM, Row,
+    TYPE_NAME, TYPE_SYMBOL,
+};
+use crate::list::fields::{
+    BadBody, BodyOfProject, JobFields, KindFields, LabelFields, NameField, OptionFields, PlatformFields, UpstreamField,
+};
+use crate::list::index::{BadIndex, read_index};
+use crate::list::job::ListedPlatform;
+use crate::list::words::Words;
+use crate::list::write::{put, put_first, put_next};
 use crate::suggest::{Index, SearchBudget};
+
+/// Bytes of a job's JSON, roughly.
+const JOB_BYTES: usize = 800;
 
 /// Which jobs and fields of a list are wanted. The default is the whole list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,27 +50,37 @@ pub struct Selection {
 /// A list whose jobs can be found.
 #[derive(Debug)]
 pub struct Listing {
-    body: Arc<[u8]>,
     /// The project's name as JSON.
     repository: String,
-    jobs: Vec<Entry>,
+    columns: Columns,
+    text: JobText,
+    /// The names and labels in lower case, made by the first search for words.
+    lower: OnceLock<LowerCase>,
     /// Built at the first look-up of an unknown name.
     names: OnceLock<Index>,
 }
 
-/// One job: the texts that are searched, and where its JSON is.
+/// Where the JSON of the jobs comes from.
 #[derive(Debug)]
-struct Entry {
-    json: Range<usize>,
-    name: String,
-    upstream: Option<String>,
-    platform: Arc<str>,
-    option: Arc<str>,
-    job_group_symbol: Arc<str>,
-    job_type_symbol: Arc<str>,
-    build_system_type: Arc<str>,
-    /// The text that is searched for `Selection::words`, in lower case.
-    text: Box<str>,
+enum JobText {
+    /// It is in the body.
+    Body { body: Arc<[u8]>, jobs: Vec<Range<usize>> },
+    /// It is made of the columns; the parts that jobs share are made once.
+    Columns { places: Fragments<1>, labels: Fragments<1>, kinds: Fragments<2> },
+}
+
+/// Parts of the JSON of jobs, by the number of their words.
+#[derive(Debug)]
+struct Fragments<const N: usize>(Vec<OnceLock<[Box<[u8]>; N]>>);
+
+/// The texts that are searched for `Selection::words`, in lower case.
+#[derive(Debug)]
+struct LowerCase {
+    names: Words,
+    /// The type's name, the group's name, and the symbols as Treeherder shows them, `M-e10s(3)`: a search finds each
+    /// symbol and the whole.
+    labels: Words,
+    platforms: Words,
 }
 
 #[derive(Serialize)]
@@ -79,65 +99,68 @@ impl Listing {
     pub fn read(body: Arc<[u8]>) -> Result<Self, BadBody> {
         let BodyOfProject { meta, results } = serde_json::from_slice(&body)?;
         let start = body.as_ptr().addr();
-        let mut words = Words::default();
+        let mut columns = ColumnsBuilder::default();
         let mut jobs = Vec::with_capacity(results.len());
         for json in results {
-            let known: JobFields<'_> = serde_json::from_str(json.get())?;
+            columns.push(serde_json::from_str::<JobFields<'_>>(json.get())?.into());
             let at = json.get().as_ptr().addr() - start;
-            let text = [
-                &*known.name,
-                &known.job_type_name,
-                &known.job_group_name,
-                // The symbols as Treeherder shows them, `M-e10s(3)`: a search finds each symbol and the whole.
-                &format!("{}({})", known.job_group_symbol, known.job_type_symbol),
-                known.platform.as_deref().unwrap_or_default(),
-            ];
-            jobs.push(Entry {
-                json: at..at + json.get().len(),
-                text: text.join("\n").to_lowercase().into(),
-                platform: words.intern(known.platform.as_deref().unwrap_or_default()),
-                option: words.intern(&known.option),
-                job_group_symbol: words.intern(&known.job_group_symbol),
-                job_type_symbol: words.intern(&known.job_type_symbol),
-                build_system_type: words.intern(&known.build_system_type),
-                name: known.name.into_owned(),
-                upstream: known.upstream.map(Cow::into_owned),
-            });
+            jobs.push(at..at + json.get().len());
         }
+        let columns = columns.finish();
         let repository = meta.repository.get().to_owned();
-        Ok(Self { body, repository, jobs, names: OnceLock::new() })
+        Ok(Self::new(repository, columns, JobText::Body { body, jobs }))
+    }
+
+    /// Reads the index of the list with this ETag. The listing gives the same answers as the list's body.
+    ///
+    /// # Errors
+    /// The index is malformed, of another list, or of another version.
+    pub fn from_index(index: &[u8], etag: &str) -> Result<Self, BadIndex> {
+        let (project, columns) = read_index(index, etag)?;
+        let mut repository = Vec::new();
+        put(&mut repository, &project);
+        let repository = String::from_utf8(repository).map_err(|_| BadIndex::Malformed("a word is not UTF-8"))?;
+        let text = JobText::Columns {
+            places: Fragments::new(columns.places.len()),
+            labels: Fragments::new(columns.labels.len()),
+            kinds: Fragments::new(columns.kinds.len()),
+        };
+        Ok(Self::new(repository, columns, text))
+    }
+
+    fn new(repository: String, columns: Columns, text: JobText) -> Self {
+        Self { repository, columns, text, lower: OnceLock::new(), names: OnceLock::new() }
     }
 
     /// The number of jobs.
     pub fn len(&self) -> usize {
-        self.jobs.len()
+        self.columns.rows.len()
     }
 
     /// Whether there are no jobs.
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        self.len() == 0
     }
 
-    /// Rough number of bytes of memory that the list holds or will hold, without the body, which it shares.
+    /// Rough number of bytes of memory that the list holds or will hold.
     pub fn bytes(&self) -> usize {
-        let job = |job: &Entry| size_of::<Entry>() + job.text.len() + 2 * job.name.len();
-        self.jobs.iter().map(|entry| job(entry) + Index::bytes_of(&entry.name)).sum()
+        let text = match &self.text {
+            JobText::Body { body, jobs } => body.len() + size_of_val(&**jobs),
+            JobText::Columns { places, labels, kinds } => places.bytes() + labels.bytes() + kinds.bytes(),
+        };
+        // The columns are held once more in lower case.
+        2 * self.columns.bytes() + text + self.names().map(Index::bytes_of).sum::<usize>()
     }
 
     /// The names of all jobs.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.jobs.iter().map(|job| job.name.as_str())
+        self.columns.names.iter()
     }
 
     /// At most `max` names of jobs that are near to this one, the nearest first. Names that are too different are left out.
     pub fn suggest(&self, name: &str, max: usize) -> Vec<&str> {
         let places = self.index().suggest(name, max, &mut SearchBudget::default());
-        places.into_iter().map(|place| self.jobs[place].name.as_str()).collect()
-    }
-
-    /// The only job whose name differs from this at most in case and blanks. `None` if there is no such job, or several.
-    fn same(&self, name: &str) -> Option<&Entry> {
-        self.index().same(name).map(|place| &self.jobs[place])
+        places.into_iter().map(|place| self.columns.names.get(place)).collect()
     }
 
     fn index(&self) -> &Index {
@@ -150,13 +173,12 @@ impl Listing {
     /// # Panics
     /// Never: the body was read before, and memory can be written.
     pub fn select(&self, wanted: &Selection) -> Vec<u8> {
-        let words: Vec<String> = wanted.words.iter().map(|word| word.to_lowercase()).collect();
-        let selected: Vec<&Entry> = self.jobs.iter().filter(|job| job.is_selected(wanted, &words)).collect();
+        let selected = self.selected(wanted);
         let from = wanted.offset.min(selected.len());
         let to = wanted.count.map_or(selected.len(), |count| from.saturating_add(count).min(selected.len()));
         let page = &selected[from..to];
 
-        let mut answer = Vec::with_capacity(256 + page.iter().map(|job| job.json.len() + 1).sum::<usize>());
+        let mut answer = Vec::with_capacity(256 + page.len() * wanted.fields.as_ref().map_or(JOB_BYTES, |_| 0));
         answer.extend_from_slice(b"{\"meta\":");
         let repository: &RawValue = serde_json::from_str(&self.repository).expect("it was read from JSON");
         let count = wanted.count.unwrap_or(page.len());
@@ -167,6 +189,48 @@ impl Listing {
         answer
     }
 
+    /// The places of the selected jobs.
+    fn selected(&self, wanted: &Selection) -> Vec<usize> {
+        let Columns { names: _, rows, places, labels, kinds, .. } = &self.columns;
+        // Each filter is applied to each word once; a job then only has numbers to look up.
+        let is_place = accepted(places.len(), |place| is_one_of(&wanted.platform, places.get(PLATFORM, place)));
+        let is_label = accepted(labels.len(), |label| {
+            is_one_of(&wanted.job_group_symbol, labels.get(GROUP_SYMBOL, label))
+                && is_one_of(&wanted.job_type_symbol, labels.get(TYPE_SYMBOL, label))
+        });
+        let is_kind = accepted(kinds.len(), |kind| {
+            is_one_of(&wanted.option, kinds.get(OPTION, kind))
+                && is_one_of(&wanted.build_system_type, kinds.get(BUILD_SYSTEM, kind))
+        });
+        let words: Vec<WordFilter<'_>> =
+            wanted.words.iter().map(|word| WordFilter::new(&word.to_lowercase(), self.lower())).collect();
+        let is_selected = |(at, row): (usize, &Row)| {
+            let is_wanted = is_place[row.place()]
+                && is_label[row.label()]
+                && is_kind[row.kind()]
+                && words.iter().all(|word| word.accepts(at, *row));
+            is_wanted.then_some(at)
+        };
+        rows.iter().enumerate().filter_map(is_selected).collect()
+    }
+
+    fn lower(&self) -> &LowerCase {
+        self.lower.get_or_init(|| {
+            let Columns { names, places, labels, .. } = &self.columns;
+            let (mut label_texts, mut platforms) = (Words::default(), Words::default());
+            for label in 0..labels.len() {
+                let of = |column| labels.get(column, label);
+                let (group, symbol) = (of(GROUP_SYMBOL), of(TYPE_SYMBOL));
+                let text = format!("{}\n{}\n{group}({symbol})", of(TYPE_NAME), of(GROUP_NAME));
+                label_texts.push(&text.to_lowercase());
+            }
+            for place in 0..places.len() {
+                platforms.push(&places.get(PLATFORM, place).to_lowercase());
+            }
+            LowerCase { names: names.to_lowercase(), labels: label_texts, platforms }
+        })
+    }
+
     /// Writes one job with the build that it needs (null if it needs no build, or if the list does not have it) and the
     /// tests that need the job. An unknown name stands for the only job whose name differs at most in case and blanks;
     /// `meta.asked_as` then has the name as it was requested. `None` if there is no such job.
@@ -174,9 +238,10 @@ impl Listing {
     /// # Panics
     /// Never: memory can be written.
     pub fn job(&self, name: &str) -> Option<Vec<u8>> {
-        let find = |name: &str| self.jobs.iter().find(|job| job.name == name);
+        let Columns { names, rows, .. } = &self.columns;
+        let find = |name: &str| names.iter().position(|known| known == name);
         let exact = find(name);
-        let job = exact.or_else(|| self.same(name))?;
+        let job = exact.or_else(|| self.index().same(name))?;
         let mut answer = Vec::new();
         answer.extend_from_slice(b"{\"meta\":{\"repository\":");
         answer.extend_from_slice(self.repository.as_bytes());
@@ -185,66 +250,123 @@ impl Listing {
             put(&mut answer, name);
         }
         answer.extend_from_slice(b"},\"job\":");
-        answer.extend_from_slice(self.json(job));
+        self.put_job(&mut answer, job);
         answer.extend_from_slice(b",\"upstream_build\":");
-        match job.upstream.as_deref().and_then(find) {
-            Some(build) => answer.extend_from_slice(self.json(build)),
+        match self.columns.upstream(rows[job]).and_then(find) {
+            Some(build) => self.put_job(&mut answer, build),
             None => answer.extend_from_slice(b"null"),
         }
         answer.extend_from_slice(b",\"tests\":[");
-        let needs = |test: &&Entry| test.upstream.as_deref() == Some(&*job.name);
-        self.put_jobs(&mut answer, self.jobs.iter().filter(needs), None);
+        let tests = (0..rows.len()).filter(|test| self.columns.upstream(rows[*test]) == Some(names.get(job)));
+        self.put_jobs(&mut answer, tests, None);
         answer.extend_from_slice(b"]}");
         Some(answer)
     }
 
-    fn json(&self, job: &Entry) -> &[u8] {
-        &self.body[job.json.clone()]
+    /// Writes all fields of a job.
+    fn put_job(&self, answer: &mut Vec<u8>, job: usize) {
+        let Columns { names, rows, places, labels, kinds, .. } = &self.columns;
+        let row = rows[job];
+        match &self.text {
+            JobText::Body { body, jobs } => answer.extend_from_slice(&body[jobs[job].clone()]),
+            JobText::Columns { places: place_parts, labels: label_parts, kinds: kind_parts } => {
+                let [place] = place_parts.get(row.place(), || {
+                    let of = |column| places.get(column, row.place());
+                    let (name, os, architecture) = (of(PLATFORM), of(OS), of(ARCHITECTURE));
+                    let mut part = Vec::new();
+                    put_first(&mut part, &PlatformFields::new(ListedPlatform { name, os, architecture }));
+                    [part.into()]
+                });
+                let [label] = label_parts.get(row.label(), || {
+                    let of = |column| labels.get(column, row.label());
+                    let group = (of(GROUP_NAME), of(GROUP_SYMBOL));
+                    [next_part(&LabelFields::new(group, (of(TYPE_NAME), of(TYPE_SYMBOL))))]
+                });
+                let [option, kind] = kind_parts.get(row.kind(), || {
+                    let of = |column| kinds.get(column, row.kind());
+                    let kind = KindFields::new(of(BUILD_SYSTEM), of(OPTION));
+                    [next_part(&OptionFields::new(of(OPTION))), next_part(&kind)]
+                });
+                for part in [place, label, option] {
+                    answer.extend_from_slice(part);
+                }
+                put_next(answer, &NameField { ref_data_name: names.get(job) });
+                answer.extend_from_slice(kind);
+                put_next(answer, &UpstreamField { upstream: self.columns.upstream(row) });
+                answer.push(b'}');
+            }
+        }
     }
 
-    fn put_jobs<'l>(
-        &'l self,
-        answer: &mut Vec<u8>,
-        jobs: impl Iterator<Item = &'l Entry>,
-        fields: Option<&[&'static str]>,
-    ) {
+    fn put_jobs(&self, answer: &mut Vec<u8>, jobs: impl Iterator<Item = usize>, fields: Option<&[&'static str]>) {
+        let mut whole = Vec::new();
         for (number, job) in jobs.enumerate() {
             if number > 0 {
                 answer.push(b',');
             }
             match fields {
-                None => answer.extend_from_slice(self.json(job)),
-                Some(fields) => put_fields(answer, self.json(job), fields),
+                None => self.put_job(answer, job),
+                Some(fields) => {
+                    whole.clear();
+                    self.put_job(&mut whole, job);
+                    put_fields(answer, &whole, fields);
+                }
             }
         }
     }
 }
 
-impl Entry {
-    /// `words` are the wanted ones in lower case.
-    fn is_selected(&self, wanted: &Selection, words: &[String]) -> bool {
-        let is_one_of = |wanted: &[String], has: &str| wanted.is_empty() || wanted.iter().any(|one| one == has);
-        is_one_of(&wanted.platform, &self.platform)
-            && is_one_of(&wanted.option, &self.option)
-            && is_one_of(&wanted.job_group_symbol, &self.job_group_symbol)
-            && is_one_of(&wanted.job_type_symbol, &self.job_type_symbol)
-            && is_one_of(&wanted.build_system_type, &self.build_system_type)
-            && words.iter().all(|word| memchr::memmem::find(self.text.as_bytes(), word.as_bytes()).is_some())
+fn is_one_of(wanted: &[String], has: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|one| one == has)
+}
+
+/// Which numbers a filter accepts.
+fn accepted(count: usize, accepts: impl Fn(usize) -> bool) -> Vec<bool> {
+    (0..count).map(accepts).collect()
+}
+
+/// A part of the JSON of jobs that is not the first.
+fn next_part<T: Serialize>(fields: &T) -> Box<[u8]> {
+    let mut part = Vec::new();
+    put_next(&mut part, fields);
+    part.into()
+}
+
+impl<const N: usize> Fragments<N> {
+    fn new(count: usize) -> Self {
+        Self((0..count).map(|_| OnceLock::new()).collect())
+    }
+
+    fn get(&self, number: usize, make: impl FnOnce() -> [Box<[u8]>; N]) -> &[Box<[u8]>; N] {
+        self.0[number].get_or_init(make)
+    }
+
+    /// Bytes of memory that they use or will use, roughly.
+    fn bytes(&self) -> usize {
+        self.0.len() * (size_of::<[Box<[u8]>; N]>() + JOB_BYTES / 2)
     }
 }
 
-/// Words that many jobs share: each is kept once.
-#[derive(Default)]
-struct Words(HashSet<Arc<str>>);
+/// A word that a job must have, and where it is found besides in names.
+struct WordFilter<'l> {
+    names: &'l Words,
+    finder: memchr::memmem::Finder<'static>,
+    is_label: Vec<bool>,
+    is_place: Vec<bool>,
+}
 
-impl Words {
-    fn intern(&mut self, word: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(word) {
-            return known.clone();
-        }
-        let word: Arc<str> = word.into();
-        self.0.insert(word.clone());
-        word
+impl<'l> WordFilter<'l> {
+    /// `word` is in lower case.
+    fn new(word: &str, lower: &'l LowerCase) -> Self {
+        let finder = memchr::memmem::Finder::new(word).into_owned();
+        let has = |words: &Words| words.iter().map(|text| finder.find(text.as_bytes()).is_some()).collect();
+        Self { names: &lower.names, is_label: has(&lower.labels), is_place: has(&lower.platforms), finder }
+    }
+
+    fn accepts(&self, job: usize, row: Row) -> bool {
+        self.is_label[row.label()]
+            || self.is_place[row.place()]
+            || self.finder.find(self.names.get(job).as_bytes()).is_some()
     }
 }
 

@@ -3,13 +3,15 @@
 use std::sync::OnceLock;
 
 use crate::list::fields::{BadBody, Body, NameFields};
+use crate::list::index::{BadIndex, read_index};
+use crate::list::words::Words;
 use crate::suggest::{Index, SearchBudget};
 
 /// The names of a list's jobs.
 #[derive(Debug, Default)]
 pub struct Names {
     /// In the order of their bytes.
-    known: Vec<Box<str>>,
+    known: Words,
     /// The place of the build that each job needs; `None` without one, or if the list does not have it.
     builds: Vec<Option<u32>>,
     /// Built at the first look-up of an unknown name.
@@ -18,16 +20,19 @@ pub struct Names {
 
 impl Names {
     /// The names of jobs, each with the build that the job needs.
-    pub fn new<N: Into<Box<str>>>(jobs: impl IntoIterator<Item = (N, Option<N>)>) -> Self {
-        let mut jobs: Vec<(Box<str>, Option<Box<str>>)> =
-            jobs.into_iter().map(|(name, build)| (name.into(), build.map(Into::into))).collect();
+    pub fn new<N: AsRef<str>>(jobs: impl IntoIterator<Item = (N, Option<N>)>) -> Self {
+        let jobs: Vec<(N, Option<N>)> = jobs.into_iter().collect();
+        let mut jobs: Vec<(&str, Option<&str>)> =
+            jobs.iter().map(|(name, build)| (name.as_ref(), build.as_ref().map(AsRef::as_ref))).collect();
         // A list has them in order, which the sort finds out in one pass.
         jobs.sort_unstable();
         jobs.dedup_by(|one, other| one.0 == other.0);
-        let place = |build: &str| jobs.binary_search_by(|(known, _)| (**known).cmp(build)).ok();
-        let place = |build: &str| place(build).and_then(|place| u32::try_from(place).ok());
-        let builds = jobs.iter().map(|(_, build)| build.as_deref().and_then(place)).collect();
-        Self { known: jobs.into_iter().map(|(name, _)| name).collect(), builds, index: OnceLock::new() }
+        let mut known = Words::default();
+        for (name, _) in &jobs {
+            known.push(name);
+        }
+        let builds = jobs.iter().map(|(_, build)| build.and_then(|build| place(&known, build))).collect();
+        Self { known, builds, index: OnceLock::new() }
     }
 
     /// The names of a body.
@@ -39,6 +44,22 @@ impl Names {
         Ok(Self::new(results.into_iter().map(|job| (job.name, job.upstream))))
     }
 
+    /// The names of the index of the list with this ETag.
+    ///
+    /// # Errors
+    /// The index is malformed, of another list, or of another version.
+    pub fn from_index(index: &[u8], etag: &str) -> Result<Self, BadIndex> {
+        let (_, columns) = read_index(index, etag)?;
+        if !columns.names.is_sorted() {
+            let jobs = columns.names.iter().zip(&columns.rows);
+            return Ok(Self::new(jobs.map(|(name, row)| (name, columns.upstream(*row)))));
+        }
+        // Many tests need the same build: it is looked up once.
+        let builds: Vec<Option<u32>> = columns.upstreams().map(|build| place(&columns.names, build)).collect();
+        let builds = columns.rows.iter().map(|row| builds[row.upstream()?]).collect();
+        Ok(Self { known: columns.names, builds, index: OnceLock::new() })
+    }
+
     /// The number of names.
     pub fn len(&self) -> usize {
         self.known.len()
@@ -46,7 +67,7 @@ impl Names {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.known.len() == 0
     }
 
     /// Whether a job has this name.
@@ -57,33 +78,37 @@ impl Names {
     /// The build that the job of this name needs; `None` if it needs no build, or one that a push cannot run.
     pub fn build_of(&self, name: &str) -> Option<&str> {
         let build = self.builds[self.place(name)?]?;
-        Some(&self.known[build as usize])
+        Some(self.known.get(build as usize))
     }
 
     /// Bytes of memory that they use or will use, roughly.
     pub fn bytes(&self) -> usize {
-        let name = |name: &str| size_of::<Box<str>>() + name.len() + Index::bytes_of(name);
-        self.known.iter().map(|known| name(known)).sum::<usize>() + size_of_val(&*self.builds)
+        self.known.bytes() + size_of_val(&*self.builds) + self.known.iter().map(Index::bytes_of).sum::<usize>()
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        self.known.binary_search_by(|known| (**known).cmp(name)).ok()
+        self.known.find(name)
     }
 
     /// The only name that differs from this at most in case and blanks. `None` if there is no such name, or several.
     pub fn same(&self, name: &str) -> Option<&str> {
-        self.index().same(name).map(|place| &*self.known[place])
+        self.index().same(name).map(|place| self.known.get(place))
     }
 
     /// The name that is nearest to an unknown one, if one is near.
     pub fn suggest(&self, name: &str, budget: &mut SearchBudget) -> Option<&str> {
         let place = self.index().suggest(name, 1, budget).pop();
-        place.map(|place| &*self.known[place])
+        place.map(|place| self.known.get(place))
     }
 
     fn index(&self) -> &Index {
-        self.index.get_or_init(|| Index::new(self.known.iter().map(|name| &**name)))
+        self.index.get_or_init(|| Index::new(self.known.iter()))
     }
+}
+
+/// The place of a build among the known names.
+fn place(known: &Words, build: &str) -> Option<u32> {
+    known.find(build).and_then(|place| u32::try_from(place).ok())
 }
 
 #[cfg(test)]

@@ -36,17 +36,30 @@ pub struct PackedList {
     pub body_bytes: usize,
     /// The body, packed.
     pub gzip: Vec<u8>,
+    /// The index, as `write_index` made it; empty for a list without one.
+    pub index: Vec<u8>,
 }
 
 impl PackedList {
     /// Packs a body with this summary.
     pub fn new(body: &[u8], summary: Summary) -> Self {
-        Self { etag: etag(body), summary, body_bytes: body.len(), gzip: pack(body) }
+        Self { etag: etag(body), summary, body_bytes: body.len(), gzip: pack(body), index: Vec::new() }
+    }
+
+    /// The same list with this index.
+    #[must_use]
+    pub fn with_index(self, index: Vec<u8>) -> Self {
+        Self { index, ..self }
     }
 
     /// The packed list, cut into parts that fit an item each.
     pub fn parts(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.gzip.chunks(MAX_PART_BYTES)
+    }
+
+    /// The index, cut alike.
+    pub fn index_parts(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.index.chunks(MAX_PART_BYTES)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::list::fields::{JobTypeFields, PlatformFields};
+use crate::list::fields::{KindFields, LabelFields, NameField, OptionFields, PlatformFields, UpstreamField};
 use crate::list::job::{ListedJob, ListedPlatform, UNKNOWN};
 use crate::list::pack::Summary;
 
@@ -41,15 +41,17 @@ pub fn write_body<'j>(
                 if job.platform.os != UNKNOWN {
                     platforms.insert(job.platform.name);
                 }
-                put(body, &PlatformFields::new(job.platform));
-                body.pop();
+                put_first(body, &PlatformFields::new(job.platform));
             }
         }
         last_place = Some((job.platform, start..body.len()));
-        // The second object goes on where the first, whose brace is left out, ended.
-        let seam = body.len();
-        put(body, &JobTypeFields::new(&job));
-        body[seam] = b',';
+        let group = (job.job_group_name, job.job_group_symbol);
+        put_next(body, &LabelFields::new(group, (job.job_type_name, &job.job_type_symbol)));
+        put_next(body, &OptionFields::new(job.option));
+        put_next(body, &NameField { ref_data_name: job.name });
+        put_next(body, &KindFields::new(job.build_system, job.option));
+        put_next(body, &UpstreamField { upstream: job.upstream });
+        body.push(b'}');
         *build_systems.entry(job.build_system).or_default() += 1;
     }
     body.extend_from_slice(b"]}");
@@ -58,6 +60,19 @@ pub fn write_body<'j>(
         build_systems: build_systems.into_iter().map(|(name, jobs)| (name.to_owned(), jobs)).collect(),
         platforms: platforms.into_iter().map(ToOwned::to_owned).collect(),
     }
+}
+
+/// Appends the first fields of an object, which stays open.
+pub(super) fn put_first<T: Serialize>(body: &mut Vec<u8>, fields: &T) {
+    put(body, fields);
+    body.pop();
+}
+
+/// Appends further fields of an object, which stays open.
+pub(super) fn put_next<T: Serialize>(body: &mut Vec<u8>, fields: &T) {
+    let seam = body.len();
+    put_first(body, fields);
+    body[seam] = b',';
 }
 
 /// Appends a value as JSON.

@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use catalog::list::{Names, is_project_name, unpack};
+use catalog::list::{Names, is_project_name};
 use catalog::suggest::suggest;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{CacheEntry, CacheStatus, Cached, Clock};
 
 pub use self::error::CatalogError;
-pub use self::list::List;
+pub use self::list::{List, SearchableList};
 pub use self::stats::ReadStats;
 use crate::{CatalogTable, Consistency, ListPointer, Report, StoreError};
 
@@ -54,6 +54,7 @@ struct Project {
     /// `None` if the store has no such project.
     pointer: Cached<Option<Arc<ListPointer>>>,
     list: Cached<Arc<List>>,
+    searchable: Cached<Arc<SearchableList>>,
     names: Cached<Arc<ListNames>>,
     /// Bytes of memory that it used after its last request.
     bytes: AtomicUsize,
@@ -141,11 +142,29 @@ impl CatalogCache {
     ) -> Result<Found<Arc<List>>, CatalogError> {
         let project = self.cached(name).unwrap_or_else(|| self.entry(name));
         let is_current = |entry: &CacheEntry<Arc<List>>, _| entry.value.pointer.etag == pointer.etag;
-        let load = async || {
-            let gzip = self.read(stats, async |table| table.list(name, pointer).await).await?;
-            Ok::<_, StoreError>(Arc::new(List::new(pointer.clone(), gzip)))
-        };
+        let load = async || self.read_list(name, pointer, stats).await;
         let found = self.found(project.list.get(&self.clock, is_current, load).await?);
+        self.mark_used(name, &project);
+        Ok(found)
+    }
+
+    /// The jobs of the list that a pointer names; if it cannot be read, of the list before it.
+    ///
+    /// # Errors
+    /// The list cannot be read, and none is in memory.
+    pub async fn searchable_list(
+        &self,
+        name: &str,
+        pointer: &Arc<ListPointer>,
+        stats: &ReadStats,
+    ) -> Result<Found<Arc<SearchableList>>, CatalogError> {
+        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        let is_current = |entry: &CacheEntry<Arc<SearchableList>>, _| entry.value.pointer.etag == pointer.etag;
+        let load = async || {
+            let listing = self.of_list(name, &project, pointer, stats).await?;
+            Ok::<_, StoreError>(Arc::new(SearchableList { pointer: pointer.clone(), listing }))
+        };
+        let found = self.found(project.searchable.get(&self.clock, is_current, load).await?);
         self.mark_used(name, &project);
         Ok(found)
     }
@@ -159,14 +178,7 @@ impl CatalogCache {
         let project = self.cached(name).unwrap_or_else(|| self.entry(name));
         let is_current = |entry: &CacheEntry<Arc<ListNames>>, _| entry.value.etag == pointer.etag;
         let load = async || {
-            let list = project.list.peek().filter(|entry| entry.value.pointer.etag == pointer.etag);
-            let gzip = match list {
-                Some(list) => list.value.gzip.clone(),
-                None => self.read(stats, async |table| table.list(name, &pointer).await).await?.into(),
-            };
-            let damaged = |what: String| StoreError::damaged(format!("list#{}", pointer.etag), what);
-            let body = unpack(&gzip).map_err(|error| damaged(error.to_string()))?;
-            let names = Names::read(&body).map_err(|error| damaged(error.to_string()))?;
+            let names = self.of_list(name, &project, &pointer, stats).await?;
             Ok::<_, StoreError>(Arc::new(ListNames { etag: pointer.etag.clone(), names: Arc::new(names) }))
         };
         let Found { value, status, stale_for } = self.found(project.names.get(&self.clock, is_current, load).await?);
@@ -290,6 +302,7 @@ impl Project {
     /// Bytes of memory that it uses, roughly.
     fn bytes(&self) -> usize {
         let list = self.list.peek().map_or(0, |entry| entry.value.bytes());
-        list + self.names.peek().map_or(0, |entry| entry.value.names.bytes())
+        let searchable = self.searchable.peek().map_or(0, |entry| entry.value.listing.bytes());
+        list + searchable + self.names.peek().map_or(0, |entry| entry.value.names.bytes())
     }
 }

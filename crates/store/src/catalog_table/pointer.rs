@@ -23,6 +23,11 @@ pub(super) fn part_key(project: &str, etag: &str, part: usize) -> Item {
     key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
 }
 
+/// The key of a part of a list's index. It starts like those of the list's parts, and expires with them.
+pub(super) fn index_part_key(project: &str, etag: &str, part: usize) -> Item {
+    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#index#{part:03}"))
+}
+
 /// A project's pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPointer {
@@ -34,6 +39,8 @@ pub struct ListPointer {
     pub summary: Summary,
     /// Parts of the packed list.
     pub parts: usize,
+    /// Parts of the index. A pointer of an earlier release has none.
+    pub index_parts: usize,
     /// Bytes of the body.
     pub body_bytes: usize,
     /// Bytes of the packed list.
@@ -72,9 +79,9 @@ fn summary(item: &Item) -> Result<Summary, StoreError> {
 }
 
 impl ListPointer {
-    /// Whether an earlier release wrote it, without a summary. An ingest then writes it anew.
+    /// Whether an earlier release wrote it, without a summary or an index. An ingest then writes it anew.
     pub fn is_outdated(&self) -> bool {
-        self.summary.jobs > 0 && self.summary.build_systems.is_empty()
+        self.summary.jobs > 0 && (self.summary.build_systems.is_empty() || self.index_parts == 0)
     }
 
     pub(super) fn to_item(&self, project: &str) -> Item {
@@ -86,6 +93,7 @@ impl ListPointer {
                 ("etag", AttributeValue::S(self.etag.clone())),
                 ("jobs", number(self.summary.jobs)),
                 ("parts", number(self.parts)),
+                ("index_parts", number(self.index_parts)),
                 ("body_bytes", number(self.body_bytes)),
                 ("packed_bytes", number(self.packed_bytes)),
                 ("source", AttributeValue::S(self.provenance.source.clone())),
@@ -112,6 +120,7 @@ impl ListPointer {
             etag: text(item, "etag")?.to_owned(),
             summary: summary(item)?,
             parts: count(item, "parts")?,
+            index_parts: if item.contains_key("index_parts") { count(item, "index_parts")? } else { 0 },
             body_bytes: count(item, "body_bytes")?,
             packed_bytes: count(item, "packed_bytes")?,
             provenance: Provenance {

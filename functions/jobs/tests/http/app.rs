@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::Client;
 use axum::Router;
 use axum::body::Body;
-use catalog::buildbot::{CatalogJob, write_body};
+use catalog::buildbot::{CatalogJob, write_body, write_index};
 use catalog::list::PackedList;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -80,7 +80,9 @@ pub(crate) fn list(project: &str, names: &[&str]) -> PackedList {
     let jobs: Vec<CatalogJob<'_>> = names.iter().map(|name| CatalogJob { name, upstream: upstream(name) }).collect();
     let mut body = Vec::new();
     let summary = write_body(project, &jobs, &mut body, |_| ());
-    PackedList::new(&body, summary)
+    let list = PackedList::new(&body, summary);
+    let index = write_index(project, &list.etag, &jobs);
+    list.with_index(index)
 }
 
 impl TestApp {
