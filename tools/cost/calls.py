@@ -5,10 +5,10 @@ import math
 from collections import Counter
 
 from tests.support.store_calls import Call
-from tools.cost.item_units import READ_STEP, from_wire, item_size, write_units
+from tools.cost.item_units import READ_STEP, from_wire, index_units, item_size, write_units
 
 # The names of the price file for calls to other services than DynamoDB.
-OTHERS = {"AmazonSQS": "sqs_requests", "secretsmanager": "secret_calls"}
+OTHERS = {"AmazonSQS": "sqs_requests", "AmazonSSM": "parameter_calls"}
 
 
 class Tables:
@@ -19,6 +19,9 @@ class Tables:
         names = [stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE")]
         self.tables = {name: self.dynamodb.describe_table(TableName=name)["Table"] for name in names}
         self.items: dict[str, dict[str, dict]] = {}
+        # The units that writes cost in each index, of a day.
+        self.index_units: Counter[str] = Counter()
+        self.times = 1.0
         self.read_all()
 
     def read_all(self) -> None:
@@ -27,8 +30,9 @@ class Tables:
             pages = self.dynamodb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
             self.items[name] = {key_of(item): item for page in pages for item in page["Items"]}
 
-    def cost(self, calls: list[Call]) -> Counter[str]:
-        """The cost of these calls, which were made just now."""
+    def cost(self, calls: list[Call], times: float = 1) -> Counter[str]:
+        """The cost of these calls, which were made just now. They represent `times` of a day."""
+        self.times = times
         cost: Counter[str] = Counter()
         for call in calls:
             service = call.target.partition(".")[0].partition("_")[0]
@@ -101,6 +105,8 @@ class Tables:
 
     def _written(self, name: str, item: dict) -> int:
         old, self.items[name][key_of(item)] = self.items[name].get(key_of(item)), item
+        for index, units in index_units(self.tables[name], item, old).items():
+            self.index_units[index] += units * self.times
         return write_units(self.tables[name], item, old)
 
 

@@ -19,7 +19,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body as _;
 use runtime::metrics::{self, Metric};
-use runtime::{Clock, LogSink};
+use runtime::{Clock, Incident, LogSink};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -107,17 +107,16 @@ impl ApiLayer {
             "read_units": read_units,
         });
         let name = |metric: &str| format!("{}{metric}", self.name);
-        let [duration, units, errors, stale] = ["Duration", "ReadUnits", "Errors", "Stale"].map(name);
-        let mut measured: Vec<Metric<'_>> = vec![
-            (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
-            (&units, "Count", metrics::measured(read_units)),
+        let [errors, stale] = ["Errors", "Stale"].map(name);
+        let measured: [Metric<'_>; 3] = [
             (&errors, "Count", u8::from(line.status.is_server_error()).into()),
             (&stale, "Count", u8::from(is_stale).into()),
+            ("DamagedItems", "Count", damaged.into()),
         ];
-        if damaged > 0 {
-            measured.push(("DamagedItems", "Count", damaged.into()));
-        }
-        metrics::add(&mut json, (self.clock)(), &measured);
+        let incidents = [(is_stale, Incident::Stale), (damaged > 0, Incident::DamagedItems)];
+        let incidents: Vec<Incident> =
+            incidents.into_iter().filter_map(|(is, incident)| is.then_some(incident)).collect();
+        metrics::add_with_incidents(&mut json, (self.clock)(), &measured, &incidents);
         if let Some((code, cause)) = line.problem {
             json["code"] = code.into();
             if let Some(cause) = cause {

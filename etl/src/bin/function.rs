@@ -6,7 +6,7 @@ use etl::ingest::{Ingest, no_progress};
 use etl::settings::Settings;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runtime::settings::environment;
-use runtime::{Aws, ClientProfile, metrics};
+use runtime::{Aws, ClientProfile, Incident, metrics};
 use serde_json::{Value, json};
 use store::{Archive, CatalogTable, Report, ReportOutcome};
 use tokio::sync::OnceCell;
@@ -46,7 +46,7 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
         on_progress: no_progress(),
     };
     let (report, result) = ingest.run().await;
-    print_metrics(&report);
+    print_line(&report);
     match result {
         Ok(()) => {
             tracing::info!(outcome = ?report.outcome, jobs = report.jobs, seconds = report.seconds, "ingested");
@@ -59,26 +59,35 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
     }
 }
 
-/// Prints the results of an ingest as metrics.
+/// Prints the log line of an ingest, which contains its metrics.
 #[expect(clippy::print_stdout, reason = "Lambda collects the log from standard output")]
-fn print_metrics(report: &Report) {
-    let count = |outcome| u8::from(report.outcome == outcome);
-    let lost_builds = report.projects.values().map(|project| project.lost_builds).sum::<usize>();
-    let mut line = json!({});
-    metrics::add_all(
+fn print_line(report: &Report) {
+    let is = |outcome| u8::from(report.outcome == outcome);
+    let failed = is(ReportOutcome::Failed) + is(ReportOutcome::Superseded);
+    let mut line = json!({
+        "level": if report.succeeded() { "INFO" } else { "ERROR" },
+        "outcome": report.outcome,
+        "jobs": report.jobs,
+        "unknown_names": report.unknown_names,
+        "lost_builds": report.projects.values().map(|project| project.lost_builds).sum::<usize>(),
+        "missed": report.schedule.as_ref().map_or(0, |schedule| schedule.missed),
+        "seconds": report.seconds,
+        "write_units": report.write_units,
+    });
+    let incident = match report.outcome {
+        ReportOutcome::Refused => Some(Incident::IngestRefused),
+        ReportOutcome::Failed | ReportOutcome::Superseded => Some(Incident::IngestFailed),
+        _ => None,
+    };
+    metrics::add_with_incidents(
         &mut line,
         report.started_at,
         &[
             ("IngestSucceeded", "Count", u8::from(report.succeeded()).into()),
-            ("IngestRefused", "Count", count(ReportOutcome::Refused).into()),
-            ("IngestFailed", "Count", (count(ReportOutcome::Failed) + count(ReportOutcome::Superseded)).into()),
-            ("IngestMissed", "Count", report.schedule.as_ref().map_or(0, |schedule| schedule.missed).into()),
-            ("IngestJobs", "Count", report.jobs.into()),
-            ("IngestUnknownNames", "Count", report.unknown_names.into()),
-            ("IngestLostBuilds", "Count", lost_builds.into()),
-            ("IngestSeconds", "Seconds", metrics::measured(report.seconds)),
-            ("IngestWriteUnits", "Count", metrics::measured(report.write_units)),
+            ("IngestRefused", "Count", is(ReportOutcome::Refused).into()),
+            ("IngestFailed", "Count", failed.into()),
         ],
+        incident.as_slice(),
     );
     println!("{line}");
 }

@@ -1,7 +1,7 @@
 //! The log: one line per message of the queue, which holds its metrics too (`CloudWatch`'s embedded metric format).
 
-use runtime::Clock;
 use runtime::metrics::{self, Metric};
+use runtime::{Clock, Incident};
 
 use crate::batch::DeliveryLog;
 
@@ -15,17 +15,19 @@ pub fn print_line(line: &DeliveryLog, clock: &Clock) {
         (None, None) => "INFO",
     }
     .into();
-    let counts = [
-        ("ForwardForwarded", line.forwarded),
-        ("ForwardWaiting", line.waiting),
-        ("ForwardUnroutable", line.unroutable),
-        ("ForwardFailed", line.failed),
-        ("ForwardRefused", line.refused),
-        ("DamagedItems", line.damaged),
+    let measured: [Metric<'_>; 4] = [
+        ("ForwardUnroutable", "Count", line.unroutable.into()),
+        ("ForwardFailed", "Count", line.failed.into()),
+        ("ForwardRefused", "Count", line.refused.into()),
+        ("DamagedItems", "Count", line.damaged.into()),
     ];
-    let mut measured: Vec<Metric<'_>> = counts.iter().map(|(name, count)| (*name, "Count", (*count).into())).collect();
-    measured.push(("ForwardAge", "Seconds", line.age_seconds.into()));
-    measured.extend(line.confirm_ms.map(|milliseconds| ("ForwardConfirm", "Milliseconds", milliseconds.into())));
-    metrics::add(&mut json, clock(), &measured);
+    let incidents = [
+        (line.refused, Incident::ForwardRefused),
+        (line.failed, Incident::ForwardFailed),
+        (line.damaged, Incident::DamagedItems),
+    ];
+    let incidents: Vec<Incident> =
+        incidents.into_iter().filter_map(|(count, incident)| (count > 0).then_some(incident)).collect();
+    metrics::add_with_incidents(&mut json, clock(), &measured, &incidents);
     println!("{json}");
 }

@@ -28,6 +28,8 @@ pub struct SweepReport {
     pub failed: u32,
     /// Stored items that cannot be read, and were skipped.
     pub damaged: u32,
+    /// Messages in the dead-letter queue.
+    pub dead_letters: u32,
     /// The first of the failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
