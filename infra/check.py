@@ -24,6 +24,12 @@ FUNCTIONS = ROOT / "infra" / "functions.toml"
 # The version of glibc in provided.al2023.
 GLIBC = (2, 34)
 
+# What replaces a former parameter.
+FORMER = {
+    "PulseSecretArn": " any more: the Pulse user is in Parameter Store now, and PulseParameter names it "
+    "(docs/operations.md: Upgrade)"
+}
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,10 +82,8 @@ def of_functions(architecture: str, built: Path = BUILT) -> list[str]:
 
 def of_deployment(file: Path) -> list[str]:
     """The errors in a configuration, or in the functions that were built for it."""
-    _, region, given = read(file)
+    _, _, given = read(file)
     wrong = of_parameters(given, parameters())
-    if not wrong and f":{region}:" not in given["PulseSecretArn"]:
-        wrong.append(f"PulseSecretArn is in another region than the stack, {region}")
     wrong = [f"{file}: {line}" for line in wrong]
     # The functions only after the configuration: that says what to build for.
     return wrong or of_functions(given.get("Architecture", parameters()["Architecture"]["Default"]))
@@ -93,7 +97,7 @@ def of_removal(file: Path) -> list[str]:
     print(
         f"The stack {name} in {region} will be deleted, with its catalog, its queues and their messages, its logs, "
         "alarms\nand addresses. The archive bucket and the requests table stay, because their contents cannot be made "
-        "again; the\nsecret and the bucket of the code stay too. Delete them by hand."
+        "again; the\nparameter with the Pulse password and the bucket of the code stay too. Delete them by hand."
     )
     return []
 
@@ -123,7 +127,7 @@ def parameters() -> dict[str, dict[str, Any]]:
 
 def of_parameters(given: dict[str, Any], known: dict[str, dict[str, Any]]) -> list[str]:
     """The errors in the values of a template's parameters. (SAM ignores names that the template does not have.)"""
-    wrong = [f"{name} is not a parameter of the template" for name in given if name not in known]
+    wrong = [f"{name} is not a parameter of the template{FORMER.get(name, '')}" for name in given if name not in known]
     for name, parameter in known.items():
         value = given.get(name, parameter.get("Default"))
         if value is None:

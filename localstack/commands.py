@@ -26,8 +26,8 @@ from localstack.services import Service, Services, record_process
 from localstack.state import Data
 
 EXECUTE_LOG, EXECUTE_BROKER_LOG = RUN / "exec.log", RUN / "exec-broker.log"
-# The name of the secret that an operator makes by hand on AWS.
-PULSE_SECRET = "runnable-jobs/pulse"
+# The name of the parameter that an operator makes by hand on AWS.
+PULSE_PARAMETER = "/runnable-jobs/pulse"
 SAMPLE = RUN / "sample.json"
 SAMPLE_BUILDERS = 20_000
 # The template's `Source` until the source is uploaded: the bucket has no name before the stack exists.
@@ -188,7 +188,7 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: P
             "Planning": options.planning,
             "Schedule": options.schedule,
             "PulseNamespace": PUBLISHER,
-            "PulseSecretArn": deployment.keep_secret(PULSE_SECRET, json.dumps(account)),
+            "PulseParameter": deployment.keep_parameter(PULSE_PARAMETER, json.dumps(account)),
         }
     )
     if is_file:

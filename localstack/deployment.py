@@ -73,7 +73,7 @@ class Deployment:
         self.lambda_ = boto3.client("lambda", config=CLIENT)
         self.logs = boto3.client("logs", config=CLIENT)
         self.s3 = boto3.client("s3", config=CLIENT)
-        self.secrets = boto3.client("secretsmanager", config=CLIENT)
+        self.parameters = boto3.client("ssm", config=CLIENT)
         # The template's outputs, where the stack exists already.
         with self._part("deployment"):
             self.outputs = self._outputs()
@@ -170,13 +170,11 @@ class Deployment:
             self.s3.upload_file(str(source), bucket, key)
         return f"s3://{bucket}/{key}"
 
-    def keep_secret(self, name: str, value: str) -> str:
-        """Store a secret that the stack only refers to; returns its ARN."""
-        with self._part("storing a secret"):
-            try:
-                return self.secrets.create_secret(Name=name, SecretString=value)["ARN"]
-            except self.secrets.exceptions.ResourceExistsException:
-                return self.secrets.put_secret_value(SecretId=name, SecretString=value)["ARN"]
+    def keep_parameter(self, name: str, value: str) -> str:
+        """Store an encrypted parameter that the stack only refers to; returns its name."""
+        with self._part("storing a parameter"):
+            self.parameters.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+        return name
 
     def fire(self, name: str) -> None:
         """Invoke the function of that name with the event that its schedule sends, and wait until it is done."""

@@ -24,7 +24,7 @@ START_SECONDS = 60
 # It saves its data when it ends.
 STOP_SECONDS = 30
 # The services whose state makes up a stack, as the emulator names their files.
-STATES = ("apigateway", "cloudformation", "dynamodb", "eventbridge", "iam", "lambda", "s3", "secretsmanager", "sqs")
+STATES = ("apigateway", "cloudformation", "dynamodb", "eventbridge", "iam", "lambda", "s3", "sqs", "ssm")
 # It logs one of these when it cannot read a file, and starts without the contents of that file.
 UNREAD = re.compile(r"Persistence: failed to load|refusing to load|Failed to (load|restore) persisted")
 # Passed on to the emulator, and by it to the functions. On AWS the functions have none of the other variables either.

@@ -27,7 +27,7 @@ struct Facts {
 fn metrics() -> BTreeSet<String> {
     let ingest = etl::metrics::of_report(&store::Report::new(DateTime::UNIX_EPOCH, ""));
     let swept = trigger_api::sweep::SweepReport::default().metrics();
-    let delivered = forward::DeliveryLog { confirm_ms: Some(1), ..forward::DeliveryLog::default() }.metrics();
+    let delivered = forward::DeliveryLog::default().metrics();
     let named = ingest.into_iter().chain(swept).chain(delivered).map(|(name, ..)| name.to_owned());
     let of_requests = [jobs::METRICS, trigger_api::METRICS].into_iter().flat_map(http_api::metric_names);
     named.chain(of_requests).chain([http_api::DAMAGED_ITEMS.to_owned()]).collect()
@@ -47,7 +47,7 @@ fn value(variable: &str) -> Option<String> {
         "RUNNABLE_JOBS_TRIGGER_RULES" => r#"{"domains": ["example.org"]}"#,
         "RUNNABLE_JOBS_PULSE_URL" => "amqps://pulse.example.org/",
         "RUNNABLE_JOBS_PULSE_NAMESPACE" => "treeherder",
-        "RUNNABLE_JOBS_PULSE_SECRET" => "secret",
+        "RUNNABLE_JOBS_PULSE_PARAMETER" => "/runnable-jobs/pulse",
         _ => return None,
     };
     Some(value.to_owned())

@@ -195,7 +195,7 @@ class Forwarding(unittest.TestCase):
             message = heard.get(timeout=TIMEOUT_SECONDS)
         self.assertEqual(message["body"]["requested_jobs"], [name])
         self.assertEqual(self.ask("GET", status_url)["state"], "forwarded")
-        self.assertEqual([json.loads(line)["ForwardForwarded"] for line in done.stdout.splitlines()], [1])
+        self.assertEqual([json.loads(line)["forwarded"] for line in done.stdout.splitlines()], [1])
 
     def forward(self, **settings: str) -> list[dict]:
         """Forward what is in the queue with the command line and other settings; returns the lines that it logs."""
@@ -224,7 +224,7 @@ class Forwarding(unittest.TestCase):
             logged = self.forward(URL=self.stack.env["PULSE_TLS_URL"], CERTIFICATES=self.stack.env["PULSE_CA"])
 
             self.assertTrue(heard.get(timeout=TIMEOUT_SECONDS))
-        self.assertEqual([line["ForwardForwarded"] for line in logged], [1])
+        self.assertEqual([line["forwarded"] for line in logged], [1])
         self.assert_states(self.ask("GET", status_url), "forwarded")
 
     def test_a_broker_with_an_invalid_certificate_gets_nothing_and_the_request_fails_with_that_reason(self) -> None:
@@ -318,6 +318,7 @@ class Forwarding(unittest.TestCase):
             [line] = self.forward(URL=listener, NAMESPACE="listener")
 
             self.assertRegex(line["error"], "PRECONDITION_FAILED")
+            self.assertEqual(line["incident"], "Pulse refuses; Jobs failed")
             failed = self.ask("GET", status_url)
             self.assert_states(failed, "failed")
             self.assertRegex(failed["jobs"][0]["detail"], "PRECONDITION_FAILED")
@@ -339,7 +340,7 @@ class Forwarding(unittest.TestCase):
                 finally:
                     self.stack.control_broker(*clear)
                 self.assertRegex(line["error"], "NOT_ALLOWED.*limit")
-                self.assertEqual((line["ForwardRefused"], line["ForwardFailed"]), (1, 0))
+                self.assertEqual((line["refused"], line["failed"], line["incident"]), (1, 0, "Pulse refuses"))
                 self.assert_states(self.ask("GET", status_url), "accepted")
 
                 until(self.forward)
@@ -389,7 +390,7 @@ class Forwarding(unittest.TestCase):
             with contextlib.suppress(ValueError, OSError):
                 process = int(entry.name)
                 is_function = (entry / "exe").readlink().name == "bootstrap"
-                signs_in = b"PULSE_SECRET" in (entry / "environ").read_bytes()
+                signs_in = b"PULSE_PARAMETER" in (entry / "environ").read_bytes()
                 if is_function and signs_in and os.getpgid(process) == self.stack.services["emulator"]:
                     found.append(process)
         return found
@@ -421,10 +422,10 @@ class Forwarding(unittest.TestCase):
 
     def publisher(self) -> dict:
         """The forward function's user on Pulse, and the password."""
-        secret = self.stack.client("secretsmanager").get_secret_value(
-            SecretId=self.stack.env["RUNNABLE_JOBS_PULSE_SECRET"]
+        stored = self.stack.client("ssm").get_parameter(
+            Name=self.stack.env["RUNNABLE_JOBS_PULSE_PARAMETER"], WithDecryption=True
         )
-        return json.loads(secret["SecretString"])
+        return json.loads(stored["Parameter"]["Value"])
 
     def test_users_of_the_broker_have_the_permissions_of_pulse(self) -> None:
         listener = self.stack.env["AMQP_URL"]

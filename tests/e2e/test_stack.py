@@ -24,7 +24,9 @@ from botocore.exceptions import ClientError
 
 from localstack.paths import ROOT
 from localstack.programs import by_name
+from tests.support.runtime_api import Function
 from tests.support.stack import PROGRAMS, RUNS, Stack, sample, stack_command, stack_environment, until
+from tools.bench.function import lambda_environment
 
 SIGNING_KEY = "signing-key.pem"
 # In the folder of the data.
@@ -86,8 +88,8 @@ class RunningStack(unittest.TestCase):
         group = stage["AccessLogSettings"]["DestinationArn"].split(":log-group:")[1].removesuffix(":*")
 
         self.assertEqual(group, "/aws/vendedlogs/runnable-jobs-api")
-        [counted] = self.stack.client("logs").describe_metric_filters(logGroupName=group)["metricFilters"]
-        self.assertEqual(counted["metricTransformations"][0]["metricName"], "ApiRefused")
+        counted = self.stack.client("logs").describe_metric_filters(logGroupName=group)["metricFilters"]
+        self.assertEqual([one["metricTransformations"][0]["metricName"] for one in counted], ["Incidents"] * 2)
 
     def test_the_raw_source_is_archived(self) -> None:
         archived = self.stack.client("s3").list_objects_v2(
@@ -163,20 +165,21 @@ class RunningStack(unittest.TestCase):
             lambda: sqs.receive_message(QueueUrl=queue),
         )
 
-    def test_the_forward_function_may_read_one_secret_and_may_not_list_or_queue_requests(self) -> None:
+    def test_the_forward_function_may_read_one_parameter_and_may_not_list_or_queue_requests(self) -> None:
         key = {"pk": {"S": "request#x"}, "sk": {"S": "head"}}
         catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
-        other = self.stack.client("secretsmanager").create_secret(Name="runnable-jobs/other", SecretString="{}")["ARN"]
+        other = "/runnable-jobs/other"
+        self.stack.client("ssm").put_parameter(Name=other, Value="{}", Type="SecureString")
         role = self.stack.as_role_of(self.stack.env["FORWARD_FUNCTION"])
-        dynamodb, sqs, secrets = (self.stack.client(name, **role) for name in ("dynamodb", "sqs", "secretsmanager"))
-        pulse = self.stack.env["RUNNABLE_JOBS_PULSE_SECRET"]
+        dynamodb, sqs, parameters = (self.stack.client(name, **role) for name in ("dynamodb", "sqs", "ssm"))
+        pulse = self.stack.env["RUNNABLE_JOBS_PULSE_PARAMETER"]
 
         self.assertNotIn("Item", dynamodb.get_item(TableName=requests, Key=key))
-        account = json.loads(secrets.get_secret_value(SecretId=pulse)["SecretString"])
+        account = json.loads(parameters.get_parameter(Name=pulse, WithDecryption=True)["Parameter"]["Value"])
         self.assertEqual(account.keys(), {"username", "password"})
         self.assert_forbidden(
-            lambda: secrets.get_secret_value(SecretId=other),
-            lambda: secrets.put_secret_value(SecretId=pulse, SecretString="{}"),
+            lambda: parameters.get_parameter(Name=other, WithDecryption=True),
+            lambda: parameters.put_parameter(Name=pulse, Value="{}", Overwrite=True),
             lambda: dynamodb.get_item(TableName=catalog, Key=key),
             lambda: dynamodb.scan(TableName=requests),
             lambda: dynamodb.delete_item(TableName=requests, Key=key),
@@ -185,6 +188,51 @@ class RunningStack(unittest.TestCase):
             lambda: sqs.send_message(QueueUrl=queue, MessageBody="{}"),
             lambda: sqs.purge_queue(QueueUrl=queue),
         )
+
+    def incident(self, name: str, **settings: str) -> tuple[dict, dict]:
+        """The answer of a function, run here with its own settings and with these, and its line with an incident."""
+        environment = lambda_environment(self.stack, f"{name.upper()}_FUNCTION") | settings
+        with tempfile.NamedTemporaryFile() as log:
+            with Function(PROGRAMS.function(name), environment, b'{"Records": []}', log) as function:
+                answer = json.loads(function.answered()[0])
+            lines = [json.loads(line) for line in Path(log.name).read_text().splitlines()]
+        [line] = [line for line in lines if "incident" in line]
+        named = [one["Name"] for one in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+        self.assertIn("Incidents", named)
+        self.assertEqual((line["Incidents"], line["level"]), (1.0, "ERROR"))
+        return answer, line
+
+    def test_a_password_that_cannot_be_read_is_an_incident(self) -> None:
+        for name, reason in (("/runnable-jobs/other", "AccessDenied"), ("not-there", "AccessDenied")):
+            with self.subTest(name):
+                answer, line = self.incident("forward", RUNNABLE_JOBS_PULSE_PARAMETER=name)
+
+                self.assertRegex(answer["errorMessage"], f"^reading a parameter of Parameter Store: {reason}")
+                self.assertNotIn(name, answer["errorMessage"].partition("on resource")[0])
+                self.assertEqual((line["incident"], line["error"]), ("A function fails", answer["errorMessage"]))
+
+    def test_a_refused_and_a_failed_ingest_are_incidents(self) -> None:
+        type(self).started_ingests += 2
+        with tempfile.NamedTemporaryFile(suffix=".json") as broken:
+            broken.write(b"{}")
+            broken.flush()
+            _, line = self.incident("etl", RUNNABLE_JOBS_SOURCE=broken.name)
+        found = (line["incident"], line["outcome"], line["IngestRefused"])
+        self.assertEqual(found, ("An ingest was refused", "refused", 1))
+
+        _, line = self.incident("etl", RUNNABLE_JOBS_SOURCE="http://127.0.0.1:9/")
+        self.assertEqual((line["incident"], line["outcome"], line["IngestFailed"]), ("A function fails", "failed", 1))
+
+    def test_a_sweep_that_fails_and_dead_letters_are_incidents(self) -> None:
+        answer, line = self.incident("sweep", RUNNABLE_JOBS_REQUESTS_TABLE="not-there")
+        self.assertEqual((line["incident"], line["error"]), ("The sweep fails", answer["errorMessage"]))
+
+        sqs, letters = self.stack.client("sqs"), self.stack.env["DEAD_LETTER_QUEUE_URL"]
+        sqs.send_message(QueueUrl=letters, MessageBody="{}")
+        answer, line = self.incident("sweep")
+        self.assertEqual((line["incident"], line["dead_letters"], answer["dead_letters"]), ("Dead letters", 1, 1))
+        [message] = sqs.receive_message(QueueUrl=letters)["Messages"]
+        sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
 
     def test_the_listener_shows_forwarded_messages(self) -> None:
         name = self.stack.builds()[0]

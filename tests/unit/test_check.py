@@ -23,7 +23,7 @@ import elf
 FUNCTION = PROGRAMS.function("sweep")
 HERE = platform.machine().replace("aarch64", "arm64")
 FILLED = {
-    "PulseSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:runnable-jobs/pulse-AbCdEf",
+    "PulseParameter": "/runnable-jobs/pulse",
     "PulseNamespace": "someone",
     "OidcAudience": "client",
     "AlarmEmail": "dev@example.org",
@@ -33,8 +33,8 @@ FILLED = {
 class Configurations(unittest.TestCase):
     def test_checked_in_environments_have_settings_to_fill_in(self) -> None:
         for name, to_fill in (
-            ("dev", ["PulseNamespace", "PulseSecretArn"]),
-            ("prod", ["AlarmEmail", "OidcAudience", "PulseSecretArn"]),
+            ("dev", ["PulseNamespace", "PulseParameter"]),
+            ("prod", ["AlarmEmail", "OidcAudience", "PulseParameter"]),
         ):
             with self.subTest(name):
                 wrong = check.of_deployment(ROOT / "infra" / f"{name}.toml")
@@ -60,7 +60,7 @@ class Configurations(unittest.TestCase):
         known = check.parameters()
         for name, value, said in (
             ("PulseNamspace", "someone", "PulseNamspace is not a parameter of the template"),
-            ("PulseSecretArn", "pulse", "PulseSecretArn is wrong: must be the whole ARN of one secret"),
+            ("PulseParameter", "pulse", "PulseParameter is wrong: must be the name of one parameter"),
             ("Architecture", "arm", "Architecture is wrong: that is not allowed"),
             ("ForwardConcurrency", "1", "ForwardConcurrency is wrong: "),
             ("ForwardConcurrency", "many", "ForwardConcurrency is wrong: "),
@@ -70,19 +70,15 @@ class Configurations(unittest.TestCase):
                 [wrong] = check.of_parameters(FILLED | {name: value}, known)
                 self.assertTrue(wrong.startswith(said), wrong)
                 self.assertNotIn(repr(value), wrong)
-        without = {name: value for name, value in FILLED.items() if name != "PulseSecretArn"}
-        self.assertEqual(check.of_parameters(without, known), ["PulseSecretArn is missing"])
+        without = {name: value for name, value in FILLED.items() if name != "PulseParameter"}
+        self.assertEqual(check.of_parameters(without, known), ["PulseParameter is missing"])
 
-    def test_a_secret_of_another_region_is_found(self) -> None:
-        text = (ROOT / "infra" / "dev.toml").read_text().replace('region = "us-east-1"', 'region = "us-west-2"')
-        for name, value in FILLED.items():
-            text = text.replace(f'{name} = "FILL IN"', f'{name} = "{value}"')
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "far.toml"
-            file.write_text(text)
-            self.assertEqual(
-                check.of_deployment(file), [f"{file}: PulseSecretArn is in another region than the stack, us-west-2"]
-            )
+    def test_a_former_parameter_says_what_replaces_it(self) -> None:
+        [wrong] = check.of_parameters(FILLED | {"PulseSecretArn": "arn:aws:secretsmanager:x"}, check.parameters())
+
+        self.assertIn("PulseSecretArn is not a parameter of the template any more", wrong)
+        self.assertIn("PulseParameter", wrong)
+        self.assertNotIn("arn:aws", wrong)
 
 
 @pytest.mark.stack

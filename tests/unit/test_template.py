@@ -18,6 +18,8 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 HOUR, DAY, WEEK = 3600, 86400, 604800
 Permission = tuple[str, str]
 
+# The only resource outside this template, which the deployment names.
+PULSE_PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${PulseParameter}"
 # The actions of each function's code, and of Lambda on its behalf, by resource. A new one needs a reason in its review.
 PERMISSIONS = {
     # Reads the current catalog, publishes another, archives the dump.
@@ -39,17 +41,18 @@ PERMISSIONS = {
         "${RequestsTable.Arn}/index/by_requester": "dynamodb: Query",
         "RequestsQueue.Arn": "sqs: SendMessage",
     },
-    # Finds open requests and queues them.
+    # Finds open requests and queues them, and counts the dead letters.
     "Sweep": {
         "${RequestsTable.Arn}/index/open": "dynamodb: Query",
         "RequestsTable.Arn": "dynamodb: BatchGetItem GetItem PutItem",
         "RequestsQueue.Arn": "sqs: SendMessage",
+        "RequestsDeadLetters.Arn": "sqs: GetQueueAttributes",
     },
     # Receives from the queue, signs in to Pulse, records the outcome of requests.
     "Forward": {
         "RequestsQueue.Arn": "sqs: DeleteMessage GetQueueAttributes ReceiveMessage",
         "RequestsTable.Arn": "dynamodb: GetItem PutItem",
-        "PulseSecretArn": "secretsmanager: GetSecretValue",
+        PULSE_PARAMETER: "ssm: GetParameter",
     },
 }
 
@@ -117,9 +120,8 @@ class Permissions(unittest.TestCase):
             for action, resource in permissions(role):
                 with self.subTest(role=name, action=action, resource=resource):
                     self.assertRegex(action, r"^[a-z0-9]+:[A-Za-z]+$")
-                    if action == "secretsmanager:GetSecretValue":
-                        # The only resource outside this template: the deployment names it, without a wildcard.
-                        self.assertEqual(resource, "PulseSecretArn")
+                    if action == "ssm:GetParameter":
+                        self.assertEqual(resource, PULSE_PARAMETER)
                         continue
                     # One resource of this template, a folder in one of its buckets, or an index of one of its tables.
                     self.assertRegex(
@@ -160,12 +162,12 @@ class Permissions(unittest.TestCase):
                 name,
             )
 
-    def test_the_secret_is_named_by_its_full_arn(self) -> None:
-        allowed = parameters()["PulseSecretArn"]["AllowedPattern"]
-        whole = "arn:aws:secretsmanager:us-east-1:123456789012:secret:runnable-jobs/pulse-AbCdEf"
+    def test_the_parameter_is_named_by_its_full_path(self) -> None:
+        allowed = parameters()["PulseParameter"]["AllowedPattern"]
+        whole = "/runnable-jobs/pulse"
 
         self.assertRegex(whole, allowed)
-        for wrong in ("", "*", "runnable-jobs/pulse", f"{whole}*", whole.replace("AbCdEf", "??????")):
+        for wrong in ("", "*", "/", "runnable-jobs/pulse", f"{whole}*", "/runnable-jobs/", "/runnable-jobs/*/pulse"):
             self.assertNotRegex(wrong, allowed)
 
     def test_failed_messages_stay_in_the_queue_and_invisible_for_longer_than_the_forward_function_runs(self) -> None:
@@ -267,13 +269,11 @@ class Settings(unittest.TestCase):
                 for name in (
                     "requestId",
                     "integration.requestId",
-                    "httpMethod",
                     "routeKey",
                     "status",
                     "integration.integrationStatus",
                     "integration.error",
                     "responseLatency",
-                    "responseLength",
                 )
             },
         )
@@ -285,17 +285,39 @@ class Settings(unittest.TestCase):
 
         self.assertEqual(counted, re.sub(r'":"[^"]*"', '":""', logged))
 
-    def test_requests_that_the_api_itself_refuses_are_counted_from_its_log(self) -> None:
-        [watched] = resources("AWS::Logs::MetricFilter").values()
+    def test_failures_that_no_function_can_report_are_counted_from_the_log(self) -> None:
         [stage] = resources("AWS::ApiGatewayV2::Stage").values()
         fields = json.loads(stage["AccessLogSettings"]["Format"])
+        counted = {
+            (written(one["LogGroupName"]), one["FilterPattern"]): one["MetricTransformations"]
+            for one in resources("AWS::Logs::MetricFilter").values()
+        }
+        crashed = '{ ($.type = "platform.*") && ($.record.status != "success") }'
+        weights = {
+            # No function ran, so there is no request id. 64 of them are an incident.
+            ("ApiLogGroup", '{ ($.status = "429") && ($.request_id = "-") }'): 1 / 64,
+            ("ApiLogGroup", '{ $.lambda_status = "429" }'): 1,
+            # The errors of the other two are answers of 500 or above.
+            **{(f"{name}LogGroup", crashed): 1 for name in ("Etl", "Sweep", "Forward")},
+        }
 
-        self.assertEqual(written(watched["LogGroupName"]), "ApiLogGroup")
-        # No function ran, so there is no request id.
-        self.assertEqual(watched["FilterPattern"], '{ ($.status = "429") && ($.request_id = "-") }')
         self.assertEqual(
-            (fields["status"], fields["request_id"]), ("$context.status", "$context.integration.requestId")
+            {where: float(one["MetricValue"]) for where, [one] in counted.items()},
+            weights,
         )
+        for [one] in counted.values():
+            self.assertEqual((one["MetricNamespace"], one["MetricName"]), ("RunnableJobs", "Incidents"))
+        self.assertEqual(
+            (fields["status"], fields["request_id"], fields["lambda_status"]),
+            ("$context.status", "$context.integration.requestId", "$context.integration.integrationStatus"),
+        )
+
+    def test_lambda_writes_its_own_lines_as_json_and_only_of_failures(self) -> None:
+        for name, function in resources("AWS::Serverless::Function").items():
+            logging = function["LoggingConfig"]
+            self.assertEqual((logging["LogFormat"], logging["SystemLogLevel"]), ("JSON", "WARN"), name)
+            # Every line of a function is written: none has a level below this, the default.
+            self.assertNotIn("ApplicationLogLevel", logging)
 
     def test_every_public_function_is_bounded_and_no_other_can_be_starved_by_it(self) -> None:
         functions = resources("AWS::Serverless::Function")
@@ -398,55 +420,74 @@ class Alarms(unittest.TestCase):
                 periods = most if isinstance(alarm["EvaluationPeriods"], dict) else alarm["EvaluationPeriods"]
                 self.assertLessEqual(periods * alarm["Period"], WEEK if alarm["Period"] >= HOUR else DAY)
 
-    def test_one_request_that_is_given_up_and_one_item_that_cannot_be_read_sound_an_alarm(self) -> None:
-        for name in ("SweepFailedAlarm", "DamagedItemsAlarm"):
-            with self.subTest(name):
-                alarm = self.alarms[name]
-                sounds = (
-                    alarm["Statistic"],
-                    alarm["ComparisonOperator"],
-                    alarm["Threshold"],
-                    alarm["EvaluationPeriods"],
-                )
-                self.assertEqual(sounds, ("Sum", "GreaterThanThreshold", 0, 1))
+    def test_one_incident_sounds_the_alarm_of_all(self) -> None:
+        alarm = self.alarms["IncidentsAlarm"]
 
-    def test_every_function_both_queues_and_each_front_have_one(self) -> None:
+        self.assertEqual((alarm["Namespace"], alarm["MetricName"]), ("RunnableJobs", "Incidents"))
+        sounds = (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"], alarm["EvaluationPeriods"])
+        self.assertEqual(sounds, ("Sum", "GreaterThanOrEqualToThreshold", 1, 1))
+
+    def test_both_queues_each_front_and_what_must_not_be_missing_are_watched(self) -> None:
         of = {
             (alarm["MetricName"], written(one["Value"]))
             for alarm in self.alarms.values()
             for one in alarm.get("Dimensions", [])
         }
-        public = {"JobsFunction", "TriggerFunction"}
 
         self.assertEqual(
             of,
             {
-                *(("Errors", name) for name in resources("AWS::Serverless::Function") if name not in public),
-                # Clients see the errors of these two.
                 ("5xx", "HttpApi"),
-                *(("Url5xxCount", name) for name in public),
+                *(("Url5xxCount", name) for name in ("JobsFunction", "TriggerFunction")),
                 ("Invocations", "SweepFunction"),
                 ("ApproximateAgeOfOldestMessage", "RequestsQueue.QueueName"),
-                ("ApproximateNumberOfMessagesVisible", "RequestsDeadLetters.QueueName"),
             },
         )
-
-    def test_what_is_watched_without_a_part_of_this_stack(self) -> None:
-        of = {alarm["MetricName"] for alarm in self.alarms.values() if "Dimensions" not in alarm}
-
-        self.assertLessEqual({"Throttles", "ApiRefused", "JobsStale"}, of)
+        without = {alarm["MetricName"] for alarm in self.alarms.values() if "Dimensions" not in alarm}
+        self.assertEqual(without, {"Incidents", "IngestSucceeded", "Throttles"})
+        # The sweep counts the dead letters.
+        settings = resources("AWS::Serverless::Function")["SweepFunction"]["Environment"]["Variables"]
+        self.assertEqual(settings["RUNNABLE_JOBS_DEAD_LETTERS_URL"], {"Ref": "RequestsDeadLetters"})
 
     def test_an_alarm_is_there_with_the_front_that_it_is_of(self) -> None:
         fronts = {
             "ApiErrorsAlarm": "HasHttpApi",
-            "ApiRefusedAlarm": "HasHttpApi",
             "JobsErrorsAlarm": "HasFunctionUrl",
             "TriggerErrorsAlarm": "HasFunctionUrl",
+            "ThrottlesAlarm": "HasFunctionUrl",
         }
 
         for name in self.alarms:
             with self.subTest(name):
                 self.assertEqual(section("Resources")[name].get("Condition"), fronts.get(name))
+
+    def test_the_documents_say_which_alarm_sounds_for_each_failure(self) -> None:
+        operations = OPERATIONS.read_text()
+        chapters = re.findall(r"^#+ (.+)$", operations, re.MULTILINE)
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in operations.split("| failure | alarm |")[1].split("\n\n")[0].splitlines()[2:]
+        ]
+        self.assertGreater(len(rows), 12)
+
+        sounding = set()
+        for failure, alarms, read in rows:
+            with self.subTest(failure):
+                named = set(re.findall(r"\*(\w+)\*", alarms))
+                self.assertTrue(named, alarms)
+                self.assertLessEqual({f"{name}Alarm" for name in named}, self.alarms.keys())
+                section = re.fullmatch(r"\[(.+)\]\(#.+\)", read)
+                assert section, read
+                self.assertIn(section[1], chapters)
+                sounding |= named
+        self.assertEqual({f"{name}Alarm" for name in sounding}, self.alarms.keys())
+
+    def test_the_dashboard_is_there_when_it_is_wanted(self) -> None:
+        self.assertEqual(section("Resources")["Dashboard"]["Condition"], "IsDashboardWanted")
+        self.assertEqual(section("Outputs")["Dashboard"]["Condition"], "IsDashboardWanted")
+        self.assertEqual(section("Conditions")["IsDashboardWanted"], {"Fn::Equals": [{"Ref": "HasDashboard"}, "true"]})
+        self.assertEqual(parameters()["HasDashboard"]["Default"], "false")
+        self.assertIn("3 dollars", parameters()["HasDashboard"]["Description"])
 
     def test_the_dashboard_shows_metrics_that_a_program_prints_or_parts_of_this_stack(self) -> None:
         [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
@@ -455,6 +496,9 @@ class Alarms(unittest.TestCase):
 
         for widget in widgets:
             before: list[str] = []
+            if widget["type"] == "log":
+                self.assertTrue(widget["properties"]["query"].startswith("SOURCE '${EtlLogGroup}' | "))
+                continue
             for line in widget["properties"]["metrics"]:
                 words = [word for word in line if isinstance(word, str)]
                 # A dot repeats the word of the line before.
@@ -487,10 +531,20 @@ class Alarms(unittest.TestCase):
                 # An HTTP API's; a REST API's has another name.
                 self.assertEqual(metric, "5xx")
             case "AWS/Lambda", [("FunctionName", name)]:
-                self.assertIn(metric, ("Errors", "Invocations", "Url5xxCount"))
+                self.assertIn(metric, ("Duration", "Errors", "Invocations", "Url5xxCount"))
                 self.assertIn(name, functions)
             case "AWS/SQS", [("QueueName", name)]:
-                self.assertIn(metric, ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"))
+                self.assertIn(
+                    metric,
+                    (
+                        "ApproximateAgeOfOldestMessage",
+                        "ApproximateNumberOfMessagesVisible",
+                        "NumberOfMessagesDeleted",
+                    ),
+                )
                 self.assertIn(name, [f"{queue}.QueueName" for queue in queues])
+            case "AWS/DynamoDB", [("TableName", name)]:
+                self.assertIn(metric, ("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"))
+                self.assertIn(name, resources("AWS::DynamoDB::Table"))
             case other:
                 self.fail(f"there is no such metric: {other}")

@@ -90,11 +90,10 @@ class Bench:
         self.builds = [job["ref_data_name"] for job in jobs if not job["upstream"]]
         self.tests = {job["ref_data_name"]: job["upstream"] for job in jobs if job["upstream"]}
         # As the user that publishes.
-        user = json.loads(
-            stack.client("secretsmanager").get_secret_value(SecretId=self.environment["RUNNABLE_JOBS_PULSE_SECRET"])[
-                "SecretString"
-            ]
+        stored = stack.client("ssm").get_parameter(
+            Name=self.environment["RUNNABLE_JOBS_PULSE_PARAMETER"], WithDecryption=True
         )
+        user = json.loads(stored["Parameter"]["Value"])
         scheme, address = self.environment["RUNNABLE_JOBS_PULSE_URL"].split("://")
         self.pulse = os.environ | {
             "PULSE_URL": f"{scheme}://{user['username']}:{user['password']}@{address}",
@@ -167,7 +166,7 @@ class Bench:
         output = function.process.stdout
         assert output
         lines = [json.loads(output.readline()) for _ in range(tickets)]
-        if {line["ForwardForwarded"] for line in lines} != {JOBS}:
+        if {line["forwarded"] for line in lines} != {JOBS}:
             raise SystemExit(f"not all jobs were forwarded: {lines}")
         return lines
 
@@ -206,7 +205,7 @@ class Bench:
         median, confirm = statistics.median(took), statistics.median(confirms)
         serial, concurrent = statistics.median(one_by_one), statistics.median(at_once)
         say(f"a batch of {TICKETS} requests of {JOBS} jobs: median, p99 of {BATCHES}", median_p99(took))
-        published = statistics.median(turn.lines[0]["ForwardConfirm"] for turn in turns)
+        published = statistics.median(turn.lines[0]["confirm_ms"] for turn in turns)
         say("  of which publishing all until the last confirm, by its log", f"{published:g} ms")
         say("  processor time, of the whole process", f"{used / BATCHES * 1e3:.1f} ms")
         say(f"  a confirm of nothing but lapin: median, p99 of {len(confirms):,}", median_p99(confirms))

@@ -162,8 +162,10 @@ def read_units(stack: GivenStack, binary: Path, environment: dict[str, str]) -> 
 
 def searches(binary: Path, environment: dict[str, str]) -> None:
     """Measure selections from a list: gzip answers from memory."""
-    # After a list, the first search reads the index with a client that is in use. The same search again is the later one.
-    first, later = [], []
+    # After a list, the first search reads the index with a client that is in use. The same search again is the later
+    # one.
+    first: list[float] = []
+    later: list[float] = []
     for _ in range(FIRSTS):
         with Function(binary, environment | fresh_for(3600)) as function:
             function.ask(list_event())

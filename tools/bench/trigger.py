@@ -106,7 +106,7 @@ def medians(what: str, replies: list[Reply], goal: str = "") -> None:
     say("  from the event to the response", median_p99([reply.seconds * 1e3 for reply in replies]))
 
 
-def largest_but_try(stack) -> str:
+def largest_but_try(stack: GivenStack) -> str:
     """The project that has the most jobs beside `try`."""
     jobs = {project["name"]: project["jobs"] for project in stack.ask("GET", "/api/projects/").json()["projects"]}
     return max(jobs.keys() - {"try"}, key=jobs.__getitem__)
@@ -116,7 +116,9 @@ def first(binary: Path, environment: dict[str, str], person: Person, other: Pers
     """Measure the first request of a process, which waits for the list, the push, the connections and the SDK's first
     use; a later one; and the first one for another project, which waits for another list and push alone.
     """
-    firsts, laters, others = [], [], []
+    firsts: list[float] = []
+    laters: list[float] = []
+    others: list[float] = []
     for _ in range(FIRSTS):
         with Function(binary, environment | WARM) as function:
             for who, times in ((person, firsts), (person, laters), (other, others)):

@@ -6,10 +6,10 @@ import math
 from tests.support.stack import GivenStack
 from tests.support.store_calls import Call
 from tools.cost.bill import Amounts
-from tools.cost.item_units import READ_STEP, from_wire, item_size, write_units
+from tools.cost.item_units import READ_STEP, from_wire, index_units, item_size, write_units
 
 # The names of the price file for calls to other services than DynamoDB.
-OTHERS = {"AmazonSQS": "sqs_requests", "secretsmanager": "secret_calls"}
+OTHERS = {"AmazonSQS": "sqs_requests", "AmazonSSM": "parameter_calls"}
 
 
 class Tables:
@@ -20,6 +20,9 @@ class Tables:
         names = [stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE")]
         self.tables = {name: self.dynamodb.describe_table(TableName=name)["Table"] for name in names}
         self.items: dict[str, dict[str, dict]] = {}
+        # The units that writes cost in each index, of a day.
+        self.index_units = Amounts()
+        self.times = 1.0
         self.read_all()
 
     def read_all(self) -> None:
@@ -28,8 +31,9 @@ class Tables:
             pages = self.dynamodb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
             self.items[name] = {key_of(item): item for page in pages for item in page["Items"]}
 
-    def cost(self, calls: list[Call]) -> Amounts:
-        """The cost of these calls, which were made just now."""
+    def cost(self, calls: list[Call], times: float = 1) -> Amounts:
+        """The cost of these calls, which were made just now. They represent `times` of a day."""
+        self.times = times
         cost = Amounts()
         for call in calls:
             service = call.target.partition(".")[0].partition("_")[0]
@@ -102,6 +106,8 @@ class Tables:
 
     def _written(self, name: str, item: dict) -> int:
         old, self.items[name][key_of(item)] = self.items[name].get(key_of(item)), item
+        for index, units in index_units(self.tables[name], item, old).items():
+            self.index_units[index] += units * self.times
         return write_units(self.tables[name], item, old)
 
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from localstack.programs import Programs
 from tests.support.runtime_api import Function
@@ -20,24 +21,17 @@ from tools.cost.calls import Tables
 
 # The bytes of the headers that API Gateway adds to an answer.
 FRONT_BYTES = 120
-# The lines that Lambda adds to a function's own in its log, with values of their usual length.
+# Lambda adds the time to each line of JSON that has none. (Of its own lines it writes those of failures alone, as the
+# template wants it.)
+ADDED_BYTES = len('"timestamp":"2026-11-24T06:00:00.000Z",')
+# The line of API Gateway in the API's log for each request, in the template's format, with values of usual length and
+# the longest route of each function.
 ID = "8286a188-ba32-4475-8077-530cd35c09a9"
-START_LINE = (
-    "INIT_START Runtime Version: provided:al2023.v100\tRuntime Version ARN: "
-    f"arn:aws:lambda:us-east-1::runtime:{'0' * 64}\n"
-)
-LINES = (
-    f"START RequestId: {ID} Version: $LATEST\n",
-    f"END RequestId: {ID}\n",
-    f"REPORT RequestId: {ID}\tDuration: 12.34 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\t"
-    "Max Memory Used: 38 MB\t\n",
-)
-# The line of API Gateway in the API's log for each request, in the template's format.
 API_LINE = (
-    f'{{"api_request_id":"{ID[:16]}","request_id":"{ID}", "method":"POST",'
-    '"route":"ANY /api/project/{project}/trigger_requests/{rest+}", "status":"200","lambda_status":"200",'
-    ' "error":"-","duration_ms":"123", "bytes":"12345"}\n'
+    f'{{"api_request_id":"{ID[:16]}","request_id":"{ID}",'
+    ' "route":"ROUTE","status":"200", "lambda_status":"200","error":"-", "duration_ms":"123"}\n'
 )
+ROUTES = {"jobs": "$default", "trigger": "ANY /api/project/{project}/trigger_requests/{rest+}"}
 
 
 def say(what: str) -> None:
@@ -57,20 +51,35 @@ class Day:
         self.kept = Amounts()
         # The number of lines a day with each metric.
         self.metrics = Amounts()
+        # The usage by what causes it: an ingest, lists, trigger requests, sweeps, and what goes on without any of them.
+        self.causes: dict[str, Amounts] = {}
         self.invocations = Amounts()
         self.gb_seconds = Amounts()
+        # The memory of each function, in MB.
+        self.memory: dict[str, int] = {}
         self.log = bytearray()
+
+    @contextlib.contextmanager
+    def caused_by(self, cause: str) -> Iterator[None]:
+        """Count what is used meanwhile for this cause."""
+        before = dict(self.usage)
+        yield
+        used = self.causes.setdefault(cause, Amounts())
+        for name, amount in self.usage.items():
+            if amount != before.get(name, 0.0):
+                used[name] += amount - before.get(name, 0.0)
 
     def metered(self, name: str, **settings: str) -> "Metered":
         return Metered(self, name, settings)
 
     def note_lines(self, lines: bytes, times: float) -> None:
         """Count the lines of one invocation, which represents `times` of a day."""
-        platform = "".join(LINES).encode()
-        self.usage["log_bytes"] += len(lines + platform) * times
-        self.log += lines + platform
+        self.usage["log_bytes"] += len(lines) * times
+        self.log += lines
         for line in lines.splitlines():
             printed = json.loads(line)
+            if "timestamp" not in printed:
+                self.usage["log_bytes"] += ADDED_BYTES * times
             for group in printed.get("_aws", {}).get("CloudWatchMetrics", []):
                 if group["Dimensions"] != [[]]:
                     raise SystemExit(f"a metric with dimensions, whose cost is not known here: {printed}")
@@ -91,7 +100,7 @@ class Metered:
             | {"AWS_ENDPOINT_URL": day.recorder.url}
             | settings
         )
-        self.memory = int(self.environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
+        self.memory = day.memory[name] = int(self.environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
         self.log = day.ends.enter_context(tempfile.NamedTemporaryFile())
         self.read = open(self.log.name, "rb")
         day.ends.callback(self.read.close)
@@ -113,12 +122,11 @@ class Metered:
         if started:
             starts = 1 if self.name == "etl" else day.part
             billed += starts * gb_seconds(since_start - seconds, self.memory)
-            day.usage["log_bytes"] += starts * len(START_LINE)
         day.invocations[self.name] += times
         day.gb_seconds[self.name] += billed
         day.usage.add({"lambda_requests": times, "lambda_gb_seconds": billed})
         if counts_calls:
-            day.usage.add({name: amount * times for name, amount in day.tables.cost(day.recorder.calls).items()})
+            day.usage.add({name: amount * times for name, amount in day.tables.cost(day.recorder.calls, times).items()})
         answer = json.loads(body)
         if "errorMessage" in answer:
             raise SystemExit(f"the {self.name} function fails: {answer}")
@@ -130,14 +138,15 @@ class Metered:
         if answer["statusCode"] != status:
             raise SystemExit(f"the {self.name} function answers {answer} to {sent.decode()}")
         size = answer_size(answer)
+        line = API_LINE.replace("ROUTE", ROUTES[self.name])
         self.day.usage.add(
             {
                 "bytes_out": size * times,
                 "http_api_requests": http_api_requests(size) * times,
-                "log_bytes": len(API_LINE) * times,
+                "log_bytes": len(line) * times,
             }
         )
-        self.day.log += API_LINE.encode()
+        self.day.log += line.encode()
         return answer
 
 

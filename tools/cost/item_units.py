@@ -2,6 +2,7 @@
 
 import base64
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 READ_STEP, WRITE_STEP = 4096, 1024
@@ -15,15 +16,21 @@ def eventual_units(sizes: Iterable[int]) -> float:
 def write_units(table: dict, new: dict, old: dict | None = None) -> int:
     """The units of writing an item, over another or not, with its entries in the table's indexes. `table` is the
     description of the table.
+    """
+    return max(write_steps(item) for item in (new, old) if item) + index_units(table, new, old).total()
+
+
+def index_units(table: dict, new: dict, old: dict | None = None) -> Counter[str]:
+    """The units of such an item's entries, by their index.
 
     An entry that moves is written twice, one that stays as it is not at all (Amazon DynamoDB Developer Guide, "Using
     Global Secondary Indexes in DynamoDB", on write capacity).
     """
-    units = max(write_steps(item) for item in (new, old) if item)
+    units: Counter[str] = Counter()
     for index in table.get("GlobalSecondaryIndexes", []):
         entries = {name: index_entry(table, index, item or {}) for name, item in (("new", new), ("old", old))}
         if entries["new"] != entries["old"]:
-            units += sum(write_steps(entry) for entry in entries.values() if entry)
+            units[index["IndexName"]] += sum(write_steps(entry) for entry in entries.values() if entry)
     return units
 
 

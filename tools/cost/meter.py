@@ -69,6 +69,7 @@ def main() -> None:
         default=50,
         help="what part of the day is run; an environment lives as long (default: a %(default)sth)",
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the metered units to this file")
     options = parser.parse_args()
     built = options.target.absolute()
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +81,8 @@ def main() -> None:
             with contextlib.ExitStack() as ends:
                 day = Day(stack, recorder, programs, options.part, ends)
                 say("ingesting, twice, each with 1 % of the builders changed")
-                ingest(day, source)
+                with day.caused_by("ingest"):
+                    ingest(day, source)
                 traffic = Traffic(day, options)
                 say(f"running a {options.part}th of a day in {traffic.seconds:.0f} s")
                 traffic.run(ends)
@@ -178,7 +180,10 @@ def show(day: Day, traffic: Traffic) -> None:
     }
     if {name: round(count, 6) for name, count in day.invocations.items()} != expected:
         raise SystemExit(f"in a day there should be {expected} invocations, not {dict(day.invocations)}")
+    ingested = dict(day.kept)
     keep_requests(day, traffic)
+    requested = {name: amount - ingested.get(name, 0.0) for name, amount in day.kept.items()}
+    kept = {"ingest": ingested, "trigger": requested}
     usage = month(day.usage) | day.kept | fixed(day)
     usage["dynamodb_recovery_bytes"] = usage["dynamodb_bytes"]
     usage["metrics"] = metric_months(day.metrics.values())
@@ -187,8 +192,36 @@ def show(day: Day, traffic: Traffic) -> None:
     naive = naive_of(traffic).usage(usage, traffic.list_bytes)
     prices = load_prices()
     columns = [bill(prices, used, free) for used in (usage, naive) for free in (False, True)]
+    if options.json:
+        options.json.write_text(json.dumps(result(day, traffic, kept), indent=2, sort_keys=True) + "\n")
     print_table(prices, usage, naive, columns)
     say_what_drives(day, columns, prices)
+
+
+def result(day: Day, traffic: Traffic, kept: dict[str, dict[str, float]]) -> dict:
+    """The metered units, for `tools.cost.scale`: those of a day by their cause, and what is stored."""
+    options = traffic.options
+    packed = len(gzip.compress(bytes(day.log), 6)) + day.log.count(b"\n") * LINE_OVERHEAD
+    indexes = {name: units / options.triggers for name, units in day.tables.index_units.items()}
+    return {
+        "events": {"ingest": 1, "list": options.lists, "trigger": options.triggers, "sweep": options.sweeps},
+        "invocations": dict(day.invocations),
+        "causes": {cause: dict(used) for cause, used in day.causes.items()},
+        "kept": {cause: dict(used) for cause, used in kept.items()},
+        "fixed": fixed(day),
+        "metrics": metric_months(day.metrics.values()),
+        "log_packed": packed / len(day.log),
+        "log_days": log_days(day),
+        # The memory of each function, in MB, and how long an invocation takes, in seconds.
+        "functions": {
+            name: {"memory": memory, "seconds": day.gb_seconds[name] / day.invocations[name] * 1024 / memory}
+            for name, memory in day.memory.items()
+        },
+        "index_write_units": indexes,
+        # Lists whose browser already has them, in a day.
+        "unchanged_lists": traffic.unchanged,
+        "try_list_bytes": max(len(gzip.compress(body, 6)) for body in traffic.bodies.values()),
+    }
 
 
 def fixed(day: Day) -> dict[str, float]:
@@ -196,7 +229,7 @@ def fixed(day: Day) -> dict[str, float]:
     resources = day.stack.client("cloudformation").describe_stack_resources(StackName="runnable-jobs")
     kinds = Counter(resource["ResourceType"] for resource in resources["StackResources"])
     emails = EMAILS_A_MONTH if kinds["AWS::SNS::Topic"] else 0
-    return {"sns_emails": emails, "secrets": 1, **{name: kinds[kind] for name, kind in RESOURCES.items()}}
+    return {"sns_emails": emails, **{name: kinds[kind] for name, kind in RESOURCES.items()}}
 
 
 def log_days(day: Day) -> int:

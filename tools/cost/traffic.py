@@ -86,6 +86,8 @@ class Traffic:
         self.made: list[MadeRequest] = []
         self.list_requests = Amounts()
         self.list_bytes = 0.0
+        # Lists that are answered without a body, in a day.
+        self.unchanged = 0.0
 
     def let_builds_succeed(self) -> None:
         """Make every build of every push succeed, so that no test waits for one."""
@@ -112,22 +114,35 @@ class Traffic:
         say(f"  it took {took:.0f} s")
         if took > 1.2 * self.seconds:
             say("  too long: lists were checked more often than they would be")
-        self.day.usage.add(
-            {"sqs_requests": receives_a_day(POLLERS, POLL_SECONDS), "schedule_events": self.options.sweeps}
-        )
+        with self.day.caused_by("sweep"):
+            self.day.usage["schedule_events"] += self.options.sweeps
+        with self.day.caused_by("polling"):
+            self.day.usage["sqs_requests"] += receives_a_day(POLLERS, POLL_SECONDS)
 
     def plan(self) -> Iterator[tuple[float, Callable[[], object]]]:
         """Each event, with its time in seconds from the start."""
         count, times = self.times(self.options.lists)
         for project, has_list in self.mixed(count):
-            yield self.random.uniform(0, self.seconds), functools.partial(self.request_list, project, has_list, times)
+            act = functools.partial(self.request_list, project, has_list, times)
+            yield self.random.uniform(0, self.seconds), self.counted("list", act)
         count, times = self.times(self.options.triggers)
         sizes = sizes_of(count)
         for (project, _), size in zip(self.mixed(count), sizes, strict=False):
-            yield self.random.uniform(0, self.seconds), functools.partial(self.request_jobs, project, size, times)
+            act = functools.partial(self.request_jobs, project, size, times)
+            yield self.random.uniform(0, self.seconds), self.counted("trigger", act)
         count, times = self.times(self.options.sweeps)
         for number in range(count):
-            yield number * self.seconds / count, functools.partial(self.sweep.invoke, b"{}", times)
+            swept = functools.partial(self.sweep.invoke, b"{}", times)
+            yield number * self.seconds / count, self.counted("sweep", swept)
+
+    def counted(self, cause: str, act: Callable[[], object]) -> Callable[[], None]:
+        """The same act, whose usage is counted for its cause."""
+
+        def run() -> None:
+            with self.day.caused_by(cause):
+                act()
+
+        return run
 
     def mixed(self, count: int) -> list[tuple[str, bool]]:
         """`count` projects by their shares, each with whether the browser already has its list."""
@@ -142,6 +157,7 @@ class Traffic:
     def request_list(self, project: str, has_list: bool, times: float) -> None:
         before = self.day.usage["bytes_out"]
         if has_list:
+            self.unchanged += times
             self.jobs.ask(event(LIST.format(project), if_none_match=self.tags[project]), 304, times)
         else:
             self.jobs.ask(event(LIST.format(project)), 200, times)

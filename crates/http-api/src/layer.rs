@@ -19,7 +19,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body as _;
 use runtime::metrics::{self, Metric};
-use runtime::{Clock, LogSink};
+use runtime::{Clock, Incident, LogSink};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -109,17 +109,15 @@ impl ApiLayer {
             "bytes": line.bytes,
             "read_units": read_units,
         });
-        let [duration, units, errors, stale] = metric_names(self.name);
-        let mut measured: Vec<Metric<'_>> = vec![
-            (&duration, "Milliseconds", metrics::measured(line.duration_ms)),
-            (&units, "Count", metrics::measured(read_units)),
+        let [errors, stale] = metric_names(self.name);
+        let measured: [Metric<'_>; 3] = [
             (&errors, "Count", u8::from(line.status.is_server_error()).into()),
             (&stale, "Count", u8::from(is_stale).into()),
+            (DAMAGED_ITEMS, "Count", damaged.into()),
         ];
-        if damaged > 0 {
-            measured.push((DAMAGED_ITEMS, "Count", damaged.into()));
-        }
-        metrics::add(&mut json, (self.clock)(), &measured);
+        let incidents =
+            Incident::that_occurred(&[(u32::from(is_stale), Incident::Stale), (damaged, Incident::DamagedItems)]);
+        metrics::add_with_incidents(&mut json, (self.clock)(), &measured, &incidents);
         if let Some((code, cause)) = line.problem {
             json["code"] = code.into();
             if let Some(cause) = cause {
@@ -133,10 +131,10 @@ impl ApiLayer {
     }
 }
 
-/// The metrics of every request to a function, whose `ApiLayer` has this name. If a request finds items that cannot be
-/// read, `DAMAGED_ITEMS` is another.
-pub fn metric_names(name: &str) -> [String; 4] {
-    ["Duration", "ReadUnits", "Errors", "Stale"].map(|metric| format!("{name}{metric}"))
+/// The metrics of requests to a function, whose `ApiLayer` has this name. If a request finds items that cannot be read,
+/// `DAMAGED_ITEMS` is another.
+pub fn metric_names(name: &str) -> [String; 2] {
+    ["Errors", "Stale"].map(|metric| format!("{name}{metric}"))
 }
 
 impl std::fmt::Debug for ApiLayer {

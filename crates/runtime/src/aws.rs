@@ -8,7 +8,6 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http::Uri;
 
@@ -32,12 +31,6 @@ pub struct Aws {
     config: SdkConfig,
     http: SharedClient,
 }
-
-/// A secret cannot be read. The message does not repeat the secret's name: the setting that should hold the name may
-/// hold the secret itself by mistake.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("reading a secret: {0}")]
-pub struct SecretError(String);
 
 impl Aws {
     /// Reads region, credentials and endpoint from where every AWS program reads them. For the command line.
@@ -119,25 +112,13 @@ impl Aws {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// Reads the text of a secret from Secrets Manager.
-    ///
-    /// # Errors
-    /// The secret cannot be read, or is not text.
-    pub async fn secret(&self, id: &str) -> Result<String, SecretError> {
-        let client = aws_sdk_secretsmanager::Client::new(&self.config);
-        let output = client.get_secret_value().secret_id(id).send().await.map_err(|error| {
-            SecretError(match (error.code(), error.message()) {
-                (Some(code), Some(message)) => format!("{code}: {message}"),
-                (Some(code), None) => code.to_owned(),
-                (None, _) => root_cause(&error),
-            })
-        })?;
-        output.secret_string.ok_or_else(|| SecretError("it is not text".to_owned()))
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
     }
 }
 
 /// The innermost cause of an error: the SDK wraps a refused connection five times.
-fn root_cause(error: &dyn Error) -> String {
+pub(crate) fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

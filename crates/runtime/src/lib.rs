@@ -9,13 +9,17 @@ mod cached;
 mod clock;
 mod function;
 mod http_client;
+mod incident;
 mod logging;
 pub mod metrics;
+mod parameter;
 pub mod settings;
 
-pub use aws::{Aws, ClientProfile, SecretError, http_client};
+pub use aws::{Aws, ClientProfile, http_client};
 pub use backoff::Backoff;
 pub use cached::{CacheEntry, CacheStatus, Cached, Cooldown, RetryPauses, Unavailable};
 pub use clock::{Clock, now, system_clock};
 pub use function::run_function;
+pub use incident::Incident;
 pub use logging::{LogSink, init_logging, print_log};
+pub use parameter::ParameterError;

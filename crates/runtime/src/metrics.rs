@@ -5,35 +5,53 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Number, Value, json};
 
+use crate::Incident;
+
+/// The metric of the one alarm that watches all incidents.
+const INCIDENTS: &str = "Incidents";
+
 /// A metric: its name, `CloudWatch`'s word for its unit, and its value.
 pub type Metric<'n> = (&'n str, &'static str, Number);
 
 /// Adds metrics to a line, which must be an object. Metrics have no dimensions, because each combination of dimensions
 /// is billed as a separate metric.
 ///
-/// A value of 0 is written to the line, but not as a metric: a metric is billed for each hour in which it occurs, and
-/// most metrics that count failures never have another value. Alarms treat missing data as 0.
+/// A value of 0 is left out: a metric is billed for each hour in which it occurs, and these count failures, which are
+/// rare. Alarms treat missing data as 0. Numbers that have a value in every hour belong in the line alone.
 pub fn add(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
-    name(line, at, metrics.iter().filter(|metric| metric.2.as_f64() != Some(0.0)));
-    for (name, _, value) in metrics {
+    let metrics = metrics.iter().filter(|metric| metric.2.as_f64() != Some(0.0));
+    let mut named = Vec::new();
+    for (name, unit, value) in metrics {
+        named.push(json!({"Name": name, "Unit": unit}));
         line[*name] = Value::Number(value.clone());
     }
-}
-
-/// Like `add`, but zeros are metrics too. For events so rare that a 0 must end an alarm.
-pub fn add_all(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>]) {
-    add(line, at, metrics);
-    name(line, at, metrics.iter());
-}
-
-fn name<'m>(line: &mut Value, at: DateTime<Utc>, metrics: impl Iterator<Item = &'m Metric<'m>>) {
-    let named: Vec<Value> = metrics.map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
     if !named.is_empty() {
         line["_aws"] = json!({
             "Timestamp": at.timestamp_millis(),
             "CloudWatchMetrics": [{"Namespace": "RunnableJobs", "Dimensions": [[]], "Metrics": named}],
         });
     }
+}
+
+/// Like `add`, with the incidents that this line reports: the metric `Incidents` is the sum of their weights, and `incident`
+/// has the sections of docs/operations.md that say what to do.
+pub fn add_with_incidents(line: &mut Value, at: DateTime<Utc>, metrics: &[Metric<'_>], incidents: &[Incident]) {
+    let weight = incidents.iter().map(|incident| incident.weight()).sum();
+    let mut metrics = metrics.to_vec();
+    metrics.push((INCIDENTS, "Count", measured(weight)));
+    add(line, at, &metrics);
+    if !incidents.is_empty() {
+        let mut sections: Vec<&str> = incidents.iter().map(|incident| incident.section()).collect();
+        sections.dedup();
+        line["incident"] = sections.join("; ").into();
+    }
+}
+
+/// The log line of an invocation that ends with an error.
+pub fn failure(error: &dyn std::fmt::Display, at: DateTime<Utc>, incident: Incident) -> Value {
+    let mut line = json!({"level": "ERROR", "error": error.to_string()});
+    add_with_incidents(&mut line, at, &[], &[incident]);
+    line
 }
 
 /// Converts a number of seconds, milliseconds or units to the value of a metric.
@@ -50,15 +68,8 @@ mod tests {
     fn values_other_than_zero_are_metrics() {
         let at = DateTime::from_timestamp(1_795_413_600, 0).unwrap();
         let mut line = json!({"level": "INFO"});
-        add(
-            &mut line,
-            at,
-            &[
-                ("SweepQueued", "Count", 2.into()),
-                ("SweepFailed", "Count", 0.into()),
-                ("Age", "Seconds", measured(0.5)),
-            ],
-        );
+        let metrics = [("JobsErrors", "Count", 2.into()), ("JobsStale", "Count", 0.into())];
+        add(&mut line, at, &metrics);
         let expected = json!({
             "level": "INFO",
             "_aws": {
@@ -66,12 +77,10 @@ mod tests {
                 "CloudWatchMetrics": [{
                     "Namespace": "RunnableJobs",
                     "Dimensions": [[]],
-                    "Metrics": [{"Name": "SweepQueued", "Unit": "Count"}, {"Name": "Age", "Unit": "Seconds"}],
+                    "Metrics": [{"Name": "JobsErrors", "Unit": "Count"}],
                 }],
             },
-            "SweepQueued": 2,
-            "SweepFailed": 0,
-            "Age": 0.5,
+            "JobsErrors": 2,
         });
         assert_eq!(line, expected);
     }
@@ -79,15 +88,24 @@ mod tests {
     #[test]
     fn a_line_of_zeros_has_no_metrics() {
         let mut line = json!({});
-        add(&mut line, DateTime::UNIX_EPOCH, &[("SweepFailed", "Count", 0.into()), ("Age", "Seconds", measured(0.0))]);
-        assert_eq!(line, json!({"SweepFailed": 0, "Age": 0.0}));
+        add_with_incidents(&mut line, DateTime::UNIX_EPOCH, &[("SweepFailed", "Count", 0.into())], &[]);
+        assert_eq!(line, json!({}));
     }
 
     #[test]
-    fn add_all_makes_zeros_metrics_too() {
+    fn a_line_with_incidents_names_the_sections_that_say_what_to_do() {
         let mut line = json!({});
-        add_all(&mut line, DateTime::UNIX_EPOCH, &[("IngestRefused", "Count", 0.into())]);
-        let named = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
-        assert_eq!((named, &line["IngestRefused"]), (&json!([{"Name": "IngestRefused", "Unit": "Count"}]), &json!(0)));
+        let incidents = [Incident::ForwardRefused, Incident::ForwardFailed];
+        add_with_incidents(&mut line, DateTime::UNIX_EPOCH, &[("ForwardFailed", "Count", 3.into())], &incidents);
+        assert_eq!((&line["Incidents"], &line["incident"]), (&json!(2.0), &json!("Pulse refuses; Jobs failed")));
+        let metrics = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
+        assert_eq!((&metrics[0]["Name"], &metrics[1]["Name"]), (&json!("ForwardFailed"), &json!("Incidents")));
+    }
+
+    #[test]
+    fn an_invocation_that_fails_leaves_its_reason_and_an_incident() {
+        let line = failure(&"no table", DateTime::UNIX_EPOCH, Incident::SweepFailed);
+        assert_eq!((&line["error"], &line["Incidents"]), (&json!("no table"), &json!(1.0)));
+        assert_eq!((&line["level"], &line["incident"]), (&json!("ERROR"), &json!("The sweep fails")));
     }
 }

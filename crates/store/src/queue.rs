@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageSystemAttributeName;
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use requests::id::RequestId;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,18 @@ impl Queue {
             })
         };
         Ok(output.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+    }
+
+    /// The number of messages that can be received, as SQS knows it: it may be a minute behind.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub async fn length(&self) -> Result<u32, StoreError> {
+        let wanted = QueueAttributeName::ApproximateNumberOfMessages;
+        let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(wanted.clone());
+        let output =
+            request.send().await.map_err(|error| StoreError::service("counting the messages of a queue", &error))?;
+        Ok(output.attributes().and_then(|found| found.get(&wanted)?.parse().ok()).unwrap_or_default())
     }
 
     /// Deletes a received message.

@@ -7,9 +7,9 @@ use etl::metrics::of_report;
 use etl::settings::Settings;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runtime::settings::environment;
-use runtime::{Aws, ClientProfile, metrics};
+use runtime::{Aws, ClientProfile, Incident, metrics};
 use serde_json::{Value, json};
-use store::{Archive, CatalogTable, Report};
+use store::{Archive, CatalogTable, Report, ReportOutcome};
 use tokio::sync::OnceCell;
 
 #[tokio::main(flavor = "current_thread")]
@@ -47,7 +47,7 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
         on_progress: no_progress(),
     };
     let (report, result) = ingest.run().await;
-    print_metrics(&report);
+    print_line(&report);
     match result {
         Ok(()) => {
             tracing::info!(outcome = ?report.outcome, jobs = report.jobs, seconds = report.seconds, "ingested");
@@ -60,10 +60,24 @@ async fn ingest(settings: &Settings, aws: &Aws) -> Result<Report, Error> {
     }
 }
 
-/// Prints the results of an ingest as metrics.
+/// Prints the log line of an ingest, which contains its metrics.
 #[expect(clippy::print_stdout, reason = "Lambda collects the log from standard output")]
-fn print_metrics(report: &Report) {
-    let mut line = json!({});
-    metrics::add_all(&mut line, report.started_at, &of_report(report));
+fn print_line(report: &Report) {
+    let mut line = json!({
+        "level": if report.succeeded() { "INFO" } else { "ERROR" },
+        "outcome": report.outcome,
+        "jobs": report.jobs,
+        "unknown_names": report.unknown_names,
+        "lost_builds": report.projects.values().map(|project| project.lost_builds).sum::<usize>(),
+        "missed": report.schedule.as_ref().map_or(0, |schedule| schedule.missed),
+        "seconds": report.seconds,
+        "write_units": report.write_units,
+    });
+    let incident = match report.outcome {
+        ReportOutcome::Refused => Some(Incident::IngestRefused),
+        ReportOutcome::Failed | ReportOutcome::Superseded => Some(Incident::IngestFailed),
+        _ => None,
+    };
+    metrics::add_with_incidents(&mut line, report.started_at, &of_report(report), incident.as_slice());
     println!("{line}");
 }

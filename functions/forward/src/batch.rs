@@ -61,7 +61,7 @@ pub enum Disposition {
     Retry(String),
 }
 
-/// The log line of a message of the queue. The numbers become metrics.
+/// The log line of a message of the queue.
 #[derive(Debug, Default, Serialize)]
 pub struct DeliveryLog {
     /// The request.
@@ -70,19 +70,14 @@ pub struct DeliveryLog {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// Jobs that were forwarded.
-    #[serde(skip)]
     pub forwarded: u32,
     /// Jobs that wait for their builds.
-    #[serde(skip)]
     pub waiting: u32,
     /// Jobs without a listener.
-    #[serde(skip)]
     pub unroutable: u32,
     /// Jobs that failed.
-    #[serde(skip)]
     pub failed: u32,
     /// Jobs that the broker refused: they failed, or are retried.
-    #[serde(skip)]
     pub refused: u32,
     /// Stored items of the request that cannot be read.
     #[serde(skip)]
@@ -94,10 +89,9 @@ pub struct DeliveryLog {
     #[serde(rename = "unplanned", skip_serializing_if = "Option::is_none")]
     pub plan_skipped: Option<String>,
     /// Seconds since the request was created.
-    #[serde(skip)]
     pub age_seconds: i64,
     /// Milliseconds from publishing the first message of the batch to the last confirm; `None` if nothing was published.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_ms: Option<u64>,
 }
 
@@ -153,10 +147,10 @@ impl PendingRequest {
 }
 
 impl Forwarder {
-    /// A forwarder with these settings. The credentials of the broker may have to be read from a secret.
+    /// A forwarder with these settings. The credentials of the broker may have to be read from Parameter Store.
     ///
     /// # Errors
-    /// The secret cannot be read, or does not hold credentials.
+    /// The parameter cannot be read, or does not hold credentials.
     pub async fn new(settings: &Settings, aws: &Aws, clock: Clock) -> Result<Self, String> {
         let credentials = settings.user.credentials(aws).await?;
         Ok(Self {

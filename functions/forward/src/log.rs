@@ -1,7 +1,7 @@
 //! The log: one line per message of the queue, which holds its metrics too (`CloudWatch`'s embedded metric format).
 
-use runtime::Clock;
 use runtime::metrics::{self, Metric};
+use runtime::{Clock, Incident};
 
 use crate::batch::DeliveryLog;
 
@@ -15,23 +15,23 @@ pub fn print_line(line: &DeliveryLog, clock: &Clock) {
         (None, None) => "INFO",
     }
     .into();
-    metrics::add(&mut json, clock(), &line.metrics());
+    let incidents = Incident::that_occurred(&[
+        (line.refused, Incident::ForwardRefused),
+        (line.failed, Incident::ForwardFailed),
+        (line.damaged, Incident::DamagedItems),
+    ]);
+    metrics::add_with_incidents(&mut json, clock(), &line.metrics(), &incidents);
     println!("{json}");
 }
 
 impl DeliveryLog {
     /// The metrics of a message.
-    pub fn metrics(&self) -> Vec<Metric<'static>> {
-        let mut measured = vec![
-            ("ForwardForwarded", "Count", self.forwarded.into()),
-            ("ForwardWaiting", "Count", self.waiting.into()),
+    pub fn metrics(&self) -> [Metric<'static>; 4] {
+        [
             ("ForwardUnroutable", "Count", self.unroutable.into()),
             ("ForwardFailed", "Count", self.failed.into()),
             ("ForwardRefused", "Count", self.refused.into()),
             ("DamagedItems", "Count", self.damaged.into()),
-            ("ForwardAge", "Seconds", self.age_seconds.into()),
-        ];
-        measured.extend(self.confirm_ms.map(|milliseconds| ("ForwardConfirm", "Milliseconds", milliseconds.into())));
-        measured
+        ]
     }
 }

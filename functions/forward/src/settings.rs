@@ -13,8 +13,10 @@ use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
 /// The broker's address.
 pub const PULSE_URL: &str = "RUNNABLE_JOBS_PULSE_URL";
-/// The secret with user and password for the broker.
-pub const PULSE_SECRET: &str = "RUNNABLE_JOBS_PULSE_SECRET";
+/// The parameter of Parameter Store with user and password for the broker.
+pub const PULSE_PARAMETER: &str = "RUNNABLE_JOBS_PULSE_PARAMETER";
+/// Named a secret of Secrets Manager before Parameter Store was used.
+const FORMER_PULSE_SECRET: &str = "RUNNABLE_JOBS_PULSE_SECRET";
 /// The Pulse user whose exchange is written to.
 pub const PULSE_NAMESPACE: &str = "RUNNABLE_JOBS_PULSE_NAMESPACE";
 /// The message formats of projects whose listeners do not expect the default.
@@ -23,6 +25,9 @@ pub const PULSE_FORMS: &str = "RUNNABLE_JOBS_PULSE_FORMS";
 pub const PULSE_CERTIFICATES: &str = "RUNNABLE_JOBS_PULSE_CERTIFICATES";
 /// The most messages that are published in a second.
 pub const PULSE_RATE: &str = "RUNNABLE_JOBS_PULSE_RATE";
+
+const MOVED: &str = "the credentials are in Parameter Store now; set RUNNABLE_JOBS_PULSE_PARAMETER to the parameter's \
+    name (docs/operations.md: Change the Pulse password)";
 
 /// The most messages that are published in a second, by default: listeners process one message at a time.
 const RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
@@ -51,13 +56,13 @@ pub struct Settings {
 pub enum User {
     /// The user stands in the address.
     Given(Credentials),
-    /// The user stands in this secret, as JSON with `username` and `password`.
-    Secret(String),
+    /// The user stands in this parameter, as JSON with `username` and `password`.
+    Parameter(String),
 }
 
-/// The content of the secret.
+/// The content of the parameter.
 #[derive(Deserialize)]
-struct Secret {
+struct StoredUser {
     username: String,
     password: String,
 }
@@ -78,7 +83,14 @@ impl Settings {
         let (pulse, given) = PulseSettings::read(&url, &namespace, certificates).map_err(wrong)?;
         let user = match given {
             Some(given) => User::Given(given),
-            None => User::Secret(read.required(PULSE_SECRET, "the secret with username and password")?),
+            None => {
+                User::Parameter(read.required(PULSE_PARAMETER, "the parameter with username and password").map_err(
+                    |error| match read.get(FORMER_PULSE_SECRET) {
+                        Some(_) => SettingsError::Wrong { variable: FORMER_PULSE_SECRET, reason: MOVED.to_owned() },
+                        None => error,
+                    },
+                )?)
+            }
         };
         let formats = read.parsed(PULSE_FORMS, |json| read_object("forms of projects", json))?;
         let rate = |value: &str| value.parse().map_err(|_| "a whole number of at least 1 is expected");
@@ -100,18 +112,18 @@ impl User {
     /// User and password.
     ///
     /// # Errors
-    /// The secret cannot be read, or does not hold user and password.
+    /// The parameter cannot be read, or does not hold user and password.
     pub async fn credentials(&self, aws: &Aws) -> Result<Credentials, String> {
-        let id = match self {
+        let name = match self {
             Self::Given(given) => return Ok(given.clone()),
-            Self::Secret(id) => id,
+            Self::Parameter(name) => name,
         };
-        let text = aws.secret(id).await.map_err(|error| error.to_string())?;
-        // serde's error is left out: it would repeat the content of the secret.
-        let secret: Secret = serde_json::from_str(&text).map_err(|_| {
-            format!("the secret that {PULSE_SECRET} names is not a JSON object with username and password")
+        let text = aws.parameter(name).await.map_err(|error| error.to_string())?;
+        // serde's error is left out: it would repeat the password.
+        let stored: StoredUser = serde_json::from_str(&text).map_err(|_| {
+            format!("the parameter that {PULSE_PARAMETER} names is not a JSON object with username and password")
         })?;
-        Ok(Credentials { username: secret.username, password: secret.password })
+        Ok(Credentials { username: stored.username, password: stored.password })
     }
 }
 
@@ -123,7 +135,7 @@ mod tests {
         ("RUNNABLE_JOBS_REQUESTS_TABLE", "requests"),
         (PULSE_URL, "amqps://pulse.mozilla.org/%2f"),
         (PULSE_NAMESPACE, "treeherder"),
-        (PULSE_SECRET, "arn:secret"),
+        (PULSE_PARAMETER, "/runnable-jobs/pulse"),
     ];
 
     fn read(more: &[(&str, &str)]) -> Result<Settings, String> {
@@ -135,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn the_user_stands_in_the_address_or_in_a_secret() {
-        assert_eq!(read(&[]).unwrap().user, User::Secret("arn:secret".to_owned()));
+    fn the_user_stands_in_the_address_or_in_a_parameter() {
+        assert_eq!(read(&[]).unwrap().user, User::Parameter("/runnable-jobs/pulse".to_owned()));
         let given = Credentials { username: "me".to_owned(), password: "secret".to_owned() };
         assert_eq!(read(&[(PULSE_URL, "amqp://me:secret@127.0.0.1/%2f")]).unwrap().user, User::Given(given));
         let formats = read(&[(PULSE_FORMS, r#"{"try": {"of_2015": true}}"#)]).unwrap().formats;
@@ -168,6 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn the_former_setting_says_where_the_credentials_belong_now() {
+        let error = read(&[(PULSE_PARAMETER, ""), (FORMER_PULSE_SECRET, "arn:aws:x")]).map(|_| ()).unwrap_err();
+        assert!(
+            error.starts_with("RUNNABLE_JOBS_PULSE_SECRET is wrong: the credentials are in Parameter Store"),
+            "{error}"
+        );
+        assert!(error.contains(PULSE_PARAMETER) && !error.contains("arn:aws:x"), "{error}");
+        assert!(read(&[(FORMER_PULSE_SECRET, "arn:aws:x")]).is_ok(), "it is not read where the new one is set");
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named_without_a_password() {
         for (set, said) in [
             (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
@@ -176,7 +199,7 @@ mod tests {
                 (PULSE_URL, "amqp://me:secret@pulse.mozilla.org/"),
                 "RUNNABLE_JOBS_PULSE_URL is wrong: the broker's address",
             ),
-            ((PULSE_SECRET, ""), "RUNNABLE_JOBS_PULSE_SECRET is not set"),
+            ((PULSE_PARAMETER, ""), "RUNNABLE_JOBS_PULSE_PARAMETER is not set"),
             ((PULSE_NAMESPACE, "a/b"), "RUNNABLE_JOBS_PULSE_URL is wrong: the namespace"),
             ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is wrong: no forms"),
             ((PULSE_RATE, "0"), "RUNNABLE_JOBS_PULSE_RATE is wrong: a whole number of at least 1"),

@@ -111,6 +111,8 @@ pub struct SweepSettings {
     pub requests_table: String,
     /// The queue's address.
     pub queue_url: String,
+    /// The address of the queue of messages that could not be forwarded. Without it they are not counted.
+    pub dead_letters_url: Option<String>,
     /// How jobs are planned.
     pub planning: Planning,
 }
@@ -125,6 +127,7 @@ impl SweepSettings {
         Ok(Self {
             requests_table: read.required(variables::REQUESTS_TABLE, A_REQUESTS_TABLE)?,
             queue_url: read.required(variables::QUEUE_URL, A_QUEUE)?,
+            dead_letters_url: read.get("RUNNABLE_JOBS_DEAD_LETTERS_URL"),
             planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
         })
     }

@@ -29,6 +29,8 @@ pub struct SweepReport {
     pub failed: u32,
     /// Stored items that cannot be read, and were skipped.
     pub damaged: u32,
+    /// Messages in the dead-letter queue.
+    pub dead_letters: u32,
     /// The first of the failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -38,14 +40,8 @@ pub struct SweepReport {
 
 impl SweepReport {
     /// The metrics that the scheduled function prints for a sweep.
-    pub fn metrics(&self) -> [Metric<'static>; 5] {
-        [
-            ("SweepQueued", "Count", self.queued.into()),
-            ("SweepWaiting", "Count", self.waiting.into()),
-            ("SweepFailed", "Count", self.failed.into()),
-            ("DamagedItems", "Count", self.damaged.into()),
-            ("SweepOldest", "Seconds", self.oldest_seconds.into()),
-        ]
+    pub fn metrics(&self) -> [Metric<'static>; 2] {
+        [("SweepFailed", "Count", self.failed.into()), ("DamagedItems", "Count", self.damaged.into())]
     }
 }
 

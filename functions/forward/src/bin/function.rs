@@ -8,7 +8,7 @@ use forward::settings::Settings;
 use forward::{Delivery, DeliveryLog, Disposition, Forwarder, TIME_NEEDED, TIME_TO_RECORD, print_line};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runtime::settings::environment;
-use runtime::{Aws, ClientProfile, system_clock};
+use runtime::{Aws, ClientProfile, Incident, metrics, system_clock};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -21,17 +21,25 @@ async fn main() -> ExitCode {
         let forwarder = OnceCell::new();
         let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
             let make = async || Forwarder::new(&settings, &aws, system_clock()).await;
-            let forwarder = forwarder.get_or_try_init(make).await?;
+            let forwarder = forwarder.get_or_try_init(make).await.map_err(failed)?;
             if event.payload.records.is_empty() {
                 // An operator invokes the function without records to check that Pulse accepts the credentials. From
                 // then on listeners can bind to the exchange.
-                forwarder.pulse.publisher.connect_now().await?;
+                forwarder.pulse.publisher.connect_now().await.map_err(failed)?;
             }
             Ok::<_, Error>(forward_all(forwarder, event).await)
         });
         lambda_runtime::run(handler).await
     })
     .await
+}
+
+/// Prints the log line of an invocation that ends with this error.
+#[expect(clippy::print_stdout, reason = "Lambda collects the log from standard output")]
+fn failed(error: impl Into<Error>) -> Error {
+    let error = error.into();
+    println!("{}", metrics::failure(&error, system_clock()(), Incident::FunctionFailed));
+    error
 }
 
 async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
