@@ -62,7 +62,7 @@ async fn send(client: &SharedClient, address: &Uri) -> Result<u16, ConnectorErro
     let status = answer.status().as_u16();
     // The pool takes the connection back when the answer is read.
     let mut body = answer.into_body();
-    while let Some(Ok(_)) = next_frame(&mut body).await {}
+    while let Some(Ok(())) = next_frame(&mut body).await {}
     Ok(status)
 }
 
