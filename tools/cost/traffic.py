@@ -71,7 +71,11 @@ class Traffic:
         treeherder_cache = str(60 // self.speed_up)
         self.jobs = day.metered("jobs", RUNNABLE_JOBS_FRESH_SECONDS="1")
         self.trigger = day.metered(
-            "trigger", RUNNABLE_JOBS_FRESH_SECONDS="1", RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=treeherder_cache
+            "trigger",
+            RUNNABLE_JOBS_FRESH_SECONDS="1",
+            RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=treeherder_cache,
+            # One person makes all requests, and faster than a person may.
+            RUNNABLE_JOBS_TRIGGER_LIMITS=json.dumps({"requests_per_minute": 100_000, "jobs_per_hour": 1_000_000}),
         )
         self.sweep, self.forward = day.metered("sweep"), day.metered("forward")
         self.sqs = day.stack.client("sqs")
