@@ -195,7 +195,7 @@ async fn a_dump_without_a_project_is_refused_and_force_removes_it() {
     assert_eq!(env.table().projects(Consistency::Consistent).await.unwrap(), ["try".to_owned()].into());
     let after = catalog_items(&env.client, &env.name).await;
     let parts = after.iter().filter(|((pk, _), _)| pk == "project#ash");
-    assert!(parts.clone().count() == 1 && parts.clone().all(|(_, part)| part.contains_key("expires_at")));
+    assert!(parts.clone().count() == 2 && parts.clone().all(|(_, part)| part.contains_key("expires_at")));
 }
 
 #[tokio::test]

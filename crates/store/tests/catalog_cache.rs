@@ -167,7 +167,7 @@ async fn the_index_of_a_replaced_list_expires_with_the_list() {
 
 #[tokio::test]
 async fn names_are_limited_by_memory_and_the_least_recently_used_go_first() {
-    let fixture = Fixture::with(100_000).await;
+    let fixture = Fixture::with(80_000).await;
     for project in ["a", "b", "c"] {
         fixture.publish(project, 300, None).await;
         assert_eq!(fixture.names(project).await, Ok((300, CacheStatus::Loaded)));
