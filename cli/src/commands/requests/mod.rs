@@ -141,7 +141,7 @@ pub(crate) async fn run(arguments: Requests) -> Result<(), Failure> {
         Command::Show(show) => operator.show(&show).await,
         Command::Retry(Retry { request, dead_letters, json }) => match (request, dead_letters) {
             (Some(id), _) => operator.retry(id, json).await,
-            (None, Some(url)) => retry::dead_letters(&operator, &url, json).await,
+            (None, Some(url)) => Box::pin(retry::dead_letters(&operator, &url, json)).await,
             (None, None) => Err(Failure::Usage("retry what? A request or --dead-letters is expected".to_owned())),
         },
         Command::Replay(command) => replay::replay(&operator, &command).await,
