@@ -358,7 +358,7 @@ impl<'l> WordFilter<'l> {
                     && has(&format!("{}({})", labels.get(GROUP_SYMBOL, label), labels.get(TYPE_SYMBOL, label))))
         });
         let is_place = accepted(places.len(), |place| has(places.get(PLATFORM, place)));
-        Self { names, is_label, is_place, finder }
+        Self { names, finder, is_label, is_place }
     }
 
     fn accepts(&self, job: usize, row: Row) -> bool {

@@ -124,10 +124,10 @@ impl Words {
 pub(super) fn put_number(out: &mut Vec<u8>, number: usize) {
     let mut rest = number;
     while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
+        out.push(rest.to_le_bytes()[0] | 0x80);
         rest >>= 7;
     }
-    out.push((rest & 0x7f) as u8);
+    out.push(rest.to_le_bytes()[0]);
 }
 
 /// Reads what `encode` and `put_number` wrote.

@@ -101,13 +101,12 @@ impl CatalogCache {
         let in_memory = project.list.peek().filter(|entry| entry.value.pointer.etag == pointer.etag);
         match self.of_index(name, pointer, stats).await {
             Ok(Some(made)) => return Ok(made),
-            Ok(None) => {}
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!(project = name, %error, "the index is not used");
                 stats.add_damaged();
             }
             Err(error) if in_memory.is_none() => return Err(error),
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
         let list = match in_memory {
             Some(entry) => entry.value,
