@@ -132,7 +132,7 @@ fn first_search(criterion: &mut Criterion) {
         buildbot::write_body("try", &jobs, &mut body, |_| ());
         let (gzip, etag) = (list::pack(&body), list::etag(&body));
         let index = buildbot::write_index("try", &etag, &jobs);
-        println!("{size}: {} jobs, {} bytes, {} packed, {} index", jobs.len(), body.len(), gzip.len(), index.len());
+        eprintln!("{size}: {} jobs, {} bytes, {} packed, {} index", jobs.len(), body.len(), gzip.len(), index.len());
         let words = ["mochitest", "linux64"].map(str::to_owned).to_vec();
         let search = Selection { words, ..Selection::default() };
         let answer = |listing: &Listing| packed_answer(&listing.select(&search));
