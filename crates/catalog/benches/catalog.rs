@@ -119,6 +119,7 @@ const LABELS: usize = 30_000;
 
 /// What the first search in a process costs, from the bytes as they are read from the store to the packed answer, beside
 /// a later one: from the index, and from the packed body as for a list without an index. The same for the first name.
+#[expect(clippy::print_stderr, reason = "the sizes are for the terminal")]
 fn first_search(criterion: &mut Criterion) {
     let mut document = Vec::new();
     sample::write(ALL_BUILDERS, 1, &mut document).expect("memory can be written");
