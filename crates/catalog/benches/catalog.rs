@@ -113,6 +113,7 @@ const LABELS: usize = 30_000;
 
 /// What the first search in a process costs, from the bytes as they are read from the store to the packed answer, beside
 /// a later one: from the index, and from the packed body as for a list without an index. The same for the first name.
+#[expect(clippy::print_stderr, reason = "the sizes are for the terminal")]
 fn first_search(criterion: &mut Criterion) {
     let mut document = Vec::new();
     sample::write(ALL_BUILDERS, 1, &mut document).expect("memory can be written");
@@ -126,7 +127,7 @@ fn first_search(criterion: &mut Criterion) {
         buildbot::write_body("try", &jobs, &mut body, |_| ());
         let (gzip, etag) = (list::pack(&body), list::etag(&body));
         let index = buildbot::write_index("try", &etag, &jobs);
-        println!("{size}: {} jobs, {} bytes, {} packed, {} index", jobs.len(), body.len(), gzip.len(), index.len());
+        eprintln!("{size}: {} jobs, {} bytes, {} packed, {} index", jobs.len(), body.len(), gzip.len(), index.len());
         let words = ["mochitest", "linux64"].map(str::to_owned).to_vec();
         let search = Selection { words, ..Selection::default() };
         let answer = |listing: &Listing| packed_answer(&listing.select(&search));

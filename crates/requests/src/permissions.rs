@@ -199,7 +199,7 @@ mod tests {
                 "no rules: a name or a value is not one that is expected, at line 1, column",
             ),
             ("{\"domains\": [\"Mozilla.com\"]}", "a domain is invalid"),
-            ("{\"projects\": {\"try\": {\"domains\": [\"@mozilla.com\"]}}}", "one of the domains is none"),
+            ("{\"projects\": {\"try\": {\"domains\": [\"@mozilla.com\"]}}}", "a domain is invalid"),
         ] {
             let error = Permissions::read(wrong).unwrap_err();
             assert!(error.starts_with(said), "{error}");

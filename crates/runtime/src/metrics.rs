@@ -8,7 +8,7 @@ use serde_json::{Number, Value, json};
 use crate::Incident;
 
 /// The metric of the one alarm that watches all incidents.
-const INCIDENTS: &str = "Incidents";
+pub const INCIDENTS: &str = "Incidents";
 
 /// A metric: its name, `CloudWatch`'s word for its unit, and its value.
 pub type Metric<'n> = (&'n str, &'static str, Number);

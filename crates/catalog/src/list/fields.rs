@@ -71,7 +71,7 @@ impl<'j> PlatformFields<'j> {
 
 /// The group and the type of a job: the next fields.
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "they are the names of the fields in a list")]
+#[expect(clippy::struct_field_names, reason = "the names are Treeherder's")]
 pub(super) struct LabelFields<'j> {
     job_group_id: u64,
     job_group_name: &'j str,

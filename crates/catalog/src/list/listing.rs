@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::list::columns::{
     ARCHITECTURE, BUILD_SYSTEM, Columns, ColumnsBuilder, GROUP_NAME, GROUP_SYMBOL, OPTION, OS, PLATFORM, Row,
-    TYPE_NAME, TYPE_SYMBOL,
+    TYPE_NAME, TYPE_SYMBOL, Table,
 };
 use crate::list::fields::{
     BadBody, BodyOfProject, JobFields, KindFields, LabelFields, NameField, OptionFields, PlatformFields, UpstreamField,
@@ -54,7 +54,7 @@ pub struct Listing {
     repository: String,
     columns: Columns,
     text: JobText,
-    /// The names and labels in lower case, made by the first search for words.
+    /// The searched texts in lower case, made by the first search for words.
     lower: OnceLock<LowerCase>,
     /// Built at the first look-up of an unknown name.
     names: OnceLock<Index>,
@@ -77,10 +77,8 @@ struct Fragments<const N: usize>(Vec<OnceLock<[Box<[u8]>; N]>>);
 #[derive(Debug)]
 struct LowerCase {
     names: Words,
-    /// The type's name, the group's name, and the symbols as Treeherder shows them, `M-e10s(3)`: a search finds each
-    /// symbol and the whole.
-    labels: Words,
-    platforms: Words,
+    labels: Table<4>,
+    places: Table<3>,
 }
 
 #[derive(Serialize)]
@@ -215,19 +213,10 @@ impl Listing {
     }
 
     fn lower(&self) -> &LowerCase {
-        self.lower.get_or_init(|| {
-            let Columns { names, places, labels, .. } = &self.columns;
-            let (mut label_texts, mut platforms) = (Words::default(), Words::default());
-            for label in 0..labels.len() {
-                let of = |column| labels.get(column, label);
-                let (group, symbol) = (of(GROUP_SYMBOL), of(TYPE_SYMBOL));
-                let text = format!("{}\n{}\n{group}({symbol})", of(TYPE_NAME), of(GROUP_NAME));
-                label_texts.push(&text.to_lowercase());
-            }
-            for place in 0..places.len() {
-                platforms.push(&places.get(PLATFORM, place).to_lowercase());
-            }
-            LowerCase { names: names.to_lowercase(), labels: label_texts, platforms }
+        self.lower.get_or_init(|| LowerCase {
+            names: self.columns.names.to_lowercase(),
+            labels: self.columns.labels.to_lowercase(),
+            places: self.columns.places.to_lowercase(),
         })
     }
 
@@ -273,7 +262,7 @@ impl Listing {
                 let [place] = place_parts.get(row.place(), || {
                     let of = |column| places.get(column, row.place());
                     let (name, os, architecture) = (of(PLATFORM), of(OS), of(ARCHITECTURE));
-                    let mut part = Vec::new();
+                    let mut part = Vec::with_capacity(JOB_BYTES / 2);
                     put_first(&mut part, &PlatformFields::new(ListedPlatform { name, os, architecture }));
                     [part.into()]
                 });
@@ -327,7 +316,7 @@ fn accepted(count: usize, accepts: impl Fn(usize) -> bool) -> Vec<bool> {
 
 /// A part of the JSON of jobs that is not the first.
 fn next_part<T: Serialize>(fields: &T) -> Box<[u8]> {
-    let mut part = Vec::new();
+    let mut part = Vec::with_capacity(JOB_BYTES / 2);
     put_next(&mut part, fields);
     part.into()
 }
@@ -359,8 +348,17 @@ impl<'l> WordFilter<'l> {
     /// `word` is in lower case.
     fn new(word: &str, lower: &'l LowerCase) -> Self {
         let finder = memchr::memmem::Finder::new(word).into_owned();
-        let has = |words: &Words| words.iter().map(|text| finder.find(text.as_bytes()).is_some()).collect();
-        Self { names: &lower.names, is_label: has(&lower.labels), is_place: has(&lower.platforms), finder }
+        let has = |text: &str| finder.find(text.as_bytes()).is_some();
+        let LowerCase { names, labels, places } = lower;
+        // A search finds the symbols as Treeherder shows them, `M-e10s(3)`: each and the whole.
+        let is_of_symbols = word.contains(['(', ')']);
+        let is_label = accepted(labels.len(), |label| {
+            (0..=TYPE_SYMBOL).any(|column| has(labels.get(column, label)))
+                || (is_of_symbols
+                    && has(&format!("{}({})", labels.get(GROUP_SYMBOL, label), labels.get(TYPE_SYMBOL, label))))
+        });
+        let is_place = accepted(places.len(), |place| has(places.get(PLATFORM, place)));
+        Self { names, finder, is_label, is_place }
     }
 
     fn accepts(&self, job: usize, row: Row) -> bool {

@@ -95,16 +95,17 @@ impl Words {
     pub(super) fn decode(count: usize, reader: &mut Reader<'_>) -> Result<Self, BadIndex> {
         let shared = reader.numbers(count)?;
         let added = reader.numbers(count)?;
-        let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(count));
+        let length: usize = shared.iter().chain(&added).map(|length| *length as usize).sum();
+        if length > MAX_TEXT {
+            return Err(BadIndex::Malformed("it has too much text"));
+        }
+        let (mut text, mut ends) = (Vec::with_capacity(length), Vec::with_capacity(count));
         let mut start = 0;
         for (shared, added) in shared.into_iter().zip(added) {
             let (end, added) = (text.len(), reader.take(added as usize)?);
             let shared = shared as usize;
             if shared > end - start {
                 return Err(BadIndex::Malformed("a word shares more than the one before it has"));
-            }
-            if end + shared + added.len() > MAX_TEXT {
-                return Err(BadIndex::Malformed("it has too much text"));
             }
             text.extend_from_within(start..start + shared);
             text.extend_from_slice(added);
