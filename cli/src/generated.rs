@@ -30,7 +30,10 @@ fn metrics() -> BTreeSet<String> {
     let delivered = forward::DeliveryLog::default().metrics();
     let named = ingest.into_iter().chain(swept).chain(delivered).map(|(name, ..)| name.to_owned());
     let of_requests = [jobs::METRICS, trigger_api::METRICS].into_iter().flat_map(http_api::metric_names);
-    named.chain(of_requests).chain([http_api::DAMAGED_ITEMS, runtime::metrics::INCIDENTS].map(ToOwned::to_owned)).collect()
+    named
+        .chain(of_requests)
+        .chain([http_api::DAMAGED_ITEMS, runtime::metrics::INCIDENTS].map(ToOwned::to_owned))
+        .collect()
 }
 
 /// A valid value for each variable that is required, or without which another is not read.
