@@ -77,7 +77,7 @@ impl Permissions {
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
-        let permissions: Self = read_object("rules", json)?;
+        let permissions: Self = read_object(json)?;
         let own = permissions.projects.values().filter_map(|project| project.domains.as_ref()).flatten();
         let is_domain = |domain: &&String| {
             !domain.is_empty()
@@ -190,14 +190,11 @@ mod tests {
     #[test]
     fn rules_that_say_something_else_are_refused() {
         for (wrong, said) in [
-            ("", "no rules: a JSON object is expected"),
-            ("[]", "no rules: a JSON object is expected"),
-            ("{", "no rules: it is not JSON, at line 1, column 1"),
-            ("{\"domain\": []}", "no rules: a name or a value is not one that is expected, at line 1, column 9"),
-            (
-                "{\"allow\": [\"someone\"]}",
-                "no rules: a name or a value is not one that is expected, at line 1, column",
-            ),
+            ("", "a JSON object is expected"),
+            ("[]", "a JSON object is expected"),
+            ("{", "it is not JSON, at line 1, column 1"),
+            ("{\"domain\": []}", "a name or a value is not one that is expected, at line 1, column 9"),
+            ("{\"allow\": [\"someone\"]}", "a name or a value is not one that is expected, at line 1, column"),
             ("{\"domains\": [\"Mozilla.com\"]}", "a domain is invalid"),
             ("{\"projects\": {\"try\": {\"domains\": [\"@mozilla.com\"]}}}", "a domain is invalid"),
         ] {

@@ -31,7 +31,7 @@ impl RateLimits {
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
-        read_object("limits", json)
+        read_object(json)
     }
 }
 
@@ -183,6 +183,6 @@ mod tests {
     fn limits_are_read_one_by_one() {
         let limits = RateLimits::read(r#"{"jobs_per_hour": 10}"#).unwrap();
         assert_eq!(limits, RateLimits { jobs_per_hour: 10, ..RateLimits::default() });
-        assert!(RateLimits::read(r#"{"jobs": 1}"#).unwrap_err().starts_with("no limits: a name or a value is not"));
+        assert!(RateLimits::read(r#"{"jobs": 1}"#).unwrap_err().starts_with("a name or a value is not"));
     }
 }

@@ -28,9 +28,9 @@ impl Renames {
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
-        let renames: BTreeMap<String, String> = read_object("renames", json)?;
+        let renames: BTreeMap<String, String> = read_object(json)?;
         if renames.iter().any(|(old, new)| old.is_empty() || new.is_empty()) {
-            return Err("no renames: a name is empty".to_owned());
+            return Err("a name is empty".to_owned());
         }
         Ok(Self(renames))
     }
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(renames.apply("A C").as_deref(), Some("X C"));
         assert_eq!(renames.apply("A").as_deref(), Some("X"));
         assert_eq!(renames.apply("AB"), None);
-        assert!(Renames::read("[]").unwrap_err().starts_with("no renames: a JSON object"));
+        assert!(Renames::read("[]").unwrap_err().starts_with("a JSON object"));
         assert!(Renames::read(r#"{"A": ""}"#).is_err());
     }
 }

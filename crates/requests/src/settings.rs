@@ -4,15 +4,15 @@
 ///
 /// # Errors
 /// A sentence that says what is wrong and where. It repeats nothing of the setting, which may hold a secret.
-pub fn read_object<'j, T: serde::Deserialize<'j>>(what: &str, json: &'j str) -> Result<T, String> {
+pub fn read_object<'j, T: serde::Deserialize<'j>>(json: &'j str) -> Result<T, String> {
     if !json.trim_start().starts_with('{') {
-        return Err(format!("no {what}: a JSON object is expected"));
+        return Err("a JSON object is expected".to_owned());
     }
     serde_json::from_str(json).map_err(|error| {
         let wrong = match error.classify() {
             serde_json::error::Category::Data => "a name or a value is not one that is expected",
             _ => "it is not JSON",
         };
-        format!("no {what}: {wrong}, at line {}, column {}", error.line(), error.column())
+        format!("{wrong}, at line {}, column {}", error.line(), error.column())
     })
 }

@@ -92,7 +92,7 @@ impl Settings {
                 )?)
             }
         };
-        let formats = read.parsed(PULSE_FORMS, |json| read_object("forms of projects", json))?;
+        let formats = read.parsed(PULSE_FORMS, |json| read_object(json))?;
         let rate = |value: &str| value.parse().map_err(|_| "a whole number of at least 1 is expected");
         Ok(Self {
             requests_table,
@@ -204,7 +204,7 @@ mod tests {
             ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is wrong: no forms"),
             ((PULSE_RATE, "0"), "RUNNABLE_JOBS_PULSE_RATE is wrong: a whole number of at least 1"),
             ((variables::TREEHERDER_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_URL is wrong: an address"),
-            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: no planning"),
+            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: a JSON object"),
             ((PULSE_CERTIFICATES, "/not/there"), "RUNNABLE_JOBS_PULSE_CERTIFICATES is wrong: No such file"),
         ] {
             let error = read(&[set]).map(|_| ()).unwrap_err();

@@ -233,14 +233,14 @@ mod tests {
             (("RUNNABLE_JOBS_REQUESTS_TABLE", ""), "RUNNABLE_JOBS_REQUESTS_TABLE is not set"),
             (("RUNNABLE_JOBS_QUEUE_URL", ""), "RUNNABLE_JOBS_QUEUE_URL is not set"),
             ((TRIGGER_RULES, ""), "RUNNABLE_JOBS_TRIGGER_RULES is not set"),
-            ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is wrong: no rules"),
+            ((TRIGGER_RULES, "[]"), "RUNNABLE_JOBS_TRIGGER_RULES is wrong: a JSON object"),
             ((variables::TREEHERDER_URL, "treeherder"), "RUNNABLE_JOBS_TREEHERDER_URL is wrong: an address"),
             ((TREEHERDER_PUBLIC_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL is wrong: an address"),
             ((WITHOUT_TREEHERDER, "no"), "RUNNABLE_JOBS_WITHOUT_TREEHERDER is wrong: 'rules' or 'refuse'"),
             ((OIDC_AUDIENCE, "a"), "RUNNABLE_JOBS_OIDC_ISSUER is not set"),
-            ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is wrong: no limits"),
-            ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is wrong: no renames"),
-            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: no planning"),
+            ((TRIGGER_LIMITS, "1"), "RUNNABLE_JOBS_TRIGGER_LIMITS is wrong: a JSON object"),
+            ((RENAMES, "1"), "RUNNABLE_JOBS_RENAMES is wrong: a JSON object"),
+            ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: a JSON object"),
         ] {
             let error = read(&[set]).map(|_| ()).unwrap_err();
             assert!(error.starts_with(said), "{error}");

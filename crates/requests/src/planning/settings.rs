@@ -45,12 +45,12 @@ impl Planning {
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn read(json: &str) -> Result<Self, String> {
-        let read: Self = read_object("planning", json)?;
+        let read: Self = read_object(json)?;
         if !(1..=72).contains(&read.max_wait_hours) {
-            return Err("no planning: max_wait_hours is 1 to 72".to_owned());
+            return Err("max_wait_hours is 1 to 72".to_owned());
         }
         if !(1..=3600).contains(&read.initial_poll_seconds) {
-            return Err("no planning: initial_poll_seconds is 1 to 3600".to_owned());
+            return Err("initial_poll_seconds is 1 to 3600".to_owned());
         }
         Ok(read)
     }
@@ -96,15 +96,12 @@ mod tests {
             Ok(Planning { already_running: AlreadyRunning::Skip, max_wait_hours: 1, initial_poll_seconds: 5 })
         );
         for (wrong, said) in [
-            ("[]", "no planning: a JSON object"),
-            (r#"{"most_hours": 0}"#, "no planning: max_wait_hours is 1 to 72"),
-            (r#"{"most_hours": 73}"#, "no planning: max_wait_hours is 1 to 72"),
-            (r#"{"first_look_seconds": 0}"#, "no planning: initial_poll_seconds is 1 to 3600"),
-            (
-                r#"{"already_running": "no"}"#,
-                "no planning: a name or a value is not one that is expected, at line 1, column 24",
-            ),
-            (r#"{"hours": 1}"#, "no planning: a name or a value is not one that is expected, at line 1, column 8"),
+            ("[]", "a JSON object"),
+            (r#"{"most_hours": 0}"#, "max_wait_hours is 1 to 72"),
+            (r#"{"most_hours": 73}"#, "max_wait_hours is 1 to 72"),
+            (r#"{"first_look_seconds": 0}"#, "initial_poll_seconds is 1 to 3600"),
+            (r#"{"already_running": "no"}"#, "a name or a value is not one that is expected, at line 1, column 24"),
+            (r#"{"hours": 1}"#, "a name or a value is not one that is expected, at line 1, column 8"),
         ] {
             let error = Planning::read(wrong).unwrap_err();
             assert!(error.starts_with(said), "{error}");
