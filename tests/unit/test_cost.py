@@ -274,7 +274,7 @@ class Drawn(unittest.TestCase):
     """Random traffic has the stated shares."""
 
     def test_projects_and_repeats_have_their_shares(self) -> None:
-        traffic = mock.Mock(options=mock.Mock(repeats=60), chance=cost_traffic.random.Random(1))
+        traffic = mock.Mock(options=mock.Mock(repeats=60), random=cost_traffic.random.Random(1))
 
         drawn = cost_traffic.Traffic.mixed(traffic, 200)
 
@@ -293,7 +293,7 @@ class Drawn(unittest.TestCase):
 
     def test_the_plan_represents_the_requested_day(self) -> None:
         options = mock.Mock(part=50, lists=10_000, triggers=1_000, sweeps=480, repeats=60)
-        traffic = mock.Mock(options=options, chance=cost_traffic.random.Random(1), seconds=57.6)
+        traffic = mock.Mock(options=options, random=cost_traffic.random.Random(1), seconds=57.6)
         traffic.times = functools.partial(cost_traffic.Traffic.times, traffic)
         traffic.mixed = functools.partial(cost_traffic.Traffic.mixed, traffic)
         traffic.counted = lambda _, act: act
@@ -302,12 +302,12 @@ class Drawn(unittest.TestCase):
             act()
 
         for asked, a_day in (
-            (traffic.ask_for_list, 10_000),
-            (traffic.ask_for_jobs, 1_000),
+            (traffic.request_list, 10_000),
+            (traffic.request_jobs, 1_000),
             (traffic.sweep.invoke, 480),
         ):
             self.assertAlmostEqual(sum(call.args[-1] for call in asked.call_args_list), a_day)
-        self.assertEqual(sorted(call.args[1] for call in traffic.ask_for_jobs.call_args_list), cost_traffic.SIZES)
+        self.assertEqual(sorted(call.args[1] for call in traffic.request_jobs.call_args_list), cost_traffic.SIZES)
 
     def test_any_number_of_requests_has_the_same_mean_size(self) -> None:
         for count in (5, 10, 20, 30, 60):
