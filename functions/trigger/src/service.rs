@@ -143,8 +143,8 @@ impl TriggerService {
     }
 }
 
-/// Queues a request and then records that. Returns `None` if another function changed the request meanwhile: the forwarder
-/// may be quicker than the record.
+/// Queues a request and then records that. If another function changed the stored request meanwhile, its change stays:
+/// the forwarder may be quicker than the record. Returns `None` for a request that is not to be queued.
 ///
 /// # Errors
 /// The queue or the table does not answer. The request may be in the queue, and will be queued once more.
@@ -157,8 +157,7 @@ pub(crate) async fn enqueue(
     let Some(queued) = request.queued(now) else { return Ok(None) };
     queue.send(Ticket { request_id: request.id, attempt: request.attempt }).await?;
     match table.update(&queued, None, now).await? {
-        UpdateResult::Stored => Ok(Some(queued)),
-        UpdateResult::Conflict => Ok(None),
+        UpdateResult::Stored | UpdateResult::Conflict => Ok(Some(queued)),
     }
 }
 
