@@ -184,7 +184,7 @@ def show(day: Day, traffic: Traffic) -> None:
     keep_requests(day, traffic)
     requested = {name: amount - ingested.get(name, 0.0) for name, amount in day.kept.items()}
     kept = {"ingest": ingested, "trigger": requested}
-    usage = month(day.usage) | day.kept | fixed(day)
+    usage = {**month(day.usage), **day.kept, **fixed(day)}
     usage["dynamodb_recovery_bytes"] = usage["dynamodb_bytes"]
     usage["metrics"] = metric_months(day.metrics.values())
     packed = len(gzip.compress(bytes(day.log), 6)) + day.log.count(b"\n") * LINE_OVERHEAD
