@@ -201,7 +201,7 @@ mod tests {
             ),
             ((PULSE_PARAMETER, ""), "RUNNABLE_JOBS_PULSE_PARAMETER is not set"),
             ((PULSE_NAMESPACE, "a/b"), "RUNNABLE_JOBS_PULSE_URL is wrong: the namespace"),
-            ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is wrong: no forms"),
+            ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is wrong: a JSON object"),
             ((PULSE_RATE, "0"), "RUNNABLE_JOBS_PULSE_RATE is wrong: a whole number of at least 1"),
             ((variables::TREEHERDER_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_URL is wrong: an address"),
             ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: a JSON object"),
