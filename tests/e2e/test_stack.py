@@ -2,7 +2,6 @@
 data.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -362,16 +362,28 @@ class KeptStack(unittest.TestCase):
             self.assertEqual(broker.default_channel.queue_declare(queue, passive=True).message_count, 2)
         self.assert_nothing_runs_after_a_kill(second)
 
-        # Another program has its port now: this one, or one that was faster.
-        [port] = self.data.glob("kept-*/emulator/port")
-        with contextlib.suppress(OSError):
-            self.enterContext(socket.create_server(("127.0.0.1", int(port.read_text()))))
+        # Another program has its port now: this one, or a server that was faster.
+        [port] = (int(kept.read_text()) for kept in self.data.glob("kept-*/emulator/port"))
+        self.occupy(port)
         third = self.start()
-        self.assertFalse(third.env["AWS_ENDPOINT_URL"].endswith(f":{port.read_text()}"))
+        self.assertNotEqual(urllib.parse.urlsplit(third.env["AWS_ENDPOINT_URL"]).port, port)
         self.assertEqual(self.reports(third), ["published", "unchanged"])
         self.assertEqual([self.state(third, request) for request in (forwarded, queued)], ["forwarded", "queued"])
         self.request(third, 2)
         self.assertIn("The last run did not end by itself", third.printed())
+
+    def occupy(self, port: int) -> None:
+        """Listen on a port until the test ends, unless another server does. Connections may use it for a moment."""
+
+        def is_listened_on() -> bool:
+            try:
+                self.enterContext(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                with socket.socket() as other:
+                    return other.connect_ex(("127.0.0.1", port)) == 0
+            return True
+
+        until(is_listened_on)
 
     def reports(self, stack: Stack) -> list[str]:
         return [json.loads(item["report"])["outcome"] for item in stack.items("ingest")]
