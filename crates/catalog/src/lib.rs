@@ -12,6 +12,7 @@ pub mod list;
 pub mod sample;
 pub mod schedule;
 pub mod suggest;
+pub mod taskcluster;
 
 pub use hex::hex;
 

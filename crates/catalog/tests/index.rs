@@ -186,6 +186,7 @@ fn listed((name, upstream, place, label, kind): &AnyJob) -> ListedJob<'_> {
         job_type_symbol: label[3].as_str().into(),
         job_group_name: &label[0],
         job_group_symbol: &label[1],
+        tier: None,
     }
 }
 

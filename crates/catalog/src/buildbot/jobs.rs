@@ -33,6 +33,7 @@ impl<'d> CatalogJob<'d> {
             job_type_symbol: says.job_type_symbol(),
             job_group_name: says.job_group_name(),
             job_group_symbol: says.job_group_symbol(),
+            tier: None,
         }
     }
 }

@@ -115,6 +115,7 @@ fn fields_fingerprint() -> u32 {
         job_type_symbol: "t".into(),
         job_group_name: "group",
         job_group_symbol: "g",
+        tier: None,
     };
     let mut body = Vec::with_capacity(1024);
     write_body("project", std::iter::once(job), &mut body);

@@ -28,6 +28,8 @@ pub struct ListedJob<'j> {
     pub job_group_name: &'j str,
     /// The group's symbol.
     pub job_group_symbol: &'j str,
+    /// The tier, from 1 to 3, if the build system has tiers.
+    pub tier: Option<u8>,
 }
 
 /// Where a job runs.
