@@ -15,5 +15,5 @@ pub use allthethings::read;
 pub use builder_name::{Classification, classify};
 pub use dump::{Dump, DumpProblem, Findings, MAX_PROBLEMS};
 pub use error::ReadError;
-pub use jobs::{BUILD_SYSTEM, CatalogJob, Projects, write_body, write_index};
+pub use jobs::{BUILD_SYSTEM, CatalogJob, Projects, listed, write_body, write_index};
 pub use reading::Progress;

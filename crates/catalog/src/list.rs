@@ -14,9 +14,9 @@ mod pack;
 mod words;
 mod write;
 
-pub use diff::{ListDiff, compare, count_with_build};
+pub use diff::{ListDiff, compare};
 pub use fields::{BadBody, FIELDS, JobFields, jobs_of};
-pub use index::{BadIndex, write_index};
+pub use index::{BadIndex, index_format, write_index};
 pub use job::{ListedJob, ListedPlatform, UNKNOWN, UNKNOWN_SYMBOL};
 pub use limits::{MAX_NAME, is_project_name};
 pub use listing::{Listing, Selection};

@@ -6,7 +6,7 @@
 //! | `project#NAME` | `list#ETAG#N` | part N of a packed list; immutable but for `expires_at` |
 //! | `project#NAME` | `list#ETAG#index#N` | part N of its index; the same |
 //! | `projects` | `current` | the names of all projects, in a set |
-//! | `ingest` | time | the report of an ingest |
+//! | `ingest`, `ingest#BUILD_SYSTEM` | time | the report of an ingest; `ingest` alone has those of Buildbot |
 //!
 //! A list is published in this order, so that a crash anywhere leaves the old list served: its project's name in the
 //! set, its parts, its pointer (on condition that it did not move since it was read), and then the expiry of the parts
@@ -26,13 +26,13 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, PutRequest, ReturnConsumedCapacity, Select, WriteRequest,
 };
-use catalog::list::PackedList;
+use catalog::list::{PackedList, index_format};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::StoreError;
 use crate::items::{self, Item, UnprocessedRetry, is_condition, key, number, table_error, text};
 use pointer::{LIST, PROJECT, index_part_key, part_key, pointer_key};
-pub use pointer::{ListPointer, Provenance};
+pub use pointer::{ListPointer, Provenance, Share};
 
 /// Condition: the pointer is the one that was read. Generations start anew for a project that was removed and came back.
 const IS_SAME: &str = "generation = :seen AND etag = :etag";
@@ -210,12 +210,19 @@ impl CatalogTable {
         previous: Option<&ListPointer>,
         provenance: &Provenance,
     ) -> Result<ListPointer, StoreError> {
+        let share = |(build_system, digest): (&String, &String)| {
+            let same = previous.filter(|previous| previous.digest_of(build_system) == Some(digest));
+            let updated_at = same.map_or(provenance.updated_at, |same| same.updated_at(build_system));
+            (build_system.clone(), Share { digest: digest.clone(), updated_at })
+        };
         let pointer = ListPointer {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             etag: list.etag.clone(),
             summary: list.summary.clone(),
             parts: list.parts().len(),
             index_parts: list.index_parts().len(),
+            index_format: if list.index.is_empty() { String::new() } else { index_format() },
+            shares: list.digests.iter().map(share).collect(),
             body_bytes: list.body_bytes,
             packed_bytes: list.gzip.len(),
             provenance: provenance.clone(),

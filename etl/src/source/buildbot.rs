@@ -124,7 +124,7 @@ fn decode_counted(
 }
 
 /// Whether the first bytes are those of gzip. They stay in the buffer.
-fn starts_like_gzip(bytes: &mut BufReader<impl Read>) -> io::Result<bool> {
+pub(super) fn starts_like_gzip(bytes: &mut BufReader<impl Read>) -> io::Result<bool> {
     // One read may give one byte only; a buffer is filled only when it is empty, so a lone first byte decides.
     let start = io::BufRead::fill_buf(bytes)?;
     Ok(start.first() == Some(&0x1f) && start.get(1).is_none_or(|second| *second == 0x8b))

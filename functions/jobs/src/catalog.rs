@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
-use catalog::schedule::Cron;
 use http::HeaderValue;
 use http::header::{AGE, WARNING};
 use http_api::{Problem, RequestLog};
@@ -12,6 +11,7 @@ use runtime::{CacheStatus, Clock};
 use store::{CatalogCache, CatalogError, Found, List, ListPointer, ReadStats, Report, SearchableList};
 
 use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
+use crate::settings::Schedules;
 
 /// After how many seconds a client should ask again when the store does not answer.
 const RETRY_AFTER: u32 = 10;
@@ -22,14 +22,14 @@ const MAX_SHOWN: usize = 100;
 pub(crate) struct CatalogService {
     cache: CatalogCache,
     max_age: u32,
-    pub(crate) schedule: Option<Cron>,
+    pub(crate) schedules: Schedules,
     pub(crate) clock: Clock,
 }
 
 impl CatalogService {
-    /// Clients may reuse answers for `max_age` seconds. Ingests are due by `schedule`.
-    pub(crate) fn new(cache: CatalogCache, max_age: u32, schedule: Option<Cron>, clock: Clock) -> Self {
-        Self { cache, max_age, schedule, clock }
+    /// Clients may reuse answers for `max_age` seconds. Ingests are due by `schedules`.
+    pub(crate) fn new(cache: CatalogCache, max_age: u32, schedules: Schedules, clock: Clock) -> Self {
+        Self { cache, max_age, schedules, clock }
     }
 
     /// For how many seconds a client may reuse an answer.
@@ -111,7 +111,7 @@ impl CatalogService {
     /// The reports that decide whether the catalog is fresh. `None` if the store does not answer.
     pub(crate) async fn heartbeat_reports(&self, request_log: &RequestLog) -> Option<Arc<Vec<Report>>> {
         let stats = ReadStats::default();
-        let reports = self.cache.heartbeat_reports(&stats).await;
+        let reports = self.cache.heartbeat_reports(&self.checked_build_systems(), &stats).await;
         record(&stats, request_log);
         reports
     }
