@@ -403,7 +403,7 @@ class KeptStack(unittest.TestCase):
 
         self.assertEqual(code, 0, stack.printed())
         assert_nothing_is_left(self, stack.run)
-        self.assertEqual(stack.services.keys(), {"emulator", "treeherder", "broker"})
+        self.assertEqual(stack.services.keys(), {"emulator", "treeherder", "taskcluster", "broker"})
         # The emulator and the functions that it started are one process group; so are the broker and its helpers.
         for name, group in stack.services.items():
             with self.subTest(name), self.assertRaises(ProcessLookupError):

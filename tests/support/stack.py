@@ -25,6 +25,7 @@ import kombu
 from boto3.dynamodb.conditions import Key
 
 from localstack.fakes.pulse_listener import Listener
+from localstack.fakes.taskcluster import Control
 from localstack.paths import CHECKOUT_RUN, ROOT, RUN_VARIABLE
 from localstack.programs import Programs
 
@@ -116,6 +117,10 @@ class GivenStack:
             connection.request(method, url.path + path, body, {"Accept-Encoding": "identity"} | sent)
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
+
+    def taskcluster(self) -> Control:
+        """Sets what the stack's fake Taskcluster answers, and lists the requests that it got."""
+        return Control(self.env["TASKCLUSTER_URL"])
 
     def jobs(self, project: str = "try") -> list[dict]:
         """The list of a project."""
