@@ -10,7 +10,7 @@ use std::time::Instant;
 use catalog::guards::{self, Loss};
 use catalog::list::ListedJob;
 use catalog::schedule::Cron;
-use catalog::taskcluster::BUILD_SYSTEM;
+use catalog::taskcluster::{BUILD_SYSTEM, GraphFindings};
 use store::{
     CatalogTable, Consistency, GraphOutcome, GraphReport, ListPointer, ProjectReport, Provenance, Report,
     ReportOutcome, StoreError,
@@ -144,13 +144,8 @@ impl TaskclusterIngest<'_> {
         let GraphOf { graph: mut task_graph, artifact } =
             self.source.read(project, &found, self.max_source_bytes, &self.on_progress).await?;
         graph.artifact = artifact;
-        let findings = task_graph.findings();
-        graph.skipped = findings.problem_count;
-        report.bytes += findings.bytes;
-        report.problem_count += findings.problem_count;
-        let problems = findings.problems.iter().take(MAX_PROBLEMS_SHOWN);
-        report.problems.extend(problems.map(|problem| format!("{project}: {problem}")));
-        if !findings.has_tiers
+        add_findings(report, graph, project, task_graph.findings());
+        if !task_graph.findings().has_tiers
             && let Some(pointer) = pointer.filter(|_| before > 0)
         {
             match served.listing(project, pointer).await {
@@ -198,6 +193,29 @@ impl TaskclusterIngest<'_> {
         report.refusals.extend(refusals);
         if said.is_empty() || self.force { Ok(()) } else { Err(IngestError::Refused(said)) }
     }
+}
+
+/// Adds the findings of a project's graph to the report.
+fn add_findings(report: &mut Report, graph: &mut GraphReport, project: &str, findings: &GraphFindings) {
+    graph.skipped = findings.problem_count;
+    report.bytes += findings.bytes;
+    report.problem_count += findings.problem_count;
+    let problems = findings.problems.iter().take(MAX_PROBLEMS_SHOWN);
+    report.problems.extend(problems.map(|problem| format!("{project}: {problem}")));
+}
+
+/// Adds a project whose graph was read without a store to a report; `None` is a project without decision task.
+pub fn describe(report: &mut Report, project: &str, found: Option<&GraphOf>) {
+    let jobs = found.map_or(0, |found| found.graph.len());
+    let outcome = if found.is_some() { GraphOutcome::Checked } else { GraphOutcome::NoDecisionTask };
+    let mut graph = GraphReport::new(outcome);
+    if let Some(found) = found {
+        graph.artifact.clone_from(&found.artifact);
+        add_findings(report, &mut graph, project, found.graph.findings());
+    }
+    report.jobs += jobs as u64;
+    let entry = ProjectReport { jobs, graph: Some(graph), ..ProjectReport::default() };
+    report.projects.insert(project.to_owned(), entry);
 }
 
 /// What the last ingest that read a project's graph found, if these rules made the project's jobs of it.

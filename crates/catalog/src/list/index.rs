@@ -109,12 +109,6 @@ pub(super) fn read_index(index: &[u8], etag: &str) -> Result<(String, Columns), 
     Ok((project.to_owned(), columns))
 }
 
-/// What marks an index of this release, in hexadecimal: the version, and the fingerprint of the fields. An index with
-/// another mark is not used.
-pub fn index_format() -> String {
-    format!("{VERSION:02x}{:08x}", fields_fingerprint())
-}
-
 /// A fingerprint of what a body has of a job besides the words of an index. Answers from an index are written by this
 /// code, and have to be those that the body gives: code that writes other fields does not use the index.
 fn fields_fingerprint() -> u32 {
