@@ -197,7 +197,7 @@ impl TaskclusterIngest<'_> {
 
 /// Adds the findings of a project's graph to the report.
 fn add_findings(report: &mut Report, graph: &mut GraphReport, project: &str, findings: &GraphFindings) {
-    graph.skipped = findings.problem_count;
+    graph.skipped = findings.left_out;
     report.bytes += findings.bytes;
     report.problem_count += findings.problem_count;
     let problems = findings.problems.iter().take(MAX_PROBLEMS_SHOWN);
