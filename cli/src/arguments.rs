@@ -169,9 +169,9 @@ impl FromStr for TaskclusterFlag {
         if value.starts_with("https://") || value.starts_with("http://") {
             return Ok(Self::RootUrl(value.to_owned()));
         }
-        let file = value.split_once('=').filter(|(project, file)| {
-            catalog::list::is_project_name(project.as_bytes()) && !file.is_empty()
-        });
+        let file = value
+            .split_once('=')
+            .filter(|(project, file)| catalog::list::is_project_name(project.as_bytes()) && !file.is_empty());
         let (project, file) = file.ok_or("a root URL (https://...) or PROJECT=FILE is expected")?;
         Ok(Self::File { project: project.to_owned(), file: file.into() })
     }
@@ -215,7 +215,9 @@ impl Sources {
                 }
                 TaskclusterFlag::File { project, file } => {
                     if files.insert(project.clone(), file.clone()).is_some() {
-                        return Err(Failure::Usage(format!("--taskcluster names two files of the project '{project}'")));
+                        return Err(Failure::Usage(format!(
+                            "--taskcluster names two files of the project '{project}'"
+                        )));
                     }
                 }
             }

@@ -25,8 +25,8 @@ struct Facts {
 }
 
 fn metrics() -> BTreeSet<String> {
-    let ingest = etl::metrics::of_report(&store::Report::new(DateTime::UNIX_EPOCH, ""));
-    let of_taskcluster = etl::metrics::of_report(&store::Report::of_taskcluster(DateTime::UNIX_EPOCH, ""));
+    let ingest = etl::metrics::of_report(&store::Report::new(DateTime::UNIX_EPOCH, ""), true);
+    let of_taskcluster = etl::metrics::of_report(&store::Report::of_taskcluster(DateTime::UNIX_EPOCH, ""), true);
     let swept = trigger_api::sweep::SweepReport::default().metrics();
     let delivered = forward::DeliveryLog::default().metrics();
     let ingests = ingest.into_iter().chain(of_taskcluster);

@@ -312,9 +312,8 @@ impl Ingest<'_> {
         let (found, damaged) = self.pointers(&unlisted).await?;
         if !found.is_empty() {
             let names_now = self.table.projects(Consistency::Consistent).await?;
-            let is_new = |(project, pointer): &(&String, &ListPointer)| {
-                names_now.contains(*project) && has_buildbot(pointer)
-            };
+            let is_new =
+                |(project, pointer): &(&String, &ListPointer)| names_now.contains(*project) && has_buildbot(pointer);
             if let Some((project, _)) = found.iter().find(is_new) {
                 return Err(StoreError::Superseded { project: project.clone() });
             }

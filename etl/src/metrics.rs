@@ -4,22 +4,44 @@ use catalog::taskcluster;
 use runtime::metrics::Metric;
 use store::{Report, ReportOutcome};
 
-/// The names of the metrics, for Buildbot and for Taskcluster. Each build system has its own: hourly ingests of one would
-/// hide that the daily ones of the other are missing.
-const NAMES: [[&str; 3]; 2] = [
-    ["IngestSucceeded", "IngestRefused", "IngestFailed"],
-    ["TaskclusterIngestSucceeded", "TaskclusterIngestRefused", "TaskclusterIngestFailed"],
-];
+/// The metric of the alarm that watches whether ingests are made.
+const SUCCEEDED: &str = "IngestSucceeded";
 
-/// The metrics that the scheduled function prints for a report.
-pub fn of_report(report: &Report) -> [Metric<'static>; 3] {
-    let [buildbot, of_taskcluster] = NAMES;
-    let names = if report.build_system == taskcluster::BUILD_SYSTEM { of_taskcluster } else { buildbot };
-    let has = |outcome| u8::from(report.outcome == outcome);
-    let counts = [
-        u8::from(report.succeeded()),
-        has(ReportOutcome::Refused),
-        has(ReportOutcome::Failed) + has(ReportOutcome::Superseded),
-    ];
-    [0, 1, 2].map(|at| (names[at], "Count", counts[at].into()))
+/// The metrics that the scheduled function prints for a report. Each build system has its own, but for `IngestSucceeded`:
+/// this is of Buildbot, unless the report's build system is the only one (`is_alone`). The hourly ingests of Taskcluster
+/// would hide that the daily ones of Buildbot are missing, and a metric with a value in every hour costs money.
+pub fn of_report(report: &Report, is_alone: bool) -> [Metric<'static>; 3] {
+    let is_taskcluster = report.build_system == taskcluster::BUILD_SYSTEM;
+    let (refused, failed) = match is_taskcluster {
+        true => ("TaskclusterIngestRefused", "TaskclusterIngestFailed"),
+        false => ("IngestRefused", "IngestFailed"),
+    };
+    let succeeded = report.succeeded() && (is_alone || !is_taskcluster);
+    let count = |outcome| u8::from(report.outcome == outcome);
+    [
+        (SUCCEEDED, "Count", u8::from(succeeded).into()),
+        (refused, "Count", count(ReportOutcome::Refused).into()),
+        (failed, "Count", (count(ReportOutcome::Failed) + count(ReportOutcome::Superseded)).into()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn an_ingest_of_taskcluster_does_not_hide_that_those_of_buildbot_are_missing() {
+        let succeeded = |report: Report, is_alone| {
+            let report = Report { outcome: ReportOutcome::Unchanged, ..report };
+            let [(name, _, count), ..] = of_report(&report, is_alone);
+            (name, count)
+        };
+        let buildbot = || Report::new(DateTime::UNIX_EPOCH, "");
+        let of_taskcluster = || Report::of_taskcluster(DateTime::UNIX_EPOCH, "");
+        assert_eq!(succeeded(buildbot(), false), (SUCCEEDED, 1.into()));
+        assert_eq!(succeeded(of_taskcluster(), false), (SUCCEEDED, 0.into()));
+        assert_eq!(succeeded(of_taskcluster(), true), (SUCCEEDED, 1.into()));
+    }
 }

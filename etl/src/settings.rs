@@ -131,10 +131,14 @@ mod tests {
     #[test]
     fn an_error_names_a_wrong_variable_without_its_value() {
         const SECRET: &str = "c0rrect-Horse";
-        for variable in
-            [variables::SCHEDULE, variables::TASKCLUSTER_SCHEDULE, variables::MIN_BUILDERS, variables::MAX_DROP_PERCENT,
-             variables::MAX_SOURCE_BYTES, variables::TASKCLUSTER_URL]
-        {
+        for variable in [
+            variables::SCHEDULE,
+            variables::TASKCLUSTER_SCHEDULE,
+            variables::MIN_BUILDERS,
+            variables::MAX_DROP_PERCENT,
+            variables::MAX_SOURCE_BYTES,
+            variables::TASKCLUSTER_URL,
+        ] {
             for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[REQUIRED[0], REQUIRED[1], (variable, &value)]).map(|_| ()).unwrap_err().to_string();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");

@@ -12,8 +12,7 @@ use catalog::list::ListedJob;
 use catalog::schedule::Cron;
 use catalog::taskcluster::{BUILD_SYSTEM, GraphFindings};
 use store::{
-    CatalogTable, Consistency, GraphOutcome, GraphReport, ListPointer, ProjectReport, Provenance, Report,
-    ReportOutcome, StoreError,
+    CatalogTable, Consistency, GraphOutcome, GraphReport, ProjectReport, Provenance, Report, ReportOutcome, StoreError,
 };
 
 use crate::error::IngestError;

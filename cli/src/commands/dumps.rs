@@ -79,9 +79,8 @@ pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> 
     }
     // The worse of two errors ends the program; the printed reports have both.
     let errors = results.into_iter().filter_map(Result::err);
-    let is_worse = |one: &IngestError, other: &IngestError| {
-        worse(one.exit_code(), other.exit_code()) == one.exit_code()
-    };
+    let is_worse =
+        |one: &IngestError, other: &IngestError| worse(one.exit_code(), other.exit_code()) == one.exit_code();
     match errors.reduce(|one, other| if is_worse(&one, &other) { one } else { other }) {
         None => Ok(()),
         Some(IngestError::Projects(errors)) => Err(IngestError::Projects(errors).into()),
@@ -224,10 +223,6 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
         let new = read(&arguments.new, aws.as_ref(), max_bytes, arguments.json).await?;
         let ((old, _), (new, _)) = (old.projects(), new.projects());
         let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
-        let listed = |projects: &Projects<'_>, project| {
-            let jobs = projects.get(project).map_or(&[][..], Vec::as_slice);
-            buildbot::listed(jobs, |_| ())
-        };
         let compared = |project| list::compare(listed(&old, project), listed(&new, project));
         names.into_iter().map(|project| (project.to_owned(), compared(project))).collect()
     };
@@ -255,6 +250,11 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
     align_numbers(&mut table);
     let text = if changed.is_empty() { String::new() } else { table_text(&table) };
     print_text(&format!("{text}unchanged projects: {}\n", differences.len() - changed.len()))
+}
+
+/// The jobs of a project of a dump.
+fn listed<'d>(projects: &Projects<'d>, project: &str) -> Vec<ListedJob<'d>> {
+    buildbot::listed(projects.get(project).map_or(&[], Vec::as_slice), |_| ())
 }
 
 /// Reads the task graph in a file. Shows the progress unless `quiet`.

@@ -39,7 +39,8 @@ pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     }
     reports.sort_by_key(|report| Reverse(report.started_at));
     if arguments.json {
-        let schedule = |wanted: BuildSystem| schedules.iter().find(|(name, _)| *name == wanted.name()).map(|(_, it)| it);
+        let schedule =
+            |wanted: BuildSystem| schedules.iter().find(|(name, _)| *name == wanted.name()).map(|(_, it)| it);
         return print_json(&serde_json::json!({
             "schedule": schedule(BuildSystem::Buildbot),
             "taskcluster_schedule": schedule(BuildSystem::Taskcluster),
@@ -67,8 +68,17 @@ fn runs_table(reports: &[Report]) -> String {
     if reports.is_empty() {
         return String::new();
     }
-    let mut table =
-        new_table(["started", "build system", "outcome", "jobs", "added", "removed", "changed", "seconds", "source or reason"]);
+    let mut table = new_table([
+        "started",
+        "build system",
+        "outcome",
+        "jobs",
+        "added",
+        "removed",
+        "changed",
+        "seconds",
+        "source or reason",
+    ]);
     for report in reports {
         let sum = |part: fn(&store::ProjectReport) -> usize| report.projects.values().map(part).sum::<usize>();
         table.add_row([

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use catalog::buildbot::{self, CatalogJob};
 use catalog::list::{
-    FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, compare, etag, merge, write_body,
-    write_index,
+    FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, compare, etag, merge, write_body, write_index,
 };
 use catalog::suggest::SearchBudget;
 use catalog::taskcluster;

@@ -39,6 +39,7 @@ async fn main() -> ExitCode {
 async fn ingest(settings: &Settings, aws: &Aws, event: &Value) -> Result<Value, Error> {
     let wanted = event.get("build_system");
     let is_wanted = |build_system: &str| wanted.is_none_or(|wanted| wanted == build_system);
+    let is_alone = settings.source.is_none() || settings.taskcluster.is_none();
     let (mut reports, mut errors) = (Vec::new(), Vec::new());
     if let Some(source) = settings.source.as_ref().filter(|_| is_wanted(buildbot::BUILD_SYSTEM)) {
         let table = CatalogTable::new(aws.dynamodb(), &settings.catalog_table);
@@ -57,7 +58,7 @@ async fn ingest(settings: &Settings, aws: &Aws, event: &Value) -> Result<Value, 
             clock: runtime::now,
             on_progress: no_progress(),
         };
-        ended(ingest.run().await, &mut reports, &mut errors);
+        ended(ingest.run().await, is_alone, &mut reports, &mut errors);
     }
     if let Some(taskcluster) = settings.taskcluster.clone().filter(|_| is_wanted(taskcluster::BUILD_SYSTEM)) {
         let table = CatalogTable::new(aws.dynamodb(), &settings.catalog_table);
@@ -73,7 +74,7 @@ async fn ingest(settings: &Settings, aws: &Aws, event: &Value) -> Result<Value, 
             clock: runtime::now,
             on_progress: no_progress(),
         };
-        ended(ingest.run().await, &mut reports, &mut errors);
+        ended(ingest.run().await, is_alone, &mut reports, &mut errors);
     }
     if reports.is_empty() {
         let message = format!("the build system {} of the event is not configured", wanted.unwrap_or(&Value::Null));
@@ -93,12 +94,8 @@ async fn ingest(settings: &Settings, aws: &Aws, event: &Value) -> Result<Value, 
 }
 
 /// Logs how an ingest ended.
-fn ended(
-    (report, result): (Report, Result<(), IngestError>),
-    reports: &mut Vec<Report>,
-    errors: &mut Vec<String>,
-) {
-    print_line(&report);
+fn ended((report, result): (Report, Result<(), IngestError>), reports: &mut Vec<Report>, errors: &mut Vec<String>) {
+    print_line(&report, is_alone);
     let (outcome, build_system) = (report.outcome, &report.build_system);
     match result {
         Ok(()) => tracing::info!(build_system, ?outcome, jobs = report.jobs, seconds = report.seconds, "ingested"),
@@ -112,7 +109,7 @@ fn ended(
 
 /// Prints the log line of an ingest, which contains its metrics.
 #[expect(clippy::print_stdout, reason = "Lambda collects the log from standard output")]
-fn print_line(report: &Report) {
+fn print_line(report: &Report, is_alone: bool) {
     let mut line = json!({
         "level": if report.succeeded() { "INFO" } else { "ERROR" },
         "build_system": report.build_system,
@@ -129,6 +126,6 @@ fn print_line(report: &Report) {
         ReportOutcome::Failed | ReportOutcome::Superseded => Some(Incident::IngestFailed),
         _ => None,
     };
-    metrics::add_with_incidents(&mut line, report.started_at, &of_report(report), incident.as_slice());
+    metrics::add_with_incidents(&mut line, report.started_at, &of_report(report, is_alone), incident.as_slice());
     println!("{line}");
 }

@@ -44,9 +44,8 @@ impl CatalogService {
             let (health, detail) = self.freshness_of(build_system, &of_it);
             (health, if is_alone { detail } else { format!("{build_system}: {detail}") })
         });
-        let worse = |one: (Health, String), other: (Health, String)| {
-            (one.0.max(other.0), format!("{}; {}", one.1, other.1))
-        };
+        let worse =
+            |one: (Health, String), other: (Health, String)| (one.0.max(other.0), format!("{}; {}", one.1, other.1));
         checks.reduce(worse).unwrap_or((Health::Ok, String::new()))
     }
 
@@ -60,7 +59,9 @@ impl CatalogService {
         };
         let time = last.started_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         match self.missed_since(build_system, last.started_at) {
-            0 if self.schedule(build_system).is_none() => (Health::Ok, format!("last ingested at {time}; no schedule is configured")),
+            0 if self.schedule(build_system).is_none() => {
+                (Health::Ok, format!("last ingested at {time}; no schedule is configured"))
+            }
             0 => (Health::Ok, format!("last ingested at {time}")),
             missed => (Health::Error, format!("last ingested at {time}; {missed} ingests were due since and missed")),
         }

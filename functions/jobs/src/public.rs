@@ -104,9 +104,13 @@ fn graph(report: &GraphReport) -> Graph {
 fn sentence(code: &IngestErrorCode) -> &'static str {
     match code {
         IngestErrorCode::SourceUnavailable => "The source could not be read.",
-        IngestErrorCode::DocumentBroken => "The source is broken, too long, or not what it should be. The old jobs stay.",
+        IngestErrorCode::DocumentBroken => {
+            "The source is broken, too long, or not what it should be. The old jobs stay."
+        }
         IngestErrorCode::WrongProject => "The source is that of another project. The old jobs stay.",
-        IngestErrorCode::ArtifactMissing => "The decision task has no task graph, or has it no longer. The old jobs stay.",
+        IngestErrorCode::ArtifactMissing => {
+            "The decision task has no task graph, or has it no longer. The old jobs stay."
+        }
         IngestErrorCode::Guarded => "The guards refused the source. The old jobs stay.",
         IngestErrorCode::Superseded => "Another ingest published at the same time. The next ingest catches up.",
         IngestErrorCode::StoreUnavailable => "The store could not be used.",

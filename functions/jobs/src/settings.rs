@@ -68,7 +68,11 @@ mod tests {
     fn all_settings_but_the_table_have_defaults() {
         let settings = read(&[TABLE]).unwrap();
         assert_eq!(settings.fresh, TimeDelta::seconds(30));
-        assert!(settings.schedules.buildbot.is_none() && settings.schedules.taskcluster.is_none() && settings.allowed_origins.is_empty());
+        assert!(
+            settings.schedules.buildbot.is_none()
+                && settings.schedules.taskcluster.is_none()
+                && settings.allowed_origins.is_empty()
+        );
         assert_eq!(settings.cache_bytes, 256 * 1024 * 1024);
         assert_eq!(read(&[TABLE, (variables::MEMORY_MB, "128")]).unwrap().cache_bytes, 64 * 1024 * 1024);
     }
@@ -76,10 +80,13 @@ mod tests {
     #[test]
     fn an_error_names_the_variable_and_not_its_value() {
         const SECRET: &str = "c0rrect-Horse";
-        for variable in
-            [variables::MEMORY_MB, variables::FRESH_SECONDS, variables::SCHEDULE, variables::TASKCLUSTER_SCHEDULE,
-             variables::ALLOWED_ORIGINS]
-        {
+        for variable in [
+            variables::MEMORY_MB,
+            variables::FRESH_SECONDS,
+            variables::SCHEDULE,
+            variables::TASKCLUSTER_SCHEDULE,
+            variables::ALLOWED_ORIGINS,
+        ] {
             for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[TABLE, (variable, &value)]).map(|_| ()).unwrap_err();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
