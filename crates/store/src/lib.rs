@@ -15,7 +15,7 @@ mod requests_table;
 
 pub use archive::Archive;
 pub use catalog_cache::{CatalogCache, CatalogError, Found, List, ReadStats, SearchableList};
-pub use catalog_table::{CatalogTable, Consistency, ListPointer, Provenance, Usage};
+pub use catalog_table::{CatalogTable, Consistency, ListOwner, ListPointer, Provenance, PushPointer, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, ReceivedMessage, Ticket};
 pub use report::{FailureCode, ProjectReport, Report, ReportOutcome, Schedule, SourceState};

@@ -1,34 +1,33 @@
-//! The pointer of a project, as an item.
+//! The pointer to a list, as an item.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use catalog::list::Summary;
+use catalog::list::{PackedList, Summary};
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::owner::ListOwner;
 use crate::StoreError;
 use crate::items::{Item, count, key, key_of, number, text};
 
-/// The start of a project's partition key.
-pub(super) const PROJECT: &str = "project#";
 /// The start of the sort key of a list's parts.
 pub(super) const LIST: &str = "list#";
 
-pub(super) fn pointer_key(project: &str) -> Item {
-    key(&format!("{PROJECT}{project}"), "current")
+pub(super) fn pointer_key<'o>(owner: impl Into<ListOwner<'o>>) -> Item {
+    key(&owner.into().partition_key(), "current")
 }
 
 /// Part numbers have three digits, so that the order of the keys is the order of the parts.
-pub(super) fn part_key(project: &str, etag: &str, part: usize) -> Item {
-    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
+pub(super) fn part_key(owner: ListOwner<'_>, etag: &str, part: usize) -> Item {
+    key(&owner.partition_key(), &format!("{LIST}{etag}#{part:03}"))
 }
 
 /// The key of a part of a list's index. It starts like those of the list's parts, and expires with them.
-pub(super) fn index_part_key(project: &str, etag: &str, part: usize) -> Item {
-    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#index#{part:03}"))
+pub(super) fn index_part_key(owner: ListOwner<'_>, etag: &str, part: usize) -> Item {
+    key(&owner.partition_key(), &format!("{LIST}{etag}#index#{part:03}"))
 }
 
-/// A project's pointer.
+/// The pointer to a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPointer {
     /// Counts up each time the pointer moves.
@@ -79,13 +78,27 @@ fn summary(item: &Item) -> Result<Summary, StoreError> {
 }
 
 impl ListPointer {
+    /// The pointer to a packed list.
+    pub(super) fn new(list: &PackedList, generation: u64, provenance: &Provenance) -> Self {
+        Self {
+            generation,
+            etag: list.etag.clone(),
+            summary: list.summary.clone(),
+            parts: list.parts().len(),
+            index_parts: list.index_parts().len(),
+            body_bytes: list.body_bytes,
+            packed_bytes: list.gzip.len(),
+            provenance: provenance.clone(),
+        }
+    }
+
     /// Whether an earlier release wrote it, without a summary or an index. An ingest then writes it anew.
     pub fn is_outdated(&self) -> bool {
         self.summary.jobs > 0 && (self.summary.build_systems.is_empty() || self.index_parts == 0)
     }
 
-    pub(super) fn to_item(&self, project: &str) -> Item {
-        let mut item = pointer_key(project);
+    pub(super) fn to_item<'o>(&self, owner: impl Into<ListOwner<'o>>) -> Item {
+        let mut item = pointer_key(owner);
         let updated_at = self.provenance.updated_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         item.extend(
             [
