@@ -1,16 +1,23 @@
 //! The HTTP client for other services. It limits the time and the size of each answer, follows no redirect, and returns
-//! errors that a caller can act on.
+//! errors that a caller can act on. [`GuardedFetcher`] is for addresses that another service names.
 
 use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::StatusCode;
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Response};
 
+pub use address::is_public;
+pub use guarded::{Answer, GuardedError, GuardedFetcher, blocking_body};
+pub use hosts::{AllowedHosts, Host, Refusal, is_loopback};
 pub use reqwest::Url;
 
+mod address;
+mod guarded;
+pub mod gzip;
+mod hosts;
 mod tls;
 
 /// Why there is no answer. Each message is for the log and does not contain the address.
@@ -54,23 +61,35 @@ impl Fetcher {
         let client = self.clients[usize::from(with_tls)].get_or_init(|| self.client(with_tls)).as_ref();
         let client = client.map_err(|reason| FetchError::Unreachable(reason.clone()))?;
         let mut answer = client.get(url).send().await.map_err(no_answer)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > self.max_bytes {
-                return Err(FetchError::TooLarge(self.max_bytes));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = collect(&mut answer, self.max_bytes).await?;
         Ok((answer.status(), body))
     }
 
     fn client(&self, with_tls: bool) -> Result<Client, String> {
         // The limit for connecting is shorter: a timeout of the whole request then means that there was a connection.
         let (connect_timeout, timeout) = (self.timeout / 2, self.timeout);
-        let client = Client::builder().redirect(Policy::none()).connect_timeout(connect_timeout).timeout(timeout);
-        let client = client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION")));
-        client.tls_backend_preconfigured(tls::config(with_tls)?).build().map_err(root_cause)
+        let client = client_builder(with_tls)?.connect_timeout(connect_timeout).timeout(timeout);
+        client.build().map_err(root_cause)
     }
+}
+
+/// What all clients share.
+fn client_builder(with_tls: bool) -> Result<ClientBuilder, String> {
+    let client = Client::builder().redirect(Policy::none());
+    let client = client.user_agent(concat!("runnable-jobs/", env!("CARGO_PKG_VERSION")));
+    Ok(client.tls_backend_preconfigured(tls::config(with_tls)?))
+}
+
+/// Reads a body of at most `max_bytes` bytes.
+async fn collect(answer: &mut Response, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > max_bytes {
+            return Err(FetchError::TooLarge(max_bytes));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// The request failed before an answer began. A timeout on an open connection says nothing about other requests to the
