@@ -7,6 +7,7 @@
 
 mod error;
 mod list;
+mod push;
 mod reports;
 mod stats;
 
@@ -227,7 +228,7 @@ impl CatalogCache {
         Ok(self.found(self.pointers.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await?))
     }
 
-    /// Reads from the table, and records the cost.
+    /// Uses the table within the time limit, and records the cost.
     async fn read<T>(
         &self,
         stats: &ReadStats,
