@@ -3,7 +3,8 @@
 
 use catalog::buildbot::{self, CatalogJob};
 use catalog::list::{
-    BadIndex, FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, etag, pack, unpack, write_body, write_index,
+    BadIndex, FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, etag, index_format, pack, unpack,
+    write_body, write_index,
 };
 use catalog::sample;
 use catalog::suggest::SearchBudget;
@@ -58,6 +59,7 @@ fn selections() -> Vec<Selection> {
         words(&["M-E10S(", "debug"]),
         words(&["x64 狐"]),
         words(&["nowhere"]),
+        words(&["pgo", "OPT"]),
         Selection { platform: one("linux64"), option: one("opt"), ..Selection::default() },
         Selection { job_group_symbol: one("M"), job_type_symbol: one("1"), ..Selection::default() },
         Selection { build_system_type: one("buildbot"), offset: 2, count: Some(50), ..Selection::default() },
@@ -134,6 +136,9 @@ fn an_index_is_used_for_its_own_list_version_and_fields_alone() {
     assert!(matches!(changed(4), BadIndex::OtherFields) && changed(4).is_of_another_release());
     assert!(matches!(changed(9), BadIndex::OtherList) && !changed(9).is_of_another_release());
     assert!(matches!(changed(HEADER), BadIndex::Packed(_)));
+    // The name of the format has both.
+    let fields = u32::from_le_bytes(index[4..8].try_into().unwrap());
+    assert_eq!(index_format(), format!("{}-{fields:08x}", index[3]));
     let other = list("ash", &[]).1;
     assert!(matches!(Listing::from_index(&index, &other), Err(BadIndex::OtherList)));
     assert!(matches!(Listing::from_index(b"", &etag), Err(BadIndex::Malformed(_))));
@@ -165,17 +170,24 @@ fn a_small_index_cannot_claim_much_memory() {
     assert!(Listing::from_index(&zeros, &etag).is_err());
 }
 
-/// A job with any words.
-type AnyJob = (String, Option<String>, [String; 3], [String; 4], [String; 2]);
+/// A job with any words, and its tier.
+type AnyJob = (String, Option<String>, [String; 3], [String; 4], [String; 2], Option<u8>);
 
 fn any_jobs() -> impl Strategy<Value = Vec<AnyJob>> {
     let word = || prop_oneof!["[a-c]{0,3}", "[A-Z ]{0,4}", any::<String>()];
-    let place = [word(), word(), word()];
+    let place = prop_oneof![[word(), word(), word()], word().prop_map(|name| [name, String::new(), String::new()]),];
     let label = [word(), word(), word(), word()];
-    prop::collection::vec((word(), prop::option::of(word()), place, label, [word(), word()]), 0..12)
+    let job = (word(), prop::option::of(word()), place, label, [word(), word()], prop::option::of(1..=3_u8));
+    let job = (job, any::<bool>()).prop_map(|(mut job, is_typed_by_name)| {
+        if is_typed_by_name {
+            job.3[2].clone_from(&job.0);
+        }
+        job
+    });
+    prop::collection::vec(job, 0..12)
 }
 
-fn listed((name, upstream, place, label, kind): &AnyJob) -> ListedJob<'_> {
+fn listed((name, upstream, place, label, kind, tier): &AnyJob) -> ListedJob<'_> {
     ListedJob {
         name,
         upstream: upstream.as_deref(),
@@ -186,7 +198,7 @@ fn listed((name, upstream, place, label, kind): &AnyJob) -> ListedJob<'_> {
         job_type_symbol: label[3].as_str().into(),
         job_group_name: &label[0],
         job_group_symbol: &label[1],
-        tier: None,
+        tier: *tier,
     }
 }
 
@@ -212,6 +224,9 @@ proptest! {
             prop_assert_eq!(of_body.job(name), of_index.job(name));
             prop_assert_eq!(names_of_body.build_of(name), names_of_index.build_of(name));
         }
+        let listed: Vec<ListedJob<'_>> = jobs.iter().map(listed).collect();
+        prop_assert_eq!(of_body.jobs().collect::<Vec<_>>(), listed.clone());
+        prop_assert_eq!(of_index.jobs().collect::<Vec<_>>(), listed);
         // The body is the whole selection but for its meta.
         let results = |bytes: &[u8]| memchr::memmem::find(bytes, b"\"results\":").map(|at| bytes[at..].to_vec());
         prop_assert_eq!(results(&body), results(&of_index.select(&Selection::default())));

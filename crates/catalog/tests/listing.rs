@@ -52,16 +52,17 @@ fn an_empty_selection_is_the_whole_list() {
 }
 
 #[test]
-fn the_fields_of_a_job_are_those_that_the_body_has() {
+fn the_fields_of_a_buildbot_job_are_all_but_the_tier() {
     let (_, whole) = listing(&NAMES[..1]);
     let fields: Vec<&String> = whole["results"][0].as_object().unwrap().keys().collect();
-    let mut known = FIELDS;
+    let mut known = FIELDS.to_vec();
+    known.retain(|field| *field != "tier");
     known.sort_unstable();
     assert_eq!(fields, known);
 }
 
 #[test]
-fn a_search_ignores_case_in_name_symbol_group_and_platform() {
+fn a_search_ignores_case_in_name_symbol_group_platform_and_option() {
     let (listing, _) = listing(&NAMES);
     let found = |words: &[&str]| {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
@@ -70,6 +71,9 @@ fn a_search_ignores_case_in_name_symbol_group_and_platform() {
     let found = |words: &[&str]| -> Vec<String> { found(words) };
     assert_eq!(found(&["MOCHITEST", "xp"]), ["Windows XP 32-bit try debug test mochitest-2"]);
     assert_eq!(found(&["m-e10s(3)"]), ["Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3"]);
+    assert_eq!(found(&["DEBUG", "e10s"]), ["Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3"]);
+    // The option of a leak test build, whose name does not have the word.
+    assert_eq!(found(&["debug", "leak"]), ["Linux x86-64 try leak test build"]);
     assert_eq!(found(&["osx-10-10", "m(1)"]), ["Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1"]);
     assert!(found(&["mochitest", "nowhere"]).is_empty());
 }
@@ -118,7 +122,7 @@ fn a_build_that_is_not_in_the_list_is_null() {
 }
 
 #[test]
-fn taskcluster_jobs_which_have_fewer_fields_are_read_too() {
+fn entries_that_lack_fields_are_read_too() {
     let body = br#"{"meta":{"repository":"try","offset":0,"count":1},"results":[{"ref_data_name":"build-linux64/opt",
         "job_type_name":"build-linux64/opt","job_type_symbol":"B","platform":null,"platform_option":"opt",
         "build_system_type":"taskcluster","name with \"quotes\"":1}]}"#;
@@ -182,7 +186,14 @@ fn is_wanted(job: &Value, wanted: &Selection) -> bool {
     let has = |field: &str| job[field].as_str().unwrap();
     let any = |wanted: &[String], field: &str| wanted.is_empty() || wanted.iter().any(|one| one == has(field));
     let shown = format!("{}({})", has("job_group_symbol"), has("job_type_symbol"));
-    let texts = [has("ref_data_name"), has("job_type_name"), has("job_group_name"), &shown, has("platform")];
+    let texts = [
+        has("ref_data_name"),
+        has("job_type_name"),
+        has("job_group_name"),
+        &shown,
+        has("platform"),
+        has("platform_option"),
+    ];
     any(&wanted.platform, "platform")
         && any(&wanted.option, "platform_option")
         && any(&wanted.job_group_symbol, "job_group_symbol")
@@ -202,7 +213,10 @@ proptest! {
             .filter(|job| is_wanted(job, &wanted))
             .map(|job| match &wanted.fields {
                 None => job.clone(),
-                Some(fields) => fields.iter().map(|field| ((*field).to_owned(), job[*field].clone())).collect(),
+                Some(fields) => fields
+                    .iter()
+                    .filter_map(|field| Some(((*field).to_owned(), job.get(*field)?.clone())))
+                    .collect(),
             })
             .collect();
         let answer = select(&listing, &wanted);

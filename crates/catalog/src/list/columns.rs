@@ -5,21 +5,28 @@ use std::collections::HashMap;
 
 use crate::list::fields::JobFields;
 use crate::list::index::BadIndex;
-use crate::list::job::ListedJob;
+use crate::list::job::{ListedJob, ListedPlatform};
 use crate::list::words::{Reader, Words, put_number};
 
 /// The columns of `Columns::places`.
 pub(super) const PLATFORM: usize = 0;
-pub(super) const OS: usize = 1;
-pub(super) const ARCHITECTURE: usize = 2;
+const OS: usize = 1;
+const ARCHITECTURE: usize = 2;
 /// The columns of `Columns::labels`.
 pub(super) const GROUP_NAME: usize = 0;
 pub(super) const GROUP_SYMBOL: usize = 1;
-pub(super) const TYPE_NAME: usize = 2;
+const TYPE_NAME: usize = 2;
 pub(super) const TYPE_SYMBOL: usize = 3;
 /// The columns of `Columns::kinds`.
 pub(super) const OPTION: usize = 0;
 pub(super) const BUILD_SYSTEM: usize = 1;
+/// The tier in digits, or nothing.
+const TIER: usize = 2;
+/// `TYPED_BY_NAME`, or nothing.
+const TYPING: usize = 3;
+
+/// The name of the job's type is the job's own, as in Taskcluster: `labels` does not repeat it.
+const TYPED_BY_NAME: &str = "=";
 
 /// The jobs of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,7 +36,7 @@ pub(super) struct Columns {
     pub(super) rows: Vec<Row>,
     pub(super) places: Table<3>,
     pub(super) labels: Table<4>,
-    pub(super) kinds: Table<2>,
+    pub(super) kinds: Table<4>,
     /// The builds that jobs need.
     upstreams: Table<1>,
 }
@@ -49,7 +56,7 @@ impl Row {
         self.0[1] as usize
     }
 
-    /// Its option and build system.
+    /// Its option, build system and tier.
     pub(super) fn kind(self) -> usize {
         self.0[2] as usize
     }
@@ -110,6 +117,34 @@ impl<const N: usize> Table<N> {
 }
 
 impl Columns {
+    /// A job with all its words.
+    pub(super) fn job(&self, at: usize) -> ListedJob<'_> {
+        let row = self.rows[at];
+        let (place, label, kind) = (row.place(), row.label(), row.kind());
+        let name = self.names.get(at);
+        ListedJob {
+            name,
+            upstream: self.upstream(row),
+            build_system: self.kinds.get(BUILD_SYSTEM, kind),
+            platform: ListedPlatform {
+                name: self.places.get(PLATFORM, place),
+                os: self.places.get(OS, place),
+                architecture: self.places.get(ARCHITECTURE, place),
+            },
+            option: self.kinds.get(OPTION, kind),
+            job_type_name: if self.is_typed_by_name(row) { name } else { self.labels.get(TYPE_NAME, label) },
+            job_type_symbol: self.labels.get(TYPE_SYMBOL, label).into(),
+            job_group_name: self.labels.get(GROUP_NAME, label),
+            job_group_symbol: self.labels.get(GROUP_SYMBOL, label),
+            tier: self.kinds.get(TIER, kind).parse().ok(),
+        }
+    }
+
+    /// Whether the name of the job's type is the job's own.
+    pub(super) fn is_typed_by_name(&self, row: Row) -> bool {
+        self.kinds.get(TYPING, row.kind()) == TYPED_BY_NAME
+    }
+
     /// The build that a job needs.
     pub(super) fn upstream(&self, row: Row) -> Option<&str> {
         row.upstream().map(|number| self.upstreams.get(0, number))
@@ -143,7 +178,10 @@ impl Columns {
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, BadIndex> {
         let (places, labels) = (Table::decode(reader)?, Table::decode(reader)?);
-        let (kinds, upstreams) = (Table::decode(reader)?, Table::decode(reader)?);
+        let (kinds, upstreams) = (Table::<4>::decode(reader)?, Table::decode(reader)?);
+        if (0..kinds.len()).any(|kind| !is_tier(kinds.get(TIER, kind))) {
+            return Err(BadIndex::Malformed("a tier is not a number"));
+        }
         let count = reader.number()? as usize;
         if count > reader.0.len() {
             return Err(BadIndex::Malformed("it ends too early"));
@@ -164,13 +202,18 @@ impl Columns {
     }
 }
 
+/// Whether this is what the column of tiers can have.
+fn is_tier(word: &str) -> bool {
+    word.is_empty() || word.parse::<u8>().is_ok()
+}
+
 /// Makes columns of jobs.
 #[derive(Default)]
 pub(super) struct ColumnsBuilder<'j> {
     columns: Columns,
     places: Numbers<'j, 3>,
     labels: Numbers<'j, 4>,
-    kinds: Numbers<'j, 2>,
+    kinds: Numbers<'j, 4>,
     upstreams: Numbers<'j, 1>,
 }
 
@@ -195,7 +238,7 @@ pub(super) struct JobWords<'j> {
     pub(super) upstream: Option<Cow<'j, str>>,
     pub(super) place: [Cow<'j, str>; 3],
     pub(super) label: [Cow<'j, str>; 4],
-    pub(super) kind: [Cow<'j, str>; 2],
+    pub(super) kind: [Cow<'j, str>; 4],
 }
 
 impl<'j> From<ListedJob<'j>> for JobWords<'j> {
@@ -210,7 +253,7 @@ impl<'j> From<ListedJob<'j>> for JobWords<'j> {
                 job.job_type_name.into(),
                 job.job_type_symbol,
             ],
-            kind: [job.option, job.build_system].map(Cow::Borrowed),
+            kind: [job.option.into(), job.build_system.into(), tier_word(job.tier), Cow::Borrowed("")],
         }
     }
 }
@@ -220,16 +263,30 @@ impl<'b> From<JobFields<'b>> for JobWords<'b> {
         Self {
             name: job.name,
             upstream: job.upstream,
-            // A body says more of a place, which only its JSON shows.
-            place: [job.platform.unwrap_or_default(), Cow::Borrowed(""), Cow::Borrowed("")],
+            place: [job.platform.unwrap_or_default(), job.os, job.architecture],
             label: [job.job_group_name, job.job_group_symbol, job.job_type_name, job.job_type_symbol],
-            kind: [job.option, job.build_system_type],
+            kind: [job.option, job.build_system_type, tier_word(job.tier), Cow::Borrowed("")],
         }
     }
 }
 
+/// A tier as its column has it.
+fn tier_word(tier: Option<u8>) -> Cow<'static, str> {
+    match tier {
+        None => Cow::Borrowed(""),
+        Some(1) => Cow::Borrowed("1"),
+        Some(2) => Cow::Borrowed("2"),
+        Some(3) => Cow::Borrowed("3"),
+        Some(other) => Cow::Owned(other.to_string()),
+    }
+}
+
 impl<'j> ColumnsBuilder<'j> {
-    pub(super) fn push(&mut self, job: JobWords<'j>) {
+    pub(super) fn push(&mut self, mut job: JobWords<'j>) {
+        if job.label[TYPE_NAME] == job.name {
+            job.label[TYPE_NAME] = Cow::Borrowed("");
+            job.kind[TYPING] = Cow::Borrowed(TYPED_BY_NAME);
+        }
         let columns = &mut self.columns;
         let upstream = job.upstream.map(|build| self.upstreams.number(&mut columns.upstreams, [build]));
         columns.names.push(&job.name);

@@ -9,10 +9,13 @@ use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
 use crate::hex::hex;
-use crate::list::job::ListedPlatform;
+use crate::list::job::{ListedJob, ListedPlatform};
 
 /// The fields of a job, in the order in which the body has them.
-pub const FIELDS: [&str; 24] = [
+///
+/// An entry of Buildbot's has all but `tier`. One of Taskcluster's has no numbers, descriptions, operating system,
+/// architecture, option hash and `job_coalesced_to_guid`.
+pub const FIELDS: [&str; 25] = [
     "build_platform_id",
     "build_platform",
     "build_os",
@@ -36,32 +39,64 @@ pub const FIELDS: [&str; 24] = [
     "job_coalesced_to_guid",
     "state",
     "result",
+    "tier",
     "upstream",
 ];
+
+/// Which fields the entry of a job has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryForm {
+    /// The fields of Treeherder's own list, with numbers in place of its database keys. The tier is only written if the
+    /// job has one.
+    Full,
+    /// The fields that Treeherder's page made of a task graph, and what the build system knows besides.
+    Short,
+}
+
+impl EntryForm {
+    /// The form of a job that runs there: a build system that does not know operating systems and architectures gives
+    /// short entries.
+    pub(super) fn of(platform: ListedPlatform<'_>) -> Self {
+        if platform.os.is_empty() && platform.architecture.is_empty() { Self::Short } else { Self::Full }
+    }
+
+    /// A value that only full entries have.
+    fn only_full<T>(self, value: impl FnOnce() -> T) -> Option<T> {
+        (self == Self::Full).then(value)
+    }
+}
 
 /// Where a job runs: the first fields of a job as Treeherder listed it. The order of the fields is that of the body.
 #[derive(Serialize)]
 pub(super) struct PlatformFields<'j> {
-    build_platform_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_platform_id: Option<u64>,
     build_platform: &'j str,
-    build_os: &'j str,
-    build_architecture: &'j str,
-    machine_platform_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_os: Option<&'j str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_architecture: Option<&'j str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine_platform_id: Option<u64>,
     platform: &'j str,
-    machine_platform_os: &'j str,
-    machine_platform_architecture: &'j str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine_platform_os: Option<&'j str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine_platform_architecture: Option<&'j str>,
 }
 
 impl<'j> PlatformFields<'j> {
     pub(super) fn new(platform: ListedPlatform<'j>) -> Self {
+        let form = EntryForm::of(platform);
         let ListedPlatform { name, os, architecture } = platform;
-        let platform_id = stable_id(&[os, name, architecture]);
+        let id = form.only_full(|| stable_id(&[os, name, architecture]));
+        let (os, architecture) = (form.only_full(|| os), form.only_full(|| architecture));
         Self {
-            build_platform_id: platform_id,
+            build_platform_id: id,
             build_platform: name,
             build_os: os,
             build_architecture: architecture,
-            machine_platform_id: platform_id,
+            machine_platform_id: id,
             platform: name,
             machine_platform_os: os,
             machine_platform_architecture: architecture,
@@ -73,40 +108,47 @@ impl<'j> PlatformFields<'j> {
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are Treeherder's")]
 pub(super) struct LabelFields<'j> {
-    job_group_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_group_id: Option<u64>,
     job_group_name: &'j str,
     job_group_symbol: &'j str,
-    job_group_description: &'j str,
-    job_type_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_group_description: Option<&'j str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_type_id: Option<u64>,
     job_type_name: &'j str,
     job_type_symbol: &'j str,
-    job_type_description: &'j str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_type_description: Option<&'j str>,
 }
 
 impl<'j> LabelFields<'j> {
-    pub(super) fn new(group: (&'j str, &'j str), job_type: (&'j str, &'j str)) -> Self {
+    pub(super) fn new(form: EntryForm, job: &'j ListedJob<'j>) -> Self {
+        let ListedJob { job_group_name, job_group_symbol, job_type_name, job_type_symbol, .. } = job;
+        let description = form.only_full(|| "");
         Self {
-            job_group_id: stable_id(&[group.0, group.1]),
-            job_group_name: group.0,
-            job_group_symbol: group.1,
-            job_group_description: "",
-            job_type_id: stable_id(&[job_type.0, job_type.1]),
-            job_type_name: job_type.0,
-            job_type_symbol: job_type.1,
-            job_type_description: "",
+            job_group_id: form.only_full(|| stable_id(&[job_group_name, job_group_symbol])),
+            job_group_name,
+            job_group_symbol,
+            job_group_description: description,
+            job_type_id: form.only_full(|| stable_id(&[job_type_name, job_type_symbol])),
+            job_type_name,
+            job_type_symbol,
+            job_type_description: description,
         }
     }
 }
 
-/// The hash of a job's option: the next field.
+/// The hash of a job's option: the next field of a full entry.
 #[derive(Serialize)]
 pub(super) struct OptionFields {
     option_collection_hash: Cow<'static, str>,
 }
 
 impl OptionFields {
-    pub(super) fn new(option: &str) -> Self {
-        Self { option_collection_hash: option_collection_hash(option) }
+    /// `None` for a short entry.
+    pub(super) fn new(form: EntryForm, option: &str) -> Option<Self> {
+        form.only_full(|| Self { option_collection_hash: option_collection_hash(option) })
     }
 }
 
@@ -121,19 +163,24 @@ pub(super) struct NameField<'j> {
 pub(super) struct KindFields<'j> {
     build_system_type: &'j str,
     platform_option: &'j str,
-    job_coalesced_to_guid: Option<&'j str>,
+    /// Null in a full entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_coalesced_to_guid: Option<()>,
     state: &'j str,
     result: &'j str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<u8>,
 }
 
 impl<'j> KindFields<'j> {
-    pub(super) fn new(build_system: &'j str, option: &'j str) -> Self {
+    pub(super) fn new(form: EntryForm, job: &ListedJob<'j>) -> Self {
         Self {
-            build_system_type: build_system,
-            platform_option: option,
-            job_coalesced_to_guid: None,
+            build_system_type: job.build_system,
+            platform_option: job.option,
+            job_coalesced_to_guid: form.only_full(|| ()),
             state: "runnable",
             result: "runnable",
+            tier: job.tier,
         }
     }
 }
@@ -153,7 +200,7 @@ fn stable_id(words: &[&str]) -> u64 {
     (hash >> 33).max(1)
 }
 
-/// Treeherder's hash of a collection of options: the SHA-1 of their sorted names, joined. A job here has one option.
+/// Treeherder's hash of a collection of options: the SHA-1 of their sorted names, joined. A job with a hash has one option.
 fn option_collection_hash(option: &str) -> Cow<'static, str> {
     static HASHES: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
         let hash = |option: &'static str| (option, hex(&Sha1::digest(option)));
@@ -202,7 +249,7 @@ pub(super) struct NameFields<'b> {
     pub(super) upstream: Option<Cow<'b, str>>,
 }
 
-/// The fields by which a job is found and shown. A job of another build system need not have all of them.
+/// What an entry says of a job, without what follows from that.
 #[derive(Debug, Deserialize)]
 pub struct JobFields<'b> {
     /// The job's name.
@@ -214,7 +261,13 @@ pub struct JobFields<'b> {
     /// The platform.
     #[serde(borrow, default)]
     pub platform: Option<Cow<'b, str>>,
-    /// The option (build type).
+    /// The operating system; empty if the entry has none.
+    #[serde(borrow, default, rename = "build_os")]
+    pub os: Cow<'b, str>,
+    /// The architecture; empty if the entry has none.
+    #[serde(borrow, default, rename = "build_architecture")]
+    pub architecture: Cow<'b, str>,
+    /// The option (build type); several are separated by blanks.
     #[serde(borrow, default, rename = "platform_option")]
     pub option: Cow<'b, str>,
     /// The group's name.
@@ -232,6 +285,9 @@ pub struct JobFields<'b> {
     /// The build system.
     #[serde(borrow, default)]
     pub build_system_type: Cow<'b, str>,
+    /// The tier, if the entry has one.
+    #[serde(default)]
+    pub tier: Option<u8>,
 }
 
 /// The jobs of a body, each with its JSON.

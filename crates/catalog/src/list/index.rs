@@ -4,7 +4,7 @@
 //!
 //! | bytes | content |
 //! | --- | --- |
-//! | 4 | `RJI` and the version, 1 |
+//! | 4 | `RJI` and the version, 2 |
 //! | 4 | the fingerprint of the fields (`fields_fingerprint`), little-endian |
 //! | 32 | the ETag of the list's body |
 //! | the rest | gzip: the project's name (its length, its bytes), and the columns |
@@ -22,7 +22,7 @@ use crate::list::write::write_body;
 /// What every index starts with.
 const START: [u8; 3] = *b"RJI";
 /// The version of the format: the byte that follows.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Bytes of an ETag; see `etag`.
 const ETAG_BYTES: usize = 32;
 /// Maximum size of an unpacked index. That of 30,000 jobs has 0.5 MB.
@@ -77,6 +77,13 @@ pub fn write_index<'j>(project: &str, etag: &str, jobs: impl IntoIterator<Item =
     index
 }
 
+/// Names the format that `write_index` writes: its version, and the fingerprint of the fields. An index of another
+/// format is not read (`BadIndex::is_of_another_release`): what keeps this name beside an index can find that out
+/// without reading the index.
+pub fn index_format() -> String {
+    format!("{VERSION}-{:08x}", fields_fingerprint())
+}
+
 /// Reads the index of the list with this ETag: the project's name and the jobs.
 pub(super) fn read_index(index: &[u8], etag: &str) -> Result<(String, Columns), BadIndex> {
     let mut reader = Reader(index.strip_prefix(&START).ok_or(BadIndex::Malformed("it starts with other bytes"))?);
@@ -105,7 +112,7 @@ pub(super) fn read_index(index: &[u8], etag: &str) -> Result<(String, Columns), 
 /// A fingerprint of what a body has of a job besides the words of an index. Answers from an index are written by this
 /// code, and have to be those that the body gives: code that writes other fields does not use the index.
 fn fields_fingerprint() -> u32 {
-    let job = ListedJob {
+    let full = ListedJob {
         name: "name",
         upstream: Some("upstream"),
         build_system: "build system",
@@ -117,7 +124,9 @@ fn fields_fingerprint() -> u32 {
         job_group_symbol: "g",
         tier: None,
     };
+    let platform = ListedPlatform { name: "platform", os: "", architecture: "" };
+    let short = ListedJob { platform, tier: Some(1), ..full.clone() };
     let mut body = Vec::with_capacity(1024);
-    write_body("project", std::iter::once(job), &mut body);
+    write_body("project", [full, short].into_iter(), &mut body);
     body.iter().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

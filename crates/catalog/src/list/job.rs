@@ -18,9 +18,9 @@ pub struct ListedJob<'j> {
     pub build_system: &'j str,
     /// Where it runs.
     pub platform: ListedPlatform<'j>,
-    /// The option (build type), for example `opt`.
+    /// The option (build type), for example `opt`. Several are joined by blanks, in alphabetical order.
     pub option: &'j str,
-    /// The job type's name, for example `Mochitest e10s 3`.
+    /// The job type's name, for example `Mochitest e10s 3`; in Taskcluster the label.
     pub job_type_name: &'j str,
     /// The job type's symbol with the chunk number.
     pub job_type_symbol: Cow<'j, str>,
@@ -37,8 +37,9 @@ pub struct ListedJob<'j> {
 pub struct ListedPlatform<'j> {
     /// For example `linux64`.
     pub name: &'j str,
-    /// The operating system; `unknown` if the platform is not a known one.
+    /// The operating system; `unknown` if the platform is not a known one; empty if the build system does not say, as
+    /// Taskcluster. A job for which both this and the architecture are empty has a short entry.
     pub os: &'j str,
-    /// The architecture, or `unknown`.
+    /// The architecture, `unknown`, or empty.
     pub architecture: &'j str,
 }

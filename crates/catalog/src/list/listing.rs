@@ -1,33 +1,37 @@
 //! A list that is read back from its index or its body, to be filtered, paged and cut to the wanted fields.
 
-use std::fmt;
+mod cut;
+mod search;
+
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::list::columns::{
-    ARCHITECTURE, BUILD_SYSTEM, Columns, ColumnsBuilder, GROUP_NAME, GROUP_SYMBOL, OPTION, OS, PLATFORM, Row,
-    TYPE_NAME, TYPE_SYMBOL, Table,
-};
+use crate::list::columns::{Columns, ColumnsBuilder};
 use crate::list::fields::{
-    BadBody, BodyOfProject, JobFields, KindFields, LabelFields, NameField, OptionFields, PlatformFields, UpstreamField,
+    BadBody, BodyOfProject, EntryForm, JobFields, KindFields, LabelFields, NameField, OptionFields, PlatformFields,
+    UpstreamField,
 };
 use crate::list::index::{BadIndex, read_index};
-use crate::list::job::ListedPlatform;
-use crate::list::words::Words;
+use crate::list::job::ListedJob;
 use crate::list::write::{put, put_first, put_next};
 use crate::suggest::{Index, SearchBudget};
 
+use self::cut::put_fields;
+use self::search::LowerCase;
+
 /// Bytes of a job's JSON, roughly.
 const JOB_BYTES: usize = 800;
+/// The number of forms that an entry can have.
+const FORMS: usize = 2;
 
 /// Which jobs and fields of a list are wanted. The default is the whole list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// A job must have all these words in its name, symbol, group or platform; the case does not matter.
+    /// A job must have all these words, in any order, in its name, symbols, group, platform or option; the case does not
+    /// matter.
     pub words: Vec<String>,
     /// A job must have one of these platforms; an empty filter accepts every job. The same holds for the other filters.
     pub platform: Vec<String>,
@@ -65,21 +69,14 @@ pub struct Listing {
 enum JobText {
     /// It is in the body.
     Body { body: Arc<[u8]>, jobs: Vec<Range<usize>> },
-    /// It is made of the columns; the parts that jobs share are made once.
+    /// It is made of the columns; the parts that jobs share are made once. Labels are those of full entries; kinds are
+    /// there for both forms, one after the other.
     Columns { places: Fragments<1>, labels: Fragments<1>, kinds: Fragments<2> },
 }
 
 /// Parts of the JSON of jobs, by the number of their words.
 #[derive(Debug)]
 struct Fragments<const N: usize>(Vec<OnceLock<[Box<[u8]>; N]>>);
-
-/// The texts that are searched for `Selection::words`, in lower case.
-#[derive(Debug)]
-struct LowerCase {
-    names: Words,
-    labels: Table<4>,
-    places: Table<3>,
-}
 
 #[derive(Serialize)]
 struct AnswerMeta<'r> {
@@ -121,7 +118,7 @@ impl Listing {
         let text = JobText::Columns {
             places: Fragments::new(columns.places.len()),
             labels: Fragments::new(columns.labels.len()),
-            kinds: Fragments::new(columns.kinds.len()),
+            kinds: Fragments::new(FORMS * columns.kinds.len()),
         };
         Ok(Self::new(repository, columns, text))
     }
@@ -155,6 +152,11 @@ impl Listing {
         self.columns.names.iter()
     }
 
+    /// The jobs, as the list was made of them, in its order.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = ListedJob<'_>> {
+        (0..self.len()).map(|at| self.columns.job(at))
+    }
+
     /// At most `max` names of jobs that are near to this one, the nearest first. Names that are too different are left out.
     pub fn suggest(&self, name: &str, max: usize) -> Vec<&str> {
         let places = self.index().suggest(name, max, &mut SearchBudget::default());
@@ -185,39 +187,6 @@ impl Listing {
         self.put_jobs(&mut answer, page.iter().copied(), wanted.fields.as_deref());
         answer.extend_from_slice(b"]}");
         answer
-    }
-
-    /// The places of the selected jobs.
-    fn selected(&self, wanted: &Selection) -> Vec<usize> {
-        let Columns { names: _, rows, places, labels, kinds, .. } = &self.columns;
-        // Each filter is applied to each word once; a job then only has numbers to look up.
-        let is_place = accepted(places.len(), |place| is_one_of(&wanted.platform, places.get(PLATFORM, place)));
-        let is_label = accepted(labels.len(), |label| {
-            is_one_of(&wanted.job_group_symbol, labels.get(GROUP_SYMBOL, label))
-                && is_one_of(&wanted.job_type_symbol, labels.get(TYPE_SYMBOL, label))
-        });
-        let is_kind = accepted(kinds.len(), |kind| {
-            is_one_of(&wanted.option, kinds.get(OPTION, kind))
-                && is_one_of(&wanted.build_system_type, kinds.get(BUILD_SYSTEM, kind))
-        });
-        let words: Vec<WordFilter<'_>> =
-            wanted.words.iter().map(|word| WordFilter::new(&word.to_lowercase(), self.lower())).collect();
-        let is_selected = |(at, row): (usize, &Row)| {
-            let is_wanted = is_place[row.place()]
-                && is_label[row.label()]
-                && is_kind[row.kind()]
-                && words.iter().all(|word| word.accepts(at, *row));
-            is_wanted.then_some(at)
-        };
-        rows.iter().enumerate().filter_map(is_selected).collect()
-    }
-
-    fn lower(&self) -> &LowerCase {
-        self.lower.get_or_init(|| LowerCase {
-            names: self.columns.names.to_lowercase(),
-            labels: self.columns.labels.to_lowercase(),
-            places: self.columns.places.to_lowercase(),
-        })
     }
 
     /// Writes one job with the build that it needs (null if it needs no build, or if the list does not have it) and the
@@ -253,38 +222,34 @@ impl Listing {
     }
 
     /// Writes all fields of a job.
-    fn put_job(&self, answer: &mut Vec<u8>, job: usize) {
-        let Columns { names, rows, places, labels, kinds, .. } = &self.columns;
-        let row = rows[job];
-        match &self.text {
-            JobText::Body { body, jobs } => answer.extend_from_slice(&body[jobs[job].clone()]),
-            JobText::Columns { places: place_parts, labels: label_parts, kinds: kind_parts } => {
-                let [place] = place_parts.get(row.place(), || {
-                    let of = |column| places.get(column, row.place());
-                    let (name, os, architecture) = (of(PLATFORM), of(OS), of(ARCHITECTURE));
-                    let mut part = Vec::with_capacity(JOB_BYTES / 2);
-                    put_first(&mut part, &PlatformFields::new(ListedPlatform { name, os, architecture }));
-                    [part.into()]
-                });
-                let [label] = label_parts.get(row.label(), || {
-                    let of = |column| labels.get(column, row.label());
-                    let group = (of(GROUP_NAME), of(GROUP_SYMBOL));
-                    [next_part(&LabelFields::new(group, (of(TYPE_NAME), of(TYPE_SYMBOL))))]
-                });
-                let [option, kind] = kind_parts.get(row.kind(), || {
-                    let of = |column| kinds.get(column, row.kind());
-                    let kind = KindFields::new(of(BUILD_SYSTEM), of(OPTION));
-                    [next_part(&OptionFields::new(of(OPTION))), next_part(&kind)]
-                });
-                for part in [place, label, option] {
-                    answer.extend_from_slice(part);
-                }
-                put_next(answer, &NameField { ref_data_name: names.get(job) });
-                answer.extend_from_slice(kind);
-                put_next(answer, &UpstreamField { upstream: self.columns.upstream(row) });
-                answer.push(b'}');
-            }
+    fn put_job(&self, answer: &mut Vec<u8>, at: usize) {
+        let (places, labels, kinds) = match &self.text {
+            JobText::Body { body, jobs } => return answer.extend_from_slice(&body[jobs[at].clone()]),
+            JobText::Columns { places, labels, kinds } => (places, labels, kinds),
+        };
+        let (row, job) = (self.columns.rows[at], self.columns.job(at));
+        let form = EntryForm::of(job.platform);
+        let [place] = places.get(row.place(), || {
+            let mut part = Vec::with_capacity(JOB_BYTES / 2);
+            put_first(&mut part, &PlatformFields::new(job.platform));
+            [part.into()]
+        });
+        answer.extend_from_slice(place);
+        if form == EntryForm::Full && !self.columns.is_typed_by_name(row) {
+            let [label] = labels.get(row.label(), || [next_part(&LabelFields::new(form, &job))]);
+            answer.extend_from_slice(label);
+        } else {
+            put_next(answer, &LabelFields::new(form, &job));
         }
+        let [option, kind] = kinds.get(FORMS * row.kind() + usize::from(form == EntryForm::Full), || {
+            let option = OptionFields::new(form, job.option).map_or_else(Box::default, |option| next_part(&option));
+            [option, next_part(&KindFields::new(form, &job))]
+        });
+        answer.extend_from_slice(option);
+        put_next(answer, &NameField { ref_data_name: job.name });
+        answer.extend_from_slice(kind);
+        put_next(answer, &UpstreamField { upstream: job.upstream });
+        answer.push(b'}');
     }
 
     fn put_jobs(&self, answer: &mut Vec<u8>, jobs: impl Iterator<Item = usize>, fields: Option<&[&'static str]>) {
@@ -303,15 +268,6 @@ impl Listing {
             }
         }
     }
-}
-
-fn is_one_of(wanted: &[String], has: &str) -> bool {
-    wanted.is_empty() || wanted.iter().any(|one| one == has)
-}
-
-/// Which numbers a filter accepts.
-fn accepted(count: usize, accepts: impl Fn(usize) -> bool) -> Vec<bool> {
-    (0..count).map(accepts).collect()
 }
 
 /// A part of the JSON of jobs that is not the first.
@@ -333,108 +289,5 @@ impl<const N: usize> Fragments<N> {
     /// Bytes of memory that they use or will use, roughly.
     fn bytes(&self) -> usize {
         self.0.len() * (size_of::<[Box<[u8]>; N]>() + JOB_BYTES / 2)
-    }
-}
-
-/// A word that a job must have, and where it is found besides in names.
-struct WordFilter<'l> {
-    names: &'l Words,
-    finder: memchr::memmem::Finder<'static>,
-    is_label: Vec<bool>,
-    is_place: Vec<bool>,
-}
-
-impl<'l> WordFilter<'l> {
-    /// `word` is in lower case.
-    fn new(word: &str, lower: &'l LowerCase) -> Self {
-        let finder = memchr::memmem::Finder::new(word).into_owned();
-        let has = |text: &str| finder.find(text.as_bytes()).is_some();
-        let LowerCase { names, labels, places } = lower;
-        // A search finds the symbols as Treeherder shows them, `M-e10s(3)`: each and the whole.
-        let is_of_symbols = word.contains(['(', ')']);
-        let is_label = accepted(labels.len(), |label| {
-            (0..=TYPE_SYMBOL).any(|column| has(labels.get(column, label)))
-                || (is_of_symbols
-                    && has(&format!("{}({})", labels.get(GROUP_SYMBOL, label), labels.get(TYPE_SYMBOL, label))))
-        });
-        let is_place = accepted(places.len(), |place| has(places.get(PLATFORM, place)));
-        Self { names, finder, is_label, is_place }
-    }
-
-    fn accepts(&self, job: usize, row: Row) -> bool {
-        self.is_label[row.label()]
-            || self.is_place[row.place()]
-            || self.finder.find(self.names.get(job).as_bytes()).is_some()
-    }
-}
-
-/// Writes those fields of a job that are wanted, in the order in which it has them.
-fn put_fields(answer: &mut Vec<u8>, json: &[u8], fields: &[&'static str]) {
-    answer.push(b'{');
-    let wanted = WantedFields { answer, fields };
-    wanted.deserialize(&mut serde_json::Deserializer::from_slice(json)).expect("it was read before");
-    answer.push(b'}');
-}
-
-/// Reads an object and writes the fields that are wanted of it, values as they are.
-struct WantedFields<'a> {
-    answer: &'a mut Vec<u8>,
-    fields: &'a [&'static str],
-}
-
-impl<'de> DeserializeSeed<'de> for WantedFields<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for WantedFields<'_> {
-    type Value = ();
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut is_first = true;
-        while let Some(name) = map.next_key_seed(FieldName(self.fields))? {
-            let Some(name) = name else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if !is_first {
-                self.answer.push(b',');
-            }
-            is_first = false;
-            put(self.answer, name);
-            self.answer.push(b':');
-            self.answer.extend_from_slice(map.next_value::<&RawValue>()?.get().as_bytes());
-        }
-        Ok(())
-    }
-}
-
-/// Reads a field's name, if it is one of these.
-struct FieldName<'a>(&'a [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for FieldName<'_> {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for FieldName<'_> {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the name of a field")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().copied().find(|wanted| *wanted == name))
     }
 }

@@ -13,6 +13,9 @@ use crate::hex::hex;
 /// Maximum size of a part of a packed list, in bytes: a `DynamoDB` item holds 400 KB, keys included.
 pub const MAX_PART_BYTES: usize = 380_000;
 
+/// Maximum number of platforms in a summary, which has to fit into an item of the store.
+pub(super) const MAX_PLATFORMS: usize = 1000;
+
 /// What a list holds, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -20,8 +23,8 @@ pub struct Summary {
     pub jobs: usize,
     /// Number of jobs of each build system.
     pub build_systems: BTreeMap<String, usize>,
-    /// The known platforms that they run on. An unknown platform is the start of a job's name; there may be as many as
-    /// jobs, too many for an item of the store.
+    /// The known platforms that they run on, at most 1,000. An unknown platform of Buildbot's is the start of a job's
+    /// name; there may be as many as jobs, too many for an item of the store.
     pub platforms: BTreeSet<String>,
 }
 

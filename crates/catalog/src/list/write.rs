@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::list::fields::{KindFields, LabelFields, NameField, OptionFields, PlatformFields, UpstreamField};
+use crate::list::fields::{EntryForm, KindFields, LabelFields, NameField, OptionFields, PlatformFields, UpstreamField};
 use crate::list::job::{ListedJob, ListedPlatform, UNKNOWN};
-use crate::list::pack::Summary;
+use crate::list::pack::{MAX_PLATFORMS, Summary};
 
 /// Appends the body of a project's list to `body`, and returns what the list holds.
 ///
@@ -38,18 +38,21 @@ pub fn write_body<'j>(
         match &last_place {
             Some((platform, text)) if *platform == job.platform => body.extend_from_within(text.clone()),
             _ => {
-                if job.platform.os != UNKNOWN {
+                let is_known = job.platform.os != UNKNOWN && !job.platform.name.is_empty();
+                if is_known && platforms.len() < MAX_PLATFORMS {
                     platforms.insert(job.platform.name);
                 }
                 put_first(body, &PlatformFields::new(job.platform));
             }
         }
         last_place = Some((job.platform, start..body.len()));
-        let group = (job.job_group_name, job.job_group_symbol);
-        put_next(body, &LabelFields::new(group, (job.job_type_name, &job.job_type_symbol)));
-        put_next(body, &OptionFields::new(job.option));
+        let form = EntryForm::of(job.platform);
+        put_next(body, &LabelFields::new(form, &job));
+        if let Some(option) = OptionFields::new(form, job.option) {
+            put_next(body, &option);
+        }
         put_next(body, &NameField { ref_data_name: job.name });
-        put_next(body, &KindFields::new(job.build_system, job.option));
+        put_next(body, &KindFields::new(form, &job));
         put_next(body, &UpstreamField { upstream: job.upstream });
         body.push(b'}');
         *build_systems.entry(job.build_system).or_default() += 1;
