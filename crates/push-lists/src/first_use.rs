@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalog::ReadError;
 use catalog::list::{self, PackedList};
 use catalog::taskcluster::{BUILD_SYSTEM, TaskGraph, TaskId};
 use store::{CatalogCache, Provenance, PushPointer, ReadStats, SearchableList};
@@ -78,11 +79,10 @@ impl PushLists {
         let task = decision_task.clone();
         blocking(decision_task, move || {
             let graph = TaskGraph::read(body, LIMITS.max_bytes, &mut |_| ());
-            let graph = graph.map_err(|error| match error.input_error() {
-                Some(error) => PushListError::of_artifact(&task, ArtifactError::of_body(error)),
-                None => PushListError::Unusable { task: task.clone(), reason: format!("{ARTIFACT}: {error}") },
-            })?;
-            Ok(graph)
+            graph.map_err(|error| match error {
+                ReadError::Input { error, .. } => PushListError::of_artifact(&task, ArtifactError::of_body(&error)),
+                error => PushListError::Unusable { task, reason: format!("{ARTIFACT}: {error}") },
+            })
         })
         .await
     }

@@ -4,6 +4,7 @@
 
 mod error;
 mod first_use;
+mod problems;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use store::{CatalogCache, ListPointer, PushPointer, ReadStats};
 use taskcluster::{IndexPaths, Taskcluster, TaskclusterSettings};
 
 pub use crate::error::PushListError;
+pub use crate::problems::ERROR_CODES;
 
 /// Maximum number of pushes, and of revisions, in memory. The lists themselves are in the catalog's cache.
 const MAX_CACHED: usize = 1000;
