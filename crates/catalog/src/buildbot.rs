@@ -3,7 +3,6 @@
 mod allthethings;
 mod builder_name;
 mod dump;
-mod error;
 mod jobs;
 mod machines;
 mod reading;
@@ -11,9 +10,9 @@ mod schedulers;
 mod upstream;
 pub(crate) mod vocabulary;
 
+pub use crate::document::ReadError;
 pub use allthethings::read;
 pub use builder_name::{Classification, classify};
-pub use dump::{Dump, DumpProblem, Findings, MAX_PROBLEMS};
-pub use error::ReadError;
+pub use dump::{Dump, Findings, MAX_PROBLEMS};
 pub use jobs::{BUILD_SYSTEM, CatalogJob, Projects, write_body, write_index};
 pub use reading::Progress;

@@ -1,7 +1,13 @@
-//! Taskcluster's jobs: the tasks of a decision task's task graph.
+//! Taskcluster: the task graph of a decision task, and the jobs in it.
 
+mod entry;
+mod graph;
+mod reading;
 mod task_id;
 
+pub use crate::document::ReadError as GraphError;
+pub use graph::{GraphFindings, MAX_GRAPH_PROBLEMS, TaskGraph};
+pub use reading::{MAX_LABELS, MAX_TEXT_BYTES};
 pub use task_id::{BadTaskId, TaskId};
 
 /// The name of this build system in lists and in reports.

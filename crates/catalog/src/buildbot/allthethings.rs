@@ -8,10 +8,13 @@
 use std::io::Read;
 
 use crate::buildbot::dump::{Builder, Dump};
-use crate::buildbot::error::ReadError;
-use crate::buildbot::reading::{Fault, Progress, Reading};
+use crate::buildbot::reading::{Progress, Reading};
+use crate::document::{Fault, ReadError};
 use crate::json::{JsonError, JsonReader, Text, ValueKind};
 use crate::list::{MAX_NAME, is_project_name};
+
+/// The refusal of any other document.
+const NO_BUILDERS: ReadError = ReadError::OtherDocument("this is not allthethings.json: it has no \"builders\"");
 
 /// Reads a document of at most `max_bytes` bytes. Calls `progress` every 1,000 builders.
 ///
@@ -30,7 +33,7 @@ impl<R: Read> Reading<'_, R> {
         match self.json.first_token().map_err(at)? {
             None => return Err(ReadError::Empty),
             Some(b'{') => {}
-            Some(b'[' | b'"' | b'0'..=b'9' | b'-') => return Err(ReadError::NoBuilders),
+            Some(b'[' | b'"' | b'0'..=b'9' | b'-') => return Err(NO_BUILDERS),
             Some(first) => return Err(ReadError::NotJson { first: first.escape_ascii().to_string() }),
         }
         let mut members = self.json.object().map_err(at)?;
@@ -54,7 +57,7 @@ impl<R: Read> Reading<'_, R> {
         self.json.end().map_err(at)?;
         self.dump.findings.bytes = self.json.offset();
         if !has_builders {
-            return Err(ReadError::NoBuilders);
+            return Err(NO_BUILDERS);
         }
         self.resolve_pending();
         if !has_schedulers {
@@ -87,7 +90,7 @@ impl<R: Read> Reading<'_, R> {
             let builder = self.builder().map_err(|error| ReadError::new(error, &["builders", &name.shown()]))?;
             let fault_of_name = |what: &str| Fault { path: "", what: what.to_owned(), offset: name.offset() };
             let fault = match (name.get(), builder) {
-                (Err(bad), _) => Some(Fault::bad_text("", &name, &bad)),
+                (Err(bad), _) => Some(Fault::bad_text("", "name", &name, &bad)),
                 (Ok(""), _) => Some(fault_of_name("the name is empty")),
                 (Ok(_), Err(fault)) => Some(fault),
                 (Ok(text), Ok(builder)) => {

@@ -1,36 +1,19 @@
 //! A dump of Buildbot's builders, and the jobs in it that a push can run.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 
 use string_interner::backend::StringBackend;
 use string_interner::symbol::SymbolU32;
 use string_interner::{StringInterner, Symbol as _};
 
 use crate::buildbot::jobs::{CatalogJob, Projects};
+use crate::document::Problem;
 
 /// Maximum number of problems that are kept with their texts; all are counted.
 pub const MAX_PROBLEMS: usize = 50;
 
 /// Maximum number of masters that are kept. The real dump has about a hundred.
 pub(crate) const MAX_MASTERS: usize = 1000;
-
-/// A builder or scheduler that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DumpProblem {
-    /// The path to it.
-    pub path: String,
-    /// What is wrong with it.
-    pub what: String,
-    /// Where it stands, in bytes of the uncompressed document.
-    pub offset: u64,
-}
-
-impl fmt::Display for DumpProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (byte {})", self.path, self.what, self.offset)
-    }
-}
 
 /// What the reading of a dump found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +27,7 @@ pub struct Findings {
     /// Builders and schedulers that were left out because they are malformed.
     pub problem_count: u64,
     /// The first of them.
-    pub problems: Vec<DumpProblem>,
+    pub problems: Vec<Problem>,
     /// Builders without machines: their slave pool is an empty list.
     pub empty_slavepool: u64,
     /// Tests that a push can run.
@@ -60,7 +43,7 @@ impl Findings {
     pub(crate) fn add_problem(&mut self, path: &[&str], what: String, offset: u64) {
         self.problem_count += 1;
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(DumpProblem { path: path.join("."), what, offset });
+            self.problems.push(Problem { path: path.join("."), what, offset });
         }
     }
 }

@@ -8,8 +8,8 @@ use std::io::Read;
 use string_interner::symbol::SymbolU32;
 
 use crate::buildbot::dump::MAX_MASTERS;
-use crate::buildbot::error::ReadError;
 use crate::buildbot::reading::Reading;
+use crate::document::ReadError;
 use crate::json::{JsonError, Text, ValueKind};
 use crate::list::MAX_NAME;
 

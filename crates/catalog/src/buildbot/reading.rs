@@ -6,7 +6,8 @@ use std::io::Read;
 use string_interner::symbol::SymbolU32;
 
 use crate::buildbot::dump::Dump;
-use crate::json::{BadText, JsonError, JsonReader, Text, ValueKind};
+use crate::document::Fault;
+use crate::json::{JsonError, JsonReader, Text, ValueKind};
 
 /// The progress of reading a document.
 #[derive(Debug, Clone, Copy)]
@@ -15,27 +16,6 @@ pub struct Progress {
     pub bytes: u64,
     /// Builders of any kind.
     pub builders: u64,
-}
-
-/// Why a builder or a scheduler is left out.
-pub(crate) struct Fault {
-    /// The part that is wrong, for example `properties.branch`; empty for the whole.
-    pub(crate) path: &'static str,
-    pub(crate) what: String,
-    pub(crate) offset: u64,
-}
-
-impl Fault {
-    /// A string that cannot be used.
-    pub(crate) fn bad_text(path: &'static str, text: &Text, bad: &BadText) -> Self {
-        let subject = if path.is_empty() { "the name " } else { "" };
-        let what = match bad {
-            BadText::TooLong { length, limit } => format!("{subject}has {length} bytes, at most {limit} are allowed"),
-            BadText::NotUtf8 => format!("{subject}is not UTF-8"),
-            BadText::Control => format!("{subject}holds a control character"),
-        };
-        Self { path, what, offset: text.offset() }
-    }
 }
 
 /// The schedulers that were read before the builders. A hash stands for the name of each builder.
@@ -91,7 +71,7 @@ impl<'p, R: Read> Reading<'p, R> {
                 match value.get() {
                     Ok("") => {}
                     Ok(text) => return Ok(Some(self.dump.names.get_or_intern(text))),
-                    Err(bad) => *fault = Some(Fault::bad_text(path, value, &bad)),
+                    Err(bad) => *fault = Some(Fault::bad_text(path, "name", value, &bad)),
                 }
             }
             _ => *fault = Some(self.expected(path, ValueKind::String)?),
@@ -101,9 +81,6 @@ impl<'p, R: Read> Reading<'p, R> {
 
     /// Skips a value of the wrong kind, and returns the fault.
     pub(crate) fn expected(&mut self, path: &'static str, expected: ValueKind) -> Result<Fault, JsonError> {
-        let found = self.json.kind()?;
-        let offset = self.json.offset();
-        self.json.skip()?;
-        Ok(Fault { path, what: format!("{} is expected, not {}", expected.noun(), found.noun()), offset })
+        Fault::unexpected(&mut self.json, path, expected)
     }
 }

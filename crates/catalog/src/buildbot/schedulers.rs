@@ -10,8 +10,8 @@ use std::io::Read;
 use string_interner::symbol::SymbolU32;
 
 use crate::buildbot::dump::TestScheduler;
-use crate::buildbot::error::ReadError;
-use crate::buildbot::reading::{Fault, PendingScheduler, Reading};
+use crate::buildbot::reading::{PendingScheduler, Reading};
+use crate::document::{Fault, ReadError};
 use crate::json::{JsonError, Text, ValueKind};
 use crate::list::MAX_NAME;
 
@@ -53,7 +53,7 @@ impl<R: Read> Reading<'_, R> {
                     }
                 },
                 (Ok(_), Ok(_)) => {}
-                (Err(bad), _) => self.leave_out("schedulers", &name, Fault::bad_text("", &name, &bad)),
+                (Err(bad), _) => self.leave_out("schedulers", &name, Fault::bad_text("", "name", &name, &bad)),
                 (_, Err(fault)) => self.leave_out("schedulers", &name, fault),
             }
         }

@@ -330,11 +330,10 @@ impl<R: Read> JsonReader<R> {
                     self.at += 1;
                     self.string_rest(None)?;
                 }
-                ValueKind::Number => self.skip_number()?,
+                ValueKind::Number => self.number_with(|_| ())?,
                 ValueKind::Null => self.literal("null")?,
                 ValueKind::Bool => {
-                    let word = if self.peek()? == Some(b't') { "true" } else { "false" };
-                    self.literal(word)?;
+                    self.bool()?;
                 }
             }
             // A value has ended; the arrays and objects around it may end too.
@@ -372,36 +371,52 @@ impl<R: Read> JsonReader<R> {
         Ok(())
     }
 
-    fn skip_number(&mut self) -> Result<()> {
-        if self.peek()? == Some(b'-') {
-            self.at += 1;
+    /// Reads `true` or `false`.
+    pub(crate) fn bool(&mut self) -> Result<bool> {
+        let value = self.peek_token()? == Some(b't');
+        self.literal(if value { "true" } else { "false" })?;
+        Ok(value)
+    }
+
+    /// Reads a number into `text`, as it is written.
+    pub(crate) fn number(&mut self, text: &mut Text) -> Result<()> {
+        self.kind()?;
+        text.clear(self.offset());
+        self.number_with(|byte| text.push(&[byte]))
+    }
+
+    /// Reads a number, and gives each byte of it to `each`.
+    #[inline]
+    fn number_with(&mut self, mut each: impl FnMut(u8)) -> Result<()> {
+        self.take_if(|byte| byte == b'-', &mut each)?;
+        if !self.take_if(|byte| byte == b'0', &mut each)? {
+            self.digits(&mut each)?;
         }
-        if self.peek()? == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
+        if self.take_if(|byte| byte == b'.', &mut each)? {
+            self.digits(&mut each)?;
         }
-        if self.peek()? == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.peek()?, Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek()?, Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits()?;
+        if self.take_if(|byte| matches!(byte, b'e' | b'E'), &mut each)? {
+            self.take_if(|byte| matches!(byte, b'+' | b'-'), &mut each)?;
+            self.digits(&mut each)?;
         }
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<()> {
-        if !self.peek()?.is_some_and(|byte| byte.is_ascii_digit()) {
+    /// Takes the next byte if it is one of those that `is` accepts.
+    #[inline]
+    fn take_if(&mut self, is: impl Fn(u8) -> bool, each: &mut impl FnMut(u8)) -> Result<bool> {
+        let Some(byte) = self.peek()?.filter(|byte| is(*byte)) else { return Ok(false) };
+        self.at += 1;
+        each(byte);
+        Ok(true)
+    }
+
+    #[inline]
+    fn digits(&mut self, each: &mut impl FnMut(u8)) -> Result<()> {
+        if !self.take_if(|byte| byte.is_ascii_digit(), each)? {
             return self.unexpected("a digit");
         }
-        while self.peek()?.is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
+        while self.take_if(|byte| byte.is_ascii_digit(), each)? {}
         Ok(())
     }
 
