@@ -94,7 +94,7 @@ async fn a_changed_source_replaces_only_the_changed_projects() {
     for project in &different {
         let pointer = table.pointer(project).await.unwrap().unwrap();
         assert_eq!((pointer.generation, pointer.provenance.source_etag.as_deref()), (2, Some("\"2\"")));
-        packed += pointer.packed_bytes as u64 + table.index(project, &pointer).await.unwrap().len() as u64;
+        packed += pointer.packed_bytes as u64 + table.index(project.as_str(), &pointer).await.unwrap().len() as u64;
     }
     assert_eq!(report.bytes_written, packed);
     assert_eq!(report.projects.values().map(|project| project.removed).sum::<usize>(), 3);

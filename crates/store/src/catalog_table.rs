@@ -5,6 +5,8 @@
 //! | `project#NAME` | `current` | the pointer: generation, ETag, summary, source |
 //! | `project#NAME` | `list#ETAG#N` | part N of a packed list; immutable but for `expires_at` |
 //! | `project#NAME` | `list#ETAG#index#N` | part N of its index; the same |
+//! | `graph#TASK` | `current` | the pointer to the list of a push, by its decision task; with its project |
+//! | `graph#TASK` | `list#ETAG#...` | its parts, as those of a project |
 //! | `projects` | `current` | the names of all projects, in a set |
 //! | `ingest`, `ingest#BUILD_SYSTEM` | time | the report of an ingest; `ingest` alone has those of Buildbot |
 //!
@@ -12,8 +14,12 @@
 //! set, its parts, its pointer (on condition that it did not move since it was read), and then the expiry of the parts
 //! that no pointer names any more. A project is removed in the opposite order. So everything that a crash leaves is
 //! under a name that is in the set, where the next ingest finds it.
+//!
+//! A push's list never changes: its parts are written, and then its pointer, which all expire together.
 
+mod owner;
 mod pointer;
+mod push_lists;
 mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,13 +32,16 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, PutRequest, ReturnConsumedCapacity, Select, WriteRequest,
 };
-use catalog::list::{PackedList, index_format};
+use catalog::list::PackedList;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::StoreError;
 use crate::items::{self, Item, UnprocessedRetry, is_condition, key, number, table_error, text};
-use pointer::{LIST, PROJECT, index_part_key, part_key, pointer_key};
+pub use owner::ListOwner;
+use owner::PROJECT;
+use pointer::{LIST, index_part_key, part_key, pointer_key};
 pub use pointer::{ListPointer, Provenance, Share};
+pub use push_lists::PushPointer;
 
 /// Condition: the pointer is the one that was read. Generations start anew for a project that was removed and came back.
 const IS_SAME: &str = "generation = :seen AND etag = :etag";
@@ -41,6 +50,9 @@ const IS_SAME: &str = "generation = :seen AND etag = :etag";
 const REPLACED_LIST_RETENTION: TimeDelta = TimeDelta::days(1);
 /// Parts younger than this may belong to an ingest that is about to move the pointer to them.
 const MIN_AGE: TimeDelta = TimeDelta::hours(1);
+/// When the store may delete an item, in seconds since 1970.
+const EXPIRES_AT: &str = "expires_at";
+
 /// The catalog table.
 #[derive(Debug)]
 pub struct CatalogTable {
@@ -110,13 +122,19 @@ impl CatalogTable {
     /// # Errors
     /// The table cannot be read, or the pointer is damaged.
     pub async fn pointer(&self, project: &str) -> Result<Option<ListPointer>, StoreError> {
-        let action = || format!("reading the pointer of {project}");
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(pointer_key(project)));
+        let item = self.pointer_item(project.into(), Consistency::Eventual).await?;
+        item.map(|item| ListPointer::from_item(&item)).transpose()
+    }
+
+    async fn pointer_item(&self, owner: ListOwner<'_>, consistency: Consistency) -> Result<Option<Item>, StoreError> {
+        let action = || format!("reading the pointer of {owner}");
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(pointer_key(owner)));
+        let request = request.consistent_read(consistency == Consistency::Consistent);
         let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let GetItemOutput { item, consumed_capacity, .. } =
             request.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
         self.count_read(&consumed_capacity);
-        item.map(|item| ListPointer::from_item(&item)).transpose()
+        Ok(item)
     }
 
     /// The names of all projects that have a list or are about to.
@@ -152,29 +170,45 @@ impl CatalogTable {
         Ok(pointers)
     }
 
-    /// A project's packed list, joined from its parts. Reads with eventual consistency first, and then reads missing
+    /// A packed list, joined from its parts. Reads with eventual consistency first, and then reads missing
     /// parts, which may be very new, consistently.
     ///
     /// # Errors
     /// The table cannot be read, or a part is missing.
-    pub async fn list(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, StoreError> {
-        let keys = (0..pointer.parts).map(|part| part_key(project, &pointer.etag, part)).collect();
-        let what = format!("{PROJECT}{project} list#{}", pointer.etag);
-        self.joined(project, keys, what, &format!("reading the list of {project}")).await
+    pub async fn list<'o>(
+        &self,
+        owner: impl Into<ListOwner<'o>>,
+        pointer: &ListPointer,
+    ) -> Result<Vec<u8>, StoreError> {
+        let owner = owner.into();
+        let keys = (0..pointer.parts).map(|part| part_key(owner, &pointer.etag, part)).collect();
+        let what = format!("{} list#{}", owner.partition_key(), pointer.etag);
+        self.joined(owner, keys, what, &format!("reading the list of {owner}")).await
     }
 
-    /// The index of a project's list, joined from its parts, which are read like those of the list.
+    /// The index of a list, joined from its parts, which are read like those of the list.
     ///
     /// # Errors
     /// The table cannot be read, or a part is missing.
-    pub async fn index(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, StoreError> {
-        let keys = (0..pointer.index_parts).map(|part| index_part_key(project, &pointer.etag, part)).collect();
-        let what = format!("{PROJECT}{project} list#{}#index", pointer.etag);
-        self.joined(project, keys, what, &format!("reading the index of {project}")).await
+    pub async fn index<'o>(
+        &self,
+        owner: impl Into<ListOwner<'o>>,
+        pointer: &ListPointer,
+    ) -> Result<Vec<u8>, StoreError> {
+        let owner = owner.into();
+        let keys = (0..pointer.index_parts).map(|part| index_part_key(owner, &pointer.etag, part)).collect();
+        let what = format!("{} list#{}#index", owner.partition_key(), pointer.etag);
+        self.joined(owner, keys, what, &format!("reading the index of {owner}")).await
     }
 
     /// The parts with these keys, joined.
-    async fn joined(&self, project: &str, keys: Vec<Item>, what: String, action: &str) -> Result<Vec<u8>, StoreError> {
+    async fn joined(
+        &self,
+        owner: ListOwner<'_>,
+        keys: Vec<Item>,
+        what: String,
+        action: &str,
+    ) -> Result<Vec<u8>, StoreError> {
         let mut parts = BTreeMap::new();
         for consistency in [Consistency::Eventual, Consistency::Consistent] {
             let is_missing = |key: &&Item| text(key, "sk").is_ok_and(|place| !parts.contains_key(place));
@@ -183,7 +217,12 @@ impl CatalogTable {
                 let place = text(&item, "sk")?.to_owned();
                 match item.remove("data") {
                     Some(AttributeValue::B(data)) => parts.insert(place, data.into_inner()),
-                    _ => return Err(StoreError::damaged(format!("{PROJECT}{project} {place}"), "it has no data")),
+                    _ => {
+                        return Err(StoreError::damaged(
+                            format!("{} {place}", owner.partition_key()),
+                            "it has no data",
+                        ));
+                    }
                 };
             }
         }
@@ -215,22 +254,13 @@ impl CatalogTable {
             let updated_at = same.map_or(provenance.updated_at, |same| same.updated_at(build_system));
             (build_system.clone(), Share { digest: digest.clone(), updated_at })
         };
-        let pointer = ListPointer {
-            generation: previous.map_or(1, |previous| previous.generation + 1),
-            etag: list.etag.clone(),
-            summary: list.summary.clone(),
-            parts: list.parts().len(),
-            index_parts: list.index_parts().len(),
-            index_format: if list.index.is_empty() { String::new() } else { index_format() },
-            shares: list.digests.iter().map(share).collect(),
-            body_bytes: list.body_bytes,
-            packed_bytes: list.gzip.len(),
-            provenance: provenance.clone(),
-        };
+        let generation = previous.map_or(1, |previous| previous.generation + 1);
+        let shares = list.digests.iter().map(share).collect();
+        let pointer = ListPointer { shares, ..ListPointer::new(list, generation, provenance) };
         if previous.is_none() {
             self.add_name(project).await?;
         }
-        self.write_parts(project, list, provenance.updated_at).await?;
+        self.write_parts(project.into(), list, provenance.updated_at, None).await?;
         self.move_pointer(project, &pointer, previous).await?;
         self.expire_parts(project, Some(&pointer.etag), provenance.updated_at).await?;
         Ok(pointer)
@@ -282,15 +312,22 @@ impl CatalogTable {
         self.name_project(project, "ADD").await
     }
 
-    async fn write_parts(&self, project: &str, list: &PackedList, written_at: DateTime<Utc>) -> Result<(), StoreError> {
-        let action = format!("writing the list of {project}");
+    async fn write_parts(
+        &self,
+        owner: ListOwner<'_>,
+        list: &PackedList,
+        written_at: DateTime<Utc>,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Result<(), StoreError> {
+        let action = format!("writing the list of {owner}");
         let mut requests = Vec::new();
-        let parts = list.parts().enumerate().map(|(part, data)| (part_key(project, &list.etag, part), data));
+        let parts = list.parts().enumerate().map(|(part, data)| (part_key(owner, &list.etag, part), data));
         let index = list.index_parts().enumerate();
-        let index = index.map(|(part, data)| (index_part_key(project, &list.etag, part), data));
+        let index = index.map(|(part, data)| (index_part_key(owner, &list.etag, part), data));
         for (mut item, data) in parts.chain(index) {
             item.insert("data".to_owned(), AttributeValue::B(Blob::new(data)));
             item.insert("written_at".to_owned(), number(written_at.timestamp()));
+            item.extend(expires_at.map(|at| (EXPIRES_AT.to_owned(), number(at.timestamp()))));
             let put = PutRequest::builder().set_item(Some(item)).build();
             let put = put.map_err(|error| StoreError::damaged("a part", error.to_string()))?;
             requests.push(WriteRequest::builder().put_request(put).build());

@@ -30,7 +30,7 @@ pub enum StoreError {
         project: String,
     },
     /// An item of the catalog is not one that this program writes.
-    #[error("the stored item {key} is damaged: {what}; an ingest with --force writes it anew")]
+    #[error("the stored item {key} is damaged: {what}; {} writes it anew", repair(key))]
     Damaged {
         /// The item's partition and sort key.
         key: String,
@@ -53,6 +53,11 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+/// What writes a damaged item anew.
+fn repair(key: &str) -> &'static str {
+    if key.starts_with("graph#") { "the next use of the push's list" } else { "an ingest with --force" }
 }
 
 impl StoreError {

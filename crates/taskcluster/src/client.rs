@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use catalog::taskcluster::TaskId;
 use chrono::DateTime;
+use fetch::gzip::UnpackError;
 use fetch::{AllowedHosts, Answer, GuardedError, GuardedFetcher, Url};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
@@ -225,7 +226,10 @@ pub(crate) fn unpacked(body: Vec<u8>) -> Result<Vec<u8>, TaskclusterError> {
     let mut unpacked = fetch::gzip::unpacked(std::io::Cursor::new(body), MAX_ANSWER_BYTES as u64);
     match std::io::Read::read_to_end(&mut unpacked, &mut read) {
         Ok(_) => Ok(read),
-        Err(error) => Err(TaskclusterError::Broken(format!("its answer cannot be unpacked: {error}"))),
+        Err(error) => match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(UnpackError::TooLarge(limit)) => Err(TaskclusterError::TooLarge(*limit)),
+            _ => Err(TaskclusterError::Broken(format!("its answer cannot be unpacked: {error}"))),
+        },
     }
 }
 

@@ -7,5 +7,7 @@ pub mod broker;
 pub mod issuer;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "taskcluster")]
+pub mod taskcluster;
 #[cfg(feature = "typing")]
 pub mod typing;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::buildbot::{self, Dump, Progress, ReadError};
 use catalog::hex;
+use fetch::gzip::starts_like_gzip;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -121,13 +122,6 @@ fn decode_counted(
         (dump, teed.1)
     };
     Ok(DecodedDump { dump, spool: Some(Spool { file, sha256: hex(&hash.finalize()) }) })
-}
-
-/// Whether the first bytes are those of gzip. They stay in the buffer.
-pub(super) fn starts_like_gzip(bytes: &mut BufReader<impl Read>) -> io::Result<bool> {
-    // One read may give one byte only; a buffer is filled only when it is empty, so a lone first byte decides.
-    let start = io::BufRead::fill_buf(bytes)?;
-    Ok(start.first() == Some(&0x1f) && start.get(1).is_none_or(|second| *second == 0x8b))
 }
 
 #[cfg(test)]

@@ -8,12 +8,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use futures_util::TryStreamExt;
 use reqwest::header::{ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use runtime::{Aws, Backoff};
-use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::io::SyncIoBridge;
 
 /// The pauses between requests to a web server before the source counts as unreachable.
 const WEB_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), 2);
@@ -211,10 +210,7 @@ impl SourceLocation {
             StatusCode::OK => {
                 let validators = validators(response.headers());
                 let length = response.content_length();
-                let bytes = StreamReader::new(
-                    response.bytes_stream().map_err(|error| io::Error::other(innermost(&error.without_url()))),
-                );
-                Ok(Opened::Content(Content { bytes: Box::new(SyncIoBridge::new(Box::pin(bytes))), length, validators }))
+                Ok(Opened::Content(Content { bytes: Box::new(fetch::blocking_body(response)), length, validators }))
             }
             status => Err(self.error(format!("the server answered {status}"))),
         }

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use catalog::taskcluster::{GraphError, TaskGraph, TaskId};
+use fetch::gzip::starts_like_gzip;
 use flate2::read::MultiGzDecoder;
 use taskcluster::{ArtifactError, ArtifactLimits, IndexPaths, Taskcluster, TaskclusterSettings};
 
 use crate::error::IngestError;
 use crate::ingest::{ProgressCallback, Stage};
-use crate::source::buildbot::starts_like_gzip;
 use crate::source::{Opened, SourceLocation, Validators};
 
 /// The artifact that has tiers and dependencies.

@@ -52,10 +52,18 @@ impl TriggerService {
         pushed: Option<Push>,
         log: &CallLog,
     ) -> Result<TriggerOutcome, TriggerError> {
-        let names = self.catalog.names(&new_request.project, log).await?;
         let now = (self.clock)();
         let id = RequestId::new(now, (self.random)());
         let key = IdempotencyKey::of(&new_request).map_err(TriggerError::BadKey)?;
+        let task = new_request.decision_task_id.as_deref();
+        let names = match self.catalog.names_for(&new_request.project, task, log).await {
+            // Without the count, a client could have Taskcluster asked about any number of tasks.
+            Err(refusal @ TriggerError::NoPushList(_)) => {
+                let share = share(&new_request.requester, id, now);
+                return Err(self.budget.count_refusal(&self.metered(log), share, refusal, log).await);
+            }
+            names => names?,
+        };
         let is_named = new_request.idempotency_key.is_some();
         let claim = key.claim(id, now);
         let table = self.metered(log);

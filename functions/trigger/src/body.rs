@@ -3,6 +3,7 @@
 use axum::body::{Body, to_bytes};
 use catalog::list::MAX_NAME;
 use catalog::list::is_project_name;
+use catalog::taskcluster::TaskId;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_api::{BAD_PATH, Caller, Problem, RequestLog};
@@ -47,13 +48,20 @@ pub(crate) struct TriggerBody {
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
     )]
     buildernames: Option<Vec<String>>,
-    /// The push's decision task, for jobs of Taskcluster. An empty string counts as missing.
+    /// The push's decision task. With it, the jobs are looked up in the push's own list, which has its Taskcluster jobs. An
+    /// empty string counts as missing.
     #[serde(default)]
-    #[schema(example = "Ab-_9fIzT8aXVvV2yWqhGQ", pattern = "^([A-Za-z0-9_-]{22})?$")]
+    #[schema(
+        example = "Ab-_9fIzT8aXVvV2yWqhGQ",
+        pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw])?$"
+    )]
     decision_task_id: Option<String>,
     /// What `decision_task_id` was called from June to September 2016. If both are given, they must be the same.
     #[serde(default, rename = "decisionTaskID")]
-    #[schema(deprecated, pattern = "^([A-Za-z0-9_-]{22})?$")]
+    #[schema(
+        deprecated,
+        pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw])?$"
+    )]
     decision_task_id_of_2016: Option<String>,
     /// The e-mail address of the person on whose behalf a service asks. People ask for themselves.
     #[serde(default)]
@@ -138,13 +146,12 @@ fn parse(bytes: &[u8], limits: &RateLimits) -> Result<Parsed, Problem> {
             return Err(bad(format!("Name {place} of the jobs has a control character in it.")));
         }
     }
-    let is_task_id =
-        |id: &str| id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     let task = |key: &str, id: Option<String>| match id.filter(|id| !id.is_empty()) {
-        Some(id) if !is_task_id(&id) => {
-            Err(bad(format!("'{key}' is not the id of a task: 22 letters, digits, '-' and '_' are expected.")))
-        }
-        id => Ok(id),
+        Some(id) => match id.parse::<TaskId>() {
+            Ok(_) => Ok(Some(id)),
+            Err(error) => Err(bad(format!("'{key}': {error}."))),
+        },
+        None => Ok(None),
     };
     let decision_task_id = match (
         task("decision_task_id", body.decision_task_id)?,
@@ -332,10 +339,11 @@ mod tests {
         for (one, other) in [(task, task), (task, ""), ("", task)] {
             assert_eq!(both(one, other).unwrap(), expected(&["a"], Some(task)));
         }
-        let problem = both(task, &"x".repeat(22)).unwrap_err();
+        let problem = both(task, "RGxvyxsJRdWoCXCpZAkSTA").unwrap_err();
         assert!(problem.contains("'decision_task_id' and its old name 'decisionTaskID' differ"), "{problem}");
         let problem = both("", "x").unwrap_err();
-        assert!(problem.contains("'decisionTaskID' is not the id of a task"), "{problem}");
+        assert!(problem.contains("'decisionTaskID': a task id is expected: 22 letters"), "{problem}");
+        assert!(both(&"x".repeat(22), "").unwrap_err().contains("'decision_task_id': a task id is expected"));
     }
 
     #[test]

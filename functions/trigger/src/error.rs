@@ -1,6 +1,7 @@
 //! Why the trigger service refuses a request, or cannot process it. Display is a sentence for the requester; `cause` is for
 //! operators.
 
+use push_lists::PushListError;
 use requests::job::RequestedJob;
 use requests::permissions::PermissionDenied;
 use requests::rate_limits::Exceeded;
@@ -75,6 +76,9 @@ pub enum TriggerError {
     /// Treeherder does not answer, and the configuration requires it.
     #[error("Treeherder does not answer at the moment, so nothing was requested. Please try again in half a minute.")]
     TreeherderUnavailable(String),
+    /// The push has no list of jobs, or its list cannot be had now.
+    #[error("{0} Nothing was requested.")]
+    NoPushList(#[source] PushListError),
     /// The catalog cannot be read.
     #[error("The catalog cannot be read at the moment, so nothing was requested. Please try again in a few seconds.")]
     CatalogUnavailable(String),
@@ -103,11 +107,12 @@ impl TriggerError {
         match self {
             Self::TreeherderUnavailable(cause) | Self::CatalogUnavailable(cause) => Some(cause.clone()),
             Self::StoreUnavailable(error) | Self::Uncertain { error, .. } => Some(error.to_string()),
+            Self::NoPushList(error) => error.cause().map(ToOwned::to_owned),
             _ => None,
         }
     }
 
-    /// Whether the catalog, the store or Treeherder is unavailable: the request itself may be valid.
+    /// Whether the catalog, the store, Treeherder or Taskcluster is unavailable: the request itself may be valid.
     pub fn is_unavailable(&self) -> bool {
         self.cause().is_some()
     }
@@ -118,6 +123,7 @@ impl TriggerError {
             Self::CatalogUnavailable(_) => Some(CATALOG_RETRY_AFTER),
             Self::TreeherderUnavailable(_) | Self::StoreUnavailable(_) | Self::Uncertain { .. } => Some(RETRY_AFTER),
             Self::TooManyRequests(exceeded) => Some(exceeded.retry_after),
+            Self::NoPushList(error) => error.retry_after(),
             Self::InProgress => Some(1),
             _ => None,
         }

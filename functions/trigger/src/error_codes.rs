@@ -167,6 +167,7 @@ impl TriggerError {
             Self::NothingToRetry => &NOTHING_TO_RETRY,
             Self::ChangedMeanwhile => &CHANGED_MEANWHILE,
             Self::TreeherderUnavailable(_) => &TREEHERDER_UNAVAILABLE,
+            Self::NoPushList(error) => error.error_code().unwrap_or(&STORE_UNAVAILABLE),
             Self::CatalogUnavailable(_) | Self::StoreUnavailable(_) | Self::Uncertain { .. } => &STORE_UNAVAILABLE,
         }
     }

@@ -39,7 +39,7 @@ pub const METRICS: &str = "Trigger";
 
 /// The dependencies of the service: tables, queue, clock and randomness.
 pub struct Dependencies {
-    /// The catalog table, which is only read.
+    /// The catalog table, of which only lists of pushes are written.
     pub catalog: CatalogTable,
     /// The requests table.
     pub requests: RequestsTable,
@@ -69,7 +69,13 @@ impl TriggerService {
     pub fn new(settings: &Settings, dependencies: Dependencies) -> Self {
         let Dependencies { catalog, requests, queue, clock, random } = dependencies;
         Self {
-            catalog: CatalogNames::new(catalog, settings.fresh, settings.cache_bytes, clock.clone()),
+            catalog: CatalogNames::new(
+                catalog,
+                settings.taskcluster.clone(),
+                settings.fresh,
+                settings.cache_bytes,
+                clock.clone(),
+            ),
             requests,
             queue,
             treeherder: Treeherder::new(&settings.treeherder_url, settings.treeherder_ttl, clock.clone()),

@@ -85,7 +85,8 @@ impl Modify for Common {
                     Some("listTriggerRequests") => (&MINE, true),
                     _ => (&LIST, true),
                 };
-                let errors: Vec<&'static ErrorCode> = ALWAYS.iter().chain(own).copied().collect();
+                let of_push: &[&'static ErrorCode] = if is_cached { &[] } else { &push_lists::ERROR_CODES };
+                let errors: Vec<&'static ErrorCode> = ALWAYS.iter().chain(own).chain(of_push).copied().collect();
                 codes.extend(errors.iter().filter(|kind| !codes.contains(kind)).copied().collect::<Vec<_>>());
                 describe(operation, &errors, is_cached);
                 let responses = &mut operation.responses.responses;

@@ -30,10 +30,11 @@ impl TriggerService {
         log: &CallLog,
     ) -> Result<TriggerOutcome, TriggerError> {
         log.set_request(request.id);
-        let names = self.catalog.names(&request.project, log).await?;
+        self.catalog.names(&request.project, log).await?;
         if let Some(person) = by {
             self.admit_counted(&request.project, request.push_id, person, log).await?;
         }
+        let names = self.catalog.names_for(&request.project, request.decision_task_id.as_deref(), log).await?;
         if request.state.is_open() {
             return Err(TriggerError::StillOpen(request.state));
         }

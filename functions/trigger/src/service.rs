@@ -100,14 +100,15 @@ impl TriggerService {
     /// # Errors
     /// The request would be refused.
     pub async fn check(&self, new_request: &NewRequest, log: &CallLog) -> Result<TriggerOutcome, TriggerError> {
-        let NewRequest { project, push_id, requester, .. } = new_request;
-        let names = self.catalog.names(project, log).await?;
+        let NewRequest { project, push_id, requester, decision_task_id, .. } = new_request;
+        self.catalog.names(project, log).await?;
         IdempotencyKey::of(new_request).map_err(TriggerError::BadKey)?;
         let now = (self.clock)();
         self.budget.refuse_exhausted(requester, now)?;
         let share = share(requester, RequestId::new(now, (self.random)()), now);
         let spent = self.budget.spend(&self.metered(log), share, 0, log).await?;
         self.admit(project, *push_id, requester, log).await?;
+        let names = self.catalog.names_for(project, decision_task_id.as_deref(), log).await?;
         let jobs = resolve_names(&new_request.names, &names, &self.renames);
         let accepted = some_accepted(project, &jobs)?;
         self.budget.check_size(accepted)?;

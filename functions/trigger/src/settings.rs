@@ -8,6 +8,7 @@ use requests::planning::Planning;
 use requests::rate_limits::RateLimits;
 use requests::resolve::Renames;
 use runtime::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
+use taskcluster::TaskclusterSettings;
 use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
 use crate::service::WithoutTreeherder;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// The origins whose scripts may read the answers, exactly as browsers send them.
     pub allowed_origins: Vec<HeaderValue>,
+    /// The Taskcluster whose labels can be requested, if one is configured.
+    pub taskcluster: Option<TaskclusterSettings>,
     /// Treeherder's address, without a slash at the end.
     pub treeherder_url: String,
     /// Treeherder's address for browsers, with which links start.
@@ -78,7 +81,7 @@ impl Settings {
     /// # Errors
     /// The first variable that is missing or wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let read = Variables::new(lookup);
+        let read = Variables::new(&lookup);
         let seconds = |variable, default: u32| {
             let seconds = read.parsed(variable, up_to_an_hour)?.unwrap_or(default);
             Ok::<_, SettingsError>(TimeDelta::seconds(seconds.into()))
@@ -91,6 +94,7 @@ impl Settings {
             fresh: seconds(variables::FRESH_SECONDS, NAMES_TTL)?,
             cache_bytes: read.cache_bytes()?,
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
+            taskcluster: TaskclusterSettings::read(&lookup)?,
             treeherder_url,
             treeherder_public_url,
             treeherder_ttl: seconds(TREEHERDER_CACHE_SECONDS, TREEHERDER_TTL)?,

@@ -156,7 +156,8 @@ async fn check(
     line: usize,
     seen_keys: &mut HashSet<String>,
 ) -> Result<(Replayed, Vec<RequestedJob>), Failure> {
-    let names = match service.catalog.names(&request.project, &CallLog::default()).await {
+    let task = request.decision_task_id.as_deref();
+    let names = match service.catalog.names_for(&request.project, task, &CallLog::default()).await {
         Ok(names) => names,
         Err(error) => return Ok((refused(error, line, request.names.len())?, Vec::new())),
     };

@@ -1,4 +1,4 @@
-//! A project's list in memory: as it is served, and as it is searched.
+//! A list in memory: as it is served, and as it is searched.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 use catalog::list::{BadBody, BadIndex, Listing, Names, unpack};
 
 use super::error::CatalogError;
-use super::{CatalogCache, Project, ReadStats};
-use crate::{ListPointer, StoreError};
+use super::{CatalogCache, Owner, ReadStats};
+use crate::{ListOwner, ListPointer, StoreError};
 
-/// A project's list as it is stored, with its unpacked form once a request needed it.
+/// A list as it is stored, with its unpacked form once a request needed it.
 pub struct List {
     /// The pointer that named it.
     pub pointer: Arc<ListPointer>,
@@ -45,7 +45,7 @@ impl List {
     }
 }
 
-/// A project's list whose jobs can be found.
+/// A list whose jobs can be found.
 pub struct SearchableList {
     /// The pointer that named it.
     pub pointer: Arc<ListPointer>,
@@ -94,16 +94,16 @@ impl CatalogCache {
     /// if the index cannot be read while the body is in memory.
     pub(super) async fn of_list<T: OfList>(
         &self,
-        name: &str,
-        project: &Project,
+        owner: ListOwner<'_>,
+        cached: &Owner,
         pointer: &Arc<ListPointer>,
         stats: &ReadStats,
     ) -> Result<T, StoreError> {
-        let in_memory = project.list.peek().filter(|entry| entry.value.pointer.etag == pointer.etag);
-        match self.of_index(name, pointer, stats).await {
+        let in_memory = cached.list.peek().filter(|entry| entry.value.pointer.etag == pointer.etag);
+        match self.of_index(owner, pointer, stats).await {
             Ok(Some(made)) => return Ok(made),
             Err(error @ StoreError::Damaged { .. }) => {
-                tracing::error!(project = name, %error, "the index is not used");
+                tracing::error!(%owner, %error, "the index is not used");
                 stats.add_damaged();
             }
             Err(error) if in_memory.is_none() => return Err(error),
@@ -111,7 +111,7 @@ impl CatalogCache {
         }
         let list = match in_memory {
             Some(entry) => entry.value,
-            None => self.read_list(name, pointer, stats).await?,
+            None => self.read_list(owner, pointer, stats).await?,
         };
         T::from_body(list.unpacked()?).map_err(|error| damaged(pointer, &error))
     }
@@ -119,20 +119,21 @@ impl CatalogCache {
     /// What the index of a list gives. `None` if there is no index, or if it is that of another release.
     async fn of_index<T: OfList>(
         &self,
-        name: &str,
+        owner: ListOwner<'_>,
         pointer: &ListPointer,
         stats: &ReadStats,
     ) -> Result<Option<T>, StoreError> {
         if pointer.index_parts == 0 {
             return Ok(None);
         }
-        let index = self.read(stats, async |table| table.index(name, pointer).await).await?;
-        let damaged = |what: String| StoreError::damaged(format!("project#{name} list#{}#index", pointer.etag), what);
+        let index = self.read(stats, async |table| table.index(owner, pointer).await).await?;
+        let damaged =
+            |what: String| StoreError::damaged(format!("{} list#{}#index", owner.partition_key(), pointer.etag), what);
         match T::from_index(&index, &pointer.etag) {
             Ok(made) if made.jobs() == pointer.summary.jobs => Ok(Some(made)),
             Ok(made) => Err(damaged(format!("it has {} jobs, not {}", made.jobs(), pointer.summary.jobs))),
             Err(error) if error.is_of_another_release() => {
-                tracing::info!(project = name, %error, "the index is not used");
+                tracing::info!(%owner, %error, "the index is not used");
                 Ok(None)
             }
             Err(error) => Err(damaged(error.to_string())),
@@ -142,11 +143,11 @@ impl CatalogCache {
     /// Reads a list from the table.
     pub(super) async fn read_list(
         &self,
-        name: &str,
+        owner: ListOwner<'_>,
         pointer: &Arc<ListPointer>,
         stats: &ReadStats,
     ) -> Result<Arc<List>, StoreError> {
-        let gzip = self.read(stats, async |table| table.list(name, pointer).await).await?;
+        let gzip = self.read(stats, async |table| table.list(owner, pointer).await).await?;
         Ok(Arc::new(List::new(pointer.clone(), gzip)))
     }
 }

@@ -1,5 +1,5 @@
-//! The catalog in memory: each project's current list and names, read when a request needs them, checked against the
-//! store when they are no longer fresh, and still used while the store does not answer.
+//! The catalog in memory: the lists and names of projects and pushes, read when a request needs them. Those of projects
+//! are checked against the store when they are no longer fresh, and still used while the store does not answer.
 //!
 //! Both the function that serves lists and the one that triggers jobs use it. It is a module of this crate and not a
 //! crate of its own, because its contents are what `CatalogTable` reads, and both users depend on this crate anyway. It
@@ -7,6 +7,7 @@
 
 mod error;
 mod list;
+mod push;
 mod reports;
 mod stats;
 
@@ -23,7 +24,7 @@ use runtime::{CacheEntry, CacheStatus, Cached, Clock};
 pub use self::error::CatalogError;
 pub use self::list::{List, SearchableList};
 pub use self::stats::ReadStats;
-use crate::{CatalogTable, Consistency, ListPointer, Report, StoreError};
+use crate::{CatalogTable, Consistency, ListOwner, ListPointer, Report, StoreError};
 
 /// Maximum number of projects in memory of which it is not known whether they exist, while the store does not answer.
 const MAX_UNCHECKED: usize = 500;
@@ -39,8 +40,9 @@ pub struct CatalogCache {
     fresh: TimeDelta,
     max_bytes: usize,
     clock: Clock,
-    projects: Mutex<HashMap<String, Arc<Project>>>,
-    /// The number of requests so far, to find the least recently used project.
+    /// By `ListOwner::unique_name`.
+    owners: Mutex<HashMap<String, Arc<Owner>>>,
+    /// The number of requests so far, to find the least recently used list.
     requests: AtomicU64,
     known_projects: Cached<Arc<BTreeSet<String>>>,
     pointers: Cached<Arc<BTreeMap<String, ListPointer>>>,
@@ -48,10 +50,10 @@ pub struct CatalogCache {
     heartbeat_reports: Cached<Arc<Vec<Report>>>,
 }
 
-/// A project in memory.
+/// A project or a push in memory.
 #[derive(Default)]
-struct Project {
-    /// `None` if the store has no such project.
+struct Owner {
+    /// Of a project; `None` if the store has no such project.
     pointer: Cached<Option<Arc<ListPointer>>>,
     list: Cached<Arc<List>>,
     searchable: Cached<Arc<SearchableList>>,
@@ -88,7 +90,7 @@ impl CatalogCache {
             fresh,
             max_bytes,
             clock,
-            projects: Mutex::default(),
+            owners: Mutex::default(),
             requests: AtomicU64::new(0),
             known_projects: Cached::default(),
             pointers: Cached::default(),
@@ -105,12 +107,11 @@ impl CatalogCache {
         if !is_project_name(name.as_bytes()) {
             return Err(self.unknown(name, stats).await);
         }
-        let cached = self.cached(name);
         // Reading the store for every unknown name would let anyone run up its bill.
-        if cached.is_none() && self.is_known_to_be_absent(name) {
+        if !self.owners().contains_key(name) && self.is_known_to_be_absent(name) {
             return Err(self.unknown(name, stats).await);
         }
-        let project = cached.unwrap_or_else(|| self.entry(name));
+        let project = self.entry(name.into());
         let load = async || self.read(stats, async |table| Ok(table.pointer(name).await?.map(Arc::new))).await;
         match project.pointer.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await {
             Ok((CacheEntry { value: Some(pointer), at }, from)) => {
@@ -122,7 +123,7 @@ impl CatalogCache {
             }
             Err(unavailable) => {
                 // The entry remembers that the store failed. The number of entries for unchecked names is limited.
-                if self.projects().len() > MAX_UNCHECKED {
+                if self.owners().len() > MAX_UNCHECKED {
                     self.evict(name);
                 }
                 Err(unavailable.into())
@@ -134,17 +135,18 @@ impl CatalogCache {
     ///
     /// # Errors
     /// The list cannot be read, and there is none in memory.
-    pub async fn list(
+    pub async fn list<'o>(
         &self,
-        name: &str,
+        owner: impl Into<ListOwner<'o>>,
         pointer: &Arc<ListPointer>,
         stats: &ReadStats,
     ) -> Result<Found<Arc<List>>, CatalogError> {
-        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        let owner = owner.into();
+        let cached = self.entry(owner);
         let is_current = |entry: &CacheEntry<Arc<List>>, _| entry.value.pointer.etag == pointer.etag;
-        let load = async || self.read_list(name, pointer, stats).await;
-        let found = self.found(project.list.get(&self.clock, is_current, load).await?);
-        self.mark_used(name, &project);
+        let load = async || self.read_list(owner, pointer, stats).await;
+        let found = self.found(cached.list.get(&self.clock, is_current, load).await?);
+        self.mark_used(owner, &cached);
         Ok(found)
     }
 
@@ -152,20 +154,21 @@ impl CatalogCache {
     ///
     /// # Errors
     /// The list cannot be read, and none is in memory.
-    pub async fn searchable_list(
+    pub async fn searchable_list<'o>(
         &self,
-        name: &str,
+        owner: impl Into<ListOwner<'o>>,
         pointer: &Arc<ListPointer>,
         stats: &ReadStats,
     ) -> Result<Found<Arc<SearchableList>>, CatalogError> {
-        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        let owner = owner.into();
+        let cached = self.entry(owner);
         let is_current = |entry: &CacheEntry<Arc<SearchableList>>, _| entry.value.pointer.etag == pointer.etag;
         let load = async || {
-            let listing = self.of_list(name, &project, pointer, stats).await?;
+            let listing = self.of_list(owner, &cached, pointer, stats).await?;
             Ok::<_, StoreError>(Arc::new(SearchableList { pointer: pointer.clone(), listing }))
         };
-        let found = self.found(project.searchable.get(&self.clock, is_current, load).await?);
-        self.mark_used(name, &project);
+        let found = self.found(cached.searchable.get(&self.clock, is_current, load).await?);
+        self.mark_used(owner, &cached);
         Ok(found)
     }
 
@@ -175,14 +178,28 @@ impl CatalogCache {
     /// There is no such project, or its list cannot be read and there are no names in memory.
     pub async fn names(&self, name: &str, stats: &ReadStats) -> Result<Found<Arc<Names>>, CatalogError> {
         let pointer = self.pointer(name, stats).await?.value;
-        let project = self.cached(name).unwrap_or_else(|| self.entry(name));
+        self.names_of(name, &pointer, stats).await
+    }
+
+    /// The names of the jobs of the list that a pointer names; if it cannot be read, of the list before it.
+    ///
+    /// # Errors
+    /// The list cannot be read, and there are no names in memory.
+    pub async fn names_of<'o>(
+        &self,
+        owner: impl Into<ListOwner<'o>>,
+        pointer: &Arc<ListPointer>,
+        stats: &ReadStats,
+    ) -> Result<Found<Arc<Names>>, CatalogError> {
+        let owner = owner.into();
+        let cached = self.entry(owner);
         let is_current = |entry: &CacheEntry<Arc<ListNames>>, _| entry.value.etag == pointer.etag;
         let load = async || {
-            let names = self.of_list(name, &project, &pointer, stats).await?;
+            let names = self.of_list(owner, &cached, pointer, stats).await?;
             Ok::<_, StoreError>(Arc::new(ListNames { etag: pointer.etag.clone(), names: Arc::new(names) }))
         };
-        let Found { value, status, stale_for } = self.found(project.names.get(&self.clock, is_current, load).await?);
-        self.mark_used(name, &project);
+        let Found { value, status, stale_for } = self.found(cached.names.get(&self.clock, is_current, load).await?);
+        self.mark_used(owner, &cached);
         Ok(Found { value: value.names.clone(), status, stale_for })
     }
 
@@ -211,7 +228,7 @@ impl CatalogCache {
         Ok(self.found(self.pointers.get(&self.clock, |entry, now| self.is_fresh(entry, now), load).await?))
     }
 
-    /// Reads from the table, and records the cost.
+    /// Uses the table within the time limit, and records the cost.
     async fn read<T>(
         &self,
         stats: &ReadStats,
@@ -263,42 +280,43 @@ impl CatalogCache {
         CatalogError::UnknownProject { suggestions: suggestions.into_iter().map(str::to_owned).collect() }
     }
 
-    /// The entry of a project, if there is one.
-    fn cached(&self, name: &str) -> Option<Arc<Project>> {
-        self.projects().get(name).cloned()
-    }
-
-    /// The entry of a project, which is made if there is none.
-    fn entry(&self, name: &str) -> Arc<Project> {
-        self.projects().entry(name.to_owned()).or_default().clone()
+    /// The entry of a project or a push, which is made if there is none.
+    fn entry(&self, owner: ListOwner<'_>) -> Arc<Owner> {
+        let name = owner.unique_name();
+        let mut owners = self.owners();
+        match owners.get(&*name) {
+            Some(cached) => cached.clone(),
+            None => owners.entry(name.into_owned()).or_default().clone(),
+        }
     }
 
     fn evict(&self, name: &str) {
-        self.projects().remove(name);
+        self.owners().remove(name);
     }
 
-    /// Records that a project was requested, and evicts the least recently used others while they use too much memory.
-    fn mark_used(&self, name: &str, project: &Project) {
-        project.bytes.store(project.bytes(), Ordering::Relaxed);
-        project.last_used.store(self.requests.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        let mut projects = self.projects();
+    /// Records that a list was requested, and evicts the least recently used others while they use too much memory.
+    fn mark_used(&self, owner: ListOwner<'_>, cached: &Owner) {
+        let name = owner.unique_name();
+        cached.bytes.store(cached.bytes(), Ordering::Relaxed);
+        cached.last_used.store(self.requests.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let mut owners = self.owners();
         loop {
-            let bytes: usize = projects.values().map(|project| project.bytes.load(Ordering::Relaxed)).sum();
-            let others = projects.iter().filter(|(other, _)| *other != name);
-            let oldest = others.min_by_key(|(_, project)| project.last_used.load(Ordering::Relaxed));
+            let bytes: usize = owners.values().map(|owner| owner.bytes.load(Ordering::Relaxed)).sum();
+            let others = owners.iter().filter(|(other, _)| **other != *name);
+            let oldest = others.min_by_key(|(_, owner)| owner.last_used.load(Ordering::Relaxed));
             match oldest.map(|(oldest, _)| oldest.clone()) {
-                Some(oldest) if bytes > self.max_bytes => projects.remove(&oldest),
+                Some(oldest) if bytes > self.max_bytes => owners.remove(&oldest),
                 _ => break,
             };
         }
     }
 
-    fn projects(&self) -> MutexGuard<'_, HashMap<String, Arc<Project>>> {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    fn owners(&self) -> MutexGuard<'_, HashMap<String, Arc<Owner>>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Project {
+impl Owner {
     /// Bytes of memory that it uses, roughly.
     fn bytes(&self) -> usize {
         let list = self.list.peek().map_or(0, |entry| entry.value.bytes());

@@ -1,35 +1,34 @@
-//! The pointer of a project, as an item.
+//! The pointer to a list, as an item.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use catalog::buildbot::BUILD_SYSTEM as BUILDBOT;
-use catalog::list::{Summary, index_format};
+use catalog::list::{PackedList, Summary, index_format};
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::owner::ListOwner;
 use crate::StoreError;
 use crate::items::{Item, count, key, key_of, number, text};
 
-/// The start of a project's partition key.
-pub(super) const PROJECT: &str = "project#";
 /// The start of the sort key of a list's parts.
 pub(super) const LIST: &str = "list#";
 
-pub(super) fn pointer_key(project: &str) -> Item {
-    key(&format!("{PROJECT}{project}"), "current")
+pub(super) fn pointer_key<'o>(owner: impl Into<ListOwner<'o>>) -> Item {
+    key(&owner.into().partition_key(), "current")
 }
 
 /// Part numbers have three digits, so that the order of the keys is the order of the parts.
-pub(super) fn part_key(project: &str, etag: &str, part: usize) -> Item {
-    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#{part:03}"))
+pub(super) fn part_key(owner: ListOwner<'_>, etag: &str, part: usize) -> Item {
+    key(&owner.partition_key(), &format!("{LIST}{etag}#{part:03}"))
 }
 
 /// The key of a part of a list's index. It starts like those of the list's parts, and expires with them.
-pub(super) fn index_part_key(project: &str, etag: &str, part: usize) -> Item {
-    key(&format!("{PROJECT}{project}"), &format!("{LIST}{etag}#index#{part:03}"))
+pub(super) fn index_part_key(owner: ListOwner<'_>, etag: &str, part: usize) -> Item {
+    key(&owner.partition_key(), &format!("{LIST}{etag}#index#{part:03}"))
 }
 
-/// A project's pointer.
+/// The pointer to a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPointer {
     /// Counts up each time the pointer moves.
@@ -110,6 +109,22 @@ fn summary(item: &Item) -> Result<Summary, StoreError> {
 }
 
 impl ListPointer {
+    /// The pointer to a packed list, without shares.
+    pub(super) fn new(list: &PackedList, generation: u64, provenance: &Provenance) -> Self {
+        Self {
+            generation,
+            etag: list.etag.clone(),
+            summary: list.summary.clone(),
+            parts: list.parts().len(),
+            index_parts: list.index_parts().len(),
+            index_format: if list.index.is_empty() { String::new() } else { index_format() },
+            shares: BTreeMap::new(),
+            body_bytes: list.body_bytes,
+            packed_bytes: list.gzip.len(),
+            provenance: provenance.clone(),
+        }
+    }
+
     /// Whether another release wrote it, without a summary, without an index, or with an index of another format. An
     /// ingest then writes it anew.
     pub fn is_outdated(&self) -> bool {
@@ -137,8 +152,8 @@ impl ListPointer {
         self.shares.get(build_system).map_or(self.provenance.updated_at, |share| share.updated_at)
     }
 
-    pub(super) fn to_item(&self, project: &str) -> Item {
-        let mut item = pointer_key(project);
+    pub(super) fn to_item<'o>(&self, owner: impl Into<ListOwner<'o>>) -> Item {
+        let mut item = pointer_key(owner);
         item.extend(
             [
                 ("generation", number(self.generation)),

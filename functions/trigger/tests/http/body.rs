@@ -47,7 +47,7 @@ async fn an_unreadable_body_is_refused_with_a_reason_and_nothing_is_stored() {
         (name(""), "Name 1 of the jobs has 0 bytes"),
         (name(&"x".repeat(1001)), "Name 1 of the jobs has 1001 bytes"),
         (with("decision_task_id", json!("a b")), "not the id of a task"),
-        (with("decisionTaskID", json!("a b")), "'decisionTaskID' is not the id of a task"),
+        (with("decisionTaskID", json!("a b")), "'decisionTaskID': a task id is expected"),
         (with("decision_task_id", json!(1)), "invalid type: integer"),
         (with("requester", json!("me")), "'requester': an e-mail address is expected"),
         (with(&"x".repeat(100_000), json!(1)), "unknown field"),
