@@ -31,7 +31,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             is_public_v4(Ipv4Addr::new(a, b, c, d))
         }
-        // Protocol assignments (Teredo, ORCHID, benchmarks), documentation twice, and 6to4, which holds an IPv4 address.
+        // Protocol assignments (Teredo, ORCHID, benchmarks), documentation, and 6to4, which holds an IPv4 address.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Global unicast. No other range has been assigned.
         [first, ..] => first & 0xe000 == 0x2000,
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_standard_library_knows_as_special_is_not_public(bits: u32) {
+        fn an_address_that_the_standard_library_knows_as_special_is_not_public(bits: u32) {
             let address = Ipv4Addr::from(bits);
             let special = address.is_private() || address.is_loopback() || address.is_link_local()
                 || address.is_multicast() || address.is_unspecified() || address.is_broadcast()

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use catalog::taskcluster::TaskId;
+use fetch::gzip::max_packed_bytes;
 use fetch::{Answer, Url};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName, LOCATION};
@@ -134,7 +135,7 @@ impl Taskcluster {
         Err(Refusal::Redirects(MAX_REDIRECTS).into())
     }
 
-    /// What an answer says that is neither an artifact nor a redirect.
+    /// The error of an answer that is neither an artifact nor a redirect.
     async fn no_artifact(&self, answer: Answer, is_from_storage: bool, deadline: Instant) -> ArtifactError {
         let (status, is_html) = (answer.status(), is_html(answer.headers()));
         if is_from_storage {
@@ -170,7 +171,7 @@ impl Taskcluster {
     }
 }
 
-/// Refuses what is stored in a way that is not fetched. Each header of an answer that repeats it counts.
+/// Refuses an artifact that is stored in a way that is not fetched. If the header is repeated, each one counts.
 fn check_storage_type(answer: &Answer) -> Result<(), ArtifactError> {
     for value in answer.headers().get_all(STORAGE_TYPE) {
         let storage_type = String::from_utf8_lossy(value.as_bytes());
@@ -202,8 +203,7 @@ fn artifact(answer: Answer, name: &str, max_bytes: u64) -> Result<Artifact, Arti
         return Err(ArtifactError::Broken(format!("the artifact is encoded as {:?}", one_line(encodings))));
     }
     let content_length = answer.content_length();
-    // The reader allows packed bytes a little more.
-    if content_length.is_some_and(|length| length > max_bytes.saturating_add(max_bytes / 64 + 1024)) {
+    if content_length.is_some_and(|length| length > max_packed_bytes(max_bytes)) {
         return Err(ArtifactError::TooLarge(max_bytes));
     }
     Ok(Artifact { body: Box::new(fetch::gzip::unpacked(answer.into_read(), max_bytes)), content_length })

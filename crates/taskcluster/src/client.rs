@@ -22,8 +22,8 @@ const MAX_ANSWER_BYTES: usize = 10 * 1024 * 1024;
 /// Maximum pause that an answer can ask for. A longer one counts as this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// What is percent-encoded in a part of a path, as by JavaScript's `encodeURIComponent`, which Taskcluster's own clients
-/// use: slashes too.
+/// The characters that are percent-encoded in a part of a path: those of JavaScript's `encodeURIComponent`, which
+/// Taskcluster's own clients use. Slashes are among them.
 const PART: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -109,7 +109,7 @@ impl Taskcluster {
         self.ask("queue", &["task", id.as_str()]).await
     }
 
-    /// What became of a task. `None` if the Queue does not know it, or has forgotten it.
+    /// The state of a task and of its runs. `None` if the Queue does not know it, or has forgotten it.
     ///
     /// # Errors
     /// There is no usable answer.
@@ -118,7 +118,7 @@ impl Taskcluster {
         Ok(found.map(|body| body.status))
     }
 
-    /// Asks a service. `None` if it does not know what is asked for.
+    /// Asks a service. `None` if it answers that the thing does not exist.
     async fn ask<T: DeserializeOwned>(&self, service: &str, path: &[&str]) -> Result<Option<T>, TaskclusterError> {
         let url = self.url(service, path)?;
         let deadline = Instant::now() + self.timing.question;
@@ -142,7 +142,7 @@ impl Taskcluster {
                 ))),
             },
             status => match ErrorBody::read(&body) {
-                // Without the code it is not Taskcluster that says so.
+                // A 404 without the code is from a proxy, or for a route that does not exist.
                 error if status == StatusCode::NOT_FOUND && error.code == "ResourceNotFound" => Ok(None),
                 error if error.code.is_empty() && is_html(&headers) => Err(html()),
                 error => Err(error.unexpected(status)),
@@ -169,7 +169,7 @@ impl Taskcluster {
         }
         let retry_after = retry_after(answer.headers());
         let error = TaskclusterError::Unavailable { retry_after, reason: format!("it answers {status}") };
-        // Who is asked to come back later does not come back at once.
+        // A server that asks for a pause gets it, from the caller.
         let is_for_good = retry_after.is_some() || status == StatusCode::TOO_MANY_REQUESTS;
         Err(if is_for_good { Failed::ForGood(error) } else { Failed::ForNow(error) })
     }
@@ -233,7 +233,7 @@ pub(crate) fn unpacked(body: Vec<u8>) -> Result<Vec<u8>, TaskclusterError> {
     }
 }
 
-/// Whether the body is a page for people, which is none of Taskcluster's but of a proxy before it.
+/// Whether the body is a page for people. Taskcluster sends none, but a proxy in front of it does.
 pub(crate) fn is_html(headers: &HeaderMap) -> bool {
     text(headers, &CONTENT_TYPE).is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
 }
