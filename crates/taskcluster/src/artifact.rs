@@ -129,7 +129,7 @@ impl Taskcluster {
             } else if redirects == 0 || status != StatusCode::OK {
                 return Err(self.no_artifact(answer, redirects > 0, deadline).await);
             } else {
-                return artifact(answer, name, max_bytes);
+                return artifact(answer, max_bytes);
             }
         }
         Err(Refusal::Redirects(MAX_REDIRECTS).into())
@@ -191,8 +191,9 @@ fn target(from: &Url, headers: &HeaderMap) -> Result<Url, ArtifactError> {
 }
 
 /// The artifact in an answer of its host.
-fn artifact(answer: Answer, name: &str, max_bytes: u64) -> Result<Artifact, ArtifactError> {
-    if is_html(answer.headers()) && !name.ends_with(".html") {
+fn artifact(answer: Answer, max_bytes: u64) -> Result<Artifact, ArtifactError> {
+    // No artifact that is read here is a page.
+    if is_html(answer.headers()) {
         return Err(html().into());
     }
     // Gzip is recognised by its content, whatever this says; other codings are not asked for.

@@ -20,7 +20,7 @@ use crate::task::{TaskDefinition, TaskStatus};
 /// Maximum size of an answer of the Index and the Queue, packed and unpacked: the largest that they give.
 const MAX_ANSWER_BYTES: usize = 10 * 1024 * 1024;
 /// Maximum pause that an answer can ask for. A longer one counts as this.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The characters that are percent-encoded in a part of a path: those of JavaScript's `encodeURIComponent`, which
 /// Taskcluster's own clients use. Slashes are among them.
@@ -152,9 +152,12 @@ impl Taskcluster {
 
     /// The address of a call of a service.
     pub(crate) fn url(&self, service: &str, path: &[&str]) -> Result<Url, TaskclusterError> {
-        let path: String = path.iter().map(|part| format!("/{}", utf8_percent_encode(part, &PART))).collect();
-        let url = self.root_url.join(&format!("/api/{service}/v1{path}"));
-        url.map_err(|_| TaskclusterError::Broken("the root URL is wrong".to_owned()))
+        let mut address = format!("/api/{service}/v1");
+        for part in path {
+            address.push('/');
+            address.extend(utf8_percent_encode(part, &PART));
+        }
+        self.root_url.join(&address).map_err(|_| TaskclusterError::Broken("the root URL is wrong".to_owned()))
     }
 
     /// One GET, of which 5xx and 429 are errors.
@@ -249,13 +252,12 @@ pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h 
 /// The pause that an answer asks for, in seconds or as a date, which is compared with the server's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?.trim();
-    let pause = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = |text: &str| DateTime::parse_from_rfc2822(text.trim()).ok();
-            let (until, now) = (date(value)?, date(text(headers, &DATE)?)?);
-            (until - now).to_std().unwrap_or_default()
-        }
+    let pause = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = |text: &str| DateTime::parse_from_rfc2822(text.trim()).ok();
+        let (until, now) = (date(value)?, date(text(headers, &DATE)?)?);
+        (until - now).to_std().unwrap_or_default()
     };
     Some(pause.min(MAX_RETRY_AFTER))
 }

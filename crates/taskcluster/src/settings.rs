@@ -120,8 +120,8 @@ fn projects(value: &str) -> Result<BTreeMap<String, IndexPaths>, String> {
         let paths = index_paths(paths).ok_or_else(|| {
             format!(
                 "the value of project {at} in alphabetical order is not valid: the beginning of its paths, such as \
-                 \"gecko.v2.try\", or {{\"latest\": PATH, \"revision\": PATH}} is expected, of at most {MAX_PATH} letters, \
-                 digits, '-', '_' and '.', with one {REVISION} in the second path"
+                 \"gecko.v2.try\", or {{\"latest\": PATH, \"revision\": PATH}} is expected, of at most {MAX_PATH} \
+                 letters, digits, '-', '_' and '.', with one {REVISION} in the second path"
             )
         })?;
         projects.insert(name, paths);

@@ -34,15 +34,15 @@ impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self { address: listener.local_addr().unwrap().to_string(), ..Self::default() };
-        let served = server.clone();
+        let behind = server.clone();
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
                 let mut request = [0; 4096];
                 let length = connection.read(&mut request).await.unwrap_or_default();
                 let request = String::from_utf8_lossy(&request[..length]).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-                served.requests.lock().unwrap().push(request);
-                let answer = match served.script.lock().unwrap().get_mut(&path) {
+                behind.requests.lock().unwrap().push(request);
+                let answer = match behind.script.lock().unwrap().get_mut(&path) {
                     None => panic!("{path} is not expected"),
                     Some(answers) if answers.len() == 1 => answers[0].clone(),
                     Some(answers) => answers.remove(0),
