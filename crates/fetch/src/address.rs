@@ -13,15 +13,19 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = match address.octets() {
-        [0 | 10 | 127 | 224..=255, ..] => true,
-        [100, second, ..] => second & 0xc0 == 64,
-        [169, 254, ..] | [192, 168, ..] | [198, 18 | 19, ..] => true,
-        [172, second, ..] => second & 0xf0 == 16,
-        [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 51, 100, _] | [203, 0, 113, _] => true,
-        _ => false,
-    };
-    !special
+    !matches!(
+        address.octets(),
+        [0 | 10 | 127 | 224..=255, ..]
+            | [100, 64..=127, ..]
+            | [169, 254, ..]
+            | [172, 16..=31, ..]
+            | [192, 0, 0 | 2, _]
+            | [192, 88, 99, _]
+            | [192, 168, ..]
+            | [198, 18 | 19, ..]
+            | [198, 51, 100, _]
+            | [203, 0, 113, _]
+    )
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -31,7 +35,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             is_public_v4(Ipv4Addr::new(a, b, c, d))
         }
-        // Protocol assignments (Teredo, ORCHID, benchmarks), documentation twice, and 6to4, which holds an IPv4 address.
+        // Protocol assignments (Teredo, ORCHID, benchmarks), documentation, and 6to4, which holds an IPv4 address.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Global unicast. No other range has been assigned.
         [first, ..] => first & 0xe000 == 0x2000,
@@ -114,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_standard_library_knows_as_special_is_not_public(bits: u32) {
+        fn an_address_that_the_standard_library_knows_as_special_is_not_public(bits: u32) {
             let address = Ipv4Addr::from(bits);
             let special = address.is_private() || address.is_loopback() || address.is_link_local()
                 || address.is_multicast() || address.is_unspecified() || address.is_broadcast()

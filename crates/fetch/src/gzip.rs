@@ -1,4 +1,4 @@
-//! Unpacks what is gzipped, recognised by its content: servers label it wrongly.
+//! Unpacks gzip, which is recognised by its content: servers label it wrongly.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -32,9 +32,13 @@ pub fn starts_like_gzip(bytes: &mut impl BufRead) -> io::Result<bool> {
 /// A document of at most `max_bytes` bytes, unpacked if it is gzipped, at most twice. The bound holds for the packed
 /// bytes too. Nothing is read before the first read, which blocks if `input` does.
 pub fn unpacked(input: impl Read + Send + 'static, max_bytes: u64) -> impl Read + Send + 'static {
-    // Gzip makes incompressible data slightly longer.
-    let max_packed = max_bytes.saturating_add(max_bytes / 64 + 1024);
-    Unpacked { bytes: bounded(input, max_packed, max_bytes), layers: Layers::Unknown, max_bytes }
+    let bytes = bounded(input, max_packed_bytes(max_bytes), max_bytes);
+    Unpacked { bytes, layers: Layers::Unknown, max_bytes }
+}
+
+/// Maximum length of a packed document of at most `max_bytes` bytes: gzip makes incompressible data slightly longer.
+pub fn max_packed_bytes(max_bytes: u64) -> u64 {
+    max_bytes.saturating_add(max_bytes / 64 + 1024)
 }
 
 type Layer = Box<dyn BufRead + Send>;
@@ -64,9 +68,9 @@ impl Unpacked {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, UnpackError::TooDeep));
             }
             let packed = std::mem::replace(&mut self.bytes, Box::new(io::empty()));
-            self.bytes = bounded(MultiGzDecoder::new(packed), self.max_bytes, self.max_bytes);
+            self.bytes = bounded(MultiGzDecoder::new(packed), max_packed_bytes(self.max_bytes), self.max_bytes);
         }
-        // What is not gzipped has only passed the bound of packed bytes.
+        // So far, only the bound of packed bytes holds for the innermost layer.
         let plain = std::mem::replace(&mut self.bytes, Box::new(io::empty()));
         self.bytes = bounded(plain, self.max_bytes, self.max_bytes);
         self.layers = Layers::Removed;
@@ -128,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gzipped_at_most_twice_is_unpacked() {
+    fn a_document_gzipped_at_most_twice_is_unpacked() {
         let parts = [gzip(&DOCUMENT[..9]), gzip(&DOCUMENT[9..])].concat();
         for bytes in [DOCUMENT.to_vec(), gzip(DOCUMENT), gzip(&gzip(DOCUMENT)), parts] {
             assert_eq!(unpack(bytes, DOCUMENT.len() as u64).unwrap(), DOCUMENT);

@@ -69,8 +69,8 @@ pub enum Refusal {
 
 /// The hosts that may be fetched, over https and at public addresses.
 ///
-/// If the service that they belong to is itself at `http://` on this machine's loopback interface, so may the others be:
-/// this is for tests and for development.
+/// If the service that they belong to is itself at `http://` on this machine's loopback interface, the others may be
+/// there too. This is for tests and for development.
 #[derive(Debug, Clone)]
 pub struct AllowedHosts {
     hosts: Vec<Host>,
@@ -270,7 +270,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_an_address_looks_like_only_configured_hosts_pass(url in "(https?|ftp)://[a-z0-9.@:%/\\\\?#\\[\\]-]{0,40}") {
+        fn whatever_an_address_looks_like_only_configured_hosts_pass(
+            url in "(https?|ftp)://[a-z0-9.@:%/\\\\?#\\[\\]-]{0,40}",
+        ) {
             if let Ok(url) = Url::parse(&url) {
                 let allowed = check(ROOT, &["a.b"], url.as_str());
                 let is_configured = url.scheme() == "https" && url.port().is_none()
@@ -283,11 +285,11 @@ mod tests {
         fn no_trick_before_or_behind_a_configured_host_reaches_another(
             before in "[a-z0-9.@:%\\\\-]{0,6}", behind in "[a-z0-9.@:%\\\\/?#-]{0,12}",
         ) {
-            if let Ok(url) = Url::parse(&format!("https://{before}tc.example.org{behind}")) {
-                if check(ROOT, &[], url.as_str()).is_ok() {
-                    prop_assert_eq!(url.host_str(), Some("tc.example.org"));
-                    prop_assert_eq!((url.port(), url.username(), url.password()), (None, "", None));
-                }
+            if let Ok(url) = Url::parse(&format!("https://{before}tc.example.org{behind}"))
+                && check(ROOT, &[], url.as_str()).is_ok()
+            {
+                prop_assert_eq!(url.host_str(), Some("tc.example.org"));
+                prop_assert_eq!((url.port(), url.username(), url.password()), (None, "", None));
             }
         }
     }

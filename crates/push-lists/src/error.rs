@@ -26,7 +26,9 @@ pub enum PushListError {
         suggestions: Vec<String>,
     },
     /// The decision task has not written its task graph yet.
-    #[error("Decision task {task} is {state}: it has not written down yet what the push can run. Try again in a moment.")]
+    #[error(
+        "Decision task {task} is {state}: it has not written down yet what the push can run. Try again in a moment."
+    )]
     NotYet {
         /// The decision task.
         task: TaskId,
@@ -183,9 +185,8 @@ mod tests {
 
     #[test]
     fn a_client_waits_as_long_as_taskcluster_asks_for() {
-        let after = |retry_after| {
-            PushListError::TaskclusterUnavailable { retry_after, reason: String::new() }.retry_after()
-        };
+        let after =
+            |retry_after| PushListError::TaskclusterUnavailable { retry_after, reason: String::new() }.retry_after();
         assert_eq!(after(None), Some(10));
         assert_eq!(after(Some(Duration::from_millis(1500))), Some(2));
         assert_eq!(after(Some(Duration::ZERO)), Some(1));

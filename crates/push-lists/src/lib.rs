@@ -7,6 +7,7 @@ mod first_use;
 mod problems;
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catalog::taskcluster::TaskId;
@@ -69,7 +70,20 @@ impl PushLists {
     ///
     /// # Errors
     /// There is no such list, or it cannot be made now.
-    pub async fn pointer(
+    pub fn pointer<'a>(
+        &'a self,
+        catalog: &'a CatalogCache,
+        project: &'a str,
+        decision_task: &'a TaskId,
+        stats: &'a ReadStats,
+    ) -> impl Future<Output = Result<Arc<ListPointer>, PushListError>> + Send + 'a {
+        // In a box: the compiler does not see through all that is inside that it can be sent.
+        let found: Pin<Box<dyn Future<Output = _> + Send + 'a>> =
+            Box::pin(self.find(catalog, project, decision_task, stats));
+        found
+    }
+
+    async fn find(
         &self,
         catalog: &CatalogCache,
         project: &str,
@@ -81,11 +95,11 @@ impl PushLists {
             Ok(list) => list.pushed.is_usable(now),
             Err(error) => now - entry.at < error.time_to_live(),
         };
-        let load = async || {
-            if let Some(kept) = catalog.push_pointer(decision_task, stats).await? {
+        let load = async move || {
+            if let Some(kept) = sendable(catalog.push_pointer(decision_task, stats)).await? {
                 return Ok(Ok(Arc::new(kept.into())));
             }
-            let made = self.make(catalog, project, decision_task, stats).await;
+            let made = sendable(self.make(catalog, project, decision_task, stats)).await;
             Ok::<Lookup, store::StoreError>(made.map(|made| Arc::new(made.into())))
         };
         let (entry, _) = cached.get(&self.clock, is_current, load).await.map_err(unavailable)?;
@@ -125,6 +139,10 @@ impl PushLists {
             Ok(_) => Err(unknown()),
         }
     }
+}
+
+fn sendable<'f, T>(future: impl Future<Output = T> + Send + 'f) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
+    Box::pin(future)
 }
 
 /// The store does not answer.

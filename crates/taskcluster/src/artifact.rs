@@ -4,6 +4,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use catalog::taskcluster::TaskId;
+use fetch::gzip::max_packed_bytes;
 use fetch::{Answer, Url};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName, LOCATION};
@@ -128,13 +129,13 @@ impl Taskcluster {
             } else if redirects == 0 || status != StatusCode::OK {
                 return Err(self.no_artifact(answer, redirects > 0, deadline).await);
             } else {
-                return artifact(answer, name, max_bytes);
+                return artifact(answer, max_bytes);
             }
         }
         Err(Refusal::Redirects(MAX_REDIRECTS).into())
     }
 
-    /// What an answer says that is neither an artifact nor a redirect.
+    /// The error of an answer that is neither an artifact nor a redirect.
     async fn no_artifact(&self, answer: Answer, is_from_storage: bool, deadline: Instant) -> ArtifactError {
         let (status, is_html) = (answer.status(), is_html(answer.headers()));
         if is_from_storage {
@@ -170,7 +171,7 @@ impl Taskcluster {
     }
 }
 
-/// Refuses what is stored in a way that is not fetched. Each header of an answer that repeats it counts.
+/// Refuses an artifact that is stored in a way that is not fetched. If the header is repeated, each one counts.
 fn check_storage_type(answer: &Answer) -> Result<(), ArtifactError> {
     for value in answer.headers().get_all(STORAGE_TYPE) {
         let storage_type = String::from_utf8_lossy(value.as_bytes());
@@ -190,8 +191,9 @@ fn target(from: &Url, headers: &HeaderMap) -> Result<Url, ArtifactError> {
 }
 
 /// The artifact in an answer of its host.
-fn artifact(answer: Answer, name: &str, max_bytes: u64) -> Result<Artifact, ArtifactError> {
-    if is_html(answer.headers()) && !name.ends_with(".html") {
+fn artifact(answer: Answer, max_bytes: u64) -> Result<Artifact, ArtifactError> {
+    // No artifact that is read here is a page.
+    if is_html(answer.headers()) {
         return Err(html().into());
     }
     // Gzip is recognised by its content, whatever this says; other codings are not asked for.
@@ -202,8 +204,7 @@ fn artifact(answer: Answer, name: &str, max_bytes: u64) -> Result<Artifact, Arti
         return Err(ArtifactError::Broken(format!("the artifact is encoded as {:?}", one_line(encodings))));
     }
     let content_length = answer.content_length();
-    // The reader allows packed bytes a little more.
-    if content_length.is_some_and(|length| length > max_bytes.saturating_add(max_bytes / 64 + 1024)) {
+    if content_length.is_some_and(|length| length > max_packed_bytes(max_bytes)) {
         return Err(ArtifactError::TooLarge(max_bytes));
     }
     Ok(Artifact { body: Box::new(fetch::gzip::unpacked(answer.into_read(), max_bytes)), content_length })

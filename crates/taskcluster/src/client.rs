@@ -20,10 +20,10 @@ use crate::task::{TaskDefinition, TaskStatus};
 /// Maximum size of an answer of the Index and the Queue, packed and unpacked: the largest that they give.
 const MAX_ANSWER_BYTES: usize = 10 * 1024 * 1024;
 /// Maximum pause that an answer can ask for. A longer one counts as this.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// What is percent-encoded in a part of a path, as by JavaScript's `encodeURIComponent`, which Taskcluster's own clients
-/// use: slashes too.
+/// The characters that are percent-encoded in a part of a path: those of JavaScript's `encodeURIComponent`, which
+/// Taskcluster's own clients use. Slashes are among them.
 const PART: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -109,7 +109,7 @@ impl Taskcluster {
         self.ask("queue", &["task", id.as_str()]).await
     }
 
-    /// What became of a task. `None` if the Queue does not know it, or has forgotten it.
+    /// The state of a task and of its runs. `None` if the Queue does not know it, or has forgotten it.
     ///
     /// # Errors
     /// There is no usable answer.
@@ -118,7 +118,7 @@ impl Taskcluster {
         Ok(found.map(|body| body.status))
     }
 
-    /// Asks a service. `None` if it does not know what is asked for.
+    /// Asks a service. `None` if it answers that the thing does not exist.
     async fn ask<T: DeserializeOwned>(&self, service: &str, path: &[&str]) -> Result<Option<T>, TaskclusterError> {
         let url = self.url(service, path)?;
         let deadline = Instant::now() + self.timing.question;
@@ -142,7 +142,7 @@ impl Taskcluster {
                 ))),
             },
             status => match ErrorBody::read(&body) {
-                // Without the code it is not Taskcluster that says so.
+                // A 404 without the code is from a proxy, or for a route that does not exist.
                 error if status == StatusCode::NOT_FOUND && error.code == "ResourceNotFound" => Ok(None),
                 error if error.code.is_empty() && is_html(&headers) => Err(html()),
                 error => Err(error.unexpected(status)),
@@ -152,9 +152,12 @@ impl Taskcluster {
 
     /// The address of a call of a service.
     pub(crate) fn url(&self, service: &str, path: &[&str]) -> Result<Url, TaskclusterError> {
-        let path: String = path.iter().map(|part| format!("/{}", utf8_percent_encode(part, &PART))).collect();
-        let url = self.root_url.join(&format!("/api/{service}/v1{path}"));
-        url.map_err(|_| TaskclusterError::Broken("the root URL is wrong".to_owned()))
+        let mut address = format!("/api/{service}/v1");
+        for part in path {
+            address.push('/');
+            address.extend(utf8_percent_encode(part, &PART));
+        }
+        self.root_url.join(&address).map_err(|_| TaskclusterError::Broken("the root URL is wrong".to_owned()))
     }
 
     /// One GET, of which 5xx and 429 are errors.
@@ -169,7 +172,7 @@ impl Taskcluster {
         }
         let retry_after = retry_after(answer.headers());
         let error = TaskclusterError::Unavailable { retry_after, reason: format!("it answers {status}") };
-        // Who is asked to come back later does not come back at once.
+        // A server that asks for a pause gets it, from the caller.
         let is_for_good = retry_after.is_some() || status == StatusCode::TOO_MANY_REQUESTS;
         Err(if is_for_good { Failed::ForGood(error) } else { Failed::ForNow(error) })
     }
@@ -233,7 +236,7 @@ pub(crate) fn unpacked(body: Vec<u8>) -> Result<Vec<u8>, TaskclusterError> {
     }
 }
 
-/// Whether the body is a page for people, which is none of Taskcluster's but of a proxy before it.
+/// Whether the body is a page for people. Taskcluster sends none, but a proxy in front of it does.
 pub(crate) fn is_html(headers: &HeaderMap) -> bool {
     text(headers, &CONTENT_TYPE).is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
 }
@@ -249,13 +252,12 @@ pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h 
 /// The pause that an answer asks for, in seconds or as a date, which is compared with the server's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?.trim();
-    let pause = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = |text: &str| DateTime::parse_from_rfc2822(text.trim()).ok();
-            let (until, now) = (date(value)?, date(text(headers, &DATE)?)?);
-            (until - now).to_std().unwrap_or_default()
-        }
+    let pause = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = |text: &str| DateTime::parse_from_rfc2822(text.trim()).ok();
+        let (until, now) = (date(value)?, date(text(headers, &DATE)?)?);
+        (until - now).to_std().unwrap_or_default()
     };
     Some(pause.min(MAX_RETRY_AFTER))
 }

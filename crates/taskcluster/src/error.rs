@@ -1,4 +1,4 @@
-//! What goes wrong between us and Taskcluster, in words for people.
+//! Errors of requests to Taskcluster, with messages for people.
 
 use std::fmt::Write as _;
 use std::io;
@@ -75,15 +75,15 @@ pub enum ArtifactError {
     #[error("the artifact is longer than {0} bytes")]
     TooLarge(u64),
     /// Taskcluster or the host of the artifact cannot be reached, breaks off, or asks to come back later.
-    #[error("{reason}")]
+    #[error("Taskcluster: {reason}")]
     Unavailable {
         /// How long to wait, if it says so.
         retry_after: Option<Duration>,
         /// What happened.
         reason: String,
     },
-    /// What was received is not an artifact.
-    #[error("{0}")]
+    /// The answer is neither the artifact nor an error that Taskcluster gives to a good request.
+    #[error("Taskcluster: {0}")]
     Broken(String),
 }
 
@@ -148,17 +148,17 @@ pub(crate) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads a body; whatever is not there is empty.
+    /// Reads a body. Missing fields are empty, and all are if it is not JSON.
     pub(crate) fn read(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
 
-    /// What Taskcluster says, for people.
+    /// The message, for people.
     pub(crate) fn shown(&self) -> String {
         one_line(&self.message)
     }
 
-    /// An answer that a good request does not get.
+    /// The error of a status that a good request does not get.
     pub(crate) fn unexpected(&self, status: StatusCode) -> TaskclusterError {
         let mut said = format!("it answers {status}");
         for part in [&self.code, &self.message] {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unexpected_answer_is_told_with_its_code() {
+    fn an_unexpected_answer_is_shown_with_its_code() {
         let body = br#"{"code": "InsufficientScopes", "message": "This request requires credentials\n---\nx"}"#;
         let error = ErrorBody::read(body).unexpected(StatusCode::FORBIDDEN);
         let expected = "Taskcluster: it answers 403 Forbidden: InsufficientScopes: This request requires credentials";

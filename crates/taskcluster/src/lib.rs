@@ -1,4 +1,4 @@
-//! A client of Taskcluster: its Index, which finds tasks by a path, its Queue, which knows what became of them, and the
+//! A client of Taskcluster: its Index, which finds tasks by a path, its Queue, which knows their state, and the
 //! host that holds their artifacts. Everything is read without credentials.
 //!
 //! Taskcluster's answers are not trusted: a task decides where its artifacts lead. Only configured hosts are fetched.

@@ -6,6 +6,7 @@ use catalog::list::is_project_name;
 use fetch::{Host, Url, is_loopback};
 use runtime::settings::{SettingsError, Variables};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The names of the variables.
 pub mod variables {
@@ -20,7 +21,7 @@ pub mod variables {
 /// Firefox CI's host of artifacts.
 pub const DEFAULT_ARTIFACT_HOSTS: &str = "firefoxci.taskcluster-artifacts.net";
 
-const PROJECTS: &str = r#"the projects' paths in the Index, in JSON, such as {"try": "gecko.v2.try"}"#;
+const PROJECTS: &str = r#"JSON with projects and their paths in the Index, such as {"try": "gecko.v2.try"},"#;
 /// Stands for the revision in a path.
 const REVISION: &str = "{revision}";
 /// Maximum number of projects. Firefox CI has some 100.
@@ -60,14 +61,7 @@ impl IndexPaths {
     }
 }
 
-/// As a project's paths stand in the variable.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum PathsInJson {
-    Prefix(String),
-    Both(BothPaths),
-}
-
+/// A project's paths in the variable, unless it has their prefix.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BothPaths {
@@ -110,9 +104,9 @@ fn root_url(value: &str) -> Result<Url, &'static str> {
 }
 
 fn projects(value: &str) -> Result<BTreeMap<String, IndexPaths>, String> {
-    let parsed: BTreeMap<String, PathsInJson> = serde_json::from_str(value).map_err(|error| {
+    let parsed: BTreeMap<String, Value> = serde_json::from_str(value).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        format!("{PROJECTS} or {{\"latest\": PATH, \"revision\": PATH}} are expected ({place})")
+        format!("{PROJECTS} is expected ({place})")
     })?;
     if parsed.len() > MAX_PROJECTS {
         return Err(format!("at most {MAX_PROJECTS} projects are expected"));
@@ -125,8 +119,9 @@ fn projects(value: &str) -> Result<BTreeMap<String, IndexPaths>, String> {
         }
         let paths = index_paths(paths).ok_or_else(|| {
             format!(
-                "the paths of project {at} in alphabetical order are not valid: at most {MAX_PATH} letters, digits, \
-                 '-', '_' and '.' are expected, and one {REVISION} in the path of a push"
+                "the value of project {at} in alphabetical order is not valid: the beginning of its paths, such as \
+                 \"gecko.v2.try\", or {{\"latest\": PATH, \"revision\": PATH}} is expected, of at most {MAX_PATH} \
+                 letters, digits, '-', '_' and '.', with one {REVISION} in the second path"
             )
         })?;
         projects.insert(name, paths);
@@ -134,15 +129,15 @@ fn projects(value: &str) -> Result<BTreeMap<String, IndexPaths>, String> {
     Ok(projects)
 }
 
-fn index_paths(paths: PathsInJson) -> Option<IndexPaths> {
+fn index_paths(paths: Value) -> Option<IndexPaths> {
     let BothPaths { latest, revision } = match paths {
-        PathsInJson::Both(paths) => paths,
-        // A trust domain and a project at least.
-        PathsInJson::Prefix(prefix) if !prefix.contains('.') => return None,
-        PathsInJson::Prefix(prefix) => BothPaths {
+        // At least a trust domain and a project.
+        Value::String(prefix) if prefix.contains('.') => BothPaths {
             latest: format!("{prefix}.latest.taskgraph.decision"),
             revision: Some(format!("{prefix}.revision.{REVISION}.taskgraph.decision")),
         },
+        Value::Object(_) => serde_json::from_value(paths).ok()?,
+        _ => return None,
     };
     let is_template = |path: &String| {
         path.len() <= MAX_PATH && path.matches(REVISION).count() == 1 && is_index_path(&path.replace(REVISION, "0"))
@@ -220,8 +215,8 @@ mod tests {
     fn an_error_names_the_variable_and_the_expected_value() {
         assert_eq!(
             wrong(&[ROOT]),
-            "RUNNABLE_JOBS_TASKCLUSTER_PROJECTS is not set: the projects' paths in the Index, in JSON, such as \
-             {\"try\": \"gecko.v2.try\"} is expected"
+            "RUNNABLE_JOBS_TASKCLUSTER_PROJECTS is not set: JSON with projects and their paths in the Index, such as \
+             {\"try\": \"gecko.v2.try\"}, is expected"
         );
         for value in [
             "[]",

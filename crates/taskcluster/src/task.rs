@@ -46,7 +46,7 @@ impl TaskDefinition {
     }
 }
 
-/// What became of a task.
+/// The state of a task and of its runs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TaskStatus {
     /// The state of the whole task. Only this counts: a run in exception may be followed by another run.

@@ -21,8 +21,8 @@ const NAME: &str = "public/runnable-jobs.json";
 const GRAPH: &[u8] = br#"{"label": {"symbol": "B"}}"#;
 const LIMITS: ArtifactLimits = ArtifactLimits { max_bytes: 1000, timeout: Duration::from_secs(5) };
 
-/// A server that answers each path by its script. The last answer of a path repeats; an empty one closes the connection.
-/// An answer that is cut leaves the connection open.
+/// A server that answers each path by its script. The last answer of a path repeats. An empty answer closes the
+/// connection; one that ends with `CUT` leaves it open.
 #[derive(Clone, Default)]
 struct Server {
     address: String,
@@ -34,15 +34,15 @@ impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self { address: listener.local_addr().unwrap().to_string(), ..Self::default() };
-        let served = server.clone();
+        let behind = server.clone();
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
                 let mut request = [0; 4096];
                 let length = connection.read(&mut request).await.unwrap_or_default();
                 let request = String::from_utf8_lossy(&request[..length]).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-                served.requests.lock().unwrap().push(request);
-                let answer = match served.script.lock().unwrap().get_mut(&path) {
+                behind.requests.lock().unwrap().push(request);
+                let answer = match behind.script.lock().unwrap().get_mut(&path) {
                     None => panic!("{path} is not expected"),
                     Some(answers) if answers.len() == 1 => answers[0].clone(),
                     Some(answers) => answers.remove(0),
@@ -86,9 +86,8 @@ fn json(body: &str) -> Vec<u8> {
 
 /// As Taskcluster says that something is wrong.
 fn error(status: &str, code: &str, message: &str) -> Vec<u8> {
-    let body = format!(
-        r#"{{"code": "{code}", "message": "{message}\n\n---\n\n* method:     x\n* errorCode:  {code}", "requestInfo": {{}}}}"#
-    );
+    let details = format!(r"\n\n---\n\n* method:     x\n* errorCode:  {code}");
+    let body = format!(r#"{{"code": "{code}", "message": "{message}{details}", "requestInfo": {{}}}}"#);
     answer(status, "content-type: application/json; charset=utf-8", body)
 }
 
@@ -120,6 +119,11 @@ struct Setup {
 
 impl Setup {
     async fn new() -> Self {
+        Self::within(Duration::from_secs(5)).await
+    }
+
+    /// A client whose questions to the API take at most this long.
+    async fn within(question: Duration) -> Self {
         let (api, storage) = (Server::start().await, Server::start().await);
         let settings = TaskclusterSettings {
             root_url: format!("http://{}", api.address).parse().unwrap(),
@@ -127,7 +131,7 @@ impl Setup {
             artifact_hosts: vec![storage.address.parse::<Host>().unwrap()],
         };
         let timing = Timing {
-            question: Duration::from_secs(2),
+            question,
             attempt: Duration::from_secs(1),
             idle: Duration::from_millis(300),
             backoff: Backoff::new(Duration::from_millis(1), 2),
@@ -329,12 +333,16 @@ async fn a_server_that_asks_to_come_back_later_is_left_alone() {
 
 #[tokio::test]
 async fn a_service_that_does_not_answer_ends_in_time() {
-    let setup = Setup::new().await;
-    setup.api.on(FIND, [CUT.to_vec()]);
-    let started = Instant::now();
-    let error = setup.find(INDEX_PATH).await.unwrap_err();
-    assert!(matches!(error, TaskclusterError::Unavailable { retry_after: None, .. }), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(3));
+    // Three attempts until they bring nothing, or as many as there is time for.
+    for (question, attempts) in [(5000, 3), (100, 1)] {
+        let setup = Setup::within(Duration::from_millis(question)).await;
+        setup.api.on(FIND, [CUT.to_vec()]);
+        let started = Instant::now();
+        let error = setup.find(INDEX_PATH).await.unwrap_err();
+        assert!(matches!(error, TaskclusterError::Unavailable { retry_after: None, .. }), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(4));
+        assert_eq!(setup.api.paths().len(), attempts);
+    }
 }
 
 #[tokio::test]
@@ -456,7 +464,7 @@ async fn five_redirects_are_followed_and_a_loop_ends() {
 async fn an_artifact_whose_task_chose_the_address_is_refused() {
     let setup = Setup::new().await;
     let to = format!("http://{}/a", setup.storage.address);
-    for storage_type in ["reference", "Reference", "error", "azure\u{7f}"] {
+    for storage_type in ["reference", "Reference", "error", "azure"] {
         setup.latest([redirect(&to, storage_type)]);
         let refused = setup.artifact().await.unwrap_err();
         assert!(matches!(&refused, ArtifactError::Refused(Refusal::StorageType(_))), "{refused}");
@@ -576,7 +584,7 @@ async fn all_steps_to_an_artifact_together_are_bounded_in_time() {
     let started = Instant::now();
     let late = setup.client.artifact(&task(), None, NAME, limits).await.unwrap_err();
     assert!(matches!(late, ArtifactError::Unavailable { .. }), "{late}");
-    assert!(started.elapsed() < Duration::from_millis(290), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -609,7 +617,7 @@ async fn a_run_that_ends_after_it_was_asked_for_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn without_the_artifact_the_task_decides_what_is_said() {
+async fn without_the_artifact_the_state_of_the_task_is_the_reason() {
     for (state, runs, expected) in [
         ("unscheduled", vec![], ArtifactError::NotYet(TaskState::Unscheduled)),
         ("pending", vec![("pending", "")], ArtifactError::NotYet(TaskState::Pending)),
@@ -647,7 +655,7 @@ async fn without_the_artifact_the_task_decides_what_is_said() {
 }
 
 #[tokio::test]
-async fn what_a_run_says_about_the_artifact_is_passed_on() {
+async fn an_expired_or_refused_artifact_of_any_run_is_reported() {
     let expired = error("410 Gone", "ResourceExpired", "Artifact has expired");
     let setup = Setup::new().await;
     setup.latest([expired.clone()]);

@@ -58,10 +58,7 @@ pub(crate) struct TriggerBody {
     decision_task_id: Option<String>,
     /// What `decision_task_id` was called from June to September 2016. If both are given, they must be the same.
     #[serde(default, rename = "decisionTaskID")]
-    #[schema(
-        deprecated,
-        pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw])?$"
-    )]
+    #[schema(deprecated, pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw])?$")]
     decision_task_id_of_2016: Option<String>,
     /// The e-mail address of the person on whose behalf a service asks. People ask for themselves.
     #[serde(default)]

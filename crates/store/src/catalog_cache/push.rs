@@ -40,9 +40,8 @@ impl CatalogCache {
         provenance: &Provenance,
         stats: &ReadStats,
     ) -> Result<PushPointer, StoreError> {
-        let keep = async |table: &crate::CatalogTable| {
-            table.keep_push_list(decision_task, project, list, provenance).await
-        };
+        let keep =
+            async |table: &crate::CatalogTable| table.keep_push_list(decision_task, project, list, provenance).await;
         self.read(stats, keep).await
     }
 }
