@@ -33,12 +33,11 @@ impl PushLists {
             let list = catalog.searchable_list(project, &pointer, stats).await.map_err(of_catalog)?;
             Ok::<_, PushListError>(list.value)
         };
-        let (of_project, graph, latest) =
-            tokio::join!(
-                crate::sendable(self.check_project(project, decision_task)),
-                crate::sendable(self.graph(decision_task)),
-                crate::sendable(latest)
-            );
+        let (of_project, graph, latest) = tokio::join!(
+            crate::sendable(self.check_project(project, decision_task)),
+            crate::sendable(self.graph(decision_task)),
+            crate::sendable(latest)
+        );
         // The task explains a missing artifact best; an unknown project needs no other explanation.
         let latest = latest?;
         of_project?;

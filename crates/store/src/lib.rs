@@ -15,9 +15,7 @@ mod requests_table;
 
 pub use archive::Archive;
 pub use catalog_cache::{CatalogCache, CatalogError, Found, List, ReadStats, SearchableList};
-pub use catalog_table::{
-    CatalogTable, Consistency, ListOwner, ListPointer, Provenance, PushPointer, Share, Usage,
-};
+pub use catalog_table::{CatalogTable, Consistency, ListOwner, ListPointer, Provenance, PushPointer, Share, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, ReceivedMessage, Ticket};
 pub use report::{

@@ -94,7 +94,12 @@ async fn ingest(settings: &Settings, aws: &Aws, event: &Value) -> Result<Value, 
 }
 
 /// Logs how an ingest ended.
-fn ended((report, result): (Report, Result<(), IngestError>), reports: &mut Vec<Report>, errors: &mut Vec<String>) {
+fn ended(
+    (report, result): (Report, Result<(), IngestError>),
+    is_alone: bool,
+    reports: &mut Vec<Report>,
+    errors: &mut Vec<String>,
+) {
     print_line(&report, is_alone);
     let (outcome, build_system) = (report.outcome, &report.build_system);
     match result {
