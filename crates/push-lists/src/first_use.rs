@@ -33,11 +33,8 @@ impl PushLists {
             let list = catalog.searchable_list(project, &pointer, stats).await.map_err(of_catalog)?;
             Ok::<_, PushListError>(list.value)
         };
-        let (of_project, graph, latest) = tokio::join!(
-            crate::sendable(self.check_project(project, decision_task)),
-            crate::sendable(self.graph(decision_task)),
-            crate::sendable(latest)
-        );
+        let (of_project, graph, latest) =
+            tokio::join!(self.check_project(project, decision_task), self.graph(decision_task), latest);
         // The task explains a missing artifact best; an unknown project needs no other explanation.
         let latest = latest?;
         of_project?;
@@ -52,7 +49,7 @@ impl PushLists {
             source_etag: None,
             updated_at: (self.clock)(),
         };
-        let kept = crate::sendable(catalog.keep_push_list(decision_task, project, &list, &provenance, stats)).await;
+        let kept = catalog.keep_push_list(decision_task, project, &list, &provenance, stats).await;
         let kept = kept.map_err(|error| PushListError::CatalogUnavailable(error.to_string()))?;
         tracing::info!(project, %decision_task, jobs = kept.list.summary.jobs, "the list of a push is kept");
         Ok(kept)

@@ -7,7 +7,6 @@ mod first_use;
 mod problems;
 
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catalog::taskcluster::TaskId;
@@ -70,20 +69,7 @@ impl PushLists {
     ///
     /// # Errors
     /// There is no such list, or it cannot be made now.
-    pub fn pointer<'a>(
-        &'a self,
-        catalog: &'a CatalogCache,
-        project: &'a str,
-        decision_task: &'a TaskId,
-        stats: &'a ReadStats,
-    ) -> impl Future<Output = Result<Arc<ListPointer>, PushListError>> + Send + 'a {
-        // In a box: the compiler does not see through all that is inside that it can be sent.
-        let found: Pin<Box<dyn Future<Output = _> + Send + 'a>> =
-            Box::pin(self.find(catalog, project, decision_task, stats));
-        found
-    }
-
-    async fn find(
+    pub async fn pointer(
         &self,
         catalog: &CatalogCache,
         project: &str,
@@ -95,11 +81,11 @@ impl PushLists {
             Ok(list) => list.pushed.is_usable(now),
             Err(error) => now - entry.at < error.time_to_live(),
         };
-        let load = async move || {
-            if let Some(kept) = sendable(catalog.push_pointer(decision_task, stats)).await? {
+        let load = async || {
+            if let Some(kept) = catalog.push_pointer(decision_task, stats).await? {
                 return Ok(Ok(Arc::new(kept.into())));
             }
-            let made = sendable(self.make(catalog, project, decision_task, stats)).await;
+            let made = self.make(catalog, project, decision_task, stats).await;
             Ok::<Lookup, store::StoreError>(made.map(|made| Arc::new(made.into())))
         };
         let (entry, _) = cached.get(&self.clock, is_current, load).await.map_err(unavailable)?;
@@ -139,10 +125,6 @@ impl PushLists {
             Ok(_) => Err(unknown()),
         }
     }
-}
-
-fn sendable<'f, T>(future: impl Future<Output = T> + Send + 'f) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
-    Box::pin(future)
 }
 
 /// The store does not answer.

@@ -121,7 +121,7 @@ impl Taskcluster {
             None => self.url("queue", &["task", id.as_str(), "artifacts", name])?,
         };
         for redirects in 0..=MAX_REDIRECTS {
-            let answer = self.retried(deadline, async |left| self.attempt(&url, left).await).await?;
+            let answer = self.retried(deadline, |left| self.attempt(&url, left)).await?;
             check_storage_type(&answer)?;
             let status = answer.status();
             if status.is_redirection() {

@@ -122,9 +122,10 @@ impl Taskcluster {
     async fn ask<T: DeserializeOwned>(&self, service: &str, path: &[&str]) -> Result<Option<T>, TaskclusterError> {
         let url = self.url(service, path)?;
         let deadline = Instant::now() + self.timing.question;
+        let url = &url;
         let (status, headers, body) = self
-            .retried(deadline, async |left| {
-                let answer = self.attempt(&url, left.min(self.timing.attempt)).await?;
+            .retried(deadline, |left| async move {
+                let answer = self.attempt(url, left.min(self.timing.attempt)).await?;
                 let (status, headers) = (answer.status(), answer.headers().clone());
                 let body = answer.bytes(MAX_ANSWER_BYTES).await.map_err(TaskclusterError::from)?;
                 Ok((status, headers, unpacked(body)?))
@@ -179,10 +180,11 @@ impl Taskcluster {
 
     /// Attempts something, given the time that is left, until it succeeds, fails for good, or there is no time or no
     /// retry left.
-    pub(crate) async fn retried<T>(
+    // Not an `AsyncFn`: the compiler would not see that its futures can be sent.
+    pub(crate) async fn retried<T, F: Future<Output = Result<T, Failed>>>(
         &self,
         deadline: Instant,
-        attempt: impl AsyncFn(Duration) -> Result<T, Failed>,
+        attempt: impl Fn(Duration) -> F,
     ) -> Result<T, TaskclusterError> {
         let mut backoff = self.timing.backoff;
         loop {
