@@ -1,6 +1,7 @@
 //! The served lists: what new jobs of one build system change in them, and the lists that replace them.
 //!
-//! A project has one list for all build systems. An ingest replaces the jobs of its own build system and keeps the others.
+//! A project has one list for all build systems. An ingest replaces the jobs of its own build system and keeps the
+//! others.
 
 use std::collections::BTreeMap;
 
@@ -94,9 +95,9 @@ impl ServedLists<'_> {
         Ok(Comparison { report, with_build, digest, list })
     }
 
-    /// An unchanged list that is published again for its summary or its index, or because it is damaged. `None` if there is
-    /// no reason. A single part is replaced at once. Several parts are replaced one by one and keep their bytes: bytes of
-    /// another compressor would not fit the existing parts.
+    /// An unchanged list that is published again for its summary or its index, or because it is damaged. `None` if
+    /// there is no reason. A single part is replaced at once. Several parts are replaced one by one and keep their
+    /// bytes: bytes of another compressor would not fit the existing parts.
     async fn once_more(
         &self,
         project: &str,
@@ -188,8 +189,8 @@ impl ServedLists<'_> {
         }
     }
 
-    /// Publishes a project's list in place of `previous`. If an ingest of another build system has moved the pointer, merges
-    /// `jobs` with what that ingest published, and tries again.
+    /// Publishes a project's list in place of `previous`. If an ingest of another build system has moved the pointer,
+    /// merges `jobs` with what that ingest published, and tries again.
     ///
     /// # Errors
     /// `Superseded` if another ingest of the same build system has published the project since `previous` was read.

@@ -126,10 +126,12 @@ fn print_line(report: &Report, is_alone: bool) {
         "seconds": report.seconds,
         "write_units": report.write_units,
     });
+    let is_taskcluster = report.build_system == taskcluster::BUILD_SYSTEM;
     let incident = match report.outcome {
+        ReportOutcome::Published | ReportOutcome::Unchanged | ReportOutcome::Checked => None,
+        _ if is_taskcluster => Some(Incident::TaskclusterIngest),
         ReportOutcome::Refused => Some(Incident::IngestRefused),
         ReportOutcome::Failed | ReportOutcome::Superseded => Some(Incident::IngestFailed),
-        _ => None,
     };
     metrics::add_with_incidents(&mut line, report.started_at, &of_report(report, is_alone), incident.as_slice());
     println!("{line}");
