@@ -8,10 +8,10 @@ use bytes::Bytes;
 use catalog::list::{Listing, Selection, etag, unpack};
 use http::HeaderMap;
 use http_api::{Caching, Path, Problem, RequestLog, ResponseBody, Validators, accepts_gzip};
-use store::{Found, ListPointer};
+use store::{Found, ListOwner, ListPointer};
 
 use crate::api::{Field, JobWithRelatives, ListAnswer};
-use crate::catalog::{CatalogService, problem, with_staleness};
+use crate::catalog::{CatalogService, ListFound, problem, with_staleness};
 use crate::problems::UNKNOWN_JOB;
 use crate::query::{self, View};
 
@@ -52,10 +52,15 @@ const JSON: &str = "application/json";
         ("count" = Option<u64>, Query, minimum = 1, maximum = 4_294_967_295_i64,
             description = "Maximum number of jobs in the answer (default: all)"),
         ("format" = Option<String>, Query, pattern = "^json$", description = "Sent by SETA's client. It has no effect"),
-        ("decision_task_id" = Option<String>, Query, max_length = 500, description = "The push's decision task. \
-            Treeherder's client sends it. It has no effect: the list is the same for all pushes of the project"),
+        ("decision_task_id" = Option<String>, Query, max_length = 500, example = "Ab-_9fIzT8aXVvV2yWqhGQ",
+            description = "The push's decision task: the answer is the push's own list, with the jobs of this task's \
+                graph and the project's Buildbot jobs. It has no effect if the service has no Taskcluster, or if it is \
+                empty, `undefined` or `null`"),
         ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
-            description = "The name of `decision_task_id` in 2016. It has no effect"),
+            description = "The name of `decision_task_id` in 2016"),
+        ("revision" = Option<String>, Query, max_length = 500,
+            description = "The push's revision, in place of its decision task, which Taskcluster's Index knows once it \
+                has completed"),
         ("push_id" = Option<String>, Query, max_length = 500, description = "The push. Treeherder's client sends it \
             since December 2018. It has no effect"),
     ),
@@ -69,17 +74,18 @@ pub(crate) async fn list(
     request_log: RequestLog,
 ) -> Result<Response, Problem> {
     let view = query::view(query.as_deref())?;
-    let pointer = catalog.pointer(&project, &request_log).await?;
+    let ListFound { owner, pointer } = catalog.find(project, query::push(query.as_deref()), &request_log).await?;
+    let owner = owner.as_ref();
     match view {
-        View::WholeList => whole_list(&catalog, &project, &pointer, &headers, &request_log).await,
+        View::WholeList => whole_list(&catalog, owner, &pointer, &headers, &request_log).await,
         View::Jobs(wanted) => {
-            let list = catalog.searchable_list(&project, &pointer.value, &request_log).await?;
+            let list = catalog.searchable_list(owner, &pointer.value, &request_log).await?;
             let body = list.value.listing.select(&wanted);
             let response = respond(&catalog, served(&pointer, &list.value.pointer), &headers, body)?;
             Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
         }
         View::Grid(wanted) => {
-            let list = catalog.searchable_list(&project, &pointer.value, &request_log).await?;
+            let list = catalog.searchable_list(owner, &pointer.value, &request_log).await?;
             let (listing, served) = (&list.value.listing, served(&pointer, &list.value.pointer));
             let response = if wanted == Selection::default() {
                 whole_grid(&catalog, served, &headers, listing)?
@@ -94,7 +100,7 @@ pub(crate) async fn list(
 /// The list as it is stored.
 async fn whole_list(
     catalog: &CatalogService,
-    project: &str,
+    owner: ListOwner<'_>,
     pointer: &Found<Arc<ListPointer>>,
     headers: &HeaderMap,
     request_log: &RequestLog,
@@ -103,11 +109,11 @@ async fn whole_list(
     if let Some(not_modified) = validators(catalog, &pointer.value).not_modified(headers, gzip) {
         return Ok(with_staleness(not_modified, pointer.stale_for));
     }
-    let list = catalog.list(project, &pointer.value, request_log).await?;
+    let list = catalog.list(owner, &pointer.value, request_log).await?;
     let body = if gzip {
         ResponseBody::Gzip(list.value.gzip.clone())
     } else {
-        ResponseBody::Plain(Bytes::from_owner(list.value.plain().map_err(|error| problem(project, error))?))
+        ResponseBody::Plain(Bytes::from_owner(list.value.plain().map_err(|error| problem("", error))?))
     };
     let response = validators(catalog, served(pointer, &list.value.pointer)).ok(JSON, body)?;
     Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
@@ -146,6 +152,12 @@ fn whole_grid(
     params(
         ("project" = String, Path, description = "The project", example = "try"),
         ("ref_data_name" = String, Path, description = "The job's name", example = "Linux x86-64 try build"),
+        ("decision_task_id" = Option<String>, Query, max_length = 500, example = "Ab-_9fIzT8aXVvV2yWqhGQ",
+            description = "The push's decision task: the job is one of the push's own list"),
+        ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
+            description = "The name of `decision_task_id` in 2016"),
+        ("revision" = Option<String>, Query, max_length = 500,
+            description = "The push's revision, in place of its decision task"),
     ),
     responses((status = 200, description = "The job", body = JobWithRelatives))
 )]
@@ -156,9 +168,10 @@ pub(crate) async fn job(
     headers: HeaderMap,
     request_log: RequestLog,
 ) -> Result<Response, Problem> {
-    query::no_parameters(query.as_deref())?;
-    let pointer = catalog.pointer(&project, &request_log).await?;
-    let list = catalog.searchable_list(&project, &pointer.value, &request_log).await?;
+    query::of_job(query.as_deref())?;
+    let push = query::push(query.as_deref());
+    let ListFound { owner, pointer } = catalog.find(project.clone(), push, &request_log).await?;
+    let list = catalog.searchable_list(owner.as_ref(), &pointer.value, &request_log).await?;
     let listing = &list.value.listing;
     let bare = name.strip_suffix('/').unwrap_or(&name);
     let Some(body) = listing.job(bare) else {

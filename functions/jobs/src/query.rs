@@ -6,7 +6,7 @@ use http_api::Problem;
 use crate::problems::BAD_PARAMETER;
 
 /// The parameters of a list, and whether each can be repeated.
-const PARAMETERS: [(&str, bool); 14] = [
+const PARAMETERS: [(&str, bool); 15] = [
     ("build_system_type", true),
     ("count", false),
     ("decisionTaskID", false),
@@ -19,6 +19,7 @@ const PARAMETERS: [(&str, bool); 14] = [
     ("option", true),
     ("platform", true),
     ("push_id", false),
+    ("revision", false),
     ("search", false),
     ("view", false),
 ];
@@ -79,8 +80,9 @@ pub(crate) fn view(query: Option<&str>) -> Result<View, Problem> {
             "format" if value != FORMAT => {
                 return Err(bad(name, format!("format is '{}': {FORMAT} is the only one.", shown(&value))));
             }
-            // No effect, but Treeherder's page sent them: decision_task_id (decisionTaskID from June to September 2016)
-            // in each request, and also push_id from December 2018 on. Their values may be empty.
+            // `push` reads them.
+            "decision_task_id" | "decisionTaskID" | "revision" => {}
+            // No effect, but Treeherder's page sent it from December 2018 on.
             _ => {}
         }
     }
@@ -92,6 +94,45 @@ pub(crate) fn view(query: Option<&str>) -> Result<View, Problem> {
         wanted if wanted == Selection::default() => View::WholeList,
         wanted => View::Jobs(wanted),
     })
+}
+
+/// The push whose list is wanted, as a client names it. Empty values are left out, and those that Treeherder's page sent
+/// of a push without a decision task.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct PushQuery {
+    /// The decision task: `decision_task_id`, which was `decisionTaskID` from June to September 2016.
+    pub(crate) decision_task_id: Option<String>,
+    /// The revision.
+    pub(crate) revision: Option<String>,
+}
+
+/// Reads the push in a query string.
+pub(crate) fn push(query: Option<&str>) -> PushQuery {
+    let mut push = PushQuery::default();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let named = match &*name {
+            "decision_task_id" | "decisionTaskID" => &mut push.decision_task_id,
+            "revision" => &mut push.revision,
+            _ => continue,
+        };
+        if !["", "undefined", "null"].contains(&&*value) {
+            *named = Some(value.into_owned());
+        }
+    }
+    push
+}
+
+/// Checks the query string of a job: it can name a push.
+///
+/// # Errors
+/// A parameter is unknown, or its value is too long.
+pub(crate) fn of_job(query: Option<&str>) -> Result<(), Problem> {
+    let is_of_push = |name: &str| ["decision_task_id", "decisionTaskID", "revision"].contains(&name);
+    let other = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| !is_of_push(name));
+    if let Some((name, _)) = other {
+        return Err(unknown(&name, "There are decision_task_id and revision."));
+    }
+    view(query).map(|_| ())
 }
 
 /// Checks the query string of a route without parameters.
@@ -111,11 +152,11 @@ fn unknown(name: &str, there_are: &str) -> Problem {
 }
 
 /// The part of a client's text that an answer repeats.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-fn bad(parameter: &str, detail: String) -> Problem {
+pub(crate) fn bad(parameter: &str, detail: String) -> Problem {
     Problem::new(&BAD_PARAMETER, detail).with("parameter", parameter)
 }
 
@@ -168,6 +209,20 @@ mod tests {
             "decision_task_id=undefined&push_id=417321",
         ] {
             assert_eq!(view(Some(query)).unwrap(), View::WholeList, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_push_is_named_by_its_decision_task_or_its_revision() {
+        let of = |query| push(Some(query));
+        let task = |id: &str| PushQuery { decision_task_id: Some(id.to_owned()), revision: None };
+        assert_eq!(of("decision_task_id=RGxvyxsJRdWoCXCpZAkSTA&push_id=1"), task("RGxvyxsJRdWoCXCpZAkSTA"));
+        assert_eq!(of("decisionTaskID=x%2Fy&search=a"), task("x/y"));
+        assert_eq!(of("revision=abc"), PushQuery { decision_task_id: None, revision: Some("abc".to_owned()) });
+        for none in
+            ["", "decision_task_id=", "decision_task_id=undefined&push_id=4", "decisionTaskID=null", "revision="]
+        {
+            assert_eq!(of(none), PushQuery::default(), "{none}");
         }
     }
 

@@ -104,7 +104,12 @@ impl Modify for Common {
                 "listProjects" | "listIngests" => (&[&BAD_PARAMETER, &STORE_UNAVAILABLE], true),
                 _ => (&[], false),
             };
-            http_api::describe(operation, own, is_cached);
+            let of_push: &[&'static ErrorCode] = match operation.operation_id.as_deref() {
+                Some("listRunnableJobs" | "getRunnableJob") => &push_lists::ERROR_CODES,
+                _ => &[],
+            };
+            let errors: Vec<&'static ErrorCode> = own.iter().chain(of_push).copied().collect();
+            http_api::describe(operation, &errors, is_cached);
         }
     }
 }
@@ -131,7 +136,8 @@ pub fn openapi() -> serde_json::Result<String> {
     let mut document = serde_json::to_value(Document::openapi())?;
     let row =
         |error: &&ErrorCode| json!({"code": error.code, "status": error.status.as_u16(), "meaning": error.meaning});
-    document["x-error-codes"] = ERROR_CODES.iter().chain(&LAYER_ERROR_CODES).map(row).collect();
+    document["x-error-codes"] =
+        ERROR_CODES.iter().chain(&push_lists::ERROR_CODES).chain(&LAYER_ERROR_CODES).map(row).collect();
     serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 
