@@ -21,7 +21,7 @@ from localstack.fakes.taskcluster import FULL_TASK_GRAPH, PROJECTS, RUNNABLE_JOB
 from localstack.fakes.taskcluster.faults import BOMB_BYTES, HUGE_BYTES, KINDS, gzip_bomb
 from localstack.fakes.treeherder import Treeherder
 from localstack.process import module_environment
-from localstack.taskcluster_process import TaskclusterProcess, parameters
+from localstack.taskcluster_process import TaskclusterProcess, parameters, settings
 
 SLUGID = r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]"
 LATEST = "gecko.v2.try.latest.taskgraph.decision"
@@ -553,6 +553,7 @@ def test_it_runs_as_a_program_beside_its_artifact_host(tmp_path: Path) -> None:
         assert given["TaskclusterUrl"] == fake.url
         assert json.loads(given["TaskclusterProjects"])["autoland"] == "gecko.v2.autoland"
         assert f"http://{given['TaskclusterArtifactHosts']}" == fake.artifact_url
+        assert list(settings(fake.url, fake.artifact_url).values()) == list(given.values())
     finally:
         fake.stop()
 
