@@ -91,8 +91,7 @@ def arguments() -> argparse.ArgumentParser:
     run.add_argument(
         "--docker",
         action="store_true",
-        help="use LocalStack, RabbitMQ and the fake Treeherder in containers; nothing is kept, and there are only"
-        " function URLs",
+        help="use LocalStack, RabbitMQ and the fakes in containers; nothing is kept, and there are only function URLs",
     )
     run.add_argument(
         "--http-front",

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from localstack.broker import LISTENER, PUBLISHER, Broker
 from localstack.deployment import Deployment
 from localstack.listener_process import PulseListener
 from localstack.messages import PULSE_LOG
-from localstack.paths import RUN, STACK_ENV, PartFailed, Stopped, ignore_signals, lock, say, shown
+from localstack.paths import RUN, STACK_ENV, TEMPLATE, PartFailed, Stopped, ignore_signals, lock, say, shown
 from localstack.programs import FUNCTIONS, Programs
 from localstack.services import Service, Services, record_process
 from localstack.state import Data
@@ -28,6 +29,8 @@ from localstack.state import Data
 EXECUTE_LOG, EXECUTE_BROKER_LOG = RUN / "exec.log", RUN / "exec-broker.log"
 # The name of the parameter that an operator makes by hand on AWS.
 PULSE_PARAMETER = "/runnable-jobs/pulse"
+# A parameter or a resource of the template.
+TEMPLATE_PARAMETER = re.compile(r"^  (\w+):$", re.MULTILINE)
 SAMPLE = RUN / "sample.json"
 SAMPLE_BUILDERS = 20_000
 # The template's `Source` until the source is uploaded: the bucket has no name before the stack exists.
@@ -179,8 +182,9 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: P
     deployment = Deployment(here.scratch / "package", here.logs[0], here.has_fronts_in_path)
     deployment.package({name: programs.function(name) for name in FUNCTIONS} | dict(options.function))
     account = {"username": PUBLISHER, "password": here.passwords[PUBLISHER]}
+    known = set(TEMPLATE_PARAMETER.findall(TEMPLATE.read_text()))
     parameters = (
-        here.parameters
+        {name: value for name, value in here.parameters.items() if name in known}
         | _sign_in(ends)
         | {
             # The edition of LocalStack that needs no account has no API Gateway of this version.

@@ -1,4 +1,4 @@
-"""The same services in containers, by Docker Compose: LocalStack, RabbitMQ, the fake Treeherder (`compose.yaml`).
+"""The same services in containers, by Docker Compose: LocalStack, RabbitMQ, the fakes (`compose.yaml`).
 
 It needs only the standard library until it starts them: a missing Docker is reported before anything is installed.
 """
@@ -33,7 +33,8 @@ ssl_options.certfile = /pulse/server.pem
 ssl_options.keyfile = /pulse/server.key
 load_definitions = /pulse/definitions.json
 """
-# Parameters of the template: the names of the services in compose.yaml, and their ports inside.
+# Parameters of the template: the names of the services in compose.yaml, and their ports inside. Taskcluster is not
+# among them: without TLS, functions read it only on their own machine, and their containers are others.
 FUNCTIONS_REACH = {
     "EndpointUrl": "http://localstack:4566",
     "PulseUrl": "amqps://broker:5671/%2f",
@@ -61,7 +62,7 @@ def pull() -> None:
     """Fetch all images."""
     check()
     for words in (["compose", "--file", str(COMPOSE), "pull"], ["pull", FUNCTION_IMAGE]):
-        if subprocess.run(["docker", *words], env=_environment(RUN, (0, 0, 0)), check=False).returncode != 0:
+        if subprocess.run(["docker", *words], env=_environment(RUN, (0, 0, 0, 0, 0)), check=False).returncode != 0:
             raise PartFailed("Docker", f"`docker {' '.join(words)}` failed")
 
 
@@ -80,20 +81,23 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
     for file in folder.iterdir():
         file.chmod(0o644)
 
-    ports = tuple(free_ports(3))
+    ports = tuple(free_ports(5))
     containers = _Containers(_environment(folder, ports), ports)
     # Containers that a killed run could not remove.
     containers.remove()
     ends.callback(containers.remove)
-    say("Starting LocalStack, RabbitMQ and the fake Treeherder in containers")
+    say("Starting LocalStack, RabbitMQ and the fakes in containers")
     containers.start()
-    emulator, broker, treeherder = (f"127.0.0.1:{port}" for port in ports)
+    emulator, broker, treeherder, taskcluster, artifacts = (f"127.0.0.1:{port}" for port in ports)
     environment.use(environment.settings(f"http://{emulator}"))
     return Services(
         endpoint=f"http://{emulator}",
         pulse=f"{broker}/%2f",
         treeherder=f"http://{treeherder}",
         push_id=containers.printed_by("treeherder").split()[1],
+        taskcluster=f"http://{taskcluster}",
+        artifacts=f"http://{artifacts}",
+        decision_task_id=containers.printed_by("taskcluster").split()[2],
         passwords=passwords,
         parameters=FUNCTIONS_REACH
         | {
@@ -103,7 +107,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
         },
         has_fronts_in_path=False,
         scratch=folder,
-        logs=(LOG, LOG, LOG),
+        logs=(LOG, LOG, LOG, LOG),
         running=[containers],
         # `start` returned when all were healthy.
         wait_for_broker=containers.check,
@@ -111,7 +115,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
 
 
 def _environment(folder: Path, ports: tuple[int, ...]) -> dict[str, str]:
-    emulator, broker, treeherder = map(str, ports)
+    emulator, broker, treeherder, taskcluster, artifacts = map(str, ports)
     return os.environ | {
         "COMPOSE_PROJECT_NAME": PROJECT,
         "FOLDER": str(folder),
@@ -121,6 +125,8 @@ def _environment(folder: Path, ports: tuple[int, ...]) -> dict[str, str]:
         "EMULATOR_PORT": emulator,
         "BROKER_PORT": broker,
         "TREEHERDER_PORT": treeherder,
+        "TASKCLUSTER_PORT": taskcluster,
+        "ARTIFACT_PORT": artifacts,
     }
 
 
@@ -139,7 +145,8 @@ class _Containers:
 
     def check(self) -> None:
         """Fail if one has ended by itself: its port is closed then."""
-        for name, port in zip(("localstack", "broker", "treeherder"), self.ports, strict=True):
+        names = ("localstack", "broker", "treeherder", "taskcluster", "taskcluster")
+        for name, port in zip(names, self.ports, strict=True):
             if not is_open(port):
                 raise PartFailed(f"container {name}", f"has ended; all of them: {shown(LOG)}", LOG)
 

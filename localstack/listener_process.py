@@ -19,7 +19,7 @@ class PulseListener:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.is_bound = threading.Event()
-        self.process = start_fake("pulse_listener.py", "--name", "make-run", errors=subprocess.STDOUT)
+        self.process = start_fake("pulse_listener", "--name", "make-run", errors=subprocess.STDOUT)
         self.thread = threading.Thread(target=self._show, daemon=True)
         self.thread.start()
 

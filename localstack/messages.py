@@ -4,7 +4,7 @@ import contextlib
 import shlex
 from pathlib import Path
 
-from localstack import environment
+from localstack import environment, taskcluster_process
 from localstack.broker import LISTENER, PUBLISHER
 from localstack.deployment import Deployment
 from localstack.paths import RUN, STACK_ENV, VENV, say, shown
@@ -34,12 +34,15 @@ def variables(here: Services, deployment: Deployment) -> dict[str, str]:
             "DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
             "ARCHIVE_BUCKET": outputs["ArchiveBucket"],
         }
+        | taskcluster_process.settings(here.taskcluster, here.artifacts)
         | {function.variable: outputs[function.output] for function in FUNCTIONS.values()}
         | {
             "AMQP_URL": f"amqp://{LISTENER}:{here.passwords[LISTENER]}@{here.pulse}",
             "PULSE_NAMESPACE": PUBLISHER,
             "TREEHERDER_URL": here.treeherder,
             "PUSH_ID": here.push_id,
+            "TASKCLUSTER_URL": here.taskcluster,
+            "DECISION_TASK_ID": here.decision_task_id,
         }
         | here.tls
     )
@@ -59,9 +62,9 @@ def write_stack_env(ends: contextlib.ExitStack, found: dict[str, str], programs:
     draft.replace(STACK_ENV)
 
 
-def say_what_to_try(found: dict[str, str], programs: Programs, logs: tuple[Path, Path, Path]) -> None:
-    """Print the addresses and names of all parts, the logs of emulator, broker and Treeherder, and commands to try."""
-    emulator_log, broker_log, treeherder_log = map(shown, logs)
+def say_what_to_try(found: dict[str, str], programs: Programs, logs: tuple[Path, ...]) -> None:
+    """Print the addresses and names of all parts, the logs of the services, and commands to try."""
+    emulator_log, broker_log, treeherder_log, taskcluster_log = map(shown, logs)
     show, runs, requests = (
         " ".join(by_name(command)) for command in (programs.show("try"), programs.runs(), programs.requests("list"))
     )
@@ -81,6 +84,7 @@ The local stack is running.
   forward function {found["FORWARD_FUNCTION"]}
   Pulse            {found["RUNNABLE_JOBS_PULSE_URL"]}, RabbitMQ; its log: {broker_log}
   Treeherder       {found["TREEHERDER_URL"]}, a fake; its log: {treeherder_log}
+  Taskcluster      {found["TASKCLUSTER_URL"]}, a fake; its log: {taskcluster_log}
   emulator's log   {emulator_log}
 
 To try in another terminal, after `. {shown(STACK_ENV)}`:

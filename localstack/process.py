@@ -54,10 +54,11 @@ def ended(code: int, log: Path) -> str:
     return f"ended by itself with code {code}{taken}:{tail(log)}"
 
 
-def start_fake(program: str, *words: str, errors: int | IO[str]) -> subprocess.Popen[str]:
+def start_fake(name: str, *words: str, errors: int | IO[str]) -> subprocess.Popen[str]:
     """Start one of the programs in `fakes`, whose output can be read. It ends with this process."""
     return subprocess.Popen(
-        [sys.executable, str(FAKES / program), *words, "--with-parent"],
+        [sys.executable, "-m", f"localstack.fakes.{name}", *words, "--with-parent"],
+        env=os.environ | module_environment(),
         # Closes when this process ends, even by SIGKILL, and with it the program ends.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The services of a stack as child processes: the emulator, the broker, the fake Treeherder."""
+"""The services of a stack as child processes: the emulator, the broker, the fakes of Treeherder and Taskcluster."""
 
 import contextlib
 import dataclasses
@@ -10,11 +10,13 @@ from localstack import environment
 from localstack.broker import Broker
 from localstack.emulator import Emulator
 from localstack.paths import RUN
+from localstack.taskcluster_process import TaskclusterProcess, parameters
 from localstack.treeherder_process import TreeherderProcess
 
 BROKER_LOG = RUN / "broker.log"
 EMULATOR_LOG = RUN / "emulator.log"
 TREEHERDER_LOG = RUN / "treeherder.log"
+TASKCLUSTER_LOG = RUN / "taskcluster.log"
 
 
 class Service(Protocol):
@@ -34,6 +36,11 @@ class Services:
     treeherder: str
     # A push that Treeherder has in every project.
     push_id: str
+    # Taskcluster's root URL and the host of its artifacts, as this machine reaches them, and the decision task of that
+    # push of `try`.
+    taskcluster: str
+    artifacts: str
+    decision_task_id: str
     # The passwords of the broker's users.
     passwords: dict[str, str]
     # As the functions reach them: parameters of the template.
@@ -42,8 +49,8 @@ class Services:
     has_fronts_in_path: bool
     # A folder that is needed only while the stack runs.
     scratch: Path
-    # The logs of emulator, broker and Treeherder.
-    logs: tuple[Path, Path, Path]
+    # The logs of emulator, broker, Treeherder and Taskcluster.
+    logs: tuple[Path, Path, Path, Path]
     running: list[Service]
     wait_for_broker: Callable[[], None]
     # The broker by TLS, for `stack.env`, where this machine can reach it so.
@@ -61,21 +68,28 @@ def start(ends: contextlib.ExitStack, folder: Path) -> tuple[Services, Emulator]
     treeherder = TreeherderProcess(TREEHERDER_LOG)
     ends.callback(treeherder.stop)
     record_process(ends, "treeherder", treeherder.process.pid)
+    taskcluster = TaskclusterProcess(TASKCLUSTER_LOG)
+    ends.callback(taskcluster.stop)
+    record_process(ends, "taskcluster", taskcluster.process.pid)
     services = Services(
         endpoint=emulator.endpoint,
         pulse=broker.address,
         treeherder=treeherder.url,
         push_id=treeherder.push_id,
+        taskcluster=taskcluster.url,
+        artifacts=taskcluster.artifact_url,
+        decision_task_id=taskcluster.decision_task_id,
         passwords=broker.passwords,
         parameters={
             "EndpointUrl": emulator.endpoint,
             "PulseUrl": f"amqp://{broker.address}",
             "TreeherderUrl": treeherder.url,
-        },
+        }
+        | parameters(taskcluster.url, taskcluster.artifact_url),
         has_fronts_in_path=True,
         scratch=emulator.scratch,
-        logs=(EMULATOR_LOG, BROKER_LOG, TREEHERDER_LOG),
-        running=[broker, emulator, treeherder],
+        logs=(EMULATOR_LOG, BROKER_LOG, TREEHERDER_LOG, TASKCLUSTER_LOG),
+        running=[broker, emulator, treeherder, taskcluster],
         wait_for_broker=broker.wait_until_ready,
         # As `RUNNABLE_JOBS_PULSE_URL`, without a user.
         tls={"PULSE_TLS_URL": f"amqps://{broker.tls_address}", "PULSE_CA": str(broker.certificates)},

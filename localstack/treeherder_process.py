@@ -14,7 +14,7 @@ class TreeherderProcess:
     def __init__(self, log: Path) -> None:
         self.log = log
         with open(log, "w") as output:
-            self.process = start_fake("treeherder.py", errors=output)
+            self.process = start_fake("treeherder", errors=output)
         assert self.process.stdout
         self.url, self.push_id = (self.process.stdout.readline().strip() for _ in range(2))
         if not self.push_id:

@@ -1,41 +1,39 @@
-#!/usr/bin/env python3
 """A fake of the part of Treeherder's API that this product reads: pushes and their jobs.
 
-    treeherder.py [--host ADDRESS] [--port N] [--with-parent]
+    python3 -m localstack.fakes.treeherder [--host ADDRESS] [--port N] [--with-parent]
 
 It prints its address, and the id of a push that every project has, each on a line of its own. Every project has the
-same pushes (`PUSH_IDS`) of several authors, without jobs. `Control` changes that over HTTP, and makes it fail. It needs
-only the standard library.
+same pushes (`PUSH_IDS`) of several authors, with no job but the decision task, which the fake Taskcluster knows too.
+`Control` changes that over HTTP, and makes it fail. It needs only the standard library.
 """
 
-import argparse
 import hashlib
 import http.client
 import json
-import os
 import re
-import signal
-import sys
 import threading
 import time
 import urllib.parse
+import uuid
+from base64 import urlsafe_b64decode
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-# The pushes of every project, and one of them.
-PUSH_IDS = range(1001, 1011)
-PUSH_ID = PUSH_IDS[0]
-# Their authors in turn: the first one wrote the first, the fourth, the seventh and the tenth push.
-AUTHORS = ("someone@mozilla.com", "dev@example.org", "contributor@example.org")
+from localstack.fakes import serving
+from localstack.fakes.pushes import PUSH_ID, PUSH_IDS, author_of, decision_task_id, pushed_at, revision_of
+
+__all__ = ["PUSH_ID", "PUSH_IDS", "Control", "Treeherder"]
+
 PROJECT = re.compile(r"[A-Za-z0-9._-]+")
-# The time of the first push, 2026-11-02 09:00 UTC. Each is a minute after the one before.
-FIRST_PUSHED_AT = 1_793_610_000
 # How many results Treeherder returns by default, and at most.
 DEFAULT_COUNT, MAX_COUNT = 10, 2000
 
 # Treeherder's states of a job.
 STATES = ("unscheduled", "pending", "running", "completed")
+
+# The properties of jobs by which a list of them can be filtered.
+FILTERS = ("build_system_type", "job_type_name", "job_type_symbol", "platform", "result", "state")
 
 MODES = ("ok", "down", "slow", "garbage", "huge")
 # Longer than any client should wait.
@@ -55,10 +53,27 @@ class Control:
         self._put(f"/_control/push/{project}/{push}", {"author": author})
 
     def set_jobs(self, project: str, push: int, jobs: list[dict[str, str]]) -> None:
-        """Give a push these jobs, and no others. Each has a `ref_data_name`, and a `state` and a `result` if they are
-        not `completed` and `success`. A state is one of `STATES`; a result is any word, as Treeherder adds new ones.
+        """Give a push these jobs, and no others but its decision task. Each has a `ref_data_name`, and a `state` and a
+        `result` if they are not `completed` and `success`. A state is one of `STATES`; a result is any word, as
+        Treeherder adds new ones.
         """
         self._put(f"/_control/jobs/{project}/{push}", jobs)
+
+    def set_decision_task(
+        self,
+        project: str,
+        push: int,
+        task_id: str | None = None,
+        *,
+        state: str = "completed",
+        result: str = "success",
+        run: int = 0,
+    ) -> None:
+        """Set which decision task a push has: the usual one, another one, or none (an empty `task_id`); its state, its
+        result, and its run.
+        """
+        content = {"task_id": task_id, "state": state, "result": result, "run": run}
+        self._put(f"/_control/decision/{project}/{push}", content)
 
     def set_mode(self, mode: str) -> None:
         """Make it answer correctly (`ok`), with an error (`down`), after a minute (`slow`), with invalid JSON
@@ -118,16 +133,17 @@ class _Data:
         self.is_slow = threading.Condition(self.lock)
         self.authors: dict[tuple[str, int], str] = {}
         self.jobs: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        self.decisions: dict[tuple[str, int], dict[str, Any] | None] = {}
 
     def push(self, project: str, push: int) -> dict[str, Any]:
         """One push, in Treeherder's shape."""
         with self.lock:
             author = self.authors.get((project, push))
         if author is None and push in PUSH_IDS:
-            author = AUTHORS[(push - PUSH_ID) % len(AUTHORS)]
+            author = author_of(push)
         if author is None:
             raise _NotFound(f"No push with id: {push}")
-        revision = hashlib.sha1(f"{project} {push}".encode()).hexdigest()
+        revision = revision_of(project, push)
         return {
             "id": push,
             "revision": revision,
@@ -142,18 +158,82 @@ class _Data:
                 }
             ],
             "revision_count": 1,
-            "push_timestamp": FIRST_PUSHED_AT + 60 * (push - PUSH_ID),
+            "push_timestamp": pushed_at(push),
             "repository_id": 1,
         }
 
-    def page_of_jobs(self, project: str, push: int, offset: int, count: int) -> dict[str, Any]:
-        """Some of a push's jobs, in Treeherder's shape; an unknown push has none, as in Treeherder."""
+    def page_of_jobs(
+        self, project: str, push: int, offset: int, count: int, wanted: dict[str, list[str]]
+    ) -> dict[str, Any]:
+        """Some of a push's jobs, in Treeherder's shape: those with the `wanted` properties. An unknown push has none,
+        as in Treeherder.
+        """
         with self.lock:
             jobs = self.jobs.get((project, push), [])
+        decision = self.decision_job(project, push)
+        jobs = [
+            job
+            for job in ([decision] if decision else []) + jobs
+            if all(str(job.get(name)) in wanted[name] for name in FILTERS if name in wanted)
+        ]
         return {
             "meta": {"repository": project, "offset": offset, "count": count},
             "results": jobs[offset : offset + count],
         }
+
+    def decision_job(self, project: str, push: int) -> dict[str, Any] | None:
+        """The job of a push's decision task, in Treeherder's shape."""
+        with self.lock:
+            is_known = push in PUSH_IDS or (project, push) in self.authors
+            usual: dict[str, Any] = {"state": "completed", "result": "success", "run": 0}
+            found = self.decisions.get((project, push), usual if is_known else None)
+        if found is None:
+            return None
+        task_id, run = found.get("task_id") or decision_task_id(project, push), found["run"]
+        signature = hashlib.sha1(f"{project} Gecko Decision Task".encode()).hexdigest()
+        return {
+            "id": push * 10_000 + 9_999,
+            "push_id": push,
+            "build_system_type": "taskcluster",
+            "build_platform": "gecko-decision",
+            "platform": "gecko-decision",
+            "platform_option": "opt",
+            "job_group_name": "unknown",
+            "job_group_symbol": "?",
+            "job_guid": f"{uuid.UUID(bytes=urlsafe_b64decode(task_id + '=='))}/{run}",
+            "job_type_name": "Gecko Decision Task",
+            "job_type_symbol": "D",
+            # Of a Taskcluster job this is a hash, not the name.
+            "ref_data_name": signature,
+            "signature": signature,
+            "state": found["state"],
+            "result": found["result"] if found["state"] == "completed" else "unknown",
+            "tier": 1,
+            "submit_timestamp": pushed_at(push),
+            "task_id": task_id,
+            "retry_id": run,
+        }
+
+    def decision_tasks(self, project: str, pushes: str) -> dict[str, Any]:
+        """The decision tasks of pushes that succeeded, by push."""
+        found = {}
+        for push in pushes.split(","):
+            job = self.decision_job(project, int(push))
+            if job and job["result"] == "success":
+                found[str(int(push))] = {"id": job["task_id"], "run": str(job["retry_id"])}
+        if not found:
+            raise _NotFound(f"No decision tasks found for pushes: {pushes}")
+        return found
+
+    def set_decision(self, project: str, push: int, content: Any) -> None:
+        match content:
+            case {"task_id": str() | None as task_id, "state": state, "result": str(), "run": int()}:
+                if state not in STATES:
+                    raise _Invalid(f"a state is one of {', '.join(STATES)}")
+                with self.lock:
+                    self.decisions[project, push] = None if task_id == "" else content
+            case _:
+                raise _Invalid("a decision task has task_id, state, result and run")
 
     def set_author(self, project: str, push: int, content: Any) -> None:
         match content:
@@ -208,20 +288,7 @@ class _Data:
             self.is_slow.notify_all()
 
 
-class FakeServer(ThreadingHTTPServer):
-    """An HTTP server on threads, which ignores clients that close the connection: some tests are about them."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Server(FakeServer):
-    # A client may open many connections at once.
-    request_queue_size = 128
-
+class _Server(serving.FakeServer):
     def __init__(self, host: str, port: int) -> None:
         super().__init__((host, port), _Handler)
         self.data = _Data()
@@ -259,13 +326,16 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _NotFound({"detail": f"No project with name {project}"})
             case ["", "api", "project", project, "push", push, ""] if push.isdecimal():
                 return self.server.data.push(project, int(push))
+            case ["", "api", "project", project, "push", "decisiontask", ""]:
+                (pushes,) = query.get("push_ids", [""])
+                return self.server.data.decision_tasks(project, pushes)
             case ["", "api", "project", project, "jobs", ""]:
-                (push,) = query.get("push_id", ["0"])
-                (offset,) = query.get("offset", ["0"])
-                (count,) = query.get("count", [str(DEFAULT_COUNT)])
+                (push,) = query.pop("push_id", ["0"])
+                (offset,) = query.pop("offset", ["0"])
+                (count,) = query.pop("count", [str(DEFAULT_COUNT)])
                 if int(count) > MAX_COUNT:
                     raise ValueError(f"Specified count exceeds API MAX value: {MAX_COUNT}")
-                return self.server.data.page_of_jobs(project, int(push), int(offset), int(count))
+                return self.server.data.page_of_jobs(project, int(push), int(offset), int(count), query)
         raise _NotFound({"detail": "Not found."})
 
     def do_PUT(self) -> None:
@@ -278,6 +348,8 @@ class _Handler(BaseHTTPRequestHandler):
                     data.set_author(project, int(push), content)
                 case ["", "_control", "jobs", project, push]:
                     data.set_jobs(project, int(push), content)
+                case ["", "_control", "decision", project, push]:
+                    data.set_decision(project, int(push), content)
                 case ["", "_control", "mode"]:
                     data.set_mode(content)
                 case _:
@@ -308,29 +380,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(spaces)
 
 
-def _end_with_parent() -> None:
-    """End this process when its standard input closes, which happens when its parent ends."""
-    while os.read(0, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: any free one)")
-    parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
-    options = parser.parse_args()
+    options = serving.parser(__doc__).parse_args()
 
-    # Blocked before there are threads, so that no thread receives them: the main thread waits for them below.
-    stops = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    treeherder = Treeherder(options.port, options.host).start()
-    print(treeherder.url, PUSH_ID, sep="\n", flush=True)
-    if options.with_parent:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.sigwait(stops)
-    treeherder.stop()
+    def start() -> tuple[Treeherder, list[object]]:
+        treeherder = Treeherder(options.port, options.host).start()
+        return treeherder, [treeherder.url, PUSH_ID]
+
+    serving.run(start, options.with_parent)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import kombu
 from boto3.dynamodb.conditions import Key
 
 from localstack.fakes.pulse_listener import Listener
+from localstack.fakes.taskcluster import Control
 from localstack.paths import CHECKOUT_RUN, ROOT, RUN_VARIABLE
 from localstack.programs import Programs
 
@@ -117,13 +118,21 @@ class GivenStack:
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
 
+    def taskcluster(self) -> Control:
+        """Sets what the stack's fake Taskcluster answers, and lists the requests that it got."""
+        return Control(self.env["TASKCLUSTER_URL"])
+
     def jobs(self, project: str = "try") -> list[dict]:
         """The list of a project."""
         return self.ask("GET", f"/api/project/{project}/runnable_jobs/").json()["results"]
 
     def builds(self, project: str = "try") -> list[str]:
-        """The names of a project's jobs that need no other job first."""
-        return [job["ref_data_name"] for job in self.jobs(project) if not job["upstream"]]
+        """The names of a project's Buildbot jobs that need no other job first."""
+        return [
+            job["ref_data_name"]
+            for job in self.jobs(project)
+            if job["build_system_type"] == "buildbot" and not job["upstream"]
+        ]
 
     def token(self, *who: str) -> str:
         """A token that signs in to the stack: of `--email` a person, or of `--service` a service. On AWS it is the

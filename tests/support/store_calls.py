@@ -18,7 +18,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from localstack.fakes.treeherder import FakeServer
+from localstack.fakes.serving import FakeServer
 
 # The ids of requests and claims, which must differ when the same call is made again.
 NAME = re.compile(rb"(?<=request#)\w{26}|(?<=idempotency#)\w{64}")

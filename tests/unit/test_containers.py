@@ -23,7 +23,7 @@ from localstack.services import Services
 from tests.support.runtime_api import WITHOUT_STORE, Function, event
 from tests.support.stack import PROGRAMS
 
-PORTS = (4501, 4502, 4503)
+PORTS = (4501, 4502, 4503, 4504, 4505)
 
 
 def services(folder: Path) -> dict[str, dict]:
@@ -49,7 +49,8 @@ class Containers(unittest.TestCase):
         return containers.start(ends, self.folder)
 
     def compose(self, *words: str, **_: object) -> mock.Mock:
-        return mock.Mock(returncode=0, stdout="http://0.0.0.0:8000\n1001\n" if words[0] == "logs" else "")
+        printed = {"treeherder": "http://127.0.0.1:8000\n1001\n", "taskcluster": "http://a\nhttp://b\ntask\n"}
+        return mock.Mock(returncode=0, stdout=printed.get(words[-1], ""))
 
     def mounted(self, service: str) -> dict[str, Path]:
         """The files of this machine that a service mounts, by their names inside."""
@@ -59,7 +60,8 @@ class Containers(unittest.TestCase):
     def test_ports_are_open_on_this_machine_alone(self) -> None:
         published = {port for service in self.services.values() for port in service["ports"]}
 
-        self.assertEqual(published, {"127.0.0.1:4501:4566", "127.0.0.1:4502:5672", "127.0.0.1:4503:8000"})
+        inside = {4501: 4566, 4502: 5672, 4503: 8000, 4504: 4504, 4505: 4505}
+        self.assertEqual(published, {f"127.0.0.1:{here}:{there}" for here, there in inside.items()})
         for service in self.services.values():
             self.assertNotIn("network_mode", service)
 
@@ -109,9 +111,15 @@ class Containers(unittest.TestCase):
             self.assertIn(urllib.parse.urlsplit(services.parameters[name]).hostname, self.services)
         network = self.services["localstack"]["environment"]["LAMBDA_DOCKER_NETWORK"]
         self.assertEqual(network, f"{containers.PROJECT}_default")
-        for url in (services.endpoint, services.treeherder, f"amqp://{services.pulse}"):
+        for url in (
+            services.endpoint,
+            services.treeherder,
+            services.taskcluster,
+            services.artifacts,
+            f"amqp://{services.pulse}",
+        ):
             self.assertRegex(url, r"^\w+://127\.0\.0\.1:\d+")
-        self.assertEqual(services.push_id, "1001")
+        self.assertEqual((services.push_id, services.decision_task_id), ("1001", "task"))
         # The functions put it into links, for a browser.
         self.assertEqual(services.parameters["TreeherderPublicUrl"], services.treeherder)
 

@@ -301,7 +301,8 @@ class Bench:
         builds = sorted(set(self.tests.values()))
         # The push has the builds, and enough other jobs to be a large one.
         others = (*self.tests, *(f"another job {number}" for number in range(PUSH_JOBS)))
-        on_push = [{"ref_data_name": name} for name in (*builds, *others)[:PUSH_JOBS]]
+        # One more is its decision task.
+        on_push = [{"ref_data_name": name} for name in (*builds, *others)[: PUSH_JOBS - 1]]
         push = self.stack.env["PUSH_ID"]
         control = Control(self.stack.env["TREEHERDER_URL"])
         control.set_jobs("try", int(push), on_push)

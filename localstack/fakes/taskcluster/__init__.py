@@ -1,0 +1,18 @@
+"""A fake of the part of Taskcluster that this product reads: the Index, the Queue, and the host of artifacts.
+
+    python3 -m localstack.fakes.taskcluster [--host ADDRESS] [--port N] [--artifact-port N] [--with-parent]
+
+It prints its root URL, the address of its artifact host, and the decision task of a push that the fake Treeherder knows
+too (`PUSH_ID` of `try`), each on a line of its own. Each of `PROJECTS` has a completed decision task for each of that
+fake's pushes, with artifacts in gecko's form. `Control` changes that over HTTP, and makes it fail. It needs only the
+standard library.
+
+`SERVICES` in `server.py` is where a service is added; `api.py` has what services share.
+"""
+
+from localstack.fakes.taskcluster.control import FULL_TASK_GRAPH, RUNNABLE_JOBS, Control
+from localstack.fakes.taskcluster.decision import PROJECTS
+from localstack.fakes.taskcluster.graph import own_label
+from localstack.fakes.taskcluster.server import Taskcluster
+
+__all__ = ["FULL_TASK_GRAPH", "PROJECTS", "RUNNABLE_JOBS", "Control", "Taskcluster", "own_label"]

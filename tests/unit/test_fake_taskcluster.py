@@ -1,0 +1,613 @@
+"""The fake Taskcluster answers and fails as the services do, and the fake Treeherder agrees with it."""
+
+import gzip
+import http.client
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from localstack.fakes.pushes import PUSH_ID, PUSH_IDS, decision_task_id, revision_of, slugid
+from localstack.fakes.taskcluster import FULL_TASK_GRAPH, PROJECTS, RUNNABLE_JOBS, Taskcluster, own_label
+from localstack.fakes.taskcluster.faults import BOMB_BYTES, HUGE_BYTES, KINDS, gzip_bomb
+from localstack.fakes.treeherder import Treeherder
+from localstack.process import module_environment
+from localstack.taskcluster_process import TaskclusterProcess, parameters, settings
+
+SLUGID = r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]"
+LATEST = "gecko.v2.try.latest.taskgraph.decision"
+TASK = decision_task_id("try", PUSH_ID)
+UNKNOWN = slugid("unknown")
+INDEX, QUEUE = "/api/index/v1", "/api/queue/v1"
+JSON_ARTIFACTS = [
+    f"public/{name}.json" for name in ("actions", "full-task-graph", "label-to-taskid", "runnable-jobs", "target-tasks")
+]
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(url: str, method: str = "GET", body: Any = None, seconds: float = 30, **headers: str) -> Answer:
+    """One request, whose answer is neither followed nor unpacked."""
+    parts = urlsplit(url)
+    assert parts.hostname
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
+    with closing(connection):
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Taskcluster]:
+    fake = Taskcluster().start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def fake(running: Taskcluster) -> Taskcluster:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def treeherder() -> Iterator[Treeherder]:
+    fake = Treeherder().start()
+    yield fake
+    fake.stop()
+
+
+def get(fake: Taskcluster, path: str) -> Answer:
+    return ask(fake.url + path)
+
+
+def artifact_path(name: str = RUNNABLE_JOBS, task: str = TASK, run: int | None = None) -> str:
+    return f"{QUEUE}/task/{task}/{'' if run is None else f'runs/{run}/'}artifacts/{name}"
+
+
+def fetch(fake: Taskcluster, name: str = RUNNABLE_JOBS, task: str = TASK) -> Answer:
+    """An artifact as the artifact host sends it."""
+    found = get(fake, artifact_path(name, task))
+    assert found.status == 303, found.body
+    return ask(found.headers["Location"])
+
+
+def content(fake: Taskcluster, name: str = RUNNABLE_JOBS, task: str = TASK) -> Any:
+    """The content of a JSON artifact."""
+    return json.loads(gzip.decompress(fetch(fake, name, task).body))
+
+
+def assert_error(answer: Answer, status: int, code: str, message: str) -> None:
+    found = answer.json()
+    assert (answer.status, found["code"]) == (status, code)
+    text, _, details = found["message"].partition("\n\n---\n\n")
+    assert re.search(message, text), text
+    assert re.fullmatch(
+        rf"\* method:     (\w+)\n\* errorCode:  {code}\n\* statusCode: {status}\n\* time:       \S+Z", details
+    ), details
+    assert found["requestInfo"].keys() == {"method", "params", "payload", "time"}
+
+
+# Tasks and the Index.
+
+
+def test_task_ids_have_the_form_of_slugids_and_are_stable() -> None:
+    ids = [decision_task_id(project, push) for project in PROJECTS for push in PUSH_IDS]
+
+    assert len(set(ids)) == len(PROJECTS) * len(PUSH_IDS)
+    for task in (*ids, *(slugid(number) for number in range(500))):
+        assert re.fullmatch(SLUGID, task)
+    assert decision_task_id("try", 1001) == TASK == "MWvPg63IRGKkvn07h06ZeQ"
+
+
+def test_the_index_finds_the_decision_task_of_a_revision_and_the_latest_is_that_of_the_newest_push(
+    fake: Taskcluster,
+) -> None:
+    for project in PROJECTS:
+        latest = get(fake, f"{INDEX}/task/gecko.v2.{project}.latest.taskgraph.decision").json()
+        assert latest["taskId"] == decision_task_id(project, PUSH_IDS[-1])
+        assert latest.keys() == {"namespace", "taskId", "rank", "data", "expires"}
+        for push in PUSH_IDS:
+            path = f"gecko.v2.{project}.revision.{revision_of(project, push)}.taskgraph.decision"
+            found = get(fake, f"{INDEX}/task/{path}").json()
+            assert (found["namespace"], found["taskId"]) == (path, decision_task_id(project, push))
+    assert_error(
+        get(fake, f"{INDEX}/task/gecko.v2.larch.latest.taskgraph.decision"), 404, "ResourceNotFound", "Indexed"
+    )
+    assert_error(get(fake, f"{INDEX}/task/gecko..try"), 400, "InvalidRequestArguments", "indexPath")
+
+
+def test_the_index_lists_the_tasks_of_a_namespace_in_pages(fake: Taskcluster) -> None:
+    namespace = f"{INDEX}/tasks/gecko.v2.try.latest.taskgraph"
+
+    assert [task["namespace"] for task in get(fake, namespace).json()["tasks"]] == [LATEST]
+    assert get(fake, f"{INDEX}/tasks/gecko.v2.try").json() == {"tasks": []}
+    fake.set_index("gecko.v2.try.latest.taskgraph.a", TASK)
+    first = get(fake, f"{namespace}?limit=1").json()
+    rest = get(fake, f"{namespace}?limit=1&continuationToken={first['continuationToken']}").json()
+    assert [len(first["tasks"]), len(rest["tasks"]), "continuationToken" in rest] == [1, 1, False]
+    found = ask(f"{fake.url}{INDEX}/tasks/indexes", "POST", {"indexes": [LATEST, "not.there"]}).json()
+    assert [task["namespace"] for task in found["tasks"]] == [LATEST]
+
+
+def test_a_decision_task_has_the_definition_of_a_gecko_decision_task(fake: Taskcluster) -> None:
+    task = get(fake, f"{QUEUE}/task/{TASK}").json()
+
+    assert task["metadata"]["name"] == "Gecko Decision Task"
+    assert task["taskGroupId"] == TASK
+    assert f"tc-treeherder.v2.try.{revision_of('try', PUSH_ID)}.201001" in task["routes"]
+    assert f"index.{LATEST}" in task["routes"]
+    assert task["scopes"] == ["assume:repo:hg.mozilla.org/try:branch:default"]
+    assert (task["tags"]["kind"], task["tags"]["project"]) == ("decision-task", "try")
+    assert task["extra"]["treeherder"] == {"machine": {"platform": "gecko-decision"}, "symbol": "D"}
+
+
+def test_the_status_of_one_and_of_several_tasks(fake: Taskcluster) -> None:
+    status = get(fake, f"{QUEUE}/task/{TASK}/status").json()["status"]
+    several = ask(f"{fake.url}{QUEUE}/tasks/status", "POST", {"taskIds": [TASK, UNKNOWN]}).json()
+
+    assert (status["taskId"], status["taskGroupId"], status["state"]) == (TASK, TASK, "completed")
+    [run] = status["runs"]
+    assert (run["runId"], run["state"], run["reasonResolved"]) == (0, "completed", "completed")
+    assert several == {"statuses": [{"taskId": TASK, "status": status}]}
+    assert ask(f"{fake.url}{QUEUE}/tasks/status", "POST", []).status == 400
+
+
+@pytest.mark.parametrize("task", ["", "x", TASK[:-1] + "B", TASK[:8] + "A" + TASK[9:], TASK + "A", "A" * 22])
+def test_a_malformed_task_id_is_400_and_an_unknown_one_404(fake: Taskcluster, task: str) -> None:
+    for rest in ("", "/status", "/artifacts", f"/artifacts/{RUNNABLE_JOBS}", f"/runs/0/artifacts/{RUNNABLE_JOBS}"):
+        if task:
+            found = get(fake, f"{QUEUE}/task/{task}{rest}")
+            assert_error(found, 400, "InvalidRequestArguments", "URL parameter 'taskId' given as")
+        assert_error(
+            get(fake, f"{QUEUE}/task/{UNKNOWN}{rest}"), 404, "ResourceNotFound", "does not correspond|not found"
+        )
+
+
+def test_unknown_paths_queries_and_credentials_are_refused_as_the_services_do(fake: Taskcluster) -> None:
+    for path in ("/", "/api/queue/v2/task/x", "/api/hooks/v1/ping", f"{QUEUE}/nothing"):
+        found = get(fake, path)
+        assert (found.status, found.json()) == (404, {"error": "Not found"})
+    assert_error(get(fake, f"{QUEUE}/task/{TASK}?x=1"), 400, "InvalidRequestArguments", "x is not supported")
+    assert_error(get(fake, f"{QUEUE}/task/{TASK}/artifacts?limit=x"), 400, "InvalidRequestArguments", "limit='x'")
+    refused = ask(f"{fake.url}{QUEUE}/task/{TASK}", Authorization='Hawk id="someone"')
+    assert_error(refused, 401, "AuthenticationFailed", "Unauthorized")
+    assert_error(get(fake, artifact_path("private/x.json")), 403, "InsufficientScopes", "queue:get-artifact:private/x")
+
+
+def test_the_api_packs_answers_for_clients_that_accept_gzip(fake: Taskcluster) -> None:
+    packed = ask(f"{fake.url}{QUEUE}/task/{TASK}", Accept_Encoding="gzip")
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == get(fake, f"{QUEUE}/task/{TASK}").body
+
+
+# Artifacts.
+
+
+def test_an_artifact_is_a_redirect_to_the_artifact_host_and_its_json_is_gzipped(fake: Taskcluster) -> None:
+    url = f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}"
+    for path in (artifact_path(), artifact_path(RUNNABLE_JOBS.replace("/", "%2F")), artifact_path(run=0)):
+        found = get(fake, path)
+        assert (found.status, found.headers["Location"]) == (303, url)
+        assert found.headers["x-taskcluster-artifact-storage-type"] == "s3"
+        assert found.json() == {"storageType": "s3", "url": url}
+    assert urlsplit(url).port != urlsplit(fake.url).port
+
+    body = ask(url)
+    assert (body.status, body.headers["Content-Encoding"]) == (200, "gzip")
+    assert ask(url, If_None_Match=body.headers["ETag"]).status == 304
+    assert ask(url, "HEAD").headers["Content-Length"] == str(len(body.body))
+
+
+def test_the_index_redirects_straight_to_the_artifact(fake: Taskcluster) -> None:
+    found = get(fake, f"{INDEX}/task/{LATEST}/artifacts/{RUNNABLE_JOBS}")
+
+    task = decision_task_id("try", PUSH_IDS[-1])
+    assert (found.status, found.headers["Location"]) == (303, f"{fake.artifact_url}/{task}/0/{RUNNABLE_JOBS}")
+    assert found.body.startswith(b"See Other")
+    assert "x-taskcluster-artifact-storage-type" not in found.headers
+    # What has no address of its own leads to the Queue, which answers.
+    fake.set_artifact(task, "public/error", storage="error")
+    for name, status in (("error", 424), ("nothing", 404)):
+        found = get(fake, f"{INDEX}/task/{LATEST}/artifacts/public/{name}")
+        assert found.headers["Location"] == f"{fake.url}{QUEUE}/task/{task}/artifacts/public%2F{name}"
+        assert ask(found.headers["Location"]).status == status
+    assert get(fake, f"{INDEX}/task/not.there/artifacts/{RUNNABLE_JOBS}").status == 404
+
+
+def test_the_queue_lists_artifacts_and_describes_them(fake: Taskcluster) -> None:
+    listed = get(fake, f"{QUEUE}/task/{TASK}/artifacts").json()["artifacts"]
+    info = get(fake, f"{QUEUE}/task/{TASK}/artifact-info/{RUNNABLE_JOBS}").json()
+
+    assert {each["name"] for each in listed} >= {*JSON_ARTIFACTS, "public/parameters.yml"}
+    assert info in listed
+    assert (info["storageType"], info["contentType"]) == ("s3", "application/json")
+    assert info["contentLength"] == len(fetch(fake).body)
+    assert get(fake, f"{QUEUE}/task/{TASK}/runs/0/artifacts").json()["artifacts"] == listed
+    assert_error(get(fake, f"{QUEUE}/task/{TASK}/runs/1/artifacts"), 404, "ResourceNotFound", "no run with runId: 1")
+    found = get(fake, f"{QUEUE}/task/{TASK}/artifact-content/{RUNNABLE_JOBS}").json()
+    assert found == {"storageType": "s3", "url": f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}"}
+
+
+def test_every_artifact_of_every_task_can_be_read(fake: Taskcluster) -> None:
+    for project in PROJECTS:
+        for push in (PUSH_IDS[0], PUSH_IDS[-1]):
+            task, revision = decision_task_id(project, push), revision_of(project, push)
+            found = {name: content(fake, name, task) for name in JSON_ARTIFACTS}
+            graph, jobs = found[FULL_TASK_GRAPH], found[RUNNABLE_JOBS]
+            assert 350 < len(graph) < 450
+            assert jobs.keys() == {label for label, node in graph.items() if "treeherder" in node["task"]["extra"]}
+            assert set(found["public/target-tasks.json"]) <= graph.keys()
+            assert found["public/label-to-taskid.json"].keys() <= graph.keys()
+            for label, node in graph.items():
+                assert (node["label"], node["task"]["metadata"]["name"]) == (label, label)
+                assert set(node["dependencies"].values()) <= graph.keys()
+                assert f"tc-treeherder.v2.{project}.{revision}." in node["task"]["routes"][0]
+            written = yaml.safe_load(gzip.decompress(fetch(fake, "public/parameters.yml", task).body))
+            assert (written["project"], written["head_rev"]) == (project, revision)
+
+
+def test_the_graph_holds_the_forms_that_gecko_has(fake: Taskcluster) -> None:
+    graph, jobs = content(fake, FULL_TASK_GRAPH), content(fake)
+
+    assert {node["task"]["extra"]["treeherder"]["tier"] for label, node in graph.items() if label in jobs} == {1, 2, 3}
+    test = graph["test-linux2404-64/debug-mochitest-browser-chrome-3"]
+    assert test["dependencies"] == {"build": "build-linux64/debug"}
+    assert test["task"]["extra"]["chunks"] == {"current": 3, "total": 6}
+    assert jobs["test-linux2404-64/debug-mochitest-browser-chrome-3"] == {
+        "collection": {"debug": True},
+        "groupName": "Mochitests",
+        "groupSymbol": "M",
+        "platform": "linux2404-64",
+        "symbol": "bc3",
+    }
+    groups = {job.get("groupSymbol") for job in jobs.values()}
+    assert {"M", "R", "W", "X", None} <= groups
+    assert [label for label, job in jobs.items() if "collection" not in job]
+    assert [label for label, job in jobs.items() if "platform" not in job]
+    assert graph.keys() - jobs.keys()
+
+
+def test_the_labels_of_projects_and_of_pushes_differ_a_little(fake: Taskcluster) -> None:
+    graphs = [set(content(fake, RUNNABLE_JOBS, decision_task_id("try", push))) for push in PUSH_IDS]
+    for push, labels in zip(PUSH_IDS, graphs, strict=True):
+        assert [own_label(other) in labels for other in PUSH_IDS] == [other == push for other in PUSH_IDS]
+        assert len(labels & graphs[-1]) > 0.9 * len(labels)
+        assert push == PUSH_IDS[-1] or graphs[-1] - labels
+    central = set(content(fake, RUNNABLE_JOBS, decision_task_id("mozilla-central", PUSH_ID)))
+    assert central - graphs[0]
+    assert graphs[0] - central
+
+
+def test_actions_name_add_new_jobs_with_the_hook_of_the_projects_level(fake: Taskcluster) -> None:
+    for project, level in (("try", "1"), ("autoland", "3")):
+        task = decision_task_id(project, PUSH_ID)
+        found = content(fake, "public/actions.json", task)
+        [action] = [action for action in found["actions"] if action["name"] == "add-new-jobs"]
+        assert (found["version"], found["variables"], action["context"], action["kind"]) == (1, {}, [], "hook")
+        assert re.fullmatch(rf"in-tree-action-{level}-generic/[0-9a-f]{{10}}", action["hookId"])
+        assert action["hookPayload"]["decision"]["action"]["taskGroupId"] == task
+        assert action["hookPayload"]["decision"]["push"]["revision"] == revision_of(project, PUSH_ID)
+        assert action["hookPayload"]["user"]["input"] == {"$eval": "input"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "label", "packings"),
+    [("gzip", "gzip", 1), ("unlabelled", None, 1), ("doubled", "gzip", 2), ("plain", None, 0)],
+)
+def test_an_artifact_can_be_replaced_in_each_encoding(
+    fake: Taskcluster, tmp_path: Path, encoding: str, label: str | None, packings: int
+) -> None:
+    file = tmp_path / "jobs.json"
+    file.write_bytes(b'{"a": {"symbol": "b"}}')
+    for body in (file, file.read_bytes()):
+        fake.set_artifact(TASK, RUNNABLE_JOBS, body, encoding=encoding)
+        found = fetch(fake)
+        assert found.headers["Content-Encoding"] == label
+        unpacked = found.body
+        for _ in range(packings):
+            unpacked = gzip.decompress(unpacked)
+        assert unpacked == file.read_bytes()
+    with pytest.raises(ValueError, match="encoding"):
+        fake.set_artifact(TASK, RUNNABLE_JOBS, b"", encoding="zip")
+
+
+def test_each_storage_type_is_answered_in_its_own_way(fake: Taskcluster) -> None:
+    fake.set_artifact(TASK, "public/object", b"1", storage="object", encoding="plain")
+    fake.set_artifact(TASK, "public/reference", storage="reference", url="http://169.254.169.254/latest/")
+    fake.set_artifact(TASK, "public/link", storage="link", target="public/object")
+    fake.set_artifact(TASK, "public/a", storage="link", target="public/b")
+    fake.set_artifact(TASK, "public/b", storage="link", target="public/a")
+    fake.set_artifact(TASK, "public/error", storage="error", reason="file-missing-on-worker", message="no such file")
+    kinds = {name: get(fake, artifact_path(f"public/{name}")) for name in ("object", "reference", "link", "error")}
+
+    storage_types = {name: each.headers["x-taskcluster-artifact-storage-type"] for name, each in kinds.items()}
+    assert storage_types == {"object": "object", "reference": "reference", "link": "object", "error": "error"}
+    for name in ("object", "link"):
+        assert ask(kinds[name].headers["Location"]).body == b"1"
+    assert (kinds["reference"].status, kinds["reference"].headers["Location"]) == (
+        303,
+        "http://169.254.169.254/latest/",
+    )
+    assert (kinds["error"].status, kinds["error"].json()) == (
+        424,
+        {"reason": "file-missing-on-worker", "message": "no such file"},
+    )
+    assert_error(get(fake, artifact_path("public/a")), 400, "InputError", "cycle")
+    assert_error(get(fake, artifact_path("public/nothing")), 404, "ResourceNotFound", "^Artifact not found$")
+    assert get(fake, f"{QUEUE}/task/{TASK}/artifact-info/public/link").json()["storageType"] == "link"
+    assert get(fake, f"{QUEUE}/task/{TASK}/artifact-content/public/error").json()["storageType"] == "error"
+
+
+def test_an_artifact_expires_at_the_queue_or_between_queue_and_host(fake: Taskcluster) -> None:
+    fake.expire_artifact(TASK, RUNNABLE_JOBS, at="host")
+    gone = fetch(fake)
+    assert (gone.status, gone.headers["Content-Type"], b"NoSuchKey" in gone.body) == (404, "application/xml", True)
+
+    fake.expire_artifact(TASK, RUNNABLE_JOBS)
+    assert_error(get(fake, artifact_path()), 410, "ResourceExpired", "expired")
+    # It is still listed.
+    assert RUNNABLE_JOBS in str(get(fake, f"{QUEUE}/task/{TASK}/artifacts").json())
+    fake.remove_artifact(TASK, RUNNABLE_JOBS)
+    assert_error(get(fake, artifact_path()), 404, "ResourceNotFound", "Artifact not found")
+
+
+# States.
+
+
+@pytest.mark.parametrize("state", ["unscheduled", "pending", "running", "failed", "exception"])
+def test_the_index_knows_no_task_that_did_not_complete(fake: Taskcluster, state: str) -> None:
+    newest, older = (decision_task_id("try", push) for push in (PUSH_IDS[-1], PUSH_IDS[-2]))
+    revision = f"{INDEX}/task/gecko.v2.try.revision.{revision_of('try', PUSH_IDS[-1])}.taskgraph.decision"
+    fake.set_state(newest, state)
+
+    assert get(fake, f"{QUEUE}/task/{newest}/status").json()["status"]["state"] == state
+    assert get(fake, revision).status == 404
+    assert get(fake, f"{INDEX}/task/{LATEST}").json()["taskId"] == older
+    fake.set_state(newest, "completed")
+    assert get(fake, revision).json()["taskId"] == newest
+    assert get(fake, f"{INDEX}/task/{LATEST}").json()["taskId"] == newest
+
+
+def test_a_task_that_is_not_resolved_has_no_artifacts(fake: Taskcluster) -> None:
+    for state, runs in (("unscheduled", 0), ("pending", 1), ("running", 1)):
+        fake.set_state(TASK, state)
+        assert len(get(fake, f"{QUEUE}/task/{TASK}/status").json()["status"]["runs"]) == runs
+        assert_error(get(fake, artifact_path()), 404, "ResourceNotFound", "Artifact not found|any runs")
+
+
+def test_a_failed_task_has_artifacts_or_not(fake: Taskcluster) -> None:
+    fake.set_state(TASK, "failed")
+    assert fetch(fake).status == 200
+    fake.set_state(TASK, "failed", artifacts=False)
+    assert get(fake, artifact_path()).status == 404
+    fake.set_state(TASK, "exception", reason="canceled", artifacts=False)
+    [run] = get(fake, f"{QUEUE}/task/{TASK}/status").json()["status"]["runs"]
+    assert (run["state"], run["reasonResolved"]) == ("exception", "canceled")
+
+
+def test_a_retried_task_has_its_artifacts_in_the_first_run(fake: Taskcluster) -> None:
+    for state in ("pending", "completed", "exception"):
+        fake.set_state(TASK, state, retried=True)
+        first, last = get(fake, f"{QUEUE}/task/{TASK}/status").json()["status"]["runs"]
+        assert (first["state"], first["reasonResolved"], last["state"]) == ("exception", "worker-shutdown", state)
+        assert_error(get(fake, artifact_path()), 404, "ResourceNotFound", "Artifact not found")
+        assert get(fake, artifact_path(run=1)).status == 404
+        assert ask(get(fake, artifact_path(run=0)).headers["Location"]).status == 200
+    fake.set_artifact(TASK, RUNNABLE_JOBS, b"{}", run=1)
+    assert [get(fake, artifact_path(run=run)).status for run in (0, 1)] == [404, 303]
+
+
+def test_decision_tasks_and_entries_of_the_index_can_be_added_and_removed(fake: Taskcluster) -> None:
+    again = fake.add_decision_task("try", PUSH_ID)
+    other = fake.add_decision_task("mozilla-beta", revision="f" * 40)
+
+    assert again != TASK
+    assert get(fake, f"{INDEX}/task/{LATEST}").json()["taskId"] == again
+    path = f"{INDEX}/task/gecko.v2.mozilla-beta.revision.{'f' * 40}.taskgraph.decision"
+    assert get(fake, path).json()["taskId"] == other
+    assert "build-linux64/opt" in content(fake, RUNNABLE_JOBS, other)
+    fake.set_index(LATEST, other)
+    assert get(fake, f"{INDEX}/task/{LATEST}").json()["taskId"] == other
+    fake.set_index(LATEST, None)
+    assert get(fake, f"{INDEX}/task/{LATEST}").status == 404
+    fake.remove_task(other)
+    assert get(fake, f"{QUEUE}/task/{other}").status == get(fake, path).status == 404
+    with pytest.raises(ValueError, match="no task"):
+        fake.set_state(UNKNOWN, "failed")
+
+
+# Faults.
+
+
+def test_a_slow_answer_comes_late_and_another_setting_ends_its_wait(fake: Taskcluster) -> None:
+    for kind in ("slow", "stalled"):
+        fake.set_fault(TASK, RUNNABLE_JOBS, kind, seconds=0.3)
+        begin = time.monotonic()
+        assert gzip.decompress(fetch(fake).body).startswith(b"{")
+        assert time.monotonic() - begin >= 0.3
+        fake.set_fault(TASK, RUNNABLE_JOBS, kind)
+        with pytest.raises(TimeoutError):
+            ask(f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}", seconds=0.2)
+    fake.set_fault(TASK, RUNNABLE_JOBS, "none")
+    assert fetch(fake).status == 200
+
+
+def test_a_body_is_cut_broken_or_excessive(fake: Taskcluster) -> None:
+    fake.set_fault(TASK, RUNNABLE_JOBS, "cut")
+    with pytest.raises(http.client.IncompleteRead):
+        fetch(fake)
+    fake.set_fault(TASK, RUNNABLE_JOBS, "garbage")
+    with pytest.raises(ValueError, match="Unterminated"):
+        fetch(fake).json()
+    fake.set_fault(TASK, RUNNABLE_JOBS, "huge")
+    huge = fetch(fake)
+    assert len(huge.body) == HUGE_BYTES
+    assert huge.json() == {}
+
+
+def test_a_gzip_bomb_is_valid_and_unpacks_to_a_gigabyte(fake: Taskcluster) -> None:
+    fake.set_fault(TASK, RUNNABLE_JOBS, "bomb")
+    found = fetch(fake)
+
+    assert found.headers["Content-Encoding"] == "gzip"
+    assert len(found.body) < 2**21
+    # The last four bytes are the size. A smaller one, as it takes long to unpack this.
+    assert int.from_bytes(found.body[-4:], "little") == BOMB_BYTES
+    assert json.loads(unpacked := gzip.decompress(gzip_bomb(2**24))) == {}
+    assert len(unpacked) == 2**24
+
+
+def test_redirects_lead_in_a_circle_or_to_another_host(fake: Taskcluster) -> None:
+    fake.set_fault(TASK, RUNNABLE_JOBS, "redirect_loop")
+    found = get(fake, artifact_path())
+    for _ in range(3):
+        found = ask(found.headers["Location"])
+        assert (found.status, found.headers["Location"]) == (302, f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}")
+    fake.set_fault(TASK, RUNNABLE_JOBS, "redirect", location="http://localhost:1/x", status=307)
+    found = fetch(fake)
+    assert (found.status, found.headers["Location"]) == (307, "http://localhost:1/x")
+
+
+def test_errors_of_proxies_pass_after_some_times(fake: Taskcluster) -> None:
+    fake.set_fault(TASK, RUNNABLE_JOBS, "unavailable", times=2, status=500)
+    assert [fetch(fake).status for _ in range(4)] == [500, 500, 200, 200]
+    fake.set_fault(TASK, RUNNABLE_JOBS, "too_many_requests", retry_after=7, times=1)
+    assert (found := fetch(fake)).status == 429
+    assert found.headers["Retry-After"] == "7"
+    fake.set_fault(TASK, RUNNABLE_JOBS, "html")
+    assert (found := fetch(fake)).status == 502
+    assert (found.headers["Content-Type"], found.body[:6]) == ("text/html", b"<html>")
+    fake.set_fault(TASK, RUNNABLE_JOBS, "html", status=200)
+    assert fetch(fake).status == 200
+
+
+def test_the_api_has_the_same_faults_below_a_path(fake: Taskcluster) -> None:
+    fake.set_api_fault("/api/", "html")
+    fake.set_api_fault("/api/index/", "too_many_requests", times=1)
+
+    assert [get(fake, f"{INDEX}/task/{LATEST}").status for _ in range(2)] == [429, 200]
+    assert get(fake, artifact_path()).status == 502
+    fake.set_api_fault("/api/", "none")
+    assert get(fake, artifact_path()).status == 303
+
+
+def test_every_kind_of_fault_can_be_set_and_others_are_refused(fake: Taskcluster) -> None:
+    for kind in KINDS:
+        fake.set_fault(TASK, RUNNABLE_JOBS, kind, location="http://localhost:1/")
+    for options in ({"kind": "other"}, {"kind": "redirect"}, {"kind": "slow", "minutes": 1}):
+        with pytest.raises(ValueError, match=r"fault|redirect"):
+            fake.set_fault(TASK, RUNNABLE_JOBS, **options)
+    with pytest.raises(ValueError, match="no artifact"):
+        fake.set_fault(TASK, "public/nothing", "cut")
+
+
+def test_the_log_holds_each_request_with_its_headers_and_no_control_requests(fake: Taskcluster) -> None:
+    get(fake, f"{INDEX}/task/{LATEST}?limit=1")
+    ask(get(fake, artifact_path()).headers["Location"], Authorization="Bearer x")
+
+    first, second = fake.requests("api")
+    [third] = fake.requests("artifacts")
+    assert (first["method"], first["path"]) == ("GET", f"{INDEX}/task/{LATEST}?limit=1")
+    assert (second["path"], "authorization" in second["headers"]) == (artifact_path(), False)
+    assert (third["path"], third["headers"]["authorization"]) == (f"/{TASK}/0/{RUNNABLE_JOBS}", "Bearer x")
+    assert fake.requests() == [first, second, third]
+    fake.forget_requests()
+    assert fake.requests() == []
+
+
+def test_a_reset_undoes_everything(fake: Taskcluster) -> None:
+    before = fetch(fake).body
+    fake.set_artifact(TASK, RUNNABLE_JOBS, b"{}")
+    fake.set_state(TASK, "failed")
+    fake.set_api_fault("/", "slow")
+    fake.set_index(LATEST, None)
+    fake.reset()
+
+    assert fetch(fake).body == before
+    assert get(fake, f"{INDEX}/task/{LATEST}").status == 200
+    assert get(fake, f"{QUEUE}/task/{TASK}/status").json()["status"]["state"] == "completed"
+
+
+# As programs.
+
+
+def test_it_runs_as_a_program_beside_its_artifact_host(tmp_path: Path) -> None:
+    fake = TaskclusterProcess(tmp_path / "log")
+    try:
+        fake.check()
+        assert fake.decision_task_id == TASK
+        found = ask(f"{fake.url}{artifact_path()}")
+        assert found.headers["Location"] == f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}"
+        given = parameters(fake.url, fake.artifact_url)
+        assert given["TaskclusterUrl"] == fake.url
+        assert json.loads(given["TaskclusterProjects"])["autoland"] == "gecko.v2.autoland"
+        assert f"http://{given['TaskclusterArtifactHosts']}" == fake.artifact_url
+        assert list(settings(fake.url, fake.artifact_url).values()) == list(given.values())
+    finally:
+        fake.stop()
+
+
+def test_both_fakes_need_only_the_standard_library() -> None:
+    for name in ("treeherder", "taskcluster"):
+        command = [sys.executable, "-I", "-S", "-c"]
+        path = module_environment()["PYTHONPATH"]
+        code = f"import sys; sys.path.append({path!r}); import localstack.fakes.{name}"
+        subprocess.run([*command, code], check=True)
+
+
+# The fake Treeherder.
+
+
+def test_treeherder_has_the_decision_task_of_each_push(treeherder: Treeherder) -> None:
+    found = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}").json()["results"]
+    filtered = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}&job_type_symbol=D").json()["results"]
+    others = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}&job_type_symbol=B").json()["results"]
+
+    assert (found, others) == (filtered, [])
+    [job] = found
+    assert (job["job_type_symbol"], job["platform"], job["task_id"]) == ("D", "gecko-decision", TASK)
+    assert (job["state"], job["result"], job["job_type_name"]) == ("completed", "success", "Gecko Decision Task")
+    assert ask(f"{treeherder.url}/api/project/try/push/{PUSH_ID}/").json()["revision"] == revision_of("try", PUSH_ID)
+    assert ask(f"{treeherder.url}/api/project/try/jobs/?push_id=1").json()["results"] == []
+    treeherder.set_jobs("try", PUSH_ID, [{"ref_data_name": "a build"}])
+    both = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}").json()["results"]
+    assert [each["build_system_type"] for each in both] == ["taskcluster", "buildbot"]
+
+
+def test_treeherder_names_the_decision_tasks_that_succeeded(treeherder: Treeherder) -> None:
+    path = f"{treeherder.url}/api/project/autoland/push/decisiontask/?push_ids="
+    first, second = PUSH_IDS[:2]
+    usual = decision_task_id("autoland", first)
+
+    assert ask(f"{path}{first},1").json() == {str(first): {"id": usual, "run": "0"}}
+    treeherder.set_decision_task("autoland", first, UNKNOWN, run=2)
+    treeherder.set_decision_task("autoland", second, state="running")
+    assert ask(f"{path}{first},{second}").json() == {str(first): {"id": UNKNOWN, "run": "2"}}
+    [job] = ask(f"{treeherder.url}/api/project/autoland/jobs/?push_id={second}").json()["results"]
+    assert (job["state"], job["result"]) == ("running", "unknown")
+    treeherder.set_decision_task("autoland", first, "")
+    missing = ask(f"{path}{first},{second}")
+    assert (missing.status, type(missing.json())) == (404, str)
+    assert ask(f"{treeherder.url}/api/project/autoland/jobs/?push_id={first}").json()["results"] == []
+    with pytest.raises(ValueError, match="state"):
+        treeherder.set_decision_task("autoland", first, state="other")
