@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use catalog::buildbot::classify;
 use catalog::list::{ListedJob, ListedPlatform, Listing, Names, Selection};
+use catalog::taskcluster::TaskGraph;
 use catalog::{buildbot, list, sample, taskcluster};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
@@ -79,6 +80,44 @@ fn dump_to_lists(criterion: &mut Criterion) {
     });
     group.bench_function("pack", |bencher| {
         bencher.iter(|| bodies.iter().map(|body| list::pack(body).len()).sum::<usize>());
+    });
+    group.finish();
+}
+
+/// What a push's list costs, from `runnable-jobs.json` to the packed list and its index.
+fn graph_to_list(criterion: &mut Criterion) {
+    let entry = |number: usize| {
+        let (platform, group, chunk) = (number / 3000, number / 100 % 30, number % 100);
+        let label = format!("test-linux{platform}-64/opt-mochitest-suite-{group}-{chunk}");
+        let shown = serde_json::json!({
+            "symbol": format!("s{chunk}"), "groupName": format!("Mochitests {group}"), "groupSymbol": format!("M{group}"),
+            "collection": {"opt": true}, "platform": format!("linux{platform}-64"),
+        });
+        (label, shown)
+    };
+    let document = serde_json::Value::Object((0..LABELS).map(entry).collect()).to_string();
+    let read = || TaskGraph::read(document.as_bytes(), u64::MAX, &mut |_| ()).expect("a good document");
+    let graph = read();
+
+    let mut group = criterion.benchmark_group("task_graph");
+    group.sample_size(30);
+    group.throughput(Throughput::Bytes(document.len() as u64));
+    group.bench_function("bare", |bencher| {
+        bencher.iter(|| serde_json::from_reader::<_, serde::de::IgnoredAny>(document.as_bytes()).is_ok());
+    });
+    group.bench_function("read", |bencher| bencher.iter(|| read().len()));
+    group.throughput(Throughput::Elements(LABELS as u64));
+    group.bench_function("join", |bencher| {
+        let mut joined = read();
+        bencher.iter(|| joined.join(graph.jobs()));
+    });
+    group.bench_function("pack", |bencher| {
+        bencher.iter(|| {
+            let mut body = Vec::new();
+            let summary = list::write_body("try", graph.jobs(), &mut body);
+            let packed = list::PackedList::new(&body, summary);
+            list::write_index("try", &packed.etag, graph.jobs()).len() + packed.gzip.len()
+        });
     });
     group.finish();
 }
@@ -321,5 +360,5 @@ fn packed_answer(answer: &[u8]) -> usize {
     encoder.finish().expect("memory can be written").len()
 }
 
-criterion_group!(benches, classifying, dump_to_lists, selecting, first_search, taskcluster_labels);
+criterion_group!(benches, classifying, dump_to_lists, graph_to_list, selecting, first_search, taskcluster_labels);
 criterion_main!(benches);
