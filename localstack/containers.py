@@ -88,7 +88,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
     ends.callback(containers.remove)
     say("Starting LocalStack, RabbitMQ and the fakes in containers")
     containers.start()
-    emulator, broker, treeherder, taskcluster, _ = (f"127.0.0.1:{port}" for port in ports)
+    emulator, broker, treeherder, taskcluster, artifacts = (f"127.0.0.1:{port}" for port in ports)
     environment.use(environment.settings(f"http://{emulator}"))
     return Services(
         endpoint=f"http://{emulator}",
@@ -96,6 +96,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
         treeherder=f"http://{treeherder}",
         push_id=containers.printed_by("treeherder").split()[1],
         taskcluster=f"http://{taskcluster}",
+        artifacts=f"http://{artifacts}",
         decision_task_id=containers.printed_by("taskcluster").split()[2],
         passwords=passwords,
         parameters=FUNCTIONS_REACH

@@ -4,7 +4,7 @@ import contextlib
 import shlex
 from pathlib import Path
 
-from localstack import environment
+from localstack import environment, taskcluster_process
 from localstack.broker import LISTENER, PUBLISHER
 from localstack.deployment import Deployment
 from localstack.paths import RUN, STACK_ENV, VENV, say, shown
@@ -34,6 +34,7 @@ def variables(here: Services, deployment: Deployment) -> dict[str, str]:
             "DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
             "ARCHIVE_BUCKET": outputs["ArchiveBucket"],
         }
+        | taskcluster_process.settings(here.taskcluster, here.artifacts)
         | {function.variable: outputs[function.output] for function in FUNCTIONS.values()}
         | {
             "AMQP_URL": f"amqp://{LISTENER}:{here.passwords[LISTENER]}@{here.pulse}",

@@ -36,8 +36,10 @@ class Services:
     treeherder: str
     # A push that Treeherder has in every project.
     push_id: str
-    # Taskcluster's root URL as this machine reaches it, and the decision task of that push of `try`.
+    # Taskcluster's root URL and the host of its artifacts, as this machine reaches them, and the decision task of that
+    # push of `try`.
     taskcluster: str
+    artifacts: str
     decision_task_id: str
     # The passwords of the broker's users.
     passwords: dict[str, str]
@@ -75,6 +77,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> tuple[Services, Emulator]
         treeherder=treeherder.url,
         push_id=treeherder.push_id,
         taskcluster=taskcluster.url,
+        artifacts=taskcluster.artifact_url,
         decision_task_id=taskcluster.decision_task_id,
         passwords=broker.passwords,
         parameters={

@@ -38,9 +38,19 @@ class TaskclusterProcess:
 
 
 def parameters(url: str, artifact_url: str) -> dict[str, str]:
-    """The template's parameters with which functions read from the fake."""
+    """The template's parameters with which functions read from a fake at these addresses."""
     return {
         "TaskclusterUrl": url,
         "TaskclusterProjects": json.dumps({project: f"gecko.v2.{project}" for project in PROJECTS}),
         "TaskclusterArtifactHosts": urllib.parse.urlsplit(artifact_url).netloc,
+    }
+
+
+def settings(url: str, artifact_url: str) -> dict[str, str]:
+    """The variables with which programs on this machine read from it: those that the functions get."""
+    given = parameters(url, artifact_url)
+    return {
+        "RUNNABLE_JOBS_TASKCLUSTER_URL": given["TaskclusterUrl"],
+        "RUNNABLE_JOBS_TASKCLUSTER_PROJECTS": given["TaskclusterProjects"],
+        "RUNNABLE_JOBS_TASKCLUSTER_ARTIFACT_HOSTS": given["TaskclusterArtifactHosts"],
     }

@@ -27,8 +27,11 @@ const TEXTS = [
   "build_system_type", "job_group_name", "job_group_symbol", "job_type_name", "job_type_symbol", "platform",
   "platform_option", "ref_data_name", "result", "state",
 ];
+// Those that are empty for a job of Taskcluster without a group or a platform.
+const MAY_BE_EMPTY = ["job_group_name", "job_group_symbol", "platform"];
 // Fields by which it recognizes a job that ran, and fields that it sets itself.
-const ABSENT = ["id", "result_set_id", "tier", "failure_classification_id", "signature"];
+const ABSENT = ["id", "result_set_id", "failure_classification_id", "signature"];
+const BUILDBOT = "buildbot";
 
 const listUrl = (project, parameters) => {
   const query = parameters ? `?${new URLSearchParams(parameters)}` : "";
@@ -163,11 +166,17 @@ describe(`"Add new jobs" on a push of ${PROJECT}`, () => {
     for (const job of await fetchJobs(PROJECT)) {
       for (const field of TEXTS) {
         assert.equal(typeof job[field], "string", `${field} of ${job.ref_data_name}`);
+        if (job.build_system_type !== BUILDBOT && MAY_BE_EMPTY.includes(field)) continue;
         assert.notEqual(job[field], "", `${field} of ${job.ref_data_name}`);
       }
       for (const field of ABSENT) assert.ok(!(field in job), `${field} of ${job.ref_data_name} stands in the way`);
       assert.equal(job.state, "runnable", job.ref_data_name);
       assert.equal(job.result, "runnable", job.ref_data_name);
+      if (job.build_system_type !== BUILDBOT) {
+        assert.ok([1, 2, 3].includes(job.tier), job.ref_data_name);
+        continue;
+      }
+      assert.ok(!("tier" in job), job.ref_data_name);
       assert.ok(job.platform_option in OPTION_ORDER, `the page knows no place for option ${job.platform_option}`);
     }
   });
@@ -189,9 +198,10 @@ describe(`"Add new jobs" on a push of ${PROJECT}`, () => {
     assert.equal(push.byId.size, listed.length);
   });
 
-  test("a group has one name", () => {
+  test("a group of a build system has one name", () => {
     const names = new Map();
-    for (const { job_group_symbol: symbol, job_group_name: name, ref_data_name: job } of listed) {
+    for (const { build_system_type: system, job_group_symbol, job_group_name: name, ref_data_name: job } of listed) {
+      const symbol = `${system} ${job_group_symbol}`;
       assert.equal(name, names.get(symbol) ?? name, `${symbol}, the group of ${job}, has two names`);
       names.set(symbol, name);
     }
@@ -285,6 +295,49 @@ describe("the list", () => {
       assert.equal(second.status, 304);
       assert.equal(second.headers.get("etag"), etag);
       assert.equal(await second.text(), "");
+    }
+  });
+});
+
+describe("the grid", () => {
+  // The function of docs/reference/api.md, as pages copy it.
+  const document = readFileSync(new URL("../../docs/reference/api.md", import.meta.url), "utf8");
+  const [, code] = document.match(/```js\n(function jobsOf[^]*?)```/);
+  const jobsOf = new Function(`${code}; return jobsOf;`)();
+
+  const grid = async (parameters) => {
+    const response = await fetch(listUrl(PROJECT, { view: "grid", ...parameters }));
+    assert.equal(response.status, 200);
+    return response.json();
+  };
+  const expected = (job) => ({
+    name: job.ref_data_name,
+    platform: job.platform,
+    option: job.platform_option,
+    group: { name: job.job_group_name, symbol: job.job_group_symbol },
+    symbol: job.job_type_symbol,
+    tier: job.tier ?? null,
+    buildSystem: job.build_system_type,
+    build: job.upstream,
+  });
+
+  test("is read by the documented function to what the list says", async () => {
+    const jobs = await fetchJobs(PROJECT);
+    assert.deepEqual(jobsOf(await grid()), jobs.map(expected));
+  });
+
+  test("has the jobs that a search finds", async () => {
+    const [{ platform }] = await fetchJobs(PROJECT);
+    const found = await fetchJobs(PROJECT, { search: platform, platform });
+    assert.deepEqual(jobsOf(await grid({ search: platform, platform })), found.map(expected));
+  });
+
+  test("takes no fields and no pages", async () => {
+    for (const parameters of [{ fields: "platform" }, { count: 10 }, { offset: 0 }]) {
+      const response = await fetch(listUrl(PROJECT, { view: "grid", ...parameters }));
+      assert.equal(response.status, 400);
+      const { code, parameter } = await response.json();
+      assert.deepEqual([code, parameter], ["bad_parameter", Object.keys(parameters)[0]]);
     }
   });
 });

@@ -66,6 +66,22 @@ TREEHERDER = {
 }
 # The fields that this API adds.
 ADDED = {"upstream"}
+# The fields of a Taskcluster job: those that Treeherder's page made of a task graph, and two that this API adds.
+TASKCLUSTER = {
+    "build_platform",
+    "platform",
+    "job_group_name",
+    "job_group_symbol",
+    "job_type_name",
+    "job_type_symbol",
+    "ref_data_name",
+    "build_system_type",
+    "platform_option",
+    "state",
+    "result",
+    "tier",
+    "upstream",
+}
 # The fields that an id stands for.
 IDS = {
     "build_platform_id": ("build_os", "build_platform", "build_architecture"),
@@ -85,6 +101,11 @@ STABLE_IDS: dict[str, dict[tuple[str, ...], int]] = {
     "job_group_id": {("Mochitest e10s", "M-e10s"): 1640635223, ("unknown", "?"): 107877265},
     "job_type_id": {("Mochitest e10s", "3"): 554906112},
 }
+
+
+def of_build_system(served: dict, build_system: str) -> list[dict]:
+    """The jobs of a list that this build system runs."""
+    return [job for job in served["results"] if job["build_system_type"] == build_system]
 
 
 def example_bodies(document: dict, operation: dict) -> list:
@@ -297,7 +318,7 @@ class ListsContract(Contract):
     def test_every_field_of_a_job_is_as_treeherder_had_it(self) -> None:
         for project, served in self.lists().items():
             names = {job["ref_data_name"] for job in served["results"]}
-            for job in served["results"]:
+            for job in of_build_system(served, "buildbot"):
                 name = job["ref_data_name"]
                 self.assertEqual(set(job), set(TREEHERDER) | ADDED, name)
                 for field, expected in TREEHERDER.items():
@@ -311,10 +332,21 @@ class ListsContract(Contract):
                 if " talos " not in name and " test " not in name:
                     self.assertIsNone(job["upstream"], name)
 
+    def test_a_taskcluster_job_has_what_treeherders_page_showed_of_it(self) -> None:
+        for project, served in self.lists().items():
+            for job in of_build_system(served, "taskcluster"):
+                label = job["ref_data_name"]
+                self.assertEqual((set(job), job["job_type_name"]), (TASKCLUSTER, label), project)
+                self.assertEqual((job["state"], job["result"]), ("runnable", "runnable"), label)
+                self.assertIn(job["tier"], (1, 2, 3), label)
+                self.assertTrue(job["job_type_symbol"] and job["platform_option"], label)
+                # The build need not be in the list: Taskgraph's rule leaves out what Treeherder does not show.
+                self.assertNotIn(job["upstream"], ("", label), label)
+
     def test_options_are_hashed_as_treeherder_hashed_them(self) -> None:
         hashes = {}
         for served in self.lists().values():
-            for job in served["results"]:
+            for job in of_build_system(served, "buildbot"):
                 names = sorted(job["platform_option"].split(" "))
                 expected = hashlib.sha1("".join(names).encode()).hexdigest()
                 self.assertEqual(job["option_collection_hash"], expected, job["ref_data_name"])
@@ -322,7 +354,8 @@ class ListsContract(Contract):
         self.assertEqual(hashes, hashes | HASHES)
 
     def test_ids_are_stable_and_stand_for_what_they_name(self) -> None:
-        jobs = list(itertools.chain.from_iterable(served["results"] for served in self.lists().values()))
+        lists = self.lists().values()
+        jobs = list(itertools.chain.from_iterable(of_build_system(served, "buildbot") for served in lists))
         for id_field, fields in IDS.items():
             with self.subTest(id_field):
                 ids: dict[tuple[str, ...], int] = {}

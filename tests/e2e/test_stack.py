@@ -93,6 +93,17 @@ class RunningStack(unittest.TestCase):
         counted = self.stack.client("logs").describe_metric_filters(logGroupName=group)["metricFilters"]
         self.assertEqual([one["metricTransformations"][0]["metricName"] for one in counted], ["Incidents"] * 2)
 
+    def test_taskcluster_and_treeherder_know_the_same_decision_task(self) -> None:
+        env = self.stack.env
+        path = f"/api/project/try/push/decisiontask/?push_ids={env['PUSH_ID']}"
+        found = self.stack.ask("GET", path, base="TREEHERDER_URL").json()
+        task = self.stack.ask("GET", f"/api/queue/v1/task/{env['DECISION_TASK_ID']}", base="TASKCLUSTER_URL").json()
+
+        self.assertEqual(found, {env["PUSH_ID"]: {"id": env["DECISION_TASK_ID"], "run": "0"}})
+        push = self.stack.ask("GET", f"/api/project/try/push/{env['PUSH_ID']}/", base="TREEHERDER_URL").json()
+        self.assertIn(f".try.{push['revision']}.", task["routes"][0])
+        self.assertIn(env["DECISION_TASK_ID"], self.stack.taskcluster().requests("api")[-1]["path"])
+
     def test_the_raw_source_is_archived(self) -> None:
         archived = self.stack.client("s3").list_objects_v2(
             Bucket=self.stack.env["ARCHIVE_BUCKET"], Prefix="allthethings/"

@@ -127,8 +127,12 @@ class GivenStack:
         return self.ask("GET", f"/api/project/{project}/runnable_jobs/").json()["results"]
 
     def builds(self, project: str = "try") -> list[str]:
-        """The names of a project's jobs that need no other job first."""
-        return [job["ref_data_name"] for job in self.jobs(project) if not job["upstream"]]
+        """The names of a project's Buildbot jobs that need no other job first."""
+        return [
+            job["ref_data_name"]
+            for job in self.jobs(project)
+            if job["build_system_type"] == "buildbot" and not job["upstream"]
+        ]
 
     def token(self, *who: str) -> str:
         """A token that signs in to the stack: of `--email` a person, or of `--service` a service. On AWS it is the

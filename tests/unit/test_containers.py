@@ -111,7 +111,13 @@ class Containers(unittest.TestCase):
             self.assertIn(urllib.parse.urlsplit(services.parameters[name]).hostname, self.services)
         network = self.services["localstack"]["environment"]["LAMBDA_DOCKER_NETWORK"]
         self.assertEqual(network, f"{containers.PROJECT}_default")
-        for url in (services.endpoint, services.treeherder, services.taskcluster, f"amqp://{services.pulse}"):
+        for url in (
+            services.endpoint,
+            services.treeherder,
+            services.taskcluster,
+            services.artifacts,
+            f"amqp://{services.pulse}",
+        ):
             self.assertRegex(url, r"^\w+://127\.0\.0\.1:\d+")
         self.assertEqual((services.push_id, services.decision_task_id), ("1001", "task"))
         # The functions put it into links, for a browser.

@@ -21,7 +21,7 @@ from localstack.fakes.taskcluster import FULL_TASK_GRAPH, PROJECTS, RUNNABLE_JOB
 from localstack.fakes.taskcluster.faults import BOMB_BYTES, HUGE_BYTES, KINDS, gzip_bomb
 from localstack.fakes.treeherder import Treeherder
 from localstack.process import module_environment
-from localstack.taskcluster_process import TaskclusterProcess, parameters
+from localstack.taskcluster_process import TaskclusterProcess, parameters, settings
 
 SLUGID = r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]"
 LATEST = "gecko.v2.try.latest.taskgraph.decision"
@@ -177,7 +177,9 @@ def test_a_malformed_task_id_is_400_and_an_unknown_one_404(fake: Taskcluster, ta
         if task:
             found = get(fake, f"{QUEUE}/task/{task}{rest}")
             assert_error(found, 400, "InvalidRequestArguments", "URL parameter 'taskId' given as")
-        assert_error(get(fake, f"{QUEUE}/task/{UNKNOWN}{rest}"), 404, "ResourceNotFound", "does not correspond")
+        assert_error(
+            get(fake, f"{QUEUE}/task/{UNKNOWN}{rest}"), 404, "ResourceNotFound", "does not correspond|not found"
+        )
 
 
 def test_unknown_paths_queries_and_credentials_are_refused_as_the_services_do(fake: Taskcluster) -> None:
@@ -222,8 +224,14 @@ def test_the_index_redirects_straight_to_the_artifact(fake: Taskcluster) -> None
     task = decision_task_id("try", PUSH_IDS[-1])
     assert (found.status, found.headers["Location"]) == (303, f"{fake.artifact_url}/{task}/0/{RUNNABLE_JOBS}")
     assert found.body.startswith(b"See Other")
-    missing = get(fake, f"{INDEX}/task/{LATEST}/artifacts/public/nothing.json")
-    assert_error(missing, 404, "ResourceNotFound", "Artifact not found")
+    assert "x-taskcluster-artifact-storage-type" not in found.headers
+    # What has no address of its own leads to the Queue, which answers.
+    fake.set_artifact(task, "public/error", storage="error")
+    for name, status in (("error", 424), ("nothing", 404)):
+        found = get(fake, f"{INDEX}/task/{LATEST}/artifacts/public/{name}")
+        assert found.headers["Location"] == f"{fake.url}{QUEUE}/task/{task}/artifacts/public%2F{name}"
+        assert ask(found.headers["Location"]).status == status
+    assert get(fake, f"{INDEX}/task/not.there/artifacts/{RUNNABLE_JOBS}").status == 404
 
 
 def test_the_queue_lists_artifacts_and_describes_them(fake: Taskcluster) -> None:
@@ -235,7 +243,7 @@ def test_the_queue_lists_artifacts_and_describes_them(fake: Taskcluster) -> None
     assert (info["storageType"], info["contentType"]) == ("s3", "application/json")
     assert info["contentLength"] == len(fetch(fake).body)
     assert get(fake, f"{QUEUE}/task/{TASK}/runs/0/artifacts").json()["artifacts"] == listed
-    assert_error(get(fake, f"{QUEUE}/task/{TASK}/runs/1/artifacts"), 404, "ResourceNotFound", "no run 1")
+    assert_error(get(fake, f"{QUEUE}/task/{TASK}/runs/1/artifacts"), 404, "ResourceNotFound", "no run with runId: 1")
     found = get(fake, f"{QUEUE}/task/{TASK}/artifact-content/{RUNNABLE_JOBS}").json()
     assert found == {"storageType": "s3", "url": f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}"}
 
@@ -357,7 +365,8 @@ def test_an_artifact_expires_at_the_queue_or_between_queue_and_host(fake: Taskcl
 
     fake.expire_artifact(TASK, RUNNABLE_JOBS)
     assert_error(get(fake, artifact_path()), 410, "ResourceExpired", "expired")
-    assert RUNNABLE_JOBS not in str(get(fake, f"{QUEUE}/task/{TASK}/artifacts").json())
+    # It is still listed.
+    assert RUNNABLE_JOBS in str(get(fake, f"{QUEUE}/task/{TASK}/artifacts").json())
     fake.remove_artifact(TASK, RUNNABLE_JOBS)
     assert_error(get(fake, artifact_path()), 404, "ResourceNotFound", "Artifact not found")
 
@@ -553,6 +562,7 @@ def test_it_runs_as_a_program_beside_its_artifact_host(tmp_path: Path) -> None:
         assert given["TaskclusterUrl"] == fake.url
         assert json.loads(given["TaskclusterProjects"])["autoland"] == "gecko.v2.autoland"
         assert f"http://{given['TaskclusterArtifactHosts']}" == fake.artifact_url
+        assert list(settings(fake.url, fake.artifact_url).values()) == list(given.values())
     finally:
         fake.stop()
 

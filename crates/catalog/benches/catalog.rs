@@ -1,15 +1,17 @@
 //! The time of each step from a dump to packed lists, and of each kind of request for a list: `cargo bench -p catalog`.
 //!
 //! The dump is a sample of 5,000 builders. Names are recorded ones: the fixture has each kind once,
-//! the larger set has several hundred.
+//! the larger set has several hundred. Labels have the forms of real ones, or are those of a `runnable-jobs.json` that
+//! the variable `RUNNABLE_JOBS_JSON` names.
 
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
 
 use catalog::buildbot::classify;
-use catalog::list::{Listing, Names, Selection};
-use catalog::{buildbot, list, sample};
+use catalog::list::{ListedJob, ListedPlatform, Listing, Names, Selection};
+use catalog::taskcluster::TaskGraph;
+use catalog::{buildbot, list, sample, taskcluster};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -78,6 +80,44 @@ fn dump_to_lists(criterion: &mut Criterion) {
     });
     group.bench_function("pack", |bencher| {
         bencher.iter(|| bodies.iter().map(|body| list::pack(body).len()).sum::<usize>());
+    });
+    group.finish();
+}
+
+/// What a push's list costs, from `runnable-jobs.json` to the packed list and its index.
+fn graph_to_list(criterion: &mut Criterion) {
+    let entry = |number: usize| {
+        let (platform, group, chunk) = (number / 3000, number / 100 % 30, number % 100);
+        let label = format!("test-linux{platform}-64/opt-mochitest-suite-{group}-{chunk}");
+        let shown = serde_json::json!({
+            "symbol": format!("s{chunk}"), "groupName": format!("Mochitests {group}"), "groupSymbol": format!("M{group}"),
+            "collection": {"opt": true}, "platform": format!("linux{platform}-64"),
+        });
+        (label, shown)
+    };
+    let document = serde_json::Value::Object((0..LABELS).map(entry).collect()).to_string();
+    let read = || TaskGraph::read(document.as_bytes(), u64::MAX, &mut |_| ()).expect("a good document");
+    let graph = read();
+
+    let mut group = criterion.benchmark_group("task_graph");
+    group.sample_size(30);
+    group.throughput(Throughput::Bytes(document.len() as u64));
+    group.bench_function("bare", |bencher| {
+        bencher.iter(|| serde_json::from_reader::<_, serde::de::IgnoredAny>(document.as_bytes()).is_ok());
+    });
+    group.bench_function("read", |bencher| bencher.iter(|| read().len()));
+    group.throughput(Throughput::Elements(LABELS as u64));
+    group.bench_function("join", |bencher| {
+        let mut joined = read();
+        bencher.iter(|| joined.join(graph.jobs()));
+    });
+    group.bench_function("pack", |bencher| {
+        bencher.iter(|| {
+            let mut body = Vec::new();
+            let summary = list::write_body("try", graph.jobs(), &mut body);
+            let packed = list::PackedList::new(&body, summary);
+            list::write_index("try", &packed.etag, graph.jobs()).len() + packed.gzip.len()
+        });
     });
     group.finish();
 }
@@ -154,6 +194,165 @@ fn first_search(criterion: &mut Criterion) {
     }
 }
 
+/// A label: its name, platform, option, group, symbol, and the build that it needs.
+struct Label {
+    name: String,
+    platform: String,
+    option: String,
+    group: [String; 2],
+    symbol: String,
+    upstream: Option<String>,
+}
+
+impl Label {
+    fn listed(&self) -> ListedJob<'_> {
+        ListedJob {
+            name: &self.name,
+            upstream: self.upstream.as_deref(),
+            build_system: taskcluster::BUILD_SYSTEM,
+            platform: ListedPlatform { name: &self.platform, os: "", architecture: "" },
+            option: &self.option,
+            job_type_name: &self.name,
+            job_type_symbol: self.symbol.as_str().into(),
+            job_group_name: &self.group[0],
+            job_group_symbol: &self.group[1],
+            tier: Some(if self.platform.starts_with("android") { 2 } else { 1 }),
+        }
+    }
+}
+
+/// The labels of `RUNNABLE_JOBS_JSON`, or made up ones, by name.
+fn labels() -> Vec<Label> {
+    let mut labels = match std::env::var("RUNNABLE_JOBS_JSON") {
+        Ok(path) => recorded_labels(&std::fs::read(path).expect("the file of RUNNABLE_JOBS_JSON")),
+        Err(_) => made_up_labels(),
+    };
+    labels.sort_by(|one, other| one.name.cmp(&other.name));
+    labels
+}
+
+fn recorded_labels(json: &[u8]) -> Vec<Label> {
+    let graph: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).expect("a JSON object");
+    let label = |(name, entry): (&String, &serde_json::Value)| {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+        let options = entry["collection"].as_object().into_iter().flat_map(serde_json::Map::keys);
+        let build = name.strip_prefix("test-").and_then(|rest| {
+            let (platform, rest) = rest.split_once('/')?;
+            Some(format!("build-{platform}/{}", rest.split('-').next()?))
+        });
+        Label {
+            name: name.clone(),
+            platform: text("platform"),
+            option: options.cloned().collect::<Vec<_>>().join(" "),
+            group: [text("groupName"), text("groupSymbol")],
+            symbol: text("symbol"),
+            upstream: build.filter(|build| graph.contains_key(build)),
+        }
+    };
+    graph.iter().map(label).collect()
+}
+
+fn made_up_labels() -> Vec<Label> {
+    let suites = [
+        ("mochitest-browser-chrome", "Mochitests", "M", "bc"),
+        ("mochitest-devtools-chrome", "Mochitests", "M", "dt"),
+        ("mochitest-plain", "Mochitests", "M", ""),
+        ("reftest", "Reftests", "R", "R"),
+        ("web-platform-tests", "Web platform tests", "W", "wpt"),
+        ("xpcshell", "", "", "X"),
+    ];
+    let variants =
+        [("", ""), ("-swr", "-swr"), ("-nofis", "-nofis"), ("-a11y-checks", "-a11y"), ("-spi-nw", "-spi-nw")];
+    let platforms = ["linux1804-64", "linux2404-64", "macosx1500-aarch64", "windows11-64-24h2", "android-em-14-x86_64"];
+    let flavours = ["", "-shippable", "-qr", "-asan", "-tsan", "-lite"];
+    let mut labels = Vec::new();
+    for (platform, flavour) in platforms.into_iter().flat_map(|platform| flavours.map(|flavour| (platform, flavour))) {
+        for option in ["debug", "opt"] {
+            let (platform, build) = (format!("{platform}{flavour}"), format!("build-{platform}{flavour}/{option}"));
+            for ((suite, group, group_symbol, symbol), (variant, short)) in
+                suites.into_iter().flat_map(|suite| variants.map(|variant| (suite, variant)))
+            {
+                labels.extend((1..=17).map(|chunk| Label {
+                    name: format!("test-{platform}/{option}-{suite}{variant}-{chunk}"),
+                    platform: platform.clone(),
+                    option: option.to_owned(),
+                    group: [format!("{group}{variant}"), format!("{group_symbol}{short}")],
+                    symbol: format!("{symbol}{chunk}"),
+                    upstream: Some(build.clone()),
+                }));
+            }
+            labels.push(Label {
+                name: build,
+                platform,
+                option: option.to_owned(),
+                group: Default::default(),
+                symbol: "B".to_owned(),
+                upstream: None,
+            });
+        }
+    }
+    labels.truncate(LABELS);
+    labels
+}
+
+/// What requests for a list of labels cost: a search, in a process that has the list and from the bytes that the store
+/// has, each to the packed answer; and the grid.
+#[expect(clippy::print_stderr, reason = "the sizes are for the terminal")]
+fn taskcluster_labels(criterion: &mut Criterion) {
+    let labels = labels();
+    let listed = || labels.iter().map(Label::listed);
+    let mut body = Vec::new();
+    list::write_body("try", listed(), &mut body);
+    let (gzip, etag) = (list::pack(&body), list::etag(&body));
+    let index = list::write_index("try", &etag, listed());
+    let read = || Listing::from_index(&index, &etag).expect("a good index");
+    let later = read();
+    let words = |search: &str| search.split(' ').map(str::to_owned).collect();
+    let narrow = Selection { words: words("linux2404 debug bc 3"), ..Selection::default() };
+    let wide = Selection { words: words("android wpt"), ..Selection::default() };
+    let page = Selection { words: words("test"), count: Some(100), ..Selection::default() };
+    let grid = later.grid();
+    eprintln!(
+        "{} labels: {} bytes, {} packed, {} index; grid {} bytes, {} packed, {} packed fast",
+        labels.len(),
+        body.len(),
+        gzip.len(),
+        index.len(),
+        grid.len(),
+        later.packed_grid().gzip.len(),
+        packed_answer(&grid),
+    );
+    for (search, wanted) in [("narrow", &narrow), ("wide", &wide), ("page", &page)] {
+        eprintln!("{search}: {} bytes", later.select(wanted).len());
+    }
+
+    let mut group = criterion.benchmark_group("labels");
+    group.sample_size(30);
+    for (search, wanted) in [("narrow", &narrow), ("wide", &wide), ("page", &page)] {
+        group.bench_function(format!("search/{search}"), |bencher| {
+            bencher.iter(|| packed_answer(&later.select(wanted)));
+        });
+        group.bench_function(format!("first_search/{search}"), |bencher| {
+            bencher.iter(|| packed_answer(&read().select(wanted)));
+        });
+    }
+    group.bench_function("write_body", |bencher| {
+        bencher.iter(|| {
+            body.clear();
+            list::write_body("try", listed(), &mut body).jobs
+        });
+    });
+    group.bench_function("write_index", |bencher| bencher.iter(|| list::write_index("try", &etag, listed()).len()));
+    group.bench_function("merge", |bencher| {
+        bencher.iter(|| list::merge(Some(&later), taskcluster::BUILD_SYSTEM, listed()).len());
+    });
+    group.bench_function("grid/make", |bencher| bencher.iter(|| later.grid().len()));
+    group.bench_function("grid/first", |bencher| bencher.iter(|| read().packed_grid().gzip.len()));
+    group.bench_function("grid/later", |bencher| bencher.iter(|| later.packed_grid().gzip.len()));
+    group.bench_function("grid/wide", |bencher| bencher.iter(|| packed_answer(&later.grid_of(&wide))));
+    group.finish();
+}
+
 /// An answer as it is sent: with the fastest compression.
 fn packed_answer(answer: &[u8]) -> usize {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -161,5 +360,5 @@ fn packed_answer(answer: &[u8]) -> usize {
     encoder.finish().expect("memory can be written").len()
 }
 
-criterion_group!(benches, classifying, dump_to_lists, selecting, first_search);
+criterion_group!(benches, classifying, dump_to_lists, graph_to_list, selecting, first_search, taskcluster_labels);
 criterion_main!(benches);

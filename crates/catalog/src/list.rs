@@ -5,6 +5,7 @@
 mod columns;
 mod diff;
 mod fields;
+mod grid;
 mod index;
 mod job;
 mod limits;
@@ -17,6 +18,7 @@ mod write;
 
 pub use diff::{ListDiff, compare};
 pub use fields::{BadBody, FIELDS, JobFields, jobs_of};
+pub use grid::PackedGrid;
 pub use index::{BadIndex, index_format, write_index};
 pub use job::{ListedJob, ListedPlatform, UNKNOWN, UNKNOWN_SYMBOL};
 pub use limits::{MAX_NAME, is_project_name};

@@ -1,13 +1,21 @@
 //! The schemas of the answers in the API reference.
 //!
 //! Lists are stored as they are served, so no code here makes one: `RunnableJobs` and `RunnableJob` describe what
-//! `catalog::buildbot::write_body` writes, and the tests compare each answer with them.
+//! `catalog::list::write_body` writes, `Grid` what `catalog::list::Listing::grid` writes. The tests compare each answer
+//! with them.
+
+mod grid;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use catalog::list::FIELDS;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+pub use self::grid::{Grid, GridColumns, GridGroup, GridMeta};
 
 /// A project's runnable jobs, in the shape of Treeherder's own list of 2015-2019.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -37,6 +45,10 @@ pub struct ListMeta {
 }
 
 /// A job that can be run on a push.
+///
+/// A job of Buildbot has all fields except `tier`. A job of Taskcluster has `build_platform`, `platform`,
+/// `job_group_name`, `job_group_symbol`, `job_type_name`, `job_type_symbol`, `ref_data_name`, `build_system_type`,
+/// `platform_option`, `state`, `result`, `tier` and `upstream`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunnableJob {
@@ -60,7 +72,7 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub machine_platform_id: Option<u64>,
-    /// The platform that the job runs on: a row of Treeherder's page.
+    /// The platform that the job runs on: a row of Treeherder's page. Empty for a Taskcluster job without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "linux64")]
     pub platform: Option<String>,
@@ -76,11 +88,11 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub job_group_id: Option<u64>,
-    /// The group's name, or `unknown`.
+    /// The group's name, `unknown`, or empty for a Taskcluster job without a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Mochitest e10s")]
     pub job_group_name: Option<String>,
-    /// The group's symbol, or `?`.
+    /// The group's symbol, `?`, or empty for a Taskcluster job without a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "M-e10s")]
     pub job_group_symbol: Option<String>,
@@ -116,7 +128,7 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "buildbot")]
     pub build_system_type: Option<String>,
-    /// The options, separated by spaces.
+    /// The options, in alphabetical order, separated by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "opt")]
     pub platform_option: Option<String>,
@@ -131,41 +143,37 @@ pub struct RunnableJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "runnable")]
     pub result: Option<String>,
+    /// The tier: 1 for jobs that must pass, 2 and 3 for others. Only jobs of Taskcluster have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1, maximum = 3, example = 1)]
+    pub tier: Option<u8>,
     /// The `ref_data_name` of the build that a test needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Linux x86-64 try build")]
     pub upstream: Option<String>,
 }
 
-/// A field of a job.
+/// A field of a job, as the parameter `fields` names it.
+#[derive(Debug)]
+pub struct Field;
+
+impl PartialSchema for Field {
+    fn schema() -> RefOr<Schema> {
+        let names = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(FIELDS));
+        names.description(Some("A field of a job.")).into()
+    }
+}
+
+impl ToSchema for Field {}
+
+/// A project's list: its jobs, or with `view=grid` its grid.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "`RunnableJob` documents the fields")]
-pub enum Field {
-    BuildPlatformId,
-    BuildPlatform,
-    BuildOs,
-    BuildArchitecture,
-    MachinePlatformId,
-    Platform,
-    MachinePlatformOs,
-    MachinePlatformArchitecture,
-    JobGroupId,
-    JobGroupName,
-    JobGroupSymbol,
-    JobGroupDescription,
-    JobTypeId,
-    JobTypeName,
-    JobTypeSymbol,
-    JobTypeDescription,
-    OptionCollectionHash,
-    RefDataName,
-    BuildSystemType,
-    PlatformOption,
-    JobCoalescedToGuid,
-    State,
-    Result,
-    Upstream,
+#[serde(untagged)]
+pub enum ListAnswer {
+    /// The jobs.
+    Jobs(RunnableJobs),
+    /// The grid.
+    Grid(Grid),
 }
 
 /// A job, the build that it needs, and the tests that need it.

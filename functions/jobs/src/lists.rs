@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use bytes::Bytes;
-use catalog::list::etag;
+use catalog::list::{Listing, Selection, etag, unpack};
 use http::HeaderMap;
 use http_api::{Caching, Path, Problem, RequestLog, ResponseBody, Validators, accepts_gzip};
-use store::{Found, ListPointer};
+use store::{Found, ListOwner, ListPointer};
 
-use crate::api::{Field, JobWithRelatives, RunnableJobs};
-use crate::catalog::{CatalogService, problem, with_staleness};
+use crate::api::{Field, JobWithRelatives, ListAnswer};
+use crate::catalog::{CatalogService, ListFound, problem, with_staleness};
 use crate::problems::UNKNOWN_JOB;
-use crate::query;
+use crate::query::{self, View};
 
 const JSON: &str = "application/json";
 
@@ -21,7 +21,8 @@ const JSON: &str = "application/json";
 ///
 /// Without parameters the answer is the stored list, as gzip if the client accepts it. Filters can be repeated and
 /// match any of their values. `meta.count` is the requested count, or the number of jobs in the answer; `meta.total` is
-/// how many jobs match the filters. Jobs are in the order of their names.
+/// how many jobs match the filters. Jobs are in the order of their names. With `view=grid` the answer has the same jobs
+/// as columns, in a fiftieth of the bytes, for a page that draws all of them.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/runnable_jobs/",
@@ -30,8 +31,8 @@ const JSON: &str = "application/json";
     params(
         ("project" = String, Path, description = "The project, for example `try`", example = "try"),
         ("search" = Option<String>, Query, max_length = 500, example = "mochitest linux64",
-            description = "Words that must all occur in a job's name, symbols (`M-e10s(3)`), group name or platform, \
-                in any case"),
+            description = "Words that must all occur, in any order and any case, in a job's name or label, symbols \
+                (`M-e10s(3)`), group name, platform or option"),
         ("platform" = Option<Vec<String>>, Query, max_length = 500, description = "Only jobs of this platform"),
         ("option" = Option<Vec<String>>, Query, max_length = 500,
             description = "Only jobs with this option (`opt`, `debug`, `pgo`, ...)"),
@@ -41,21 +42,29 @@ const JSON: &str = "application/json";
             description = "Only jobs of the type with this symbol"),
         ("build_system_type" = Option<Vec<String>>, Query, max_length = 500,
             description = "Only jobs of this build system"),
-        ("fields" = Option<Vec<Field>>, Query, style = Form, explode = false, min_items = 1, max_items = 24,
-            description = "Only these fields of each job, separated by commas",
+        ("view" = Option<String>, Query, pattern = "^grid$", description = "`grid`: the jobs as columns, from which a \
+            page draws them. Not together with `fields`, `offset` and `count`"),
+        ("fields" = Option<Vec<Field>>, Query, style = Form, explode = false, min_items = 1,
+            description = "Only these fields of each job, separated by commas. A job without a field lacks it in the \
+                answer too",
             example = json!(["ref_data_name", "platform"])),
         ("offset" = Option<u64>, Query, maximum = 4_294_967_295_i64, description = "How many jobs to skip"),
         ("count" = Option<u64>, Query, minimum = 1, maximum = 4_294_967_295_i64,
             description = "Maximum number of jobs in the answer (default: all)"),
         ("format" = Option<String>, Query, pattern = "^json$", description = "Sent by SETA's client. It has no effect"),
-        ("decision_task_id" = Option<String>, Query, max_length = 500, description = "The push's decision task. \
-            Treeherder's client sends it. It has no effect: the list is the same for all pushes of the project"),
+        ("decision_task_id" = Option<String>, Query, max_length = 500, example = "Ab-_9fIzT8aXVvV2yWqhGQ",
+            description = "The push's decision task: the answer is the push's own list, with the jobs of this task's \
+                graph and the project's Buildbot jobs. It has no effect if the service has no Taskcluster, or if it is \
+                empty, `undefined` or `null`"),
         ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
-            description = "The name of `decision_task_id` in 2016. It has no effect"),
+            description = "The name of `decision_task_id` in 2016"),
+        ("revision" = Option<String>, Query, max_length = 500,
+            description = "The push's revision, in place of its decision task, which Taskcluster's Index knows once it \
+                has completed"),
         ("push_id" = Option<String>, Query, max_length = 500, description = "The push. Treeherder's client sends it \
             since December 2018. It has no effect"),
     ),
-    responses((status = 200, description = "The list, or the selected part of it", body = RunnableJobs))
+    responses((status = 200, description = "The list, the selected part of it, or its grid", body = ListAnswer))
 )]
 pub(crate) async fn list(
     State(catalog): State<Arc<CatalogService>>,
@@ -64,32 +73,71 @@ pub(crate) async fn list(
     headers: HeaderMap,
     request_log: RequestLog,
 ) -> Result<Response, Problem> {
-    let wanted = query::selection(query.as_deref())?;
-    let gzip = accepts_gzip(&headers);
-    let pointer = catalog.pointer(&project, &request_log).await?;
-    if wanted.is_none()
-        && let Some(not_modified) = validators(&catalog, &pointer.value).not_modified(&headers, gzip)
-    {
+    let view = query::view(query.as_deref())?;
+    let ListFound { owner, pointer } = catalog.find(project, query::push(query.as_deref()), &request_log).await?;
+    let owner = owner.as_ref();
+    match view {
+        View::WholeList => whole_list(&catalog, owner, &pointer, &headers, &request_log).await,
+        View::Jobs(wanted) => {
+            let list = catalog.searchable_list(owner, &pointer.value, &request_log).await?;
+            let body = list.value.listing.select(&wanted);
+            let response = respond(&catalog, served(&pointer, &list.value.pointer), &headers, body)?;
+            Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
+        }
+        View::Grid(wanted) => {
+            let list = catalog.searchable_list(owner, &pointer.value, &request_log).await?;
+            let (listing, served) = (&list.value.listing, served(&pointer, &list.value.pointer));
+            let response = if wanted == Selection::default() {
+                whole_grid(&catalog, served, &headers, listing)?
+            } else {
+                respond(&catalog, served, &headers, listing.grid_of(&wanted))?
+            };
+            Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
+        }
+    }
+}
+
+/// The list as it is stored.
+async fn whole_list(
+    catalog: &CatalogService,
+    owner: ListOwner<'_>,
+    pointer: &Found<Arc<ListPointer>>,
+    headers: &HeaderMap,
+    request_log: &RequestLog,
+) -> Result<Response, Problem> {
+    let gzip = accepts_gzip(headers);
+    if let Some(not_modified) = validators(catalog, &pointer.value).not_modified(headers, gzip) {
         return Ok(with_staleness(not_modified, pointer.stale_for));
     }
-    let (response, stale_for) = match wanted {
-        None => {
-            let list = catalog.list(&project, &pointer.value, &request_log).await?;
-            let body = if gzip {
-                ResponseBody::Gzip(list.value.gzip.clone())
-            } else {
-                ResponseBody::Plain(Bytes::from_owner(list.value.plain().map_err(|error| problem(&project, error))?))
-            };
-            let response = validators(&catalog, served(&pointer, &list.value.pointer)).ok(JSON, body)?;
-            (response, list.stale_for)
-        }
-        Some(wanted) => {
-            let list = catalog.searchable_list(&project, &pointer.value, &request_log).await?;
-            let body = list.value.listing.select(&wanted);
-            (respond(&catalog, served(&pointer, &list.value.pointer), &headers, body)?, list.stale_for)
-        }
+    let list = catalog.list(owner, &pointer.value, request_log).await?;
+    let body = if gzip {
+        ResponseBody::Gzip(list.value.gzip.clone())
+    } else {
+        ResponseBody::Plain(Bytes::from_owner(list.value.plain().map_err(|error| problem("", error))?))
     };
-    Ok(with_staleness(response, stale_for.or(pointer.stale_for)))
+    let response = validators(catalog, served(pointer, &list.value.pointer)).ok(JSON, body)?;
+    Ok(with_staleness(response, list.stale_for.or(pointer.stale_for)))
+}
+
+/// The grid of all jobs, which stays in memory, packed.
+fn whole_grid(
+    catalog: &CatalogService,
+    pointer: &ListPointer,
+    headers: &HeaderMap,
+    listing: &Listing,
+) -> Result<Response, Problem> {
+    let grid = listing.packed_grid();
+    let validators = Validators { etag: &grid.etag, ..validators(catalog, pointer) };
+    let gzip = accepts_gzip(headers);
+    if let Some(not_modified) = validators.not_modified(headers, gzip) {
+        return Ok(not_modified);
+    }
+    let body = if gzip {
+        ResponseBody::Gzip(Bytes::from_owner(grid.gzip.clone()))
+    } else {
+        ResponseBody::Plain(unpack(&grid.gzip).expect("it was packed in memory").into())
+    };
+    validators.ok(JSON, body)
 }
 
 /// One job, with the build that it needs and the tests that need it
@@ -104,6 +152,12 @@ pub(crate) async fn list(
     params(
         ("project" = String, Path, description = "The project", example = "try"),
         ("ref_data_name" = String, Path, description = "The job's name", example = "Linux x86-64 try build"),
+        ("decision_task_id" = Option<String>, Query, max_length = 500, example = "Ab-_9fIzT8aXVvV2yWqhGQ",
+            description = "The push's decision task: the job is one of the push's own list"),
+        ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
+            description = "The name of `decision_task_id` in 2016"),
+        ("revision" = Option<String>, Query, max_length = 500,
+            description = "The push's revision, in place of its decision task"),
     ),
     responses((status = 200, description = "The job", body = JobWithRelatives))
 )]
@@ -114,9 +168,10 @@ pub(crate) async fn job(
     headers: HeaderMap,
     request_log: RequestLog,
 ) -> Result<Response, Problem> {
-    query::no_parameters(query.as_deref())?;
-    let pointer = catalog.pointer(&project, &request_log).await?;
-    let list = catalog.searchable_list(&project, &pointer.value, &request_log).await?;
+    query::of_job(query.as_deref())?;
+    let push = query::push(query.as_deref());
+    let ListFound { owner, pointer } = catalog.find(project.clone(), push, &request_log).await?;
+    let list = catalog.searchable_list(owner.as_ref(), &pointer.value, &request_log).await?;
     let listing = &list.value.listing;
     let bare = name.strip_suffix('/').unwrap_or(&name);
     let Some(body) = listing.job(bare) else {

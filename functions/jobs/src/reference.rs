@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
-use catalog::list::{etag, unpack};
+use catalog::list::{FIELDS, etag, unpack};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue};
 use http_api::{
@@ -20,6 +20,8 @@ use http_api::{
 };
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::problems::{BAD_PARAMETER, ERROR_CODES, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
@@ -91,6 +93,7 @@ impl Modify for Common {
                 .unwrap_or_default()
             {
                 "listRunnableJobs" => {
+                    limit_fields(operation);
                     (&[&BAD_PARAMETER, &BAD_PATH, &UNKNOWN_PROJECT, &ANSWER_TOO_LARGE, &STORE_UNAVAILABLE], true)
                 }
                 "getRunnableJob" => (
@@ -101,7 +104,24 @@ impl Modify for Common {
                 "listProjects" | "listIngests" => (&[&BAD_PARAMETER, &STORE_UNAVAILABLE], true),
                 _ => (&[], false),
             };
-            http_api::describe(operation, own, is_cached);
+            let of_push: &[&'static ErrorCode] = match operation.operation_id.as_deref() {
+                Some("listRunnableJobs" | "getRunnableJob") => &push_lists::ERROR_CODES,
+                _ => &[],
+            };
+            let errors: Vec<&'static ErrorCode> = own.iter().chain(of_push).copied().collect();
+            http_api::describe(operation, &errors, is_cached);
+        }
+    }
+}
+
+/// Limits the parameter `fields` to as many as a job has.
+fn limit_fields(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.name == "fields"
+            && let Some(RefOr::T(Schema::Array(fields))) = &mut parameter.schema
+        {
+            fields.max_items = Some(FIELDS.len());
         }
     }
 }
@@ -116,7 +136,8 @@ pub fn openapi() -> serde_json::Result<String> {
     let mut document = serde_json::to_value(Document::openapi())?;
     let row =
         |error: &&ErrorCode| json!({"code": error.code, "status": error.status.as_u16(), "meaning": error.meaning});
-    document["x-error-codes"] = ERROR_CODES.iter().chain(&LAYER_ERROR_CODES).map(row).collect();
+    document["x-error-codes"] =
+        ERROR_CODES.iter().chain(&push_lists::ERROR_CODES).chain(&LAYER_ERROR_CODES).map(row).collect();
     serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 

@@ -4,6 +4,7 @@ use catalog::schedule::Cron;
 use chrono::TimeDelta;
 use http::HeaderValue;
 use runtime::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
+use taskcluster::TaskclusterSettings;
 
 /// The default of `fresh`: it takes at most half a minute until a new list is served.
 pub const DEFAULT_FRESH_SECONDS: u32 = 30;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub allowed_origins: Vec<HeaderValue>,
     /// Maximum size of the lists in memory, in bytes.
     pub cache_bytes: usize,
+    /// The Taskcluster whose pushes have lists of their own, if one is configured.
+    pub taskcluster: Option<TaskclusterSettings>,
 }
 
 impl Settings {
@@ -38,7 +41,7 @@ impl Settings {
     /// # Errors
     /// The first variable that is missing or wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let read = Variables::new(lookup);
+        let read = Variables::new(&lookup);
         let fresh = read.parsed(variables::FRESH_SECONDS, up_to_an_hour)?.unwrap_or(DEFAULT_FRESH_SECONDS);
         Ok(Self {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
@@ -49,6 +52,7 @@ impl Settings {
             fresh: TimeDelta::seconds(fresh.into()),
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
             cache_bytes: read.cache_bytes()?,
+            taskcluster: TaskclusterSettings::read(&lookup)?,
         })
     }
 }

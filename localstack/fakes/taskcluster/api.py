@@ -81,8 +81,8 @@ class Route:
 class Service:
     """A service: its routes, over the state that all services share."""
 
-    def __init__(self, state: State, artifact_url: str) -> None:
-        self.state, self.artifact_url = state, artifact_url
+    def __init__(self, state: State, root_url: str, artifact_url: str) -> None:
+        self.state, self.root_url, self.artifact_url = state, root_url, artifact_url
 
     def routes(self) -> tuple[Route, ...]:
         """The calls that it knows."""

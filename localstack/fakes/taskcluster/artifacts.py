@@ -54,6 +54,11 @@ class Artifact:
         """Whether its time is over."""
         return self.expires_at <= time.time()
 
+    def pack(self) -> "Artifact":
+        """Make the stored bytes now; returns itself."""
+        assert self.stored is not None
+        return self
+
     @functools.cached_property
     def stored(self) -> bytes:
         """The bytes that the artifact host sends."""

@@ -1,5 +1,7 @@
 """The Index: the tasks that completed, by names."""
 
+import contextlib
+import urllib.parse
 from http import HTTPStatus
 
 from localstack.fakes.taskcluster.api import ApiError, Call, Found, Route, Service, page
@@ -29,16 +31,17 @@ class Index(Service):
         return Found(_content(path, self._entry(path)))
 
     def _artifact(self, call: Call) -> Found:
-        entry = self._entry(call.parameters["indexPath"])
-        task = self.state.tasks.get(entry.task_id)
-        if not task:
-            raise ApiError("ResourceNotFound", "Artifact not found")
-        name, artifact = resolve(task, len(task.runs) - 1, call.parameters["name"])
-        if artifact.storage == "error":
-            return Found({"reason": artifact.reason, "message": artifact.message}, HTTPStatus.FAILED_DEPENDENCY)
-        url = location_of(self.artifact_url, task, len(task.runs) - 1, name, artifact)
-        headers = {"Location": url, "x-taskcluster-artifact-storage-type": artifact.storage}
-        return Found(None, HTTPStatus.SEE_OTHER, headers, f"See Other. Redirecting to {url}")
+        """Redirects to an artifact with an address of its own, and otherwise to the Queue, which says what is wrong."""
+        entry, name = self._entry(call.parameters["indexPath"]), call.parameters["name"]
+        quoted = urllib.parse.quote(name, safe="")
+        url = f"{self.root_url}/api/queue/v1/task/{entry.task_id}/artifacts/{quoted}"
+        if task := self.state.tasks.get(entry.task_id):
+            with contextlib.suppress(ApiError):
+                run = len(task.runs) - 1
+                found, artifact = resolve(task, run, name)
+                if artifact.storage in ("s3", "reference"):
+                    url = location_of(self.artifact_url, task, run, found, artifact)
+        return Found(None, HTTPStatus.SEE_OTHER, {"Location": url}, f"See Other. Redirecting to {url}")
 
     def _tasks(self, call: Call) -> Found:
         prefix = call.parameters["namespace"] + "."

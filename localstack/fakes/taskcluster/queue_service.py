@@ -10,6 +10,7 @@ from localstack.fakes.taskcluster.decision import timestamp
 from localstack.fakes.taskcluster.state import Task
 
 NO_TASK = "`{}` does not correspond to a task that exists.\nAre you sure this task has already been submitted?"
+NO_ARTIFACT = "Artifact not found"
 PUBLIC = "public/"
 
 
@@ -53,9 +54,11 @@ class Queue(Service):
                 return page(found, call.query, "statuses")
         raise ApiError("InputValidationError", "Schema Validation Failed!\nRejecting Schema: taskIds are required")
 
-    def _run(self, call: Call) -> tuple[Task, int]:
+    def _run(self, call: Call, missing: str = "Task not found") -> tuple[Task, int]:
         """The task and the run of a call; without a run, the latest one."""
-        task = self._found(call)
+        task = self.state.tasks.get(call.parameters["taskId"])
+        if not task:
+            raise ApiError("ResourceNotFound", missing if "runId" in call.parameters else "Task not found")
         if not task.runs:
             raise ApiError("ResourceNotFound", "Task doesn't have any runs")
         return task, int(call.parameters.get("runId", len(task.runs) - 1))
@@ -63,18 +66,17 @@ class Queue(Service):
     def _list(self, call: Call) -> Found:
         task, run = self._run(call)
         if run >= len(task.runs):
-            raise ApiError("ResourceNotFound", f"Task `{task.task_id}` has no run {run}")
-        artifacts = sorted(task.artifacts_of(run).items())
-        found = [_info(name, artifact) for name, artifact in artifacts if not artifact.is_expired]
+            raise ApiError("ResourceNotFound", f"Task with taskId: `{task.task_id}` has no run with runId: {run}")
+        found = [_info(name, artifact) for name, artifact in sorted(task.artifacts_of(run).items())]
         return page(found, call.query, "artifacts")
 
     def _info(self, call: Call) -> Found:
-        task, run = self._run(call)
+        task, run = self._run(call, NO_ARTIFACT)
         name = call.parameters["name"]
         return Found(_info(name, find(task, run, name)))
 
     def _artifact(self, call: Call) -> Found:
-        task, run = self._run(call)
+        task, run = self._run(call, NO_ARTIFACT)
         name, artifact = resolve(task, run, call.parameters["name"])
         kind = {"x-taskcluster-artifact-storage-type": artifact.storage}
         if artifact.storage == "error":
@@ -84,7 +86,7 @@ class Queue(Service):
         return Found({"storageType": artifact.storage, "url": url}, HTTPStatus.SEE_OTHER, kind | {"Location": url})
 
     def _content(self, call: Call) -> Found:
-        task, run = self._run(call)
+        task, run = self._run(call, NO_ARTIFACT)
         name, artifact = resolve(task, run, call.parameters["name"])
         match artifact.storage:
             case "error":
@@ -102,9 +104,9 @@ def find(task: Task, run: int, name: str) -> Artifact:
         message = f"This request requires Taskcluster credentials that satisfy the scope queue:get-artifact:{name}"
         raise ApiError("InsufficientScopes", message)
     if not (artifact := task.artifacts_of(run).get(name)):
-        raise ApiError("ResourceNotFound", "Artifact not found")
+        raise ApiError("ResourceNotFound", NO_ARTIFACT)
     if artifact.is_expired:
-        raise ApiError("ResourceExpired", f"Artifact expired at {timestamp(artifact.expires_at)}")
+        raise ApiError("ResourceExpired", "Artifact expired")
     return artifact
 
 
@@ -113,7 +115,7 @@ def resolve(task: Task, run: int, name: str) -> tuple[str, Artifact]:
     seen: set[str] = set()
     while (artifact := find(task, run, name)).storage == "link":
         if name in seen:
-            raise ApiError("InputError", "Artifact links form a cycle")
+            raise ApiError("InputError", "Artifact leads to a link cycle")
         seen.add(name)
         name = artifact.target
     return name, artifact

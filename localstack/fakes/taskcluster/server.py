@@ -76,7 +76,8 @@ class _ApiServer(FakeServer):
     def __init__(self, host: str, port: int, state: State, artifact_url: str) -> None:
         super().__init__((host, port), _ApiHandler)
         self.state = state
-        self.services = {name: service(state, artifact_url) for name, service in SERVICES.items()}
+        url = f"http://127.0.0.1:{self.server_port}"
+        self.services = {name: service(state, url, artifact_url) for name, service in SERVICES.items()}
 
 
 class _ApiHandler(_Handler):
@@ -193,7 +194,8 @@ def _artifact(body: bytes, query: str) -> Artifact:
     given: dict[str, Any] = dict(urllib.parse.parse_qsl(query, strict_parsing=bool(query)))
     if "run" in given:
         given["run"] = int(given["run"])
-    return Artifact(lambda: body, **given)
+    # A large body takes seconds to pack: not while a client waits for it.
+    return Artifact(lambda: body, **given).pack()
 
 
 def _expiry(content: Any) -> Callable[[Artifact], None]:

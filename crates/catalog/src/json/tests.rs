@@ -96,8 +96,34 @@ proptest! {
     }
 
     #[test]
+    fn numbers_come_back_as_they_were_written(
+        number in prop_oneof![any::<f64>().prop_map(serde_json::Value::from), any::<i64>().prop_map(Into::into)],
+        piece in 1_usize..9,
+    ) {
+        prop_assume!(number.is_number());
+        let written = number.to_string();
+        let document = format!(" {written} ,");
+        let mut reader = JsonReader::new(Pieces(document.as_bytes(), piece), u64::MAX);
+        let mut read = Text::new(usize::MAX);
+        reader.number(&mut read).unwrap();
+        prop_assert_eq!(read.bytes(), written.as_bytes());
+        prop_assert_eq!((read.offset(), reader.offset()), (1, document.len() as u64 - 2));
+    }
+
+    #[test]
     fn no_bytes_make_it_panic(document in prop::collection::vec(any::<u8>(), 0..200), piece in 1_usize..9) {
         let _ = accepts(&document, piece);
+    }
+}
+
+#[test]
+fn true_and_false_are_read_and_nothing_else_is() {
+    let read = |document: &'static str, piece| JsonReader::new(Pieces(document.as_bytes(), piece), u64::MAX).bool();
+    for piece in 1..6 {
+        assert!(read(" true", piece).unwrap() && !read("\nfalse", piece).unwrap());
+        for other in ["", "tru", "True", "falsy", "null", "1", "\"true\""] {
+            assert!(read(other, piece).is_err(), "{other}");
+        }
     }
 }
 

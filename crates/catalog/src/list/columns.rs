@@ -136,8 +136,13 @@ impl Columns {
             job_type_symbol: self.labels.get(TYPE_SYMBOL, label).into(),
             job_group_name: self.labels.get(GROUP_NAME, label),
             job_group_symbol: self.labels.get(GROUP_SYMBOL, label),
-            tier: self.kinds.get(TIER, kind).parse().ok(),
+            tier: self.tier(row),
         }
+    }
+
+    /// The tier of a job.
+    pub(super) fn tier(&self, row: Row) -> Option<u8> {
+        self.kinds.get(TIER, row.kind()).parse().ok()
     }
 
     /// Whether the name of the job's type is the job's own.

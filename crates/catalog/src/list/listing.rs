@@ -14,6 +14,7 @@ use crate::list::fields::{
     BadBody, BodyOfProject, EntryForm, JobFields, KindFields, LabelFields, NameField, OptionFields, PlatformFields,
     UpstreamField,
 };
+use crate::list::grid::PackedGrid;
 use crate::list::index::{BadIndex, read_index};
 use crate::list::job::ListedJob;
 use crate::list::write::{put, put_first, put_next};
@@ -55,13 +56,15 @@ pub struct Selection {
 #[derive(Debug)]
 pub struct Listing {
     /// The project's name as JSON.
-    repository: String,
-    columns: Columns,
+    pub(in crate::list) repository: String,
+    pub(in crate::list) columns: Columns,
     text: JobText,
     /// The searched texts in lower case, made by the first search for words.
     lower: OnceLock<LowerCase>,
     /// Built at the first look-up of an unknown name.
     names: OnceLock<Index>,
+    /// Made by the first request for the grid of all jobs.
+    pub(in crate::list) grid: OnceLock<PackedGrid>,
 }
 
 /// Where the JSON of the jobs comes from.
@@ -124,7 +127,7 @@ impl Listing {
     }
 
     fn new(repository: String, columns: Columns, text: JobText) -> Self {
-        Self { repository, columns, text, lower: OnceLock::new(), names: OnceLock::new() }
+        Self { repository, columns, text, lower: OnceLock::new(), names: OnceLock::new(), grid: OnceLock::new() }
     }
 
     /// The number of jobs.
@@ -143,8 +146,9 @@ impl Listing {
             JobText::Body { body, jobs } => body.len() + size_of_val(&**jobs),
             JobText::Columns { places, labels, kinds } => places.bytes() + labels.bytes() + kinds.bytes(),
         };
-        // The columns are held once more in lower case.
-        2 * self.columns.bytes() + text + self.names().map(Index::bytes_of).sum::<usize>()
+        // The columns are held once more in lower case, and packed, as a grid, in a quarter of their size.
+        let columns = self.columns.bytes();
+        2 * columns + columns / 4 + text + self.names().map(Index::bytes_of).sum::<usize>()
     }
 
     /// The names of all jobs.

@@ -1,6 +1,5 @@
 //! Reads one entry of a task graph.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 
 use crate::document::Fault;
@@ -392,7 +391,8 @@ fn collection<R: Read>(
             return Ok(());
         }
     }
-    let mut options = BTreeSet::new();
+    // Mostly there is one option, which is not allocated.
+    let mut others: Vec<String> = Vec::new();
     let mut bytes = 0;
     let mut members = json.object()?;
     while json.key(&mut members, value)? {
@@ -401,11 +401,12 @@ fn collection<R: Read>(
             continue;
         }
         match value.get() {
-            Ok("") => {}
             Ok(name) => {
                 bytes += name.len();
-                if bytes <= MAX_NAME {
-                    options.insert(name.to_owned());
+                if option.is_empty() {
+                    option.push_str(name);
+                } else if bytes <= MAX_NAME && !name.is_empty() {
+                    others.push(name.to_owned());
                 }
             }
             Err(bad) => {
@@ -417,11 +418,11 @@ fn collection<R: Read>(
         let what = format!("the options have more than {MAX_NAME} bytes");
         fault.get_or_insert(Fault { path, what, offset: json.offset() });
     }
-    for name in options {
-        if !option.is_empty() {
-            option.push(' ');
-        }
-        option.push_str(&name);
+    if !others.is_empty() {
+        others.push(std::mem::take(option));
+        others.sort_unstable();
+        others.dedup();
+        *option = others.join(" ");
     }
     Ok(())
 }

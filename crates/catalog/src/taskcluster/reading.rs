@@ -41,6 +41,7 @@ impl TaskGraph {
             text_bytes: 0,
             projects: HashMap::new(),
             other_project: None,
+            last: None,
         };
         reading.document(progress)?;
         Ok(reading.graph)
@@ -57,6 +58,8 @@ struct Reading<R> {
     projects: HashMap<SymbolU32, u64>,
     /// Where the first task stands whose project is not that of the tasks before it.
     other_project: Option<u64>,
+    /// The job that was read last.
+    last: Option<Job>,
 }
 
 impl<R: Read> Reading<R> {
@@ -144,20 +147,27 @@ impl<R: Read> Reading<R> {
             self.entry.build = build;
             symbol
         });
+        let option = if fields.option.is_empty() { "opt" } else { &fields.option };
+        let last = self.last;
         let job = Job {
-            symbol: self.word(&fields.symbol),
-            group_name: self.word(&fields.group_name),
-            group_symbol: self.word(&fields.group_symbol),
-            platform: self.word(&fields.platform),
-            option: self.word(if fields.option.is_empty() { "opt" } else { &fields.option }),
+            symbol: self.word(&fields.symbol, None),
+            group_name: self.word(&fields.group_name, last.map(|job| job.group_name)),
+            group_symbol: self.word(&fields.group_symbol, last.map(|job| job.group_symbol)),
+            platform: self.word(&fields.platform, last.map(|job| job.platform)),
+            option: self.word(option, last.map(|job| job.option)),
             upstream,
             tier: self.entry.is_full.then_some(fields.tier),
         };
         self.entry.fields = fields;
+        self.last = Some(job);
         job
     }
 
-    fn word(&mut self, word: &str) -> SymbolU32 {
+    /// The symbol of a word. `last` is that of the job before: neighbours mostly share their words.
+    fn word(&mut self, word: &str, last: Option<SymbolU32>) -> SymbolU32 {
+        if let Some(last) = last.filter(|last| self.graph.word(*last) == word) {
+            return last;
+        }
         let known = self.graph.words.len();
         let symbol = self.graph.words.get_or_intern(word);
         if self.graph.words.len() > known {
@@ -181,7 +191,7 @@ impl<R: Read> Reading<R> {
             return;
         }
         let project = std::mem::take(&mut self.entry.project);
-        let symbol = self.word(&project);
+        let symbol = self.word(&project, None);
         self.entry.project = project;
         *self.projects.entry(symbol).or_default() += 1;
         if self.projects.len() > 1 {

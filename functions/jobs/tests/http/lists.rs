@@ -3,7 +3,7 @@
 use catalog::list::MAX_NAME;
 use catalog::list::unpack;
 use http::{Method, StatusCode};
-use jobs::api::{JobWithRelatives, RunnableJobs};
+use jobs::api::{Grid, JobWithRelatives, RunnableJobs};
 
 use crate::app::{BUILD, LIST, NAMES, TestApp, list, morning, names};
 
@@ -138,12 +138,58 @@ async fn a_filtered_answer_has_a_tag_of_its_own_in_each_encoding() {
 }
 
 #[tokio::test]
+async fn a_grid_has_the_jobs_of_the_list_as_columns() {
+    let app = TestApp::published().await;
+    let grid: Grid = app.get(&format!("{LIST}?view=grid")).await.json();
+    let mut shown = Vec::new();
+    let mut name = String::new();
+    for (shared, rest) in grid.jobs.shared.iter().zip(&grid.jobs.rest) {
+        name.truncate(usize::try_from(*shared).unwrap());
+        name.push_str(rest);
+        shown.push(name.clone());
+    }
+    assert_eq!(shown, NAMES);
+    assert_eq!((grid.meta.repository.as_str(), grid.meta.total), ("try", 6));
+    assert_eq!((grid.builds.as_slice(), grid.jobs.upstream[2]), ([BUILD.to_owned()].as_slice(), Some(0)));
+    assert_eq!((grid.build_systems.len(), grid.jobs.tier[0]), (1, None));
+
+    let found: Grid = app.get(&format!("{LIST}?view=grid&search=mochitest&option=opt")).await.json();
+    assert_eq!((found.jobs.rest[0].as_str(), found.meta.total), (NAMES[2], 2));
+}
+
+#[tokio::test]
+async fn a_grid_is_compressed_and_not_sent_again_to_a_client_that_has_it() {
+    let app = TestApp::published().await;
+    for path in [format!("{LIST}?view=grid"), format!("{LIST}?view=grid&search=try")] {
+        let gzip = ("accept-encoding", "gzip");
+        let (plain, packed) = (app.get(&path).await, app.ask(Method::GET, &path, &[gzip]).await);
+        // A filtered grid is compressed only if it is large enough.
+        if packed.header("content-encoding").is_some() {
+            assert_eq!(unpack(&packed.body).unwrap(), plain.body);
+        }
+        for (answer, headers) in [(&plain, &[][..]), (&packed, &[gzip])] {
+            assert_eq!(answer.header("last-modified"), Some("Mon, 23 Nov 2026 06:00:00 GMT"));
+            assert_eq!(answer.header("cache-control"), Some("public, max-age=30"));
+            let tag = ("if-none-match", answer.header("etag").unwrap());
+            let again = app.ask(Method::GET, &path, &[headers, &[tag]].concat()).await;
+            assert_eq!((again.status, again.header("etag")), (StatusCode::NOT_MODIFIED, Some(tag.1)), "{path}");
+        }
+        let asked = app.asked();
+        app.get(&path).await;
+        assert_eq!(app.asked(), asked, "the second one is from memory");
+    }
+    app.get(&format!("{LIST}?view=grid&count=10")).await.problem(StatusCode::BAD_REQUEST, "bad_parameter");
+}
+
+#[tokio::test]
 async fn a_wrong_parameter_is_named() {
     let app = TestApp::published().await;
     for (path, parameter) in [
         (format!("{LIST}?colour=red"), "colour"),
         (format!("{LIST}?count=many"), "count"),
         (format!("{LIST}?format=api"), "format"),
+        (format!("{LIST}?view=table"), "view"),
+        (format!("{LIST}?view=grid&fields=tier"), "fields"),
         (format!("{LIST}{}/?format=json", BUILD.replace(' ', "%20")), "format"),
         (format!("{LIST}{}/?colour=red", BUILD.replace(' ', "%20")), "colour"),
         ("/api/projects/?count=1".to_owned(), "count"),

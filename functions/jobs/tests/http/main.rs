@@ -5,4 +5,5 @@ mod app;
 mod lists;
 mod outage;
 mod overview;
+mod pushes;
 mod reference;

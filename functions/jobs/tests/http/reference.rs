@@ -1,6 +1,6 @@
 //! The API reference.
 
-use catalog::list::unpack;
+use catalog::list::{FIELDS, unpack};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
@@ -17,6 +17,19 @@ async fn every_operation_that_the_function_describes_is_served_and_in_the_served
         let problem: Value = serde_json::from_slice(&app.get(&path).await.body).unwrap_or_default();
         assert_ne!(problem["code"], "not_found", "{path} is described, but not served");
     }
+}
+
+#[test]
+fn the_described_fields_of_a_job_are_those_that_lists_have() {
+    let part: Value = serde_json::from_str(&jobs::openapi().unwrap()).unwrap();
+    let described = part["components"]["schemas"]["RunnableJob"]["properties"].as_object().unwrap();
+    let mut fields = FIELDS;
+    fields.sort_unstable();
+    assert_eq!(described.keys().collect::<Vec<_>>(), fields);
+    assert_eq!(part["components"]["schemas"]["Field"]["enum"], serde_json::json!(FIELDS));
+    let parameters = part["paths"]["/api/project/{project}/runnable_jobs/"]["get"]["parameters"].as_array().unwrap();
+    let selected = parameters.iter().find(|parameter| parameter["name"] == "fields").unwrap();
+    assert_eq!(selected["schema"]["maxItems"], FIELDS.len());
 }
 
 #[tokio::test]

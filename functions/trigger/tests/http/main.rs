@@ -7,6 +7,7 @@ mod body;
 mod durability;
 mod idempotency;
 mod names;
+mod pushes;
 mod rate_limits;
 mod reference;
 mod retry;
