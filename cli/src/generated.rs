@@ -25,10 +25,12 @@ struct Facts {
 }
 
 fn metrics() -> BTreeSet<String> {
-    let ingest = etl::metrics::of_report(&store::Report::new(DateTime::UNIX_EPOCH, ""));
+    let ingest = etl::metrics::of_report(&store::Report::new(DateTime::UNIX_EPOCH, ""), true);
+    let of_taskcluster = etl::metrics::of_report(&store::Report::of_taskcluster(DateTime::UNIX_EPOCH, ""), true);
     let swept = trigger_api::sweep::SweepReport::default().metrics();
     let delivered = forward::DeliveryLog::default().metrics();
-    let named = ingest.into_iter().chain(swept).chain(delivered).map(|(name, ..)| name.to_owned());
+    let ingests = ingest.into_iter().chain(of_taskcluster);
+    let named = ingests.chain(swept).chain(delivered).map(|(name, ..)| name.to_owned());
     let of_requests = [jobs::METRICS, trigger_api::METRICS].into_iter().flat_map(http_api::metric_names);
     named
         .chain(of_requests)
@@ -43,6 +45,8 @@ fn value(variable: &str) -> Option<String> {
         "AWS_ENDPOINT_URL" | "RUNNABLE_JOBS_QUEUE_URL" => "http://127.0.0.1/",
         "RUNNABLE_JOBS_SOURCE" => "https://example.org/allthethings.json",
         "RUNNABLE_JOBS_CATALOG_TABLE" => "catalog",
+        "RUNNABLE_JOBS_TASKCLUSTER_URL" => "https://taskcluster.example.org",
+        "RUNNABLE_JOBS_TASKCLUSTER_PROJECTS" => r#"{"try": "gecko.v2.try"}"#,
         "RUNNABLE_JOBS_REQUESTS_TABLE" => "requests",
         "RUNNABLE_JOBS_OIDC_ISSUER" => "https://issuer.example.org/",
         "RUNNABLE_JOBS_OIDC_AUDIENCE" => "people",

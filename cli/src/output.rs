@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, Row, Table};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ pub(crate) fn time(time: DateTime<Utc>) -> String {
 }
 
 /// A table without lines, whose columns are two blanks apart.
-pub(crate) fn new_table<const N: usize>(header: [&str; N]) -> Table {
+pub(crate) fn new_table(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header);
     for column in table.column_iter_mut() {

@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::bytes as bytes_text;
 
-/// Without a terminal: print a line whenever this many more builders were read.
-const BUILDERS_PER_LINE: u64 = 20_000;
+/// Without a terminal: print a line whenever this many more builders or labels were read.
+const PER_LINE: u64 = 20_000;
 
 /// Reports progress on standard error; `quiet` reports nothing.
 pub(crate) fn reporter(quiet: bool) -> ProgressCallback {
@@ -34,6 +34,7 @@ fn bar() -> ProgressCallback {
             bar.set_position(bytes);
             bar.set_message(format!("{builders} builders"));
         }
+        Stage::ReadGraph { labels } => bar.set_message(format!("{labels} labels")),
         Stage::Publishing => bar.finish_and_clear(),
     })
 }
@@ -47,11 +48,25 @@ fn lines() -> ProgressCallback {
         Stage::Opened(Some(length)) => print(&format!("reading {}", bytes_text(length))),
         Stage::Opened(None) => print("reading"),
         Stage::Read { bytes, builders } => {
-            if builders >= reported.load(Ordering::Relaxed) + BUILDERS_PER_LINE {
-                reported.store(builders, Ordering::Relaxed);
+            if is_next(&reported, builders) {
                 print(&format!("{builders} builders, {}", bytes_text(bytes)));
+            }
+        }
+        Stage::ReadGraph { labels } => {
+            if is_next(&reported, labels) {
+                print(&format!("{labels} labels"));
             }
         }
         Stage::Publishing => print("read; comparing"),
     })
+}
+
+/// Whether a line is due, after which `PER_LINE` more have to be read. A new document starts anew.
+fn is_next(reported: &AtomicU64, count: u64) -> bool {
+    let before = reported.load(Ordering::Relaxed);
+    let is_due = count >= before + PER_LINE;
+    if is_due || count < before {
+        reported.store(if is_due { count } else { 0 }, Ordering::Relaxed);
+    }
+    is_due
 }

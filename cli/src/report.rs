@@ -1,6 +1,8 @@
 //! The report of an ingest as text.
 
-use store::{Report, ReportOutcome, Schedule};
+use catalog::taskcluster;
+use comfy_table::Table;
+use store::{GraphOutcome, ProjectReport, Report, ReportOutcome, Schedule};
 
 use crate::output::{align_numbers, new_table, table_text, time};
 
@@ -16,6 +18,19 @@ pub(crate) fn outcome(outcome: ReportOutcome) -> &'static str {
         ReportOutcome::Refused => "refused",
         ReportOutcome::Superseded => "superseded",
         ReportOutcome::Failed => "failed",
+    }
+}
+
+/// What an ingest of Taskcluster did about a project, in words.
+fn graph_outcome(outcome: GraphOutcome) -> &'static str {
+    match outcome {
+        GraphOutcome::Published => "published",
+        GraphOutcome::Unchanged => "unchanged",
+        GraphOutcome::Checked => "checked",
+        GraphOutcome::NoDecisionTask => "no decision task",
+        GraphOutcome::Refused => "refused",
+        GraphOutcome::Superseded => "superseded",
+        GraphOutcome::Failed => "failed",
     }
 }
 
@@ -54,7 +69,15 @@ pub(crate) fn text(report: &Report) -> String {
         report.source,
         report.seconds
     ));
-    if report.builders > 0 {
+    if report.build_system == taskcluster::BUILD_SYSTEM {
+        line(format!(
+            "  taskcluster: {} read; {} jobs in {} projects, {} labels malformed",
+            bytes(report.bytes),
+            report.jobs,
+            report.projects.values().filter(|project| project.jobs > 0).count(),
+            report.problem_count
+        ));
+    } else if report.builders > 0 {
         line(format!(
             "  {} read; {} builders: {} jobs in {} projects, {} not runnable, {} malformed",
             bytes(report.bytes),
@@ -94,18 +117,7 @@ pub(crate) fn text(report: &Report) -> String {
     list("unknown:", &report.unknown, report.unknown_names);
     if !report.projects.is_empty() {
         line(String::new());
-        let mut table = new_table(["project", "jobs", "added", "removed", "changed"]);
-        table.add_rows(report.projects.iter().map(|(name, project)| {
-            [
-                name.clone(),
-                project.jobs.to_string(),
-                count("+", project.added),
-                count("-", project.removed),
-                count("~", project.changed),
-            ]
-        }));
-        align_numbers(&mut table);
-        for row in table_text(&table).lines() {
+        for row in table_text(&projects(report)).lines() {
             line(format!("  {row}"));
         }
         line(String::new());
@@ -135,6 +147,30 @@ pub(crate) fn text(report: &Report) -> String {
         line(format!("  {}", schedule(known)));
     }
     text
+}
+
+/// The changes of each project, as a table. An ingest of Taskcluster has an outcome for each project.
+fn projects(report: &Report) -> Table {
+    let changes = |name: &str, project: &ProjectReport| {
+        let signs = [("+", project.added), ("-", project.removed), ("~", project.changed)];
+        let [added, removed, changed] = signs.map(|(sign, jobs)| count(sign, jobs));
+        vec![name.to_owned(), project.jobs.to_string(), added, removed, changed]
+    };
+    let mut columns = vec!["project", "jobs", "added", "removed", "changed"];
+    if report.build_system == taskcluster::BUILD_SYSTEM {
+        columns.extend(["outcome", "decision task", "artifact"]);
+    }
+    let mut table = new_table(columns);
+    for (name, project) in &report.projects {
+        let mut row = changes(name, project);
+        if let Some(graph) = &project.graph {
+            let shown = |text: &Option<String>| text.clone().unwrap_or_default();
+            row.extend([graph_outcome(graph.outcome).to_owned(), shown(&graph.decision_task), shown(&graph.artifact)]);
+        }
+        table.add_row(row);
+    }
+    align_numbers(&mut table);
+    table
 }
 
 /// A count with its sign; empty for 0.

@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use catalog::buildbot::{self, BUILD_SYSTEM, CatalogJob, Findings, Projects};
+use catalog::buildbot::{self, BUILD_SYSTEM, Findings, Projects};
 use catalog::guards::{Counts, Loss};
-use catalog::list::{self, Listing, PackedList, Summary};
-use store::{CatalogTable, ListPointer, ProjectReport, Report, StoreError};
+use catalog::list::PackedList;
+use store::{ListPointer, ProjectReport, Report, StoreError};
 
-use crate::error::IngestError;
-
-/// The pointers of projects.
-pub(crate) type Pointers = BTreeMap<String, ListPointer>;
+use crate::served::{Pointers, ServedLists};
 
 /// Maximum number of unknown names in a report.
 const MAX_UNKNOWN_SHOWN: usize = 20;
 
-/// A project whose list is replaced, is new, or has a pointer without a summary or an index.
+/// A project whose list is replaced, is new, or has a pointer without a summary or a usable index.
 pub(crate) struct Change {
     pub(crate) project: String,
     pub(crate) list: PackedList,
@@ -29,146 +26,43 @@ pub(crate) struct Compared {
     pub(crate) with_build: BTreeMap<String, usize>,
 }
 
-/// The lists that are served.
-pub(crate) struct ServedLists<'a> {
-    pub(crate) table: &'a CatalogTable,
-    /// Whether damaged lists are replaced.
-    pub(crate) force: bool,
+/// Compares the jobs of each project of a dump with those of the served list. `gone` has the projects that the dump no
+/// longer names, and whose lists have jobs of other build systems.
+pub(crate) async fn compare(
+    served: &ServedLists<'_>,
+    projects: &Projects<'_>,
+    gone: &[&String],
+    pointers: &Pointers,
+    report: &mut Report,
+) -> Result<Compared, StoreError> {
+    let (mut changes, mut with_build) = (Vec::new(), BTreeMap::new());
+    let gone = gone.iter().map(|project| (project.as_str(), &[][..]));
+    for (project, jobs) in projects.iter().map(|(project, jobs)| (*project, &jobs[..])).chain(gone) {
+        let mut unknown = Vec::new();
+        let jobs = buildbot::listed(jobs, |name| unknown.push(name.to_owned()));
+        report.unknown_names += unknown.len() as u64;
+        let room = MAX_UNKNOWN_SHOWN - report.unknown.len();
+        report.unknown.extend(unknown.into_iter().take(room));
+        let found = served.compare(project, &jobs, pointers.get(project)).await?;
+        changes.extend(found.list.map(|list| Change { project: project.to_owned(), list }));
+        with_build.insert(project.to_owned(), found.with_build);
+        report.projects.insert(project.to_owned(), found.report);
+    }
+    Ok(Compared { changes, with_build })
 }
 
-impl ServedLists<'_> {
-    /// Writes each project's body and compares it with the served list.
-    pub(crate) async fn compare(
-        &self,
-        projects: &Projects<'_>,
-        pointers: &Pointers,
-        report: &mut Report,
-    ) -> Result<Compared, IngestError> {
-        let (mut changes, mut with_build) = (Vec::new(), BTreeMap::new());
-        let mut body = Vec::new();
-        for (&project, jobs) in projects {
-            let mut unknown = Vec::new();
-            let summary = write_body(project, jobs, &mut body, &mut unknown);
-            report.unknown_names += unknown.len() as u64;
-            let room = MAX_UNKNOWN_SHOWN - report.unknown.len();
-            report.unknown.extend(unknown.into_iter().take(room));
-            let pointer = pointers.get(project);
-            let served = pointer.filter(|pointer| pointer.etag == list::etag(&body));
-            let same = match served {
-                // The tags are equal: read the served list only where it may be damaged.
-                Some(pointer) => {
-                    !self.force
-                        || (self.old_body(project, pointer).await? == body && self.has_index(project, pointer).await?)
-                }
-                None => false,
-            };
-            let entry = if same {
-                if let Some(pointer) = served.filter(|pointer| pointer.is_outdated()) {
-                    let list = self.once_more(project, pointer, packed(project, jobs, &body, summary)).await?;
-                    changes.push(Change { project: project.to_owned(), list });
-                }
-                let with_builds = jobs.iter().filter(|job| job.upstream.is_some()).count();
-                with_build.insert(project.to_owned(), with_builds);
-                ProjectReport { jobs: jobs.len(), unchanged: jobs.len(), ..ProjectReport::default() }
-            } else {
-                changes.push(Change { project: project.to_owned(), list: packed(project, jobs, &body, summary) });
-                let old = match pointer {
-                    Some(pointer) => self.old_body(project, pointer).await?,
-                    None => Vec::new(),
-                };
-                let found = list::compare(&old, &body).map_err(|error| damaged(project, &error))?;
-                with_build.insert(project.to_owned(), found.with_build);
-                ProjectReport {
-                    jobs: jobs.len(),
-                    added: found.added.len(),
-                    removed: found.removed.len(),
-                    changed: found.changed.len(),
-                    unchanged: found.unchanged,
-                    lost_builds: found.lost_builds.len(),
-                }
-            };
-            report.projects.insert(project.to_owned(), entry);
-        }
-        Ok(Compared { changes, with_build })
-    }
-
-    /// An unchanged list that is published again for its summary or its index. A single part is replaced at once. Several
-    /// parts are replaced one by one and keep their bytes: bytes of another compressor would not fit the existing parts.
-    async fn once_more(
-        &self,
-        project: &str,
-        pointer: &ListPointer,
-        list: PackedList,
-    ) -> Result<PackedList, IngestError> {
-        if pointer.parts == 1 && list.parts().len() == 1 {
-            return Ok(list);
-        }
-        Ok(PackedList { gzip: self.table.list(project, pointer).await?, ..list })
-    }
-
-    /// The served list. With `force` a damaged list counts as empty, and is then written anew.
-    async fn old_body(&self, project: &str, pointer: &ListPointer) -> Result<Vec<u8>, IngestError> {
-        let body = match self.table.list(project, pointer).await {
-            Ok(packed) => list::unpack(&packed).map_err(|error| damaged(project, &error)),
-            Err(error) => Err(error),
-        };
-        match body {
-            Err(StoreError::Damaged { .. }) if self.force => Ok(Vec::new()),
-            other => Ok(other?),
+/// Adds the number of tests with a build for the projects that were not compared.
+pub(crate) async fn count_tests_with_build(
+    served: &ServedLists<'_>,
+    pointers: &Pointers,
+    with_build: &mut BTreeMap<String, usize>,
+) -> Result<(), StoreError> {
+    for (project, pointer) in pointers.iter().filter(|(_, pointer)| has_buildbot(pointer)) {
+        if !with_build.contains_key(project) {
+            with_build.insert(project.clone(), served.jobs_with_build(project, pointer).await?);
         }
     }
-
-    /// Whether a served list has a usable index.
-    async fn has_index(&self, project: &str, pointer: &ListPointer) -> Result<bool, IngestError> {
-        match self.table.index(project, pointer).await {
-            Ok(index) => {
-                Ok(Listing::from_index(&index, &pointer.etag).is_ok_and(|list| list.len() == pointer.summary.jobs))
-            }
-            Err(StoreError::Damaged { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Adds the number of tests with a build for the projects that were not compared.
-    pub(crate) async fn count_tests_with_build(
-        &self,
-        pointers: &Pointers,
-        with_build: &mut BTreeMap<String, usize>,
-    ) -> Result<(), IngestError> {
-        for (project, pointer) in pointers {
-            if !with_build.contains_key(project) {
-                with_build.insert(project.clone(), self.tests_with_build(project, pointer).await?);
-            }
-        }
-        Ok(())
-    }
-
-    /// The number of tests with a build in the served list. A damaged list counts as empty: an ingest of its project
-    /// repairs it.
-    async fn tests_with_build(&self, project: &str, pointer: &ListPointer) -> Result<usize, IngestError> {
-        match self.old_body(project, pointer).await {
-            Ok(body) => Ok(list::count_with_build(&body).unwrap_or_default()),
-            Err(IngestError::Store(StoreError::Damaged { .. })) => Ok(0),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn damaged(project: &str, error: &impl ToString) -> StoreError {
-    StoreError::Damaged { key: format!("list of {project}"), what: error.to_string() }
-}
-
-/// Replaces `body` by the body of a project's list, and adds the names that the grammar does not know to `unknown`.
-pub fn write_body(project: &str, jobs: &[CatalogJob<'_>], body: &mut Vec<u8>, unknown: &mut Vec<String>) -> Summary {
-    body.clear();
-    buildbot::write_body(project, jobs, body, |name| unknown.push(name.to_owned()))
-}
-
-/// A project's list, packed, with its index.
-fn packed(project: &str, jobs: &[CatalogJob<'_>], body: &[u8], summary: Summary) -> PackedList {
-    let list = PackedList::new(body, summary);
-    let index = buildbot::write_index(project, &list.etag, jobs);
-    list.with_index(index)
+    Ok(())
 }
 
 /// The counts of a dump that the guards check.
@@ -189,30 +83,24 @@ pub(crate) fn losses<'p>(
         let report = reports.get(project);
         Loss {
             project,
-            before: jobs_of_build_system(&pointer.summary),
+            before: pointer.jobs_of(BUILD_SYSTEM),
             removed: report.map_or(0, |report| report.removed),
             with_build: with_build.get(project).copied().unwrap_or_default(),
             lost_builds: report.map_or(0, |report| report.lost_builds),
             stays: projects.contains_key(project.as_str()) || !is_touched(project),
         }
     };
-    pointers.iter().filter(|(_, pointer)| has_build_system(pointer)).map(loss).collect()
+    pointers.iter().filter(|(_, pointer)| has_buildbot(pointer)).map(loss).collect()
 }
 
-/// Whether a served list can have jobs of the source's build system. Pointers of earlier releases do not name theirs: it
-/// is Buildbot.
-pub(crate) fn has_build_system(pointer: &ListPointer) -> bool {
-    let build_systems = &pointer.summary.build_systems;
-    build_systems.is_empty() || build_systems.contains_key(BUILD_SYSTEM)
-}
-
-/// The number of jobs of the source's build system.
-fn jobs_of_build_system(summary: &Summary) -> usize {
-    summary.build_systems.get(BUILD_SYSTEM).copied().unwrap_or(summary.jobs)
+/// Whether a served list has jobs of Buildbot.
+pub(crate) fn has_buildbot(pointer: &ListPointer) -> bool {
+    pointer.jobs_of(BUILD_SYSTEM) > 0
 }
 
 #[cfg(test)]
 mod tests {
+    use catalog::list::Summary;
     use chrono::DateTime;
     use store::Provenance;
 
@@ -226,6 +114,8 @@ mod tests {
             summary: Summary { jobs, build_systems, ..Summary::default() },
             parts: 1,
             index_parts: 1,
+            index_format: String::new(),
+            shares: BTreeMap::new(),
             body_bytes: 1,
             packed_bytes: 1,
             provenance: Provenance { source: "-".to_owned(), source_etag: None, updated_at: DateTime::UNIX_EPOCH },

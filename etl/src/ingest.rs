@@ -1,4 +1,5 @@
-//! One ingest: opens the source, reads it, compares the lists, checks the guards, archives, publishes and reports.
+//! An ingest of Buildbot: opens the source, reads it, compares the lists, checks the guards, archives, publishes and
+//! reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use chrono::{DateTime, Utc};
 use runtime::Aws;
 use store::{
     Archive, CatalogTable, Consistency, FailureCode, ListPointer, ProjectReport, Provenance, Report, ReportOutcome,
-    Schedule, SourceState, StoreError,
+    SourceState, StoreError,
 };
 
-pub use crate::compare::write_body;
-use crate::compare::{Change, Compared, Pointers, ServedLists, counts, has_build_system, losses};
+use crate::compare::{Change, Compared, compare, count_tests_with_build, counts, has_buildbot, losses};
 pub use crate::error::IngestError;
-use crate::past_reports::{self, MAX_PAST_REPORTS, missed};
+use crate::past_reports::{self, MAX_PAST_REPORTS};
+use crate::run::{due, finish};
+use crate::served::{Pointers, ServedLists};
 use crate::source::buildbot::{ByteCounter, DecodedDump, Spool, decode};
 use crate::source::{Content, Opened, SourceLocation, Validators};
 
@@ -36,6 +38,11 @@ pub enum Stage {
         /// Builders.
         builders: u64,
     },
+    /// Part of a task graph is read.
+    ReadGraph {
+        /// Labels.
+        labels: u64,
+    },
     /// The source is read; the lists are compared and written.
     Publishing,
 }
@@ -48,7 +55,7 @@ pub fn no_progress() -> ProgressCallback {
     Arc::new(|_| ())
 }
 
-/// An ingest, ready to run.
+/// An ingest of Buildbot's dump, ready to run.
 pub struct Ingest<'a> {
     /// Where the dump is.
     pub source: &'a SourceLocation,
@@ -83,42 +90,14 @@ impl Ingest<'_> {
         let start = Instant::now();
         let mut report = Report::new((self.clock)(), &self.source.to_string());
         report.only = self.only.to_vec();
-        let mut result = self.ingest(&mut report).await;
-        if let Err(error) = &result {
-            report.outcome = error.outcome();
-            report.error = Some(error.to_string());
-            report.error_code = Some(error.code());
-        } else if self.dry_run {
-            report.outcome = ReportOutcome::Checked;
-        }
-        report.seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        report.schedule = self.schedule_status(&report);
-        let usage = self.table.usage();
-        (report.items_written, report.bytes_written) = (usage.items_written, usage.bytes_written);
-        (report.read_units, report.write_units) = (usage.read_units, usage.write_units);
-        let unreachable = matches!(result, Err(IngestError::Store(StoreError::Unreachable { .. })));
-        let stored = if self.dry_run || unreachable { Ok(()) } else { self.table.put_report(&report).await };
-        if let Err(error) = stored {
-            tracing::warn!(%error, "the report is not stored");
-            result = result.and(Err(error.into()));
-        }
+        let result = self.ingest(&mut report).await;
+        let result = finish(self.table, &mut report, start, self.schedule, self.dry_run, result).await;
         (report, result)
-    }
-
-    /// The schedule for the report, after this ingest.
-    fn schedule_status(&self, report: &Report) -> Option<Schedule> {
-        let next_due = self.schedule?.next(report.started_at)?;
-        let missed = report.schedule.as_ref().map_or(0, |before| before.missed);
-        Some(Schedule { next_due, missed })
     }
 
     async fn ingest(&self, report: &mut Report) -> Result<(), IngestError> {
         let past = self.past().await?;
-        if let Some(schedule) = self.schedule {
-            let missed = missed(schedule, &past, report.started_at);
-            let next_due = schedule.next(report.started_at).unwrap_or(report.started_at);
-            report.schedule = Some(Schedule { next_due, missed });
-        }
+        report.schedule = due(self.schedule, &past, report.started_at);
         // The masters of the catalog that is served, until this ingest replaces it.
         let known = past.iter().map(|report| &report.masters).find(|masters| !masters.is_empty());
         report.masters = known.cloned().unwrap_or_default();
@@ -127,7 +106,8 @@ impl Ingest<'_> {
         let mut names = self.table.projects(Consistency::Consistent).await?;
         let (mut pointers, mut damaged) = self.pointers(&names.iter().map(String::as_str).collect()).await?;
         let served = past_reports::fingerprint(&names, &pointers);
-        let is_conditional = !self.force && !self.dry_run && self.only.is_empty();
+        let has_outdated = pointers.values().any(|pointer| has_buildbot(pointer) && pointer.is_outdated());
+        let is_conditional = !self.force && !self.dry_run && self.only.is_empty() && !has_outdated;
         let last = if is_conditional { past_reports::last_seen(&past, report, &served) } else { None };
         let Some(content) = self.open(last, report).await? else { return Ok(()) };
         let state = SourceState {
@@ -163,12 +143,18 @@ impl Ingest<'_> {
         {
             return Err(error.into());
         }
-        let served_lists = ServedLists { table: self.table, force: self.force };
-        let Compared { changes, with_build } = served_lists.compare(&projects, &pointers, report).await?;
+        let served_lists = ServedLists { table: self.table, build_system: BUILD_SYSTEM, force: self.force };
         let is_gone = |(project, pointer): &(&String, &ListPointer)| {
-            !projects.contains_key(project.as_str()) && has_build_system(pointer)
+            !projects.contains_key(project.as_str()) && has_buildbot(pointer)
         };
-        let gone: Vec<(&String, &ListPointer)> = pointers.iter().filter(is_gone).collect();
+        // A project that has jobs of other build systems keeps those.
+        let (gone, with_others): (Vec<_>, Vec<_>) = pointers
+            .iter()
+            .filter(is_gone)
+            .partition(|(_, pointer)| pointer.jobs_of(BUILD_SYSTEM) == pointer.summary.jobs);
+        let with_others: Vec<&String> = with_others.into_iter().map(|(project, _)| project).collect();
+        let Compared { changes, with_build } =
+            compare(&served_lists, &projects, &with_others, &pointers, report).await?;
         for (project, pointer) in &gone {
             let entry = ProjectReport { removed: pointer.summary.jobs, ..ProjectReport::default() };
             report.projects.insert((*project).clone(), entry);
@@ -192,7 +178,7 @@ impl Ingest<'_> {
             tracing::warn!(%error, "the pointer is written anew");
             self.table.remove_damaged(project).await?;
         }
-        let mut published = self.publish(&changes, &pointers, report).await?;
+        let mut published = self.publish(&served_lists, &changes, &projects, &pointers, report).await?;
         for (project, pointer) in &gone {
             self.table.remove(project, pointer, report.started_at).await?;
             published.remove(*project);
@@ -229,7 +215,7 @@ impl Ingest<'_> {
         report: &mut Report,
     ) -> Result<(), IngestError> {
         if report.projects.values().any(|project| project.lost_builds > 0) {
-            served_lists.count_tests_with_build(pointers, &mut with_build).await?;
+            count_tests_with_build(served_lists, pointers, &mut with_build).await?;
         }
         let is_touched = |project: &str| self.only.is_empty() || self.only.iter().any(|only| only == project);
         let losses = losses(pointers, projects, &with_build, &report.projects, is_touched);
@@ -241,7 +227,14 @@ impl Ingest<'_> {
     }
 
     /// Publishes the changed lists. Returns the pointers with those of the changed lists.
-    async fn publish(&self, changes: &[Change], pointers: &Pointers, report: &Report) -> Result<Pointers, StoreError> {
+    async fn publish(
+        &self,
+        served_lists: &ServedLists<'_>,
+        changes: &[Change],
+        projects: &Projects<'_>,
+        pointers: &Pointers,
+        report: &Report,
+    ) -> Result<Pointers, StoreError> {
         let provenance = Provenance {
             source: report.source.clone(),
             source_etag: report.sources.get(BUILD_SYSTEM).and_then(|state| state.etag.clone()),
@@ -249,7 +242,8 @@ impl Ingest<'_> {
         };
         let mut published = pointers.clone();
         for Change { project, list } in changes {
-            let pointer = self.table.publish(project, list, pointers.get(project), &provenance).await?;
+            let jobs = || buildbot::listed(projects.get(project.as_str()).map_or(&[], Vec::as_slice), |_| ());
+            let pointer = served_lists.publish(project, list, pointers.get(project), jobs, &provenance).await?;
             published.insert(project.clone(), pointer);
             tracing::info!(project, jobs = list.summary.jobs, etag = list.etag, "published");
         }
@@ -288,7 +282,7 @@ impl Ingest<'_> {
 
     /// The readable reports of past ingests.
     async fn past(&self) -> Result<Vec<Report>, StoreError> {
-        Ok(past_reports::readable(self.table.each_report(MAX_PAST_REPORTS).await?))
+        Ok(past_reports::readable(self.table.each_report(BUILD_SYSTEM, MAX_PAST_REPORTS).await?))
     }
 
     /// The pointers of these projects, and the errors of the damaged ones.
@@ -304,7 +298,7 @@ impl Ingest<'_> {
     }
 
     /// Adds the pointers of projects that the source has and the set of names lacks: simultaneous ingests can leave a
-    /// pointer without a name. A pointer whose name has appeared since was published meanwhile.
+    /// pointer without a name. A pointer with jobs of Buildbot whose name has appeared since was published meanwhile.
     async fn unlisted_pointers(
         &self,
         projects: &Projects<'_>,
@@ -318,7 +312,9 @@ impl Ingest<'_> {
         let (found, damaged) = self.pointers(&unlisted).await?;
         if !found.is_empty() {
             let names_now = self.table.projects(Consistency::Consistent).await?;
-            if let Some(project) = found.keys().find(|project| names_now.contains(*project)) {
+            let is_new =
+                |(project, pointer): &(&String, &ListPointer)| names_now.contains(*project) && has_buildbot(pointer);
+            if let Some((project, _)) = found.iter().find(is_new) {
                 return Err(StoreError::Superseded { project: project.clone() });
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use catalog::buildbot::Findings;
+use catalog::buildbot::{BUILD_SYSTEM, Findings};
 use catalog::hex;
 use catalog::schedule::Cron;
 use chrono::{DateTime, Utc};
@@ -36,14 +36,16 @@ pub(crate) fn last_seen<'p>(past: &'p [Report], now: &Report, served: &str) -> O
     (last.succeeded() && has_same_source_and_rules && last.served.as_deref() == Some(served)).then_some(last)
 }
 
-/// A fingerprint of the served catalog: the names in the set, and the pointers.
+/// A fingerprint of Buildbot's jobs in the served catalog, and of names without a pointer, which an ingest that died has
+/// left. Ingests of other build systems do not change it.
 pub(crate) fn fingerprint(names: &BTreeSet<String>, pointers: &BTreeMap<String, ListPointer>) -> String {
     let mut text = String::new();
-    for name in names {
+    for name in names.iter().filter(|name| !pointers.contains_key(*name)) {
         let _ = writeln!(text, "{name}");
     }
-    for (project, pointer) in pointers {
-        let _ = writeln!(text, "{project} {} {}", pointer.generation, pointer.etag);
+    for (project, pointer) in pointers.iter().filter(|(_, pointer)| pointer.jobs_of(BUILD_SYSTEM) > 0) {
+        let digest = pointer.digest_of(BUILD_SYSTEM).unwrap_or_default();
+        let _ = writeln!(text, "{project} {} {digest}", pointer.updated_at(BUILD_SYSTEM).timestamp());
     }
     hex(&Sha256::digest(text)[..16])
 }

@@ -5,12 +5,14 @@ use std::str::FromStr;
 use catalog::guards::GuardLimits;
 use catalog::schedule::Cron;
 use runtime::settings::{A_TABLE, SettingsError, Variables, whole_number};
+use taskcluster::TaskclusterSettings;
 
 use crate::source::SourceLocation;
 
 /// The names of the variables, for the function and for the help of the command line.
 pub mod variables {
-    pub use runtime::settings::variables::{CATALOG_TABLE, SCHEDULE};
+    pub use runtime::settings::variables::{CATALOG_TABLE, SCHEDULE, TASKCLUSTER_SCHEDULE};
+    pub use taskcluster::variables::{TASKCLUSTER_ARTIFACT_HOSTS, TASKCLUSTER_PROJECTS, TASKCLUSTER_URL};
 
     /// The address of the dump.
     pub const SOURCE: &str = "RUNNABLE_JOBS_SOURCE";
@@ -20,7 +22,7 @@ pub mod variables {
     pub const MIN_BUILDERS: &str = "RUNNABLE_JOBS_MIN_BUILDERS";
     /// Maximum share of jobs that one ingest may remove, in percent.
     pub const MAX_DROP_PERCENT: &str = "RUNNABLE_JOBS_MAX_DROP_PERCENT";
-    /// Maximum size of an uncompressed dump, in bytes.
+    /// Maximum size of an uncompressed dump or task graph, in bytes.
     pub const MAX_SOURCE_BYTES: &str = "RUNNABLE_JOBS_MAX_SOURCE_BYTES";
 }
 
@@ -37,17 +39,21 @@ pub const MAX_SOURCE_BYTES: u64 = 512 * 1024 * 1024;
 /// The settings of the function.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the dump is.
-    pub source: SourceLocation,
+    /// Where Buildbot's dump is, if there is one.
+    pub source: Option<SourceLocation>,
+    /// Where Taskcluster is, if there is one.
+    pub taskcluster: Option<TaskclusterSettings>,
     /// The catalog table.
     pub catalog_table: String,
     /// The bucket that keeps the dumps.
     pub archive_bucket: Option<String>,
-    /// When the ingest is due.
+    /// When ingests of Buildbot are due.
     pub schedule: Option<Cron>,
+    /// When ingests of Taskcluster are due.
+    pub taskcluster_schedule: Option<Cron>,
     /// The guards.
     pub limits: GuardLimits,
-    /// Maximum size of an uncompressed dump, in bytes.
+    /// Maximum size of an uncompressed dump or task graph, in bytes.
     pub max_source_bytes: u64,
 }
 
@@ -57,14 +63,19 @@ impl Settings {
     /// # Errors
     /// The first variable that is missing or wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let taskcluster = TaskclusterSettings::read(&lookup)?;
         let read = Variables::new(lookup);
         let source = read.parsed(variables::SOURCE, SourceLocation::from_str)?;
-        let no_source = SettingsError::Missing { variable: variables::SOURCE, expected: A_SOURCE };
+        if source.is_none() && taskcluster.is_none() {
+            return Err(SettingsError::Missing { variable: variables::SOURCE, expected: A_SOURCE });
+        }
         Ok(Self {
-            source: source.ok_or(no_source)?,
+            source,
+            taskcluster,
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             archive_bucket: read.get(variables::ARCHIVE_BUCKET),
             schedule: read.parsed(variables::SCHEDULE, Cron::from_str)?,
+            taskcluster_schedule: read.parsed(variables::TASKCLUSTER_SCHEDULE, Cron::from_str)?,
             limits: GuardLimits {
                 min_builders: read.parsed(variables::MIN_BUILDERS, whole_number)?.unwrap_or(MIN_BUILDERS),
                 max_drop_percent: read.parsed(variables::MAX_DROP_PERCENT, percent)?.unwrap_or(MAX_DROP_PERCENT),
@@ -100,14 +111,34 @@ mod tests {
         let settings = read(&REQUIRED).unwrap();
         assert_eq!(settings.limits, GuardLimits { min_builders: 1000, max_drop_percent: 20 });
         assert_eq!((settings.archive_bucket, settings.schedule.is_none()), (None, true));
+        assert!(settings.taskcluster.is_none() && settings.taskcluster_schedule.is_none());
+    }
+
+    #[test]
+    fn taskcluster_alone_is_enough() {
+        let taskcluster = [
+            (variables::TASKCLUSTER_URL, "https://tc.example.org"),
+            (variables::TASKCLUSTER_PROJECTS, r#"{"try": "gecko.v2.try"}"#),
+            REQUIRED[1],
+        ];
+        let settings = read(&taskcluster).unwrap();
+        assert!(settings.source.is_none());
+        assert_eq!(settings.taskcluster.unwrap().projects.keys().collect::<Vec<_>>(), ["try"]);
+        let without_projects = read(&[taskcluster[0], REQUIRED[1]]).unwrap_err().to_string();
+        assert!(without_projects.starts_with(variables::TASKCLUSTER_PROJECTS), "{without_projects}");
     }
 
     #[test]
     fn an_error_names_a_wrong_variable_without_its_value() {
         const SECRET: &str = "c0rrect-Horse";
-        for variable in
-            [variables::SCHEDULE, variables::MIN_BUILDERS, variables::MAX_DROP_PERCENT, variables::MAX_SOURCE_BYTES]
-        {
+        for variable in [
+            variables::SCHEDULE,
+            variables::TASKCLUSTER_SCHEDULE,
+            variables::MIN_BUILDERS,
+            variables::MAX_DROP_PERCENT,
+            variables::MAX_SOURCE_BYTES,
+            variables::TASKCLUSTER_URL,
+        ] {
             for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[REQUIRED[0], REQUIRED[1], (variable, &value)]).map(|_| ()).unwrap_err().to_string();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");

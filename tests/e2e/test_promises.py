@@ -44,6 +44,8 @@ from tests.support.stack import PROGRAMS, TIMEOUT_SECONDS, GivenStack, Stack, sa
 
 ME = "someone@mozilla.com"
 LIST = "/api/project/try/runnable_jobs/"
+# The event of the rule that starts an ingest of Buildbot.
+BUILDBOT = b'{"build_system": "buildbot"}'
 # Waiting jobs are checked after a second, not after the default time.
 PLANNING, FIRST_LOOK_SECONDS = {"first_look_seconds": 1}, 120
 # So many tests vanish from a list: too few for the ingest to refuse that.
@@ -370,7 +372,7 @@ class Promises(unittest.TestCase):
         for dump in (new, old) * TIMES_REPLACED:
             before = answers[-1]
             s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(dump).encode())
-            answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["ETL_FUNCTION"], Payload=b"{}")
+            answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["ETL_FUNCTION"], Payload=BUILDBOT)
             report = json.loads(answer["Payload"].read())
             self.assertEqual(report.get("outcome"), "published", report)
             until(functools.partial(lambda before: answers[-1] != before, before))

@@ -28,6 +28,8 @@ from tests.support.runtime_api import Function
 from tests.support.stack import PROGRAMS, RUNS, Stack, sample, stack_command, stack_environment, until
 from tools.bench.function import lambda_environment
 
+# The event of the rule that starts an ingest of Buildbot.
+BUILDBOT = b'{"build_system": "buildbot"}'
 SIGNING_KEY = "signing-key.pem"
 # In the folder of the data.
 ERLANG_PID = "running/broker/broker.pid"
@@ -111,7 +113,7 @@ class RunningStack(unittest.TestCase):
 
     def test_an_unchanged_source_is_reported_unchanged(self) -> None:
         type(self).started_ingests += 1
-        answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["ETL_FUNCTION"], Payload=b"{}")
+        answer = self.stack.client("lambda").invoke(FunctionName=self.stack.env["ETL_FUNCTION"], Payload=BUILDBOT)
 
         report = json.loads(answer["Payload"].read())
         self.assertNotIn("FunctionError", answer, report)
@@ -227,11 +229,12 @@ class RunningStack(unittest.TestCase):
         with tempfile.NamedTemporaryFile(suffix=".json") as broken:
             broken.write(b"{}")
             broken.flush()
-            _, line = self.incident("etl", RUNNABLE_JOBS_SOURCE=broken.name)
+            _, line = self.incident("etl", RUNNABLE_JOBS_SOURCE=broken.name, RUNNABLE_JOBS_TASKCLUSTER_URL="")
         found = (line["incident"], line["outcome"], line["IngestRefused"])
         self.assertEqual(found, ("An ingest was refused", "refused", 1))
 
-        _, line = self.incident("etl", RUNNABLE_JOBS_SOURCE="http://127.0.0.1:9/")
+        nowhere = "http://127.0.0.1:9/"
+        _, line = self.incident("etl", RUNNABLE_JOBS_SOURCE=nowhere, RUNNABLE_JOBS_TASKCLUSTER_URL="")
         self.assertEqual((line["incident"], line["outcome"], line["IngestFailed"]), ("A function fails", "failed", 1))
 
     def test_a_sweep_that_fails_and_dead_letters_are_incidents(self) -> None:

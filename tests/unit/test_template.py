@@ -242,6 +242,26 @@ class Settings(unittest.TestCase):
             with self.subTest(name):
                 self.assertLessEqual(deployed["Environment"]["Variables"].keys(), set(FACTS["variables"][name]))
 
+    def test_each_build_system_has_a_rule_of_its_own_while_it_is_configured(self) -> None:
+        events = resources("AWS::Serverless::Function")["EtlFunction"]["Events"]
+        found = [event["Properties"] for event in events.values()]
+        rules = {json.loads(rule["Input"])["build_system"]: rule for rule in found}
+
+        self.assertEqual(rules.keys(), {"buildbot", "taskcluster"})
+        for build_system, condition, schedule in (
+            ("buildbot", "HasSource", "Schedule"),
+            ("taskcluster", "HasTaskcluster", "TaskclusterSchedule"),
+        ):
+            with self.subTest(build_system):
+                self.assertEqual(rules[build_system]["State"], {"Fn::If": [condition, "ENABLED", "DISABLED"]})
+                self.assertEqual(rules[build_system]["Schedule"], {"Fn::Sub": f"cron(${{{schedule}}})"})
+                # What is not read is not missed.
+                variable = f"RUNNABLE_JOBS_{'' if schedule == 'Schedule' else 'TASKCLUSTER_'}SCHEDULE"
+                for function in ("EtlFunction", "JobsFunction"):
+                    settings = resources("AWS::Serverless::Function")[function]["Environment"]["Variables"]
+                    self.assertEqual(settings[variable]["Fn::If"][:2], [condition, {"Ref": schedule}])
+        self.assertEqual(parameters()["TaskclusterUrl"]["Default"], "")
+
     def test_each_function_and_the_api_have_a_log_group_that_expires(self) -> None:
         groups = resources("AWS::Logs::LogGroup")
         functions = resources("AWS::Serverless::Function")
@@ -411,7 +431,7 @@ class Alarms(unittest.TestCase):
     def test_each_says_what_silence_means_and_looks_back_no_further_than_it_can(self) -> None:
         most = parameters()["MostHoursWithoutIngest"]["MaxValue"]
         # Events that are due at fixed times are missing when they report nothing.
-        due = {"IngestMissedAlarm", "SweepMissedAlarm"}
+        due = {"IngestMissedAlarm", "SweepMissedAlarm", "TaskclusterMissedAlarm"}
 
         for name, alarm in self.alarms.items():
             with self.subTest(name):
@@ -439,7 +459,7 @@ class Alarms(unittest.TestCase):
             {
                 ("5xx", "HttpApi"),
                 *(("Url5xxCount", name) for name in ("JobsFunction", "TriggerFunction")),
-                ("Invocations", "SweepFunction"),
+                *(("Invocations", name) for name in ("SweepFunction", "EtlFunction")),
                 ("ApproximateAgeOfOldestMessage", "RequestsQueue.QueueName"),
             },
         )
@@ -455,6 +475,7 @@ class Alarms(unittest.TestCase):
             "JobsErrorsAlarm": "HasFunctionUrl",
             "TriggerErrorsAlarm": "HasFunctionUrl",
             "ThrottlesAlarm": "HasFunctionUrl",
+            "TaskclusterMissedAlarm": "HasTaskcluster",
         }
 
         for name in self.alarms:

@@ -40,6 +40,8 @@ from tools.cost.table import print_table, say_what_drives
 from tools.cost.traffic import DAY_SECONDS, DUMP_SECONDS, PERSON, REPEATS, Traffic
 
 # DynamoDB deletes expired items within a few days.
+# The event of the rule that starts an ingest of Buildbot.
+BUILDBOT = b'{"build_system": "buildbot"}'
 LATE_DAYS = 2
 ARCHIVE_DAYS = 30
 EMAILS_A_MONTH = 30
@@ -112,11 +114,11 @@ def ingest(day: Day, source: Path) -> None:
         expired_before = {key for key, item in catalog.items() if "expires_at" in item}
         if number == 0:
             function = day.metered("etl", AWS_ENDPOINT_URL=day.stack.env["AWS_ENDPOINT_URL"], **settings)
-            report = function.invoke(b"{}", 1, DUMP_SECONDS, counts_calls=False)
+            report = function.invoke(BUILDBOT, 1, DUMP_SECONDS, counts_calls=False)
         else:
             counted = Day(day.stack, day.recorder, day.programs, day.part, day.ends)
             # The recorder does not pass on calls to S3.
-            report = counted.metered("etl", RUNNABLE_JOBS_ARCHIVE_BUCKET="", **settings).invoke(b"{}", 1)
+            report = counted.metered("etl", RUNNABLE_JOBS_ARCHIVE_BUCKET="", **settings).invoke(BUILDBOT, 1)
             units = {name: counted.usage[name] for name in ("dynamodb_read_units", "dynamodb_write_units")}
             day.usage.add(units)
             say(f"  units: {units}; the report: {report['read_units']}, {report['write_units']}")

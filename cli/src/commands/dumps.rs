@@ -1,21 +1,25 @@
-//! The commands that read a dump, or make one: `ingest`, `catalog`, `classify`, `diff`, `sample`.
+//! The commands that read a dump or a task graph, or make a dump: `ingest`, `catalog`, `classify`, `diff`, `sample`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Write};
 
-use catalog::buildbot::{self, Dump, classify as classify_name};
+use catalog::buildbot::{self, Dump, Projects, classify as classify_name};
 use catalog::guards::GuardLimits;
-use catalog::list::{self, ListDiff};
+use catalog::list::{self, ListedJob};
+use catalog::taskcluster::TaskGraph;
+use etl::error::worse;
 use etl::ingest::{self, IngestError, no_progress};
 use etl::source::SourceLocation;
+use etl::source::taskcluster::read_file;
+use etl::taskcluster_ingest::{self, TaskclusterIngest};
 use runtime::settings::SettingsError;
 use runtime::{Aws, ClientProfile};
 use serde::Serialize;
-use store::{Archive, CatalogTable, Report, ReportOutcome};
+use store::{Archive, CatalogTable, ProjectReport, Report, ReportOutcome};
 
 use super::now;
-use crate::arguments;
+use crate::arguments::{self, NamedSources};
 use crate::failure::Failure;
 use crate::output::{align_numbers, new_table, print_json, print_text, table_text};
 use crate::progress::reporter;
@@ -32,30 +36,56 @@ fn print_report(report: &Report, json: bool) -> Result<(), Failure> {
 }
 
 pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> {
-    let source = arguments.source.source()?;
+    let NamedSources { buildbot, taskcluster } = arguments.sources.named()?;
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
-    let table = CatalogTable::new(aws.dynamodb(), name);
     let archive = arguments.archive.as_deref().map(|bucket| Archive::new(aws.s3(), bucket));
-    let ingest = ingest::Ingest {
-        source,
-        aws: Some(&aws),
-        table: &table,
-        archive: archive.as_ref(),
-        limits: GuardLimits { min_builders: arguments.min_builders, max_drop_percent: arguments.max_drop_percent },
-        max_source_bytes: arguments.source.size_limit.max_source_bytes,
-        schedule: arguments.schedule.schedule.as_ref(),
-        dry_run: arguments.dry_run,
-        force: arguments.force,
-        only: &arguments.only,
-        clock: now,
-        on_progress: reporter(arguments.json),
-    };
-    let (report, result) = ingest.run().await;
-    print_report(&report, arguments.json)?;
-    match result {
-        Ok(()) => Ok(()),
-        Err(error) if error.exit_code() == 3 => Err(Failure::IngestRefused),
-        Err(error) => Err(error.into()),
+    let max_source_bytes = arguments.sources.size_limit.max_source_bytes;
+    let mut results = Vec::new();
+    if let Some(source) = &buildbot {
+        let ingest = ingest::Ingest {
+            source,
+            aws: Some(&aws),
+            table: &CatalogTable::new(aws.dynamodb(), name),
+            archive: archive.as_ref(),
+            limits: GuardLimits { min_builders: arguments.min_builders, max_drop_percent: arguments.max_drop_percent },
+            max_source_bytes,
+            schedule: arguments.schedule.schedule.as_ref(),
+            dry_run: arguments.dry_run,
+            force: arguments.force,
+            only: &arguments.only,
+            clock: now,
+            on_progress: reporter(arguments.json),
+        };
+        let (report, result) = ingest.run().await;
+        print_report(&report, arguments.json)?;
+        results.push(result);
+    }
+    if let Some(source) = &taskcluster {
+        let ingest = TaskclusterIngest {
+            source,
+            table: &CatalogTable::new(aws.dynamodb(), name),
+            max_drop_percent: arguments.max_drop_percent,
+            max_source_bytes,
+            schedule: arguments.schedule.taskcluster_schedule.as_ref(),
+            dry_run: arguments.dry_run,
+            force: arguments.force,
+            only: &arguments.only,
+            clock: now,
+            on_progress: reporter(arguments.json),
+        };
+        let (report, result) = ingest.run().await;
+        print_report(&report, arguments.json)?;
+        results.push(result);
+    }
+    // The worse of two errors ends the program; the printed reports have both.
+    let errors = results.into_iter().filter_map(Result::err);
+    let is_worse =
+        |one: &IngestError, other: &IngestError| worse(one.exit_code(), other.exit_code()) == one.exit_code();
+    match errors.reduce(|one, other| if is_worse(&one, &other) { one } else { other }) {
+        None => Ok(()),
+        Some(IngestError::Projects(errors)) => Err(IngestError::Projects(errors).into()),
+        Some(error) if error.exit_code() == 3 => Err(Failure::IngestRefused),
+        Some(error) => Err(error.into()),
     }
 }
 
@@ -69,30 +99,68 @@ async fn read(source: &SourceLocation, aws: Option<&Aws>, max_bytes: u64, quiet:
 }
 
 pub(crate) async fn catalog(arguments: arguments::Catalog) -> Result<(), Failure> {
-    let start = std::time::Instant::now();
-    let source = arguments.source.source()?;
-    let aws = aws_for(&[source]).await?;
-    let mut report = Report::new(now(), &source.to_string());
-    let dump = read(source, aws.as_ref(), arguments.source.size_limit.max_source_bytes, arguments.json).await?;
-    let (projects, findings) = dump.projects();
-    ingest::describe(&mut report, &projects, &findings);
+    let NamedSources { buildbot, taskcluster } = arguments.sources.named()?;
+    let max_bytes = arguments.sources.size_limit.max_source_bytes;
+    let mut reports = Vec::new();
+    let dump = match &buildbot {
+        Some(source) => {
+            let start = std::time::Instant::now();
+            let report = Report::new(now(), &source.to_string());
+            let aws = aws_for(&[source]).await?;
+            let dump = read(source, aws.as_ref(), max_bytes, arguments.json).await?;
+            reports.push((report, start.elapsed()));
+            Some(dump)
+        }
+        None => None,
+    };
+    let (projects, findings) = dump.as_ref().map(Dump::projects).unwrap_or_default();
+    let mut jobs: BTreeMap<String, Vec<ListedJob<'_>>> = BTreeMap::new();
+    if let Some((report, _)) = reports.first_mut() {
+        ingest::describe(report, &projects, &findings);
+        for (&project, of_dump) in &projects {
+            let mut unknown = Vec::new();
+            jobs.insert(project.to_owned(), buildbot::listed(of_dump, |name| unknown.push(name.to_owned())));
+            report.unknown_names += unknown.len() as u64;
+            report.unknown.extend(unknown);
+            let entry = ProjectReport { jobs: of_dump.len(), ..ProjectReport::default() };
+            report.projects.insert(project.to_owned(), entry);
+        }
+    }
+    let mut graphs = BTreeMap::new();
+    if let Some(source) = &taskcluster {
+        let start = std::time::Instant::now();
+        let mut report = Report::of_taskcluster(now(), &source.to_string());
+        let on_progress = reporter(arguments.json);
+        for project in source.projects() {
+            let found = source.find_and_read(project, max_bytes, &on_progress).await;
+            let found = found.map_err(|error| IngestError::Projects([(project.to_owned(), error)].into()))?;
+            taskcluster_ingest::describe(&mut report, project, found.as_ref());
+            graphs.extend(found.map(|found| (project.to_owned(), found.graph)));
+        }
+        on_progress(ingest::Stage::Publishing);
+        reports.push((report, start.elapsed()));
+    }
+    for (project, graph) in &graphs {
+        let of_project = jobs.entry(project.clone()).or_default();
+        of_project.extend(graph.jobs());
+        of_project.sort_by(|one, other| one.name.cmp(other.name));
+    }
     std::fs::create_dir_all(&arguments.out)?;
     let mut body = Vec::new();
-    for (&project, jobs) in &projects {
-        let mut unknown = Vec::new();
-        ingest::write_body(project, jobs, &mut body, &mut unknown);
-        report.unknown_names += unknown.len() as u64;
-        report.unknown.extend(unknown);
+    for (project, jobs) in jobs {
+        body.clear();
+        list::write_body(&project, jobs.into_iter(), &mut body);
         // A reader of the folder sees the old list or the new one, never half a list.
         let mut file = tempfile::NamedTempFile::new_in(&arguments.out)?;
         file.write_all(&body)?;
         file.persist(arguments.out.join(format!("{project}.json"))).map_err(|error| error.error)?;
-        let entry = store::ProjectReport { jobs: jobs.len(), ..store::ProjectReport::default() };
-        report.projects.insert(project.to_owned(), entry);
     }
-    report.outcome = ReportOutcome::Checked;
-    report.seconds = start.elapsed().as_secs_f64();
-    print_report(&report, arguments.json)
+    for (mut report, took) in reports {
+        report.outcome = ReportOutcome::Checked;
+        report.seconds = took.as_secs_f64();
+        print_report(&report, arguments.json)?;
+    }
+    Ok(())
 }
 
 /// A line of the output of `classify`.
@@ -142,27 +210,22 @@ pub(crate) fn classify() -> Result<(), Failure> {
 }
 
 pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
-    let aws = aws_for(&[&arguments.old, &arguments.new]).await?;
     let max_bytes = arguments.size_limit.max_source_bytes;
-    let old = read(&arguments.old, aws.as_ref(), max_bytes, arguments.json).await?;
-    let new = read(&arguments.new, aws.as_ref(), max_bytes, arguments.json).await?;
-    let ((old, _), (new, _)) = (old.projects(), new.projects());
-    let mut differences: BTreeMap<&str, ListDiff> = BTreeMap::new();
-    let (mut before, mut after) = (Vec::new(), Vec::new());
-    for project in old.keys().chain(new.keys()) {
-        if differences.contains_key(project) {
-            continue;
-        }
-        for (projects, body) in [(&old, &mut before), (&new, &mut after)] {
-            body.clear();
-            if let Some(jobs) = projects.get(project) {
-                buildbot::write_body(project, jobs, body, |_| ());
-            }
-        }
-        let difference = list::compare(&before, &after)
-            .map_err(|error| IngestError::Internal(format!("a list that was just written: {error}")))?;
-        differences.insert(project, difference);
-    }
+    let differences = if arguments.taskcluster {
+        let [old, new] = [&arguments.old, &arguments.new].map(|source| graph(source, max_bytes, arguments.json));
+        let (old, new) = (old.await?, new.await?);
+        let project = new.findings().project.clone().or_else(|| old.findings().project.clone());
+        let project = project.unwrap_or_else(|| "(project unknown)".to_owned());
+        BTreeMap::from([(project, list::compare(old.jobs(), new.jobs()))])
+    } else {
+        let aws = aws_for(&[&arguments.old, &arguments.new]).await?;
+        let old = read(&arguments.old, aws.as_ref(), max_bytes, arguments.json).await?;
+        let new = read(&arguments.new, aws.as_ref(), max_bytes, arguments.json).await?;
+        let ((old, _), (new, _)) = (old.projects(), new.projects());
+        let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+        let compared = |project| list::compare(listed(&old, project), listed(&new, project));
+        names.into_iter().map(|project| (project.to_owned(), compared(project))).collect()
+    };
     if arguments.json {
         return print_json(&differences);
     }
@@ -171,7 +234,7 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
     for (project, found) in &changed {
         let after = found.added.len() + found.changed.len() + found.unchanged;
         table.add_row([
-            (**project).to_owned(),
+            (*project).clone(),
             found.before().to_string(),
             after.to_string(),
             report::count("+", found.added.len()),
@@ -187,6 +250,22 @@ pub(crate) async fn diff(arguments: arguments::Diff) -> Result<(), Failure> {
     align_numbers(&mut table);
     let text = if changed.is_empty() { String::new() } else { table_text(&table) };
     print_text(&format!("{text}unchanged projects: {}\n", differences.len() - changed.len()))
+}
+
+/// The jobs of a project of a dump.
+fn listed<'d>(projects: &Projects<'d>, project: &str) -> Vec<ListedJob<'d>> {
+    buildbot::listed(projects.get(project).map_or(&[], Vec::as_slice), |_| ())
+}
+
+/// Reads the task graph in a file. Shows the progress unless `quiet`.
+async fn graph(source: &SourceLocation, max_bytes: u64, quiet: bool) -> Result<TaskGraph, Failure> {
+    let SourceLocation::File(path) = source else {
+        return Err(Failure::Usage(format!("{source}: the file of a task graph is expected")));
+    };
+    let on_progress = if quiet { no_progress() } else { reporter(false) };
+    let graph = read_file(path.clone(), max_bytes, &on_progress).await?;
+    on_progress(ingest::Stage::Publishing);
+    Ok(graph)
 }
 
 pub(crate) fn sample(arguments: &arguments::Sample) -> Result<(), Failure> {

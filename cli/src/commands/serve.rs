@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use http_api::ApiLayer;
 use runtime::settings::variables::{
-    ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, QUEUE_URL, REQUESTS_TABLE, SCHEDULE,
+    ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, QUEUE_URL, REQUESTS_TABLE, SCHEDULE, TASKCLUSTER_SCHEDULE,
 };
 use runtime::{Aws, ClientProfile};
 use store::CatalogTable;
@@ -34,6 +34,9 @@ pub(crate) struct Serve {
     /// When ingests are due: six fields of an `EventBridge` cron expression in UTC
     #[arg(long, env = SCHEDULE, hide_env_values = true, value_name = "CRON")]
     schedule: Option<String>,
+    /// When ingests of Taskcluster are due
+    #[arg(long, env = TASKCLUSTER_SCHEDULE, hide_env_values = true, value_name = "CRON")]
+    taskcluster_schedule: Option<String>,
     /// For how many seconds a list is served from memory before the store is asked whether it is current
     #[arg(long, env = FRESH_SECONDS, hide_env_values = true, value_name = "SECONDS")]
     fresh: Option<String>,
@@ -43,12 +46,14 @@ pub(crate) struct Serve {
 }
 
 pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
-    let Serve { listen, table, requests_table, queue_url, schedule, fresh, allowed_origins } = arguments;
+    let Serve { listen, table, requests_table, queue_url, schedule, taskcluster_schedule, fresh, allowed_origins } =
+        arguments;
     let flags = [
         (CATALOG_TABLE, table),
         (REQUESTS_TABLE, requests_table),
         (QUEUE_URL, queue_url),
         (SCHEDULE, schedule),
+        (TASKCLUSTER_SCHEDULE, taskcluster_schedule),
         (FRESH_SECONDS, fresh),
         (ALLOWED_ORIGINS, allowed_origins),
     ];

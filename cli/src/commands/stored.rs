@@ -1,5 +1,6 @@
 //! The commands that read the catalog table: `runs` and `show`.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use catalog::list::{self, BadBody};
@@ -9,7 +10,7 @@ use serde_json::value::RawValue;
 use store::{CatalogTable, Consistency, Report, Schedule, StoreError};
 
 use super::now;
-use crate::arguments;
+use crate::arguments::{self, BuildSystem};
 use crate::failure::Failure;
 use crate::output::{align_numbers, new_table, print_json, print_text, table_text, time};
 use crate::report;
@@ -18,16 +19,36 @@ pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let table = CatalogTable::new(aws.dynamodb(), name);
     let last = arguments.last.max(1);
-    let mut reports = past_reports::readable(table.each_report(last.max(past_reports::MAX_PAST_REPORTS)).await?);
-    let schedule = arguments.schedule.schedule.as_ref().and_then(|cron| {
-        Some(Schedule { next_due: cron.next(now())?, missed: past_reports::missed(cron, &reports, now()) })
-    });
-    reports.truncate(last);
+    let (mut reports, mut schedules) = (Vec::new(), Vec::new());
+    for build_system in [BuildSystem::Buildbot, BuildSystem::Taskcluster] {
+        if arguments.build_system.is_some_and(|wanted| wanted != build_system) {
+            continue;
+        }
+        let read = table.each_report(build_system.name(), last.max(past_reports::MAX_PAST_REPORTS)).await?;
+        let mut of_it = past_reports::readable(read);
+        let cron = match build_system {
+            BuildSystem::Buildbot => &arguments.schedule.schedule,
+            BuildSystem::Taskcluster => &arguments.schedule.taskcluster_schedule,
+        };
+        let schedule = cron.as_ref().and_then(|cron| {
+            Some(Schedule { next_due: cron.next(now())?, missed: past_reports::missed(cron, &of_it, now()) })
+        });
+        schedules.extend(schedule.map(|schedule| (build_system.name(), schedule)));
+        of_it.truncate(last);
+        reports.extend(of_it);
+    }
+    reports.sort_by_key(|report| Reverse(report.started_at));
     if arguments.json {
-        return print_json(&serde_json::json!({"schedule": schedule, "ingests": reports}));
+        let schedule =
+            |wanted: BuildSystem| schedules.iter().find(|(name, _)| *name == wanted.name()).map(|(_, it)| it);
+        return print_json(&serde_json::json!({
+            "schedule": schedule(BuildSystem::Buildbot),
+            "taskcluster_schedule": schedule(BuildSystem::Taskcluster),
+            "ingests": reports,
+        }));
     }
     if arguments.last == 1 {
-        if let Some(report) = reports.first() {
+        for report in &reports {
             print_text(&report::text(&Report { schedule: None, ..report.clone() }))?;
         }
     } else {
@@ -36,24 +57,35 @@ pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     if reports.is_empty() {
         print_text("no ingest has been made\n")?;
     }
-    match schedule {
-        Some(schedule) => print_text(&format!("{}\n", report::schedule(&schedule))),
-        None => Ok(()),
+    for (build_system, schedule) in &schedules {
+        let prefix = if schedules.len() > 1 { format!("{build_system}: ") } else { String::new() };
+        print_text(&format!("{prefix}{}\n", report::schedule(schedule)))?;
     }
+    Ok(())
 }
 
 fn runs_table(reports: &[Report]) -> String {
     if reports.is_empty() {
         return String::new();
     }
-    let mut table =
-        new_table(["started", "outcome", "jobs", "added", "removed", "changed", "seconds", "source or reason"]);
+    let mut table = new_table([
+        "started",
+        "build system",
+        "outcome",
+        "jobs",
+        "added",
+        "removed",
+        "changed",
+        "seconds",
+        "source or reason",
+    ]);
     for report in reports {
         let sum = |part: fn(&store::ProjectReport) -> usize| report.projects.values().map(part).sum::<usize>();
         table.add_row([
             time(report.started_at),
+            report.build_system.clone(),
             report::outcome(report.outcome).to_owned(),
-            if report.builders == 0 { String::new() } else { report.jobs.to_string() },
+            if report.jobs == 0 { String::new() } else { report.jobs.to_string() },
             report::count("+", sum(|project| project.added)),
             report::count("-", sum(|project| project.removed)),
             report::count("~", sum(|project| project.changed)),
@@ -86,7 +118,11 @@ pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let project = &arguments.project;
     let body = stored_body(&CatalogTable::new(aws.dynamodb(), name), project).await?;
-    let filtered = arguments.platform.is_some() || arguments.group.is_some() || arguments.name.is_some();
+    let filtered = arguments.platform.is_some()
+        || arguments.group.is_some()
+        || arguments.name.is_some()
+        || arguments.build_system.is_some()
+        || arguments.tier.is_some();
     if arguments.json && !filtered {
         return Ok(io::stdout().lock().write_all(&body)?);
     }
@@ -99,6 +135,8 @@ pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
         if arguments.platform.as_deref().is_none_or(|platform| job.platform.as_deref() == Some(platform))
             && arguments.group.as_deref().is_none_or(is_group)
             && name.as_deref().is_none_or(|name| job.name.to_lowercase().contains(name))
+            && arguments.build_system.is_none_or(|wanted| wanted.name() == job.build_system_type)
+            && arguments.tier.is_none_or(|tier| job.tier == Some(tier))
         {
             wanted.push((json, job));
         }
@@ -108,7 +146,7 @@ pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
         let meta = serde_json::json!({"repository": project, "offset": 0, "count": results.len()});
         return print_json(&serde_json::json!({"meta": meta, "results": results}));
     }
-    let mut table = new_table(["builder", "platform", "option", "group", "symbol", "needs"]);
+    let mut table = new_table(["job", "platform", "option", "group", "symbol", "tier", "needs"]);
     for (_, job) in &wanted {
         let upstream = job.upstream.as_deref().unwrap_or_default();
         table.add_row([
@@ -117,6 +155,7 @@ pub(crate) async fn show(arguments: arguments::Show) -> Result<(), Failure> {
             &job.option,
             &job.job_group_symbol,
             &job.job_type_symbol,
+            &job.tier.map(|tier| tier.to_string()).unwrap_or_default(),
             upstream,
         ]);
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::program::{badly, feed, program, run, stderr, stdout, well};
 use crate::support::http::Message;
+use crate::support::taskcluster::{borrowed, full_graph, labels, runnable_jobs};
 use crate::support::{Site, TestEnv, dump, file, gzip, lists, path, sample};
 
 // Without a store.
@@ -64,6 +65,66 @@ fn what_changed_between_two_dumps_is_shown_as_a_table_or_as_json() {
     insta::assert_json_snapshot!("diff_json", serde_json::from_str::<Value>(well(&json)).unwrap());
     let same = run(&["diff", path(&old), path(&old)]);
     assert_eq!(well(&same), "unchanged projects: 3\n");
+}
+
+#[test]
+fn a_folder_has_lists_of_both_build_systems() {
+    let (source, graph) =
+        (file(&dump(&[("try", 0..2), ("ash", 0..1)])), file(&gzip(&full_graph("try", &borrowed(&labels(0..2))))));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let of_try = format!("try={}", path(&graph));
+
+    let output = run(&["catalog", "--source", path(&source), "--taskcluster", &of_try, "--out", out]);
+
+    let text = well(&output);
+    assert!(text.contains(" 2 builders") || text.contains(" 3 builders: 3 jobs in 2 projects"), "{text}");
+    assert!(text.contains("taskcluster: ") && text.contains("3 jobs in 1 projects, 0 labels malformed"), "{text}");
+    let list = |project: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join(format!("{project}.json"))).unwrap()).unwrap()
+    };
+    let names: Vec<Value> =
+        list("try")["results"].as_array().unwrap().iter().map(|job| job["ref_data_name"].clone()).collect();
+    assert_eq!(names.len(), 5);
+    assert!(names.is_sorted_by_key(|name| name.as_str().unwrap().to_owned()), "{names:?}");
+    assert_eq!(list("ash")["meta"]["count"], 1);
+
+    let wrong = format!("ash={}", path(&graph));
+    let output = run(&["catalog", "--taskcluster", &wrong, "--out", out]);
+    assert_eq!(badly(&output, 3), "runnable-jobs: ash: the graph is of project try");
+    for (flags, said) in [
+        (vec!["--taskcluster", "https://example.org", "--taskcluster", &of_try], "--taskcluster takes one root URL"),
+        (
+            vec!["--taskcluster", &of_try, "--taskcluster", &of_try],
+            "--taskcluster names two files of the project 'try'",
+        ),
+        (vec!["--taskcluster", "https://example.org"], "RUNNABLE_JOBS_TASKCLUSTER_PROJECTS is not set"),
+    ] {
+        let output = run(&[vec!["catalog", "--out", out], flags].concat());
+        assert!(badly(&output, 2).contains(said), "{}", stderr(&output));
+    }
+    let output = run(&["catalog", "--taskcluster", "nonsense", "--out", out]);
+    badly(&output, 2);
+    assert!(stderr(&output).contains("a root URL (https://...) or PROJECT=FILE is expected"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_changed_between_two_task_graphs_is_shown() {
+    let old = file(&gzip(&full_graph("try", &borrowed(&labels(0..3)))));
+    let new = file(&full_graph("try", &borrowed(&labels(1..5))));
+    let output = run(&["diff", "--taskcluster", path(&old), path(&new), "--names"]);
+    let text = well(&output);
+    assert!(
+        text.contains("  + test-linux64/opt-mochitest-4") && text.contains("  - test-linux64/opt-mochitest-0"),
+        "{text}"
+    );
+    assert!(text.ends_with("unchanged projects: 0\n"), "{text}");
+    let runnable = file(&runnable_jobs(&borrowed(&labels(1..5))));
+    assert!(
+        well(&run(&["diff", "--taskcluster", path(&runnable), path(&runnable)])).ends_with("unchanged projects: 1\n")
+    );
+    let dump = file(&dump(&[("try", 0..5)]));
+    badly(&run(&["diff", "--taskcluster", path(&dump), path(&new)]), 3);
 }
 
 #[test]
@@ -185,6 +246,54 @@ async fn an_ingest_can_be_followed_from_the_report_to_the_list() {
     }
     let unknown = with_table(&["show", "oak"]);
     assert_eq!(badly(&unknown, 2), "runnable-jobs: the catalog has no project 'oak'; it has ash, try");
+}
+
+#[tokio::test]
+async fn both_build_systems_can_be_ingested_and_looked_at() {
+    let env = TestEnv::new().await;
+    let (source, graph) = (file(&dump(&[("try", 0..5)])), file(&full_graph("try", &borrowed(&labels(0..3)))));
+    let of_try = format!("try={}", path(&graph));
+    let with_table =
+        |arguments: &[&str]| program(arguments).env("RUNNABLE_JOBS_CATALOG_TABLE", &env.name).output().unwrap();
+    let ingest = ["ingest", "--source", path(&source), "--taskcluster", &of_try, "--min-builders", "1"];
+
+    let both = with_table(&ingest);
+    let text = well(&both);
+    assert!(text.contains("5 builders: 5 jobs") && text.contains("taskcluster: "), "{text}");
+    assert!(text.contains("published  ") && text.contains(path(&graph)), "{text}");
+
+    let runs = with_table(&["runs"]);
+    let rows: Vec<&str> = well(&runs).lines().collect();
+    assert!(rows.len() == 3 && rows[1].contains(" taskcluster ") && rows[2].contains(" buildbot "), "{rows:?}");
+    let of_buildbot = with_table(&["runs", "--build-system", "buildbot"]);
+    assert_eq!(well(&of_buildbot).lines().count(), 2);
+    let schedules = ["runs", "--json", "--schedule", "0 6 * * ? *", "--taskcluster-schedule", "20 * * * ? *"];
+    let runs: Value = serde_json::from_str(well(&with_table(&schedules))).unwrap();
+    assert_eq!((&runs["schedule"]["missed"], &runs["taskcluster_schedule"]["missed"]), (&0.into(), &0.into()));
+    assert_eq!(runs["ingests"][0]["build_system"], "taskcluster");
+
+    for (filter, value, jobs) in [
+        ("--build-system", "taskcluster", 4),
+        ("--build-system", "buildbot", 5),
+        ("--tier", "2", 4),
+        ("--tier", "1", 0),
+    ] {
+        let table = with_table(&["show", "try", filter, value]);
+        assert!(well(&table).ends_with(&format!("\n{jobs} jobs\n")), "{filter} {value}: {}", well(&table));
+    }
+
+    // The worse of the two exit codes; the other ingest is made all the same.
+    let gone = ["ingest", "--source", "/nowhere", "--taskcluster", &of_try];
+    assert_eq!(badly(&with_table(&gone), 4), "runnable-jobs: /nowhere: No such file or directory (os error 2)");
+    let runs = with_table(&["runs", "--last", "1"]);
+    assert!(
+        well(&runs).contains(" unchanged from ") && well(&runs).contains(" failed from /nowhere"),
+        "{}",
+        well(&runs)
+    );
+    let wrong = format!("oak={}", path(&graph));
+    let refused = ["ingest", "--source", path(&source), "--taskcluster", &wrong, "--min-builders", "1"];
+    assert_eq!(badly(&with_table(&refused), 3), "runnable-jobs: oak: the graph is of project try");
 }
 
 #[tokio::test]

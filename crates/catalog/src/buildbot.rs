@@ -14,5 +14,5 @@ pub use crate::document::ReadError;
 pub use allthethings::read;
 pub use builder_name::{Classification, classify};
 pub use dump::{Dump, Findings, MAX_PROBLEMS};
-pub use jobs::{BUILD_SYSTEM, CatalogJob, Projects, write_body, write_index};
+pub use jobs::{BUILD_SYSTEM, CatalogJob, Projects, listed, write_body, write_index};
 pub use reading::Progress;

@@ -75,6 +75,11 @@ pub enum GuardRefusal {
         /// How many of them would be gone.
         removed: usize,
     },
+    /// A project's task graph has no jobs.
+    NoJobs {
+        /// The project.
+        project: String,
+    },
     /// The catalog would lose too many of its jobs.
     CatalogDrops {
         /// How many jobs it has now.
@@ -115,6 +120,7 @@ impl fmt::Display for GuardRefusal {
             Self::ProjectDrops { project, before, removed } => {
                 write!(f, "{project} would lose {removed} of its {before} jobs")
             }
+            Self::NoJobs { project } => write!(f, "the task graph of {project} has no jobs"),
             Self::CatalogDrops { before, removed } => {
                 write!(f, "the catalog would lose {removed} of its {before} jobs")
             }
@@ -143,24 +149,14 @@ pub fn check(counts: &Counts, losses: &[Loss<'_>], limits: &GuardLimits) -> Vec<
     if counts.tests > SMALL_PROJECT as u64 && counts.tests_without_build == counts.tests {
         refusals.push(GuardRefusal::NoBuilds { tests: counts.tests });
     }
-    let is_too_much = |lost: usize, before: usize| lost * 100 > before * usize::from(limits.max_drop_percent);
-    for &Loss { project, before, removed, with_build, lost_builds, stays } in losses {
-        let project = || project.to_owned();
-        if !stays {
-            refusals.push(GuardRefusal::ProjectGone { project: project(), before });
-            continue;
-        }
-        if before > SMALL_PROJECT && is_too_much(removed, before) {
-            refusals.push(GuardRefusal::ProjectDrops { project: project(), before, removed });
-        }
-        if before > SMALL_PROJECT && is_too_much(lost_builds, with_build) {
-            refusals.push(GuardRefusal::ProjectLosesBuilds {
-                project: project(),
-                before: with_build,
-                lost: lost_builds,
-            });
+    for loss in losses {
+        if loss.stays {
+            refusals.extend(check_loss(loss, limits.max_drop_percent));
+        } else {
+            refusals.push(GuardRefusal::ProjectGone { project: loss.project.to_owned(), before: loss.before });
         }
     }
+    let is_too_much = |lost: usize, before: usize| is_too_much(lost, before, limits.max_drop_percent);
     let sum = |part: fn(&Loss<'_>) -> usize| losses.iter().map(part).sum::<usize>();
     let (before, removed) = (sum(|loss| loss.before), sum(|loss| loss.removed));
     if is_too_much(removed, before) {
@@ -171,6 +167,33 @@ pub fn check(counts: &Counts, losses: &[Loss<'_>], limits: &GuardLimits) -> Vec<
         refusals.push(GuardRefusal::CatalogLosesBuilds { before, lost });
     }
     refusals
+}
+
+/// Checks the new jobs of one project of a build system whose projects are ingested one by one. Returns every reason to
+/// refuse; empty if the project may be published.
+pub fn check_project(loss: &Loss<'_>, jobs: usize, max_drop_percent: u8) -> Vec<GuardRefusal> {
+    if jobs == 0 {
+        return vec![GuardRefusal::NoJobs { project: loss.project.to_owned() }];
+    }
+    check_loss(loss, max_drop_percent)
+}
+
+/// The reasons to refuse what a project that stays would lose.
+fn check_loss(loss: &Loss<'_>, max_drop_percent: u8) -> Vec<GuardRefusal> {
+    let &Loss { project, before, removed, with_build, lost_builds, stays: _ } = loss;
+    let project = || project.to_owned();
+    let mut refusals = Vec::new();
+    if before > SMALL_PROJECT && is_too_much(removed, before, max_drop_percent) {
+        refusals.push(GuardRefusal::ProjectDrops { project: project(), before, removed });
+    }
+    if before > SMALL_PROJECT && is_too_much(lost_builds, with_build, max_drop_percent) {
+        refusals.push(GuardRefusal::ProjectLosesBuilds { project: project(), before: with_build, lost: lost_builds });
+    }
+    refusals
+}
+
+fn is_too_much(lost: usize, before: usize, max_percent: u8) -> bool {
+    lost * 100 > before * usize::from(max_percent)
 }
 
 #[cfg(test)]
@@ -257,5 +280,18 @@ mod tests {
     fn a_small_project_may_change_as_it_likes_but_not_go() {
         assert_eq!(said(1000, &[("ash", 100, 100, true), ("try", 900, 0, true)]), [""; 0]);
         assert_eq!(said(1000, &[("ash", 2, 2, false), ("try", 900, 0, true)]), ["ash with its 2 jobs would be gone"]);
+    }
+
+    #[test]
+    fn a_project_that_is_ingested_alone_may_lose_a_fifth_but_not_everything() {
+        let said = |before, removed, jobs| {
+            let loss = Loss { project: "try", before, removed, with_build: 0, lost_builds: 0, stays: true };
+            check_project(&loss, jobs, 20).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(said(500, 100, 400), [""; 0]);
+        assert_eq!(said(500, 101, 399), ["try would lose 101 of its 500 jobs"]);
+        assert_eq!(said(100, 99, 1), [""; 0]);
+        assert_eq!(said(100, 100, 0), ["the task graph of try has no jobs"]);
+        assert_eq!(said(0, 0, 0), ["the task graph of try has no jobs"]);
     }
 }

@@ -16,7 +16,7 @@ mod pack;
 mod words;
 mod write;
 
-pub use diff::{ListDiff, compare, count_with_build};
+pub use diff::{ListDiff, compare};
 pub use fields::{BadBody, FIELDS, JobFields, jobs_of};
 pub use grid::PackedGrid;
 pub use index::{BadIndex, index_format, write_index};

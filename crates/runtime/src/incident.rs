@@ -21,11 +21,13 @@ pub enum Incident {
     Stale,
     /// A request could not be queued, or was given up.
     SweepFailed,
+    /// An ingest of Taskcluster failed, or was refused, for some projects.
+    TaskclusterIngest,
 }
 
 impl Incident {
     /// All incidents.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DamagedItems,
         Self::DeadLetters,
         Self::ForwardFailed,
@@ -35,6 +37,7 @@ impl Incident {
         Self::IngestRefused,
         Self::Stale,
         Self::SweepFailed,
+        Self::TaskclusterIngest,
     ];
 
     /// Those whose count is not 0.
@@ -53,6 +56,7 @@ impl Incident {
             Self::IngestRefused => "An ingest was refused",
             Self::Stale => "Lists are served without the store",
             Self::SweepFailed => "The sweep fails",
+            Self::TaskclusterIngest => "Ingests of Taskcluster",
         }
     }
 

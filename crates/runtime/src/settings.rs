@@ -18,6 +18,8 @@ pub mod variables {
     pub const ALLOWED_ORIGINS: &str = "RUNNABLE_JOBS_ALLOWED_ORIGINS";
     /// When ingests are due.
     pub const SCHEDULE: &str = "RUNNABLE_JOBS_SCHEDULE";
+    /// When ingests of Taskcluster are due.
+    pub const TASKCLUSTER_SCHEDULE: &str = "RUNNABLE_JOBS_TASKCLUSTER_SCHEDULE";
     /// The memory of the function in MB. Lambda sets it.
     pub const MEMORY_MB: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 }

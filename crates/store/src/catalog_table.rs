@@ -8,7 +8,7 @@
 //! | `graph#TASK` | `current` | the pointer to the list of a push, by its decision task; with its project |
 //! | `graph#TASK` | `list#ETAG#...` | its parts, as those of a project |
 //! | `projects` | `current` | the names of all projects, in a set |
-//! | `ingest` | time | the report of an ingest |
+//! | `ingest`, `ingest#BUILD_SYSTEM` | time | the report of an ingest; `ingest` alone has those of Buildbot |
 //!
 //! A list is published in this order, so that a crash anywhere leaves the old list served: its project's name in the
 //! set, its parts, its pointer (on condition that it did not move since it was read), and then the expiry of the parts
@@ -40,7 +40,7 @@ use crate::items::{self, Item, UnprocessedRetry, is_condition, key, number, tabl
 pub use owner::ListOwner;
 use owner::PROJECT;
 use pointer::{LIST, index_part_key, part_key, pointer_key};
-pub use pointer::{ListPointer, Provenance};
+pub use pointer::{ListPointer, Provenance, Share};
 pub use push_lists::PushPointer;
 
 /// Condition: the pointer is the one that was read. Generations start anew for a project that was removed and came back.
@@ -249,8 +249,14 @@ impl CatalogTable {
         previous: Option<&ListPointer>,
         provenance: &Provenance,
     ) -> Result<ListPointer, StoreError> {
+        let share = |(build_system, digest): (&String, &String)| {
+            let same = previous.filter(|previous| previous.digest_of(build_system) == Some(digest));
+            let updated_at = same.map_or(provenance.updated_at, |same| same.updated_at(build_system));
+            (build_system.clone(), Share { digest: digest.clone(), updated_at })
+        };
         let generation = previous.map_or(1, |previous| previous.generation + 1);
-        let pointer = ListPointer::new(list, generation, provenance);
+        let shares = list.digests.iter().map(share).collect();
+        let pointer = ListPointer { shares, ..ListPointer::new(list, generation, provenance) };
         if previous.is_none() {
             self.add_name(project).await?;
         }

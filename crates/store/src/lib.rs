@@ -15,8 +15,10 @@ mod requests_table;
 
 pub use archive::Archive;
 pub use catalog_cache::{CatalogCache, CatalogError, Found, List, ReadStats, SearchableList};
-pub use catalog_table::{CatalogTable, Consistency, ListOwner, ListPointer, Provenance, PushPointer, Usage};
+pub use catalog_table::{CatalogTable, Consistency, ListOwner, ListPointer, Provenance, PushPointer, Share, Usage};
 pub use error::StoreError;
 pub use queue::{Queue, ReceivedMessage, Ticket};
-pub use report::{FailureCode, ProjectReport, Report, ReportOutcome, Schedule, SourceState};
+pub use report::{
+    BUILD_SYSTEMS, FailureCode, GraphOutcome, GraphReport, ProjectReport, Report, ReportOutcome, Schedule, SourceState,
+};
 pub use requests_table::{BudgetShare, Cost, RequestsTable, UpdateResult};

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use catalog::guards::GuardRefusal;
+use catalog::{buildbot, taskcluster};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+/// The build systems that have ingests.
+pub const BUILD_SYSTEMS: [&str; 2] = [buildbot::BUILD_SYSTEM, taskcluster::BUILD_SYSTEM];
 
 /// How an ingest ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +34,12 @@ pub enum ReportOutcome {
 pub enum FailureCode {
     /// The source could not be reached, or broke off.
     SourceUnavailable,
-    /// The document is broken, too long, or not allthethings.json.
+    /// The document is broken, too long, or not what it should be.
     DocumentBroken,
+    /// The document is that of another project.
+    WrongProject,
+    /// The decision task does not have the artifact, or does not have it any more.
+    ArtifactMissing,
     /// A guard refused the catalog.
     Guarded,
     /// Another ingest published at the same time.
@@ -63,6 +71,66 @@ pub struct ProjectReport {
     /// Tests with a build in the old list and without one in the new list.
     #[serde(default)]
     pub lost_builds: usize,
+    /// The task graph that an ingest of Taskcluster found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphReport>,
+}
+
+/// What an ingest of Taskcluster did about a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GraphOutcome {
+    /// The list was replaced.
+    Published,
+    /// The list has the jobs of this graph already.
+    Unchanged,
+    /// A dry run: nothing was written.
+    Checked,
+    /// The Index knows no decision task. The project keeps its jobs.
+    NoDecisionTask,
+    /// A guard or a broken document kept the old jobs.
+    Refused,
+    /// Another ingest published at the same time.
+    Superseded,
+    /// Taskcluster or the store could not be reached.
+    Failed,
+}
+
+/// A project's task graph in an ingest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphReport {
+    /// What the ingest did.
+    pub outcome: GraphOutcome,
+    /// The decision task, or the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_task: Option<String>,
+    /// The artifact that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<String>,
+    /// The tag of the body that the graph's jobs alone have. While the pointer has it, the list has these jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Why the project was not published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The kind of error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<FailureCode>,
+    /// Labels that were left out because they are malformed.
+    #[serde(default)]
+    pub skipped: u64,
+}
+
+impl GraphReport {
+    /// A report with this outcome.
+    pub fn new(outcome: GraphOutcome) -> Self {
+        Self { outcome, decision_task: None, artifact: None, digest: None, error: None, error_code: None, skipped: 0 }
+    }
+
+    /// Whether the project's list matches Taskcluster, as far as there is a decision task.
+    pub fn succeeded(&self) -> bool {
+        matches!(self.outcome, GraphOutcome::Published | GraphOutcome::Unchanged | GraphOutcome::NoDecisionTask)
+    }
 }
 
 /// The state of a source when an ingest read it.
@@ -90,6 +158,9 @@ pub struct Schedule {
 /// The report of an ingest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// The build system whose jobs it reads. Reports of earlier releases are of Buildbot.
+    #[serde(default = "buildbot")]
+    pub build_system: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
     /// How long it took.
@@ -105,7 +176,7 @@ pub struct Report {
     /// The guards that refused the catalog, or that `--force` overrode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<GuardRefusal>,
-    /// The address of the dump.
+    /// The address of the dump, or of Taskcluster.
     pub source: String,
     /// The state of each source that the catalog is made of, by build system.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -115,13 +186,14 @@ pub struct Report {
     /// The projects that the ingest was restricted to; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
-    /// A fingerprint of all pointers after this ingest. While it matches, the catalog is the one that this ingest made.
+    /// A fingerprint of Buildbot's jobs in all lists after this ingest. While it matches, the catalog has the jobs that this
+    /// ingest published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
     /// The archived dump, as `s3://` address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
-    /// Bytes of the uncompressed dump.
+    /// Bytes of the uncompressed dump, or of the task graphs.
     pub bytes: u64,
     /// Builders in the dump.
     pub builders: u64,
@@ -167,9 +239,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report of an ingest at its start.
+    /// The report of an ingest of Buildbot at its start.
     pub fn new(started_at: DateTime<Utc>, source: &str) -> Self {
         Self {
+            build_system: buildbot(),
             started_at,
             seconds: 0.0,
             outcome: ReportOutcome::Failed,
@@ -203,8 +276,28 @@ impl Report {
         }
     }
 
+    /// The report of an ingest of Taskcluster at its start.
+    pub fn of_taskcluster(started_at: DateTime<Utc>, source: &str) -> Self {
+        Self { build_system: taskcluster::BUILD_SYSTEM.to_owned(), ..Self::new(started_at, source) }
+    }
+
+    /// Whether this ingest confirmed the jobs of its build system in a project's list. An ingest of Taskcluster can succeed
+    /// with some projects and fail with others.
+    pub fn confirmed(&self, project: &str) -> bool {
+        if self.build_system == taskcluster::BUILD_SYSTEM {
+            let graph = self.projects.get(project).and_then(|project| project.graph.as_ref());
+            return graph.is_some_and(GraphReport::succeeded);
+        }
+        self.succeeded() && (self.only.is_empty() || self.only.iter().any(|only| only == project))
+    }
+
     /// Whether the catalog matches its source after this ingest.
     pub fn succeeded(&self) -> bool {
         matches!(self.outcome, ReportOutcome::Published | ReportOutcome::Unchanged)
     }
+}
+
+/// The build system of a report of an earlier release.
+fn buildbot() -> String {
+    buildbot::BUILD_SYSTEM.to_owned()
 }

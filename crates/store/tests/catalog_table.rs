@@ -76,6 +76,8 @@ async fn a_list_of_one_part_or_several_is_read_back_as_it_was_published() {
             summary: summary(),
             parts,
             index_parts: 0,
+            index_format: String::new(),
+            shares: [].into(),
             body_bytes: list.body_bytes,
             packed_bytes: list.gzip.len(),
             provenance: provenance(morning()),

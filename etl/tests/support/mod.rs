@@ -1,6 +1,8 @@
 //! What the tests of the ETL share: a catalog of their own beside the emulator, dumps, and a web server of dumps.
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
+pub(crate) mod taskcluster;
+
 pub(crate) use test_support::store::*;
 
 use std::cell::Cell;

@@ -227,9 +227,9 @@ pub struct Project {
     pub platforms: BTreeSet<String>,
     /// When its list changed last.
     pub updated_at: DateTime<Utc>,
-    /// When an ingest last checked the list against its source.
+    /// When an ingest last checked the list against its source; of several build systems, the one checked longest ago.
     pub checked_at: DateTime<Utc>,
-    /// Whether an ingest that was due since then was missed.
+    /// Whether an ingest of one of its build systems that was due since then was missed.
     pub stale: bool,
     /// The address of its list.
     #[schema(example = "/api/project/try/runnable_jobs/")]
@@ -240,7 +240,7 @@ pub struct Project {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ingests {
-    /// At most 20, newest first.
+    /// At most 20 of each build system, newest first.
     pub ingests: Vec<Ingest>,
 }
 
@@ -248,6 +248,9 @@ pub struct Ingests {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
+    /// The build system whose jobs it read: `buildbot` or `taskcluster`.
+    #[schema(example = "buildbot")]
+    pub build_system: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
     /// How long it took.
@@ -262,13 +265,13 @@ pub struct Ingest {
     pub error_code: Option<IngestErrorCode>,
     /// The guards that refused it, or that were overridden.
     pub refusals: Vec<String>,
-    /// The source of the dump: an address on the web without user, query and fragment; else `S3`, `a file` or
+    /// The source of the dump, or Taskcluster's address: an address on the web without user, query and fragment; else `S3`, `a file` or
     /// `standard input`.
     #[schema(example = "https://example.org/allthethings.json")]
     pub source: String,
     /// The projects that it was restricted to; empty for all.
     pub only: Vec<String>,
-    /// The size of the uncompressed dump, in bytes.
+    /// The size of the uncompressed dump or task graphs, in bytes.
     pub bytes: u64,
     /// Builders in it.
     pub builders: u64,
@@ -282,7 +285,7 @@ pub struct Ingest {
     pub tests_without_build: u64,
     /// Jobs whose names the grammar does not know.
     pub unknown_names: u64,
-    /// Builders and schedulers that were skipped because they are malformed.
+    /// Builders, schedulers and labels that were skipped because they are malformed.
     pub problem_count: u64,
     /// The first of these problems.
     pub problems: Vec<String>,
@@ -317,8 +320,12 @@ pub enum IngestOutcome {
 pub enum IngestErrorCode {
     /// The source could not be reached, or its answer broke off.
     SourceUnavailable,
-    /// The document is broken, too long, or not an allthethings.json.
+    /// The document is broken, too long, or not what it should be.
     DocumentBroken,
+    /// The document is that of another project.
+    WrongProject,
+    /// The decision task has no task graph, or has it no longer.
+    ArtifactMissing,
     /// A guard refused it; `refusals` has the reasons.
     Guarded,
     /// Another ingest published at the same time.
@@ -349,6 +356,52 @@ pub struct ProjectChanges {
     pub unchanged: usize,
     /// Tests that had a build in the old list, and are in the new list without one.
     pub lost_builds: usize,
+    /// Its task graph, in an ingest of Taskcluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub graph: Option<Graph>,
+}
+
+/// A project's task graph in an ingest of Taskcluster.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Graph {
+    /// What the ingest did about the project.
+    pub outcome: GraphOutcome,
+    /// The task id of the decision task, if one was found.
+    #[schema(required, example = "fN1SbArXTPSVFNUvaOlinQ")]
+    pub decision_task: Option<String>,
+    /// The artifact that was read.
+    #[schema(required, example = "public/full-task-graph.json")]
+    pub artifact: Option<String>,
+    /// Why the project was not published: a sentence for the code.
+    #[schema(required)]
+    pub error: Option<String>,
+    /// The kind of error.
+    #[schema(required)]
+    pub error_code: Option<IngestErrorCode>,
+    /// Labels that were skipped because they are malformed.
+    pub skipped: u64,
+}
+
+/// What an ingest of Taskcluster did about a project.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GraphOutcome {
+    /// The list was replaced.
+    Published,
+    /// The list has the jobs of this graph already.
+    Unchanged,
+    /// A dry run.
+    Checked,
+    /// The Index knows no decision task of the project, which keeps its jobs.
+    NoDecisionTask,
+    /// A guard refused the graph, or it is broken. The project keeps its jobs.
+    Refused,
+    /// Another ingest published at the same time.
+    Superseded,
+    /// Taskcluster or the store could not be reached.
+    Failed,
 }
 
 /// The version of the service (Dockerflow).

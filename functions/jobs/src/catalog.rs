@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
-use catalog::schedule::Cron;
 use catalog::taskcluster::TaskId;
 use http::HeaderValue;
 use http::header::{AGE, WARNING};
@@ -15,6 +14,7 @@ use store::{CatalogCache, CatalogError, Found, List, ListOwner, ListPointer, Rea
 
 use crate::problems::{STORE_UNAVAILABLE, UNKNOWN_PROJECT};
 use crate::query::{self, PushQuery};
+use crate::settings::Schedules;
 
 /// After how many seconds a client should ask again when the store does not answer.
 const RETRY_AFTER: u32 = 10;
@@ -27,20 +27,20 @@ pub(crate) struct CatalogService {
     /// `None` if no Taskcluster is configured.
     pushes: Option<PushLists>,
     max_age: u32,
-    pub(crate) schedule: Option<Cron>,
+    pub(crate) schedules: Schedules,
     pub(crate) clock: Clock,
 }
 
 impl CatalogService {
-    /// Clients may reuse answers for `max_age` seconds. Ingests are due by `schedule`.
+    /// Clients may reuse answers for `max_age` seconds. Ingests are due by `schedules`.
     pub(crate) fn new(
         cache: CatalogCache,
         pushes: Option<PushLists>,
         max_age: u32,
-        schedule: Option<Cron>,
+        schedules: Schedules,
         clock: Clock,
     ) -> Self {
-        Self { cache, pushes, max_age, schedule, clock }
+        Self { cache, pushes, max_age, schedules, clock }
     }
 
     /// For how many seconds a client may reuse an answer.
@@ -180,7 +180,7 @@ impl CatalogService {
     /// The reports that decide whether the catalog is fresh. `None` if the store does not answer.
     pub(crate) async fn heartbeat_reports(&self, request_log: &RequestLog) -> Option<Arc<Vec<Report>>> {
         let stats = ReadStats::default();
-        let reports = self.cache.heartbeat_reports(&stats).await;
+        let reports = self.cache.heartbeat_reports(&self.checked_build_systems(), &stats).await;
         record(&stats, request_log);
         reports
     }

@@ -37,11 +37,11 @@ pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: LogSink) 
 
 /// The routes alone, for a program that puts one layer around the routes of several functions.
 pub fn routes(settings: Settings, table: CatalogTable, clock: Clock) -> Router {
-    let Settings { catalog_table: _, schedule, fresh, allowed_origins: _, cache_bytes, taskcluster } = settings;
+    let Settings { catalog_table: _, schedules, fresh, allowed_origins: _, cache_bytes, taskcluster } = settings;
     let max_age = u32::try_from(fresh.num_seconds()).unwrap_or_default();
     let cache = CatalogCache::new(table, fresh, cache_bytes, clock.clone());
     let pushes = taskcluster.map(|settings| PushLists::new(settings, clock.clone()));
-    let catalog = Arc::new(CatalogService::new(cache, pushes, max_age, schedule, clock));
+    let catalog = Arc::new(CatalogService::new(cache, pushes, max_age, schedules, clock));
     let routes = Router::new()
         .route("/__version__", get(health::version))
         .route("/__heartbeat__", get(health::heartbeat))

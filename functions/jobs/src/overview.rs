@@ -37,7 +37,7 @@ pub(crate) async fn projects(
     let reports = catalog.reports(&request_log).await?;
     let projects = pointers.value.iter().map(|(name, pointer)| {
         let updated_at = pointer.provenance.updated_at;
-        let (checked_at, missed) = catalog.missed(&reports.value, name, updated_at);
+        let (checked_at, missed) = catalog.missed(&reports.value, name, pointer);
         Project {
             name: name.clone(),
             jobs: pointer.summary.jobs,
@@ -55,7 +55,7 @@ pub(crate) async fn projects(
 
 /// The last ingests
 ///
-/// The results of the last 20, newest first.
+/// The results of the last 20 of each build system, newest first.
 #[utoipa::path(
     get,
     path = "/api/ingests/",

@@ -1,9 +1,10 @@
 //! The public part of an ingest's report. The report itself is for operators: its source may be a signed address, and
 //! its error repeats messages of the store or the network. Operators read it with `runnable-jobs runs` and in the log.
 
-use store::{FailureCode, Report, ReportOutcome};
+use catalog::taskcluster::{self, TaskId};
+use store::{FailureCode, GraphReport, Report, ReportOutcome};
 
-use crate::api::{Ingest, IngestErrorCode, IngestOutcome, ProjectChanges};
+use crate::api::{Graph, GraphOutcome, Ingest, IngestErrorCode, IngestOutcome, ProjectChanges};
 
 impl From<&Report> for Ingest {
     fn from(report: &Report) -> Self {
@@ -14,9 +15,11 @@ impl From<&Report> for Ingest {
             changed: report.changed,
             unchanged: report.unchanged,
             lost_builds: report.lost_builds,
+            graph: report.graph.as_ref().map(graph),
         };
         let error_code = error_code(report);
         Self {
+            build_system: report.build_system.clone(),
             started_at: report.started_at,
             seconds: report.seconds,
             outcome: match report.outcome {
@@ -27,7 +30,10 @@ impl From<&Report> for Ingest {
                 ReportOutcome::Superseded => IngestOutcome::Superseded,
                 ReportOutcome::Failed => IngestOutcome::Failed,
             },
-            error: error_code.as_ref().map(|code| sentence(code).to_owned()),
+            error: error_code.as_ref().map(|code| match report.build_system.as_str() {
+                taskcluster::BUILD_SYSTEM => "Some projects could not be read. `projects` has the reasons.".to_owned(),
+                _ => sentence(code).to_owned(),
+            }),
             error_code,
             refusals: report.refusals.iter().map(ToString::to_string).collect(),
             source: source(&report.source),
@@ -56,23 +62,56 @@ fn error_code(report: &Report) -> Option<IngestErrorCode> {
         ReportOutcome::Refused => FailureCode::Guarded,
         _ => FailureCode::Internal,
     });
-    Some(match code {
+    Some(public_code(code))
+}
+
+fn public_code(code: FailureCode) -> IngestErrorCode {
+    match code {
         FailureCode::SourceUnavailable => IngestErrorCode::SourceUnavailable,
         FailureCode::DocumentBroken => IngestErrorCode::DocumentBroken,
+        FailureCode::WrongProject => IngestErrorCode::WrongProject,
+        FailureCode::ArtifactMissing => IngestErrorCode::ArtifactMissing,
         FailureCode::Guarded => IngestErrorCode::Guarded,
         FailureCode::Superseded => IngestErrorCode::Superseded,
         FailureCode::StoreUnavailable => IngestErrorCode::StoreUnavailable,
         FailureCode::UnknownProject => IngestErrorCode::UnknownProject,
         FailureCode::Interrupted => IngestErrorCode::Interrupted,
         FailureCode::Internal => IngestErrorCode::Internal,
-    })
+    }
+}
+
+/// The task graph of a project. A file is not named, because paths are internal.
+fn graph(report: &GraphReport) -> Graph {
+    let error_code = report.error_code.map(public_code);
+    Graph {
+        outcome: match report.outcome {
+            store::GraphOutcome::Published => GraphOutcome::Published,
+            store::GraphOutcome::Unchanged => GraphOutcome::Unchanged,
+            store::GraphOutcome::Checked => GraphOutcome::Checked,
+            store::GraphOutcome::NoDecisionTask => GraphOutcome::NoDecisionTask,
+            store::GraphOutcome::Refused => GraphOutcome::Refused,
+            store::GraphOutcome::Superseded => GraphOutcome::Superseded,
+            store::GraphOutcome::Failed => GraphOutcome::Failed,
+        },
+        decision_task: report.decision_task.clone().filter(|task| task.parse::<TaskId>().is_ok()),
+        artifact: report.artifact.clone(),
+        error: error_code.as_ref().map(|code| sentence(code).to_owned()),
+        error_code,
+        skipped: report.skipped,
+    }
 }
 
 fn sentence(code: &IngestErrorCode) -> &'static str {
     match code {
         IngestErrorCode::SourceUnavailable => "The source could not be read.",
-        IngestErrorCode::DocumentBroken => "The source is not a whole allthethings.json. The old catalog stays.",
-        IngestErrorCode::Guarded => "The guards refused the source. The old catalog stays.",
+        IngestErrorCode::DocumentBroken => {
+            "The source is broken, too long, or not what it should be. The old jobs stay."
+        }
+        IngestErrorCode::WrongProject => "The source is that of another project. The old jobs stay.",
+        IngestErrorCode::ArtifactMissing => {
+            "The decision task has no task graph, or has it no longer. The old jobs stay."
+        }
+        IngestErrorCode::Guarded => "The guards refused the source. The old jobs stay.",
         IngestErrorCode::Superseded => "Another ingest published at the same time. The next ingest catches up.",
         IngestErrorCode::StoreUnavailable => "The store could not be used.",
         IngestErrorCode::UnknownProject => "The ingest was restricted to a project that does not exist.",

@@ -9,13 +9,22 @@ use taskcluster::TaskclusterSettings;
 /// The default of `fresh`: it takes at most half a minute until a new list is served.
 pub const DEFAULT_FRESH_SECONDS: u32 = 30;
 
+/// When ingests are due, by build system. They decide whether the catalog is stale.
+#[derive(Debug, Default)]
+pub struct Schedules {
+    /// Those of Buildbot, if configured.
+    pub buildbot: Option<Cron>,
+    /// Those of Taskcluster, if configured.
+    pub taskcluster: Option<Cron>,
+}
+
 /// The settings of the function.
 #[derive(Debug)]
 pub struct Settings {
     /// The catalog table.
     pub catalog_table: String,
-    /// When ingests are due, if configured. It decides whether the catalog is stale.
-    pub schedule: Option<Cron>,
+    /// When ingests are due.
+    pub schedules: Schedules,
     /// How long data in memory is served before the store is asked whether it is current.
     pub fresh: TimeDelta,
     /// The origins whose scripts may read the answers, exactly as browsers send them.
@@ -36,7 +45,10 @@ impl Settings {
         let fresh = read.parsed(variables::FRESH_SECONDS, up_to_an_hour)?.unwrap_or(DEFAULT_FRESH_SECONDS);
         Ok(Self {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
-            schedule: read.parsed(variables::SCHEDULE, str::parse)?,
+            schedules: Schedules {
+                buildbot: read.parsed(variables::SCHEDULE, str::parse)?,
+                taskcluster: read.parsed(variables::TASKCLUSTER_SCHEDULE, str::parse)?,
+            },
             fresh: TimeDelta::seconds(fresh.into()),
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
             cache_bytes: read.cache_bytes()?,
@@ -60,7 +72,11 @@ mod tests {
     fn all_settings_but_the_table_have_defaults() {
         let settings = read(&[TABLE]).unwrap();
         assert_eq!(settings.fresh, TimeDelta::seconds(30));
-        assert!(settings.schedule.is_none() && settings.allowed_origins.is_empty());
+        assert!(
+            settings.schedules.buildbot.is_none()
+                && settings.schedules.taskcluster.is_none()
+                && settings.allowed_origins.is_empty()
+        );
         assert_eq!(settings.cache_bytes, 256 * 1024 * 1024);
         assert_eq!(read(&[TABLE, (variables::MEMORY_MB, "128")]).unwrap().cache_bytes, 64 * 1024 * 1024);
     }
@@ -68,9 +84,13 @@ mod tests {
     #[test]
     fn an_error_names_the_variable_and_not_its_value() {
         const SECRET: &str = "c0rrect-Horse";
-        for variable in
-            [variables::MEMORY_MB, variables::FRESH_SECONDS, variables::SCHEDULE, variables::ALLOWED_ORIGINS]
-        {
+        for variable in [
+            variables::MEMORY_MB,
+            variables::FRESH_SECONDS,
+            variables::SCHEDULE,
+            variables::TASKCLUSTER_SCHEDULE,
+            variables::ALLOWED_ORIGINS,
+        ] {
             for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[TABLE, (variable, &value)]).map(|_| ()).unwrap_err();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");

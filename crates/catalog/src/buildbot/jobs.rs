@@ -38,6 +38,18 @@ impl<'d> CatalogJob<'d> {
     }
 }
 
+/// The jobs as a list has them. Calls `unknown` with each name that the grammar does not know.
+pub fn listed<'d>(jobs: &[CatalogJob<'d>], mut unknown: impl FnMut(&'d str)) -> Vec<ListedJob<'d>> {
+    let listed = |job: &CatalogJob<'d>| {
+        let says = classify(job.name);
+        if !says.is_known() {
+            unknown(job.name);
+        }
+        job.listed(&says)
+    };
+    jobs.iter().map(listed).collect()
+}
+
 /// Appends the body of a project's list to `body`, and returns what the list holds. Calls `unknown` with each name that
 /// the grammar does not know.
 ///

@@ -41,18 +41,27 @@ pub struct PackedList {
     pub gzip: Vec<u8>,
     /// The index, as `write_index` made it; empty for a list without one.
     pub index: Vec<u8>,
+    /// For each build system, the tag of the body that its jobs alone would have. Empty if unknown.
+    pub digests: BTreeMap<String, String>,
 }
 
 impl PackedList {
     /// Packs a body with this summary.
     pub fn new(body: &[u8], summary: Summary) -> Self {
-        Self { etag: etag(body), summary, body_bytes: body.len(), gzip: pack(body), index: Vec::new() }
+        let (etag, body_bytes, gzip) = (etag(body), body.len(), pack(body));
+        Self { etag, summary, body_bytes, gzip, index: Vec::new(), digests: BTreeMap::new() }
     }
 
     /// The same list with this index.
     #[must_use]
     pub fn with_index(self, index: Vec<u8>) -> Self {
         Self { index, ..self }
+    }
+
+    /// The same list with these digests of each build system's jobs.
+    #[must_use]
+    pub fn with_digests(self, digests: BTreeMap<String, String>) -> Self {
+        Self { digests, ..self }
     }
 
     /// The packed list, cut into parts that fit an item each.

@@ -1,5 +1,7 @@
 //! The reports of ingests.
 
+use std::cmp::Reverse;
+
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use catalog::buildbot::BUILD_SYSTEM;
 use chrono::{SecondsFormat, TimeDelta};
@@ -7,7 +9,7 @@ use serde::Deserialize;
 
 use crate::catalog_table::CatalogTable;
 use crate::items::{Item, key, key_of, number, table_error, text};
-use crate::{Report, SourceState, StoreError};
+use crate::{BUILD_SYSTEMS, Report, SourceState, StoreError};
 
 /// How long reports are stored.
 const REPORT_RETENTION: TimeDelta = TimeDelta::days(90);
@@ -21,7 +23,7 @@ impl CatalogTable {
         let action = "writing the report of the ingest";
         let json = serde_json::to_string(report).map_err(|error| StoreError::damaged("report", error.to_string()))?;
         let time = report.started_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        let mut item = key("ingest", &time);
+        let mut item = key(&partition(&report.build_system), &time);
         item.insert("report".to_owned(), AttributeValue::S(json));
         item.insert("expires_at".to_owned(), number((report.started_at + REPORT_RETENTION).timestamp()));
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
@@ -31,19 +33,31 @@ impl CatalogTable {
         Ok(())
     }
 
-    /// The last reports, newest first.
+    /// The last reports of all build systems, newest first.
     ///
     /// # Errors
     /// The table cannot be read, or a report is damaged.
     pub async fn reports(&self, last: usize) -> Result<Vec<Report>, StoreError> {
-        self.each_report(last).await?.into_iter().collect()
+        let mut reports = Vec::new();
+        for build_system in BUILD_SYSTEMS {
+            for report in self.each_report(build_system, last).await? {
+                reports.push(report?);
+            }
+        }
+        reports.sort_by_key(|report| Reverse(report.started_at));
+        reports.truncate(last);
+        Ok(reports)
     }
 
-    /// The last reports, newest first; in place of a damaged one, its error.
+    /// The last reports of a build system, newest first; in place of a damaged one, its error.
     ///
     /// # Errors
     /// The table cannot be read.
-    pub async fn each_report(&self, last: usize) -> Result<Vec<Result<Report, StoreError>>, StoreError> {
+    pub async fn each_report(
+        &self,
+        build_system: &str,
+        last: usize,
+    ) -> Result<Vec<Result<Report, StoreError>>, StoreError> {
         let action = "reading the reports of past ingests";
         let mut reports = Vec::new();
         let mut pages = self
@@ -51,7 +65,7 @@ impl CatalogTable {
             .query()
             .table_name(&self.table)
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S("ingest".to_owned()))
+            .expression_attribute_values(":pk", AttributeValue::S(partition(build_system)))
             .scan_index_forward(false)
             .limit(i32::try_from(last).unwrap_or(i32::MAX).max(1))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
@@ -66,6 +80,11 @@ impl CatalogTable {
         reports.truncate(last);
         Ok(reports)
     }
+}
+
+/// The partition key of the reports of a build system: hourly ones do not push the daily ones out of view.
+fn partition(build_system: &str) -> String {
+    if build_system == BUILD_SYSTEM { "ingest".to_owned() } else { format!("ingest#{build_system}") }
 }
 
 /// A report as it is stored. Reports of earlier releases have one source, Buildbot's, in fields of its own.

@@ -1,11 +1,12 @@
 //! The whole catalog: projects, ingests, and health.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use catalog::list::PackedList;
 use http::StatusCode;
 use jobs::api::{Health, Heartbeat, Ingest, Ingests, Projects, Version};
-use store::ReportOutcome;
+use store::{FailureCode, GraphOutcome, GraphReport, ProjectReport, Provenance, Report, ReportOutcome};
 
-use crate::app::{LIST, NAMES, TestApp, morning};
+use crate::app::{LIST, NAMES, TestApp, list, morning};
 use test_support::store::{at, set};
 
 #[tokio::test]
@@ -74,7 +75,6 @@ async fn unreadable_items_are_skipped_and_counted() {
 
 #[tokio::test]
 async fn nothing_internal_is_shown_of_an_ingest_that_failed() {
-    use store::{FailureCode, Report};
     let internal =
         "reading s3://SECRET-bucket: AccessDenied: arn:aws:sts::SECRET:assumed-role/SECRET is not authorized";
     let codes = [
@@ -155,6 +155,78 @@ async fn the_heartbeat_reports_a_catalog_that_is_not_fresh() {
     assert_eq!((status, late.checks["catalog"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
     let expected = "last ingested at 2026-11-23T06:00:00Z; 1 ingests were due since and missed";
     assert_eq!(late.details["catalog"], expected);
+}
+
+/// A report of an ingest of Taskcluster with this outcome for `try`.
+async fn report_taskcluster(app: &TestApp, started_at: &str, outcome: GraphOutcome) {
+    let mut report = Report::of_taskcluster(at(started_at), "https://taskcluster.example.org/");
+    let mut graph = GraphReport::new(outcome);
+    if graph.succeeded() {
+        report.outcome = ReportOutcome::Unchanged;
+        graph.decision_task = Some("fN1SbArXTPSVFNUvaOlinQ".to_owned());
+    } else {
+        (report.error, report.error_code) = (Some("try: SECRET".to_owned()), Some(FailureCode::WrongProject));
+        (graph.error, graph.error_code) = (Some("SECRET".to_owned()), Some(FailureCode::WrongProject));
+        graph.decision_task = Some("/SECRET/try.json".to_owned());
+    }
+    let entry = ProjectReport { jobs: 4, graph: Some(graph), ..ProjectReport::default() };
+    report.projects.insert("try".to_owned(), entry);
+    app.table.put_report(&report).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missed_ingest_of_taskcluster_makes_the_heartbeat_fail_by_its_own_schedule() {
+    let app = TestApp::with(&[("RUNNABLE_JOBS_TASKCLUSTER_SCHEDULE", "20 * * * ? *")]).await;
+    app.report("2026-11-23T06:00:00Z", ReportOutcome::Published, &[]).await;
+    let (status, never) = heartbeat(&app).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let expected = "buildbot: last ingested at 2026-11-23T06:00:00Z; taskcluster: nothing was ever ingested";
+    assert_eq!(never.details["catalog"], expected);
+
+    report_taskcluster(&app, "2026-11-23T06:20:00Z", GraphOutcome::NoDecisionTask).await;
+    app.wait(5);
+    assert_eq!(heartbeat(&app).await.0, StatusCode::OK);
+    // Two hours later. Buildbot's is not due.
+    app.wait(2 * 3600);
+    report_taskcluster(&app, "2026-11-23T08:20:00Z", GraphOutcome::Refused).await;
+    let (status, late) = heartbeat(&app).await;
+    assert_eq!((status, late.checks["catalog"]), (StatusCode::SERVICE_UNAVAILABLE, Health::Error));
+    let expected = "taskcluster: last ingested at 2026-11-23T06:20:00Z; 2 ingests were due since and missed";
+    assert!(late.details["catalog"].ends_with(expected), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_project_is_stale_if_an_ingest_of_any_of_its_build_systems_was_missed() {
+    let app = TestApp::with(&[("RUNNABLE_JOBS_TASKCLUSTER_SCHEDULE", "20 * * * ? *")]).await;
+    let of_buildbot = list("try", &NAMES);
+    let mut summary = of_buildbot.summary.clone();
+    summary.build_systems.insert("taskcluster".to_owned(), 4);
+    let mixed = PackedList { summary, ..of_buildbot };
+    let provenance = Provenance { source: "-".to_owned(), source_etag: None, updated_at: at("2026-11-23T05:00:00Z") };
+    app.table.publish("try", &mixed, None, &provenance).await.unwrap();
+    app.publish("ash", &NAMES, None).await;
+    app.report("2026-11-23T06:00:00Z", ReportOutcome::Unchanged, &[]).await;
+    report_taskcluster(&app, "2026-11-23T06:20:00Z", GraphOutcome::Unchanged).await;
+    report_taskcluster(&app, "2026-11-23T06:50:00Z", GraphOutcome::Failed).await;
+    let projects = app.get("/api/projects/").await.json::<Projects>().projects;
+    let found: Vec<_> = projects.iter().map(|project| (&*project.name, project.checked_at, project.stale)).collect();
+    let morning = at("2026-11-23T06:00:00Z");
+    assert_eq!(found, [("ash", morning, false), ("try", morning, false)]);
+    app.wait(2 * 3600);
+    let projects = app.get("/api/projects/").await.json::<Projects>().projects;
+    assert_eq!(projects.iter().map(|project| project.stale).collect::<Vec<_>>(), [false, true]);
+
+    let answer = app.get("/api/ingests/").await;
+    let text = String::from_utf8_lossy(&answer.body);
+    assert!(!text.contains("SECRET"), "{text}");
+    let ingests = answer.json::<Ingests>().ingests;
+    let systems: Vec<&str> = ingests.iter().map(|ingest| ingest.build_system.as_str()).collect();
+    assert_eq!(systems, ["taskcluster", "taskcluster", "buildbot"]);
+    let of_try = ingests[0].projects["try"].graph.as_ref().unwrap();
+    assert_eq!(serde_json::to_value(&of_try.error_code).unwrap(), "wrong_project");
+    assert_eq!(of_try.decision_task, None);
+    let of_try = ingests[1].projects["try"].graph.as_ref().unwrap();
+    assert_eq!(of_try.decision_task.as_deref(), Some("fN1SbArXTPSVFNUvaOlinQ"));
 }
 
 #[tokio::test]
