@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import IO
 
-from localstack.paths import PartFailed, Stopped, say
+from localstack.paths import PartFailed, say, shown
+from localstack.process import passing_on_signals
 
 # Cargo's progress bar, such as `Building [==>   ] 12/399: serde, syn`: it follows a carriage return or starts a line.
 PROGRESS = re.compile(r"^\s*Building \[[=> ]*\] (?P<done>\d+)/(?P<all>\d+)(?:: (?P<crates>.*?))?\s*$")
@@ -26,13 +28,9 @@ def build(words: list[str]) -> None:
     except OSError as error:
         raise PartFailed("build", f"cargo does not start: {error.strerror}; https://rustup.rs installs it") from None
     assert child.stderr is not None
-    try:
+    with passing_on_signals(child):
         _Report(sys.stdout).follow(child.stderr)
         code = child.wait()
-    except Stopped as stopped:
-        child.send_signal(stopped.number)
-        child.wait()
-        raise
     if code != 0:
         raise PartFailed("build", f"`{' '.join(command)}` ended with code {code}")
 
@@ -77,6 +75,13 @@ class _Report:
         if self._is_line_open:
             print(file=self._output, flush=True)
             self._is_line_open = False
+
+
+def description(folder: Path) -> str:
+    """Which build the programs in one of cargo's folders are, in a line."""
+    if folder.name == "debug":
+        return f"Running {shown(folder)}: profile dev, hot crates compiled for speed, the rest for build time"
+    return f"Running {shown(folder)}: profile {folder.name}"
 
 
 def elapsed(seconds: float) -> str:

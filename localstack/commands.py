@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from localstack import containers, environment, messages, services, signing
+from localstack import build, containers, environment, messages, services, signing
 from localstack.broker import LISTENER, PUBLISHER, Broker
 from localstack.deployment import Deployment
 from localstack.listener_process import PulseListener
 from localstack.messages import PULSE_LOG
 from localstack.paths import RUN, STACK_ENV, TEMPLATE, PartFailed, Stopped, ignore_signals, lock, say, shown
+from localstack.process import passing_on_signals
 from localstack.programs import FUNCTIONS, Programs
 from localstack.services import Service, Services, record_process
 from localstack.state import Data
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     with lock(RUN / "lock", wait=False) as locked:
         if not locked:
             raise PartFailed("local stack", "one runs in this checkout already; end that one first (Ctrl-C)")
+        say(build.description(options.target))
         # Files that a killed run could not remove.
         for stale in (STACK_ENV, signing.KEY, *RUN.glob("*.pid")):
             stale.unlink(missing_ok=True)
@@ -139,12 +141,8 @@ def execute(words: list[str], with_broker: bool) -> int:
             child = subprocess.Popen(words)
         except OSError as error:
             raise PartFailed(words[0], error.strerror or str(error)) from None
-        try:
+        with passing_on_signals(child):
             code = child.wait()
-        except Stopped as stopped:
-            child.send_signal(stopped.number)
-            child.wait()
-            raise
         if code != 0:
             for log, kept in logs.items():
                 shutil.copy(log, kept)

@@ -49,6 +49,9 @@ def _make(venv: Path, requirements: Path) -> None:
 
 
 def _install(venv: Path, requirements: Path, log: Path) -> None:
+    # `venv --clear` would empty the folder behind a link, which another checkout may use.
+    if venv.is_symlink():
+        venv.unlink()
     say(f"Installing {shown(requirements)} into {shown(venv)} (once, about a minute)")
     base = getattr(sys, "_base_executable", sys.executable)
     # pip refuses a package whose file has changed since it was pinned. The file lists all that is needed; older

@@ -8,10 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from localstack.paths import ROOT, PartFailed, tail
+from localstack.paths import ROOT, PartFailed, Stopped, tail
 
 # The programs in place of other people's services.
 FAKES = ROOT / "localstack" / "fakes"
@@ -73,6 +74,17 @@ def check(process: subprocess.Popen, part: str, log: Path) -> None:
     """Fail if a child has ended by itself."""
     if (code := process.poll()) is not None:
         raise PartFailed(part, ended(code, log), log)
+
+
+@contextlib.contextmanager
+def passing_on_signals(process: subprocess.Popen) -> Iterator[None]:
+    """While this process waits for a child in the foreground: a signal to stop stops the child first."""
+    try:
+        yield
+    except Stopped as stopped:
+        process.send_signal(stopped.number)
+        process.wait()
+        raise
 
 
 def end(process: subprocess.Popen, seconds: float) -> None:

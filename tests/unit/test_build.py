@@ -1,13 +1,16 @@
-"""The line that says how far a build is, with a script in cargo's place."""
+"""The lines that say how far a build is and which build runs, with a script in cargo's place."""
 
 import re
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
-from localstack import build
-from localstack.paths import PartFailed
+from localstack import build, commands
+from localstack.__main__ import arguments
+from localstack.paths import PartFailed, Stopped
+from localstack.programs import Programs
 
 CARGO = r"""#!/bin/sh
 [ "$*" = "build --bins" ] || exit 9
@@ -68,3 +71,27 @@ def test_without_cargo_the_error_says_where_it_comes_from(cargo: Path) -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (745, "12 min 25 s")])
 def test_durations_are_in_minutes_and_seconds(seconds: float, shown: str) -> None:
     assert build.elapsed(seconds) == shown
+
+
+def test_the_shared_build_is_named_with_its_profile_and_what_it_is_compiled_for(tmp_path: Path) -> None:
+    dev, release = build.description(tmp_path / "debug"), build.description(tmp_path / "release")
+    assert dev.endswith("/debug: profile dev, hot crates compiled for speed, the rest for build time")
+    assert release.endswith("/release: profile release")
+
+
+def test_a_run_says_which_build_it_runs_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Programs, "missing", lambda _: [])
+    monkeypatch.setattr(commands, "RUN", tmp_path / "run")
+    monkeypatch.setattr(commands.containers, "start", _stop)
+    # This process goes on with other tests.
+    monkeypatch.setattr(commands, "ignore_signals", lambda: None)
+    options = arguments().parse_args(["run", "--docker", "--target", str(tmp_path)])
+    with pytest.raises(Stopped):
+        commands.run(options)
+    assert capsys.readouterr().out.splitlines() == [build.description(tmp_path)]
+
+
+def _stop(*_: object) -> None:
+    raise Stopped(signal.SIGTERM)

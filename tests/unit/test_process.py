@@ -1,9 +1,14 @@
 """The child processes of the local stack: their ports, and the message when one has ended."""
 
+import signal
 import socket
+import subprocess
 from pathlib import Path
 
-from localstack.process import ended, free_ports, is_free
+import pytest
+
+from localstack.paths import Stopped
+from localstack.process import ended, free_ports, is_free, passing_on_signals
 
 
 def test_the_message_about_a_taken_port_says_to_start_again(tmp_path: Path) -> None:
@@ -23,3 +28,15 @@ def test_free_ports_differ_and_no_server_has_them() -> None:
     assert all(map(is_free, ports))
     with socket.create_server(("127.0.0.1", ports[0])):
         assert not is_free(ports[0])
+
+
+def test_a_signal_to_stop_stops_the_child_first() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+
+    def wait() -> None:
+        with passing_on_signals(child):
+            raise Stopped(signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        wait()
+    assert child.returncode == -signal.SIGTERM

@@ -29,13 +29,13 @@ PERMISSIONS = {
         "${ArchiveBucket.Arn}/allthethings/*": "s3: GetObject PutObject",
         "ArchiveBucket.Arn": "s3: ListBucket",
     },
-    # Reads the catalog.
+    # Reads the catalog, and keeps the lists of pushes in it.
     "Jobs": {
-        "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem Query",
+        "CatalogTable.Arn": "dynamodb: BatchGetItem BatchWriteItem GetItem PutItem Query",
     },
-    # Looks up jobs, stores and queues requests.
+    # Looks up jobs, keeps the lists of pushes, stores and queues requests.
     "Trigger": {
-        "CatalogTable.Arn": "dynamodb: BatchGetItem GetItem",
+        "CatalogTable.Arn": "dynamodb: BatchGetItem BatchWriteItem GetItem PutItem",
         "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem UpdateItem",
         "${RequestsTable.Arn}/index/by_push": "dynamodb: Query",
         "${RequestsTable.Arn}/index/by_requester": "dynamodb: Query",
@@ -152,6 +152,25 @@ class Permissions(unittest.TestCase):
                         for action in names.split()
                     },
                 )
+
+    def test_only_the_etl_function_may_write_more_of_the_catalog_than_lists_of_pushes(self) -> None:
+        only_pushes = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["graph#*"]}}
+        writing = re.compile(r"dynamodb:(?!(BatchGetItem|GetItem|Query)$)")
+        conditions = {
+            name: [
+                statement.get("Condition")
+                for policy in role["Policies"]
+                for statement in policy["PolicyDocument"]["Statement"]
+                if "CatalogTable.Arn" in map(written, listed(statement["Resource"]))
+                if any(map(writing.match, listed(statement["Action"])))
+            ]
+            for name, role in resources("AWS::IAM::Role").items()
+        }
+
+        self.assertEqual(
+            {name: found for name, found in conditions.items() if found},
+            {"EtlRole": [None], "JobsRole": [only_pushes], "TriggerRole": [only_pushes]},
+        )
 
     def test_only_lambda_may_assume_a_role(self) -> None:
         for name, role in resources("AWS::IAM::Role").items():

@@ -11,9 +11,10 @@ use requests::new_request::NewRequest;
 use requests::push::Push;
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
+use runtime::JsonClient;
 use serde_json::{Value, json};
 use store::{CatalogTable, Provenance, RequestsTable, UpdateResult};
-use test_support::store::{at, client, config, endpoint, new_requests_table, new_table};
+use test_support::store::{at, client, endpoint, new_requests_table, new_table, queue};
 
 use crate::program::{badly, feed, program, stderr, stdout, well};
 
@@ -25,7 +26,7 @@ struct TestRequests {
     catalog: String,
     requests_name: String,
     requests: RequestsTable,
-    queue: aws_sdk_sqs::Client,
+    queue: JsonClient,
     queue_url: String,
 }
 
@@ -44,10 +45,10 @@ impl TestRequests {
         let jobs = [BUILD, TEST].map(|name| CatalogJob { name, upstream: None });
         let summary = write_body("try", &jobs, &mut body, |_| ());
         table.publish("try", &PackedList::new(&body, summary), None, &provenance).await.unwrap();
-        let queue = aws_sdk_sqs::Client::new(&config(&endpoint()).await);
-        let made = queue.create_queue().queue_name(&requests_name).send().await.unwrap();
+        let queue = queue::client(&endpoint()).await;
+        let queue_url = queue::new_queue(&queue, &requests_name).await;
         let requests = RequestsTable::new(client, &requests_name);
-        Self { catalog, requests_name, requests, queue, queue_url: made.queue_url.unwrap() }
+        Self { catalog, requests_name, requests, queue, queue_url }
     }
 
     /// A request of that morning with jobs in these states.
@@ -100,9 +101,8 @@ impl TestRequests {
     }
 
     async fn queued(&self) -> Vec<Value> {
-        let request = self.queue.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
-        let messages = request.send().await.unwrap().messages.unwrap_or_default();
-        messages.iter().map(|message| serde_json::from_str(message.body().unwrap()).unwrap()).collect()
+        let messages = queue::receive(&self.queue, &self.queue_url, 30).await;
+        messages.iter().map(|message| serde_json::from_str(message).unwrap()).collect()
     }
 }
 
@@ -209,8 +209,7 @@ async fn recorded_requests_can_be_made_again() {
 #[tokio::test]
 async fn all_dead_letters_are_retried() {
     let env = TestRequests::new().await;
-    let made = env.queue.create_queue().queue_name(format!("{}-dead", env.requests_name)).send().await.unwrap();
-    let letters = made.queue_url.unwrap();
+    let letters = queue::new_queue(&env.queue, &format!("{}-dead", env.requests_name)).await;
     let failed = env.request(7, 1, &[JobState::Failed, JobState::Forwarded], RequestState::Forwarded).await;
     let open = env.request(7, 2, &[JobState::Accepted], RequestState::Queued).await;
     let forwarded = env.request(7, 3, &[JobState::Forwarded], RequestState::Forwarded).await;
@@ -224,7 +223,7 @@ async fn all_dead_letters_are_retried() {
         ticket(gone, 1),
         "x".to_owned(),
     ] {
-        env.queue.send_message().queue_url(&letters).message_body(body).send().await.unwrap();
+        queue::send(&env.queue, &letters, &body).await;
     }
     let done = env.run(&["retry", "--dead-letters", &letters, "--json"]);
     assert_eq!(badly(&done, 3), "runnable-jobs: 1 could not be tried again");

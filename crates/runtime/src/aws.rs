@@ -9,9 +9,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use http::Uri;
 
 use crate::http_client::{Proxies, SharedClient, Trust};
+use crate::json_client::JsonClient;
 use crate::settings::SettingsError;
 
 /// How long a program waits for AWS, and how often it retries.
@@ -80,18 +80,10 @@ impl Aws {
     /// Starts to open a connection to DynamoDB, so that it is open when the first request comes. If that fails, the
     /// first request opens a connection as usual.
     pub async fn connect_early(&self) {
-        if let Some(service) = self.dynamodb_address() {
+        if let Ok(service) = address(&self.config, "dynamodb").parse() {
             self.http.open_early(&service);
             // The network is asked now, while the function makes its clients and routes.
             tokio::task::yield_now().await;
-        }
-    }
-
-    /// The address of DynamoDB in regions whose name shows it.
-    fn dynamodb_address(&self) -> Option<Uri> {
-        match self.config.endpoint_url() {
-            Some(endpoint) => endpoint.parse().ok(),
-            None => format!("https://dynamodb.{}", suffix(self.config.region()?.as_ref())?).parse().ok(),
         }
     }
 
@@ -101,8 +93,8 @@ impl Aws {
     }
 
     /// SQS.
-    pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.config)
+    pub fn sqs(&self) -> JsonClient {
+        JsonClient::sqs(&self.config)
     }
 
     /// S3. At an endpoint that is not AWS's own, the bucket is part of the path and not of the host name.
@@ -117,6 +109,16 @@ impl Aws {
     }
 }
 
+/// How the names of regions start whose services have other addresses than most.
+const PARTITIONS: [(&str, &str); 6] = [
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+];
+
 /// The innermost cause of an error: the SDK wraps a refused connection five times.
 pub(crate) fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
@@ -126,13 +128,14 @@ pub(crate) fn root_cause(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-/// The end of the names of services in a region.
-fn suffix(region: &str) -> Option<String> {
-    match region.split('-').next()? {
-        "cn" => Some(format!("{region}.amazonaws.com.cn")),
-        _ if region.contains("-iso") || region.starts_with("eusc-") => None,
-        _ => Some(format!("{region}.amazonaws.com")),
+/// The address of a service: the configured endpoint, or AWS's own in the region.
+pub(crate) fn address(config: &SdkConfig, service: &str) -> String {
+    if let Some(endpoint) = config.endpoint_url() {
+        return format!("{}/", endpoint.trim_end_matches('/'));
     }
+    let region = config.region().map_or("", Region::as_ref);
+    let domain = PARTITIONS.iter().find(|(start, _)| region.starts_with(start)).map_or("amazonaws.com", |(_, end)| end);
+    format!("https://{service}.{region}.{domain}/")
 }
 
 /// The HTTP client of the command line, for tests that make clients themselves.
@@ -210,23 +213,26 @@ mod tests {
     }
 
     #[test]
-    fn the_first_connection_goes_to_the_address_that_the_sdk_uses() {
-        for (region, address) in [
-            ("us-west-2", Some("https://dynamodb.us-west-2.amazonaws.com/")),
-            ("us-gov-west-1", Some("https://dynamodb.us-gov-west-1.amazonaws.com/")),
-            ("cn-north-1", Some("https://dynamodb.cn-north-1.amazonaws.com.cn/")),
-            ("us-iso-east-1", None),
-            ("eusc-de-east-1", None),
+    fn the_addresses_of_services_are_those_that_the_sdk_uses() {
+        for region in [
+            "us-west-2",
+            "us-gov-west-1",
+            "cn-north-1",
+            "eusc-de-east-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "eu-isoe-west-1",
+            "us-isof-south-1",
         ] {
-            let aws = in_region(region, &[]);
-            let early = aws.dynamodb_address().map(|address| address.to_string());
-            assert_eq!(early.as_deref(), address);
             let parameters = Params::builder().region(region).use_fips(false).use_dual_stack(false).build().unwrap();
             let resolved = DefaultResolver::new().resolve_endpoint(&parameters).now_or_never();
             let resolved = resolved.unwrap().unwrap();
-            assert!(early.is_none_or(|early| early == format!("{}/", resolved.url())), "{}", resolved.url());
+            let address = address(in_region(region, &[]).config(), "dynamodb");
+            assert_eq!(address, format!("{}/", resolved.url()));
         }
-        let local = in_region("us-east-1", &[("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")]);
-        assert_eq!(local.dynamodb_address().unwrap(), "http://127.0.0.1:4566/");
+        for endpoint in ["http://127.0.0.1:4566", "http://127.0.0.1:4566/"] {
+            let local = in_region("us-east-1", &[("AWS_ENDPOINT_URL", endpoint)]);
+            assert_eq!(address(local.config(), "sqs"), "http://127.0.0.1:4566/");
+        }
     }
 }

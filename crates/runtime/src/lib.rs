@@ -10,6 +10,7 @@ mod clock;
 mod function;
 mod http_client;
 mod incident;
+mod json_client;
 mod logging;
 pub mod metrics;
 mod parameter;
@@ -21,5 +22,6 @@ pub use cached::{CacheEntry, CacheStatus, Cached, Cooldown, RetryPauses, Unavail
 pub use clock::{Clock, now, system_clock};
 pub use function::run_function;
 pub use incident::Incident;
+pub use json_client::{CallError, JsonClient, Refusal};
 pub use logging::{LogSink, init_logging, print_log};
 pub use parameter::ParameterError;

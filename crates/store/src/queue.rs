@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use requests::id::RequestId;
+use runtime::{CallError, JsonClient};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::StoreError;
+
+/// The attributes that are read: how often a message was delivered, and how many messages can be received.
+const RECEIVE_COUNT: &str = "ApproximateReceiveCount";
+const LENGTH: &str = "ApproximateNumberOfMessages";
 
 /// The queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    client: Client,
+    client: JsonClient,
     url: String,
 }
 
@@ -39,7 +43,7 @@ pub struct ReceivedMessage {
 
 impl Queue {
     /// The queue at `url`.
-    pub fn new(client: Client, url: impl Into<String>) -> Self {
+    pub fn new(client: JsonClient, url: impl Into<String>) -> Self {
         Self { client, url: url.into() }
     }
 
@@ -51,8 +55,9 @@ impl Queue {
         let action = || format!("queueing request {}", ticket.request_id);
         let body = serde_json::to_string(&ticket)
             .map_err(|error| StoreError::Service { action: action(), reason: error.to_string() })?;
-        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
-        sent.map(drop).map_err(|error| StoreError::service(action(), &error))
+        let input = json!({"QueueUrl": self.url, "MessageBody": body});
+        self.client.call("SendMessage", &input).await.map_err(|error| failed(action(), &error))?;
+        Ok(())
     }
 
     /// Receives at most ten messages, and waits for `wait` for the first.
@@ -60,21 +65,15 @@ impl Queue {
     /// # Errors
     /// The queue does not answer.
     pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, StoreError> {
-        let request = self.client.receive_message().queue_url(&self.url);
-        let request = request.max_number_of_messages(max.clamp(1, 10).try_into().unwrap_or(10));
-        let request = request.wait_time_seconds(wait.as_secs().try_into().unwrap_or(20));
-        let request = request.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
-        let output = request.send().await.map_err(|error| StoreError::service("taking from the queue", &error))?;
-        let received = |message: aws_sdk_sqs::types::Message| {
-            let attributes = message.attributes.unwrap_or_default();
-            let receive_count = attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount);
-            Some(ReceivedMessage {
-                receipt: message.receipt_handle?,
-                body: message.body.unwrap_or_default(),
-                receive_count: receive_count.and_then(|receive_count| receive_count.parse().ok()).unwrap_or(1),
-            })
-        };
-        Ok(output.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+        let input = json!({
+            "QueueUrl": self.url,
+            "MaxNumberOfMessages": max.clamp(1, 10),
+            "WaitTimeSeconds": wait.as_secs().min(20),
+            "MessageSystemAttributeNames": [RECEIVE_COUNT],
+        });
+        let answer = self.client.call("ReceiveMessage", &input).await;
+        let answer = answer.map_err(|error| failed("taking from the queue", &error))?;
+        Ok(answer["Messages"].as_array().into_iter().flatten().filter_map(received).collect())
     }
 
     /// The number of messages that can be received, as SQS knows it: it may be a minute behind.
@@ -82,11 +81,10 @@ impl Queue {
     /// # Errors
     /// The queue does not answer.
     pub async fn length(&self) -> Result<u32, StoreError> {
-        let wanted = QueueAttributeName::ApproximateNumberOfMessages;
-        let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(wanted.clone());
-        let output =
-            request.send().await.map_err(|error| StoreError::service("counting the messages of a queue", &error))?;
-        Ok(output.attributes().and_then(|found| found.get(&wanted)?.parse().ok()).unwrap_or_default())
+        let input = json!({"QueueUrl": self.url, "AttributeNames": [LENGTH]});
+        let answer = self.client.call("GetQueueAttributes", &input).await;
+        let answer = answer.map_err(|error| failed("counting the messages of a queue", &error))?;
+        Ok(number(&answer["Attributes"][LENGTH]).unwrap_or_default())
     }
 
     /// Deletes a received message.
@@ -94,9 +92,9 @@ impl Queue {
     /// # Errors
     /// The queue does not answer: the message comes back.
     pub async fn remove(&self, received: &ReceivedMessage) -> Result<(), StoreError> {
-        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&received.receipt);
-        let removed = request.send().await;
-        removed.map(drop).map_err(|error| StoreError::service("removing a message from the queue", &error))
+        let input = json!({"QueueUrl": self.url, "ReceiptHandle": received.receipt});
+        let removed = self.client.call("DeleteMessage", &input).await;
+        removed.map(drop).map_err(|error| failed("removing a message from the queue", &error))
     }
 
     /// Makes a received message visible again at once.
@@ -104,8 +102,26 @@ impl Queue {
     /// # Errors
     /// The queue does not answer: the message becomes visible after its visibility timeout.
     pub async fn release(&self, received: &ReceivedMessage) -> Result<(), StoreError> {
-        let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&received.receipt);
-        let given = request.visibility_timeout(0).send().await;
-        given.map(drop).map_err(|error| StoreError::service("giving a message back to the queue", &error))
+        let input = json!({"QueueUrl": self.url, "ReceiptHandle": received.receipt, "VisibilityTimeout": 0});
+        let given = self.client.call("ChangeMessageVisibility", &input).await;
+        given.map(drop).map_err(|error| failed("giving a message back to the queue", &error))
     }
+}
+
+/// A message as SQS sends it. One without a receipt handle could not be deleted, and is left out.
+fn received(message: &Value) -> Option<ReceivedMessage> {
+    Some(ReceivedMessage {
+        receipt: message["ReceiptHandle"].as_str()?.to_owned(),
+        body: message["Body"].as_str().unwrap_or_default().to_owned(),
+        receive_count: number(&message["Attributes"][RECEIVE_COUNT]).unwrap_or(1),
+    })
+}
+
+/// The number in an attribute: SQS sends a string.
+fn number(attribute: &Value) -> Option<u32> {
+    attribute.as_str()?.parse().ok()
+}
+
+fn failed(action: impl Into<String>, error: &CallError) -> StoreError {
+    StoreError::service(action, error)
 }

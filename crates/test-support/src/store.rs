@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod proxy;
+pub mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};

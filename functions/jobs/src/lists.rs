@@ -22,7 +22,7 @@ const JSON: &str = "application/json";
 /// Without parameters the answer is the stored list, as gzip if the client accepts it. Filters can be repeated and
 /// match any of their values. `meta.count` is the requested count, or the number of jobs in the answer; `meta.total` is
 /// how many jobs match the filters. Jobs are in the order of their names. With `view=grid` the answer has the same jobs
-/// as columns, in a fiftieth of the bytes, for a page that draws all of them.
+/// as columns, in fewer bytes, for a page that draws all of them.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/runnable_jobs/",

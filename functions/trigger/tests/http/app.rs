@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use requests::job::RequestedJob as RequestJob;
 use requests::request::Request as Stored;
+use runtime::JsonClient;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use store::{CatalogTable, Consistency, Provenance, Queue, RequestsTable};
@@ -26,7 +27,7 @@ use trigger_api::settings::Settings;
 use test_support::issuer::{self, EC, jwks, person, service, with};
 use test_support::store::http::{self as wire, Message};
 use test_support::store::proxy::{Plan, Proxy};
-use test_support::store::{client, config, endpoint, new_requests_table, new_table};
+use test_support::store::{client, config, endpoint, new_requests_table, new_table, queue};
 
 pub(crate) const BUILD: &str = "Linux x86-64 try build";
 pub(crate) const TEST: &str = "Ubuntu VM 12.04 x64 try opt test mochitest-1";
@@ -50,7 +51,7 @@ pub(crate) struct TestApp {
     pub(crate) client: Client,
     pub(crate) requests: RequestsTable,
     pub(crate) requests_name: String,
-    pub(crate) queue: aws_sdk_sqs::Client,
+    pub(crate) queue: JsonClient,
     pub(crate) queue_url: String,
     pub(crate) now: Arc<Mutex<DateTime<Utc>>>,
     pub(crate) lines: Arc<Mutex<Vec<Value>>>,
@@ -148,9 +149,8 @@ impl TestApp {
                 Provenance { source: "https://example.org/a.json".to_owned(), source_etag: None, updated_at: now };
             catalog.publish(project, &list(project), None, &provenance).await.unwrap();
         }
-        let queue = aws_sdk_sqs::Client::new(&config(&endpoint()).await);
-        let made = queue.create_queue().queue_name(&requests_name).send().await.unwrap();
-        let queue_url = made.queue_url.unwrap();
+        let queue = queue::client(&endpoint()).await;
+        let queue_url = queue::new_queue(&queue, &requests_name).await;
 
         let treeherder = Arc::new(Mutex::new(Some(push(AUTHOR))));
         let asked_treeherder = Arc::new(AtomicUsize::new(0));
@@ -197,7 +197,7 @@ impl TestApp {
         let dependencies = Dependencies {
             catalog: CatalogTable::new(direct.clone(), &catalog_name),
             requests: RequestsTable::new(Client::new(&through_proxy), &requests_name),
-            queue: Queue::new(aws_sdk_sqs::Client::new(&through_proxy), &queue_url),
+            queue: Queue::new(JsonClient::sqs(&through_proxy), &queue_url),
             clock: Arc::new(move || *clock.lock().unwrap()),
             random: Arc::new(move || state.fetch_add(1, Ordering::SeqCst).into()),
         };
@@ -298,13 +298,11 @@ impl TestApp {
     pub(crate) async fn queued(&self) -> Vec<Value> {
         let mut bodies = Vec::new();
         loop {
-            let request = self.queue.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
-            let messages = request.visibility_timeout(600).send().await.unwrap().messages.unwrap_or_default();
+            let messages = queue::receive(&self.queue, &self.queue_url, 600).await;
             if messages.is_empty() {
                 return bodies;
             }
-            bodies
-                .extend(messages.iter().map(|message| serde_json::from_str::<Value>(message.body().unwrap()).unwrap()));
+            bodies.extend(messages.iter().map(|message| serde_json::from_str::<Value>(message).unwrap()));
         }
     }
 
