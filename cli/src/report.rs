@@ -70,11 +70,11 @@ pub(crate) fn text(report: &Report) -> String {
         report.seconds
     ));
     if report.build_system == taskcluster::BUILD_SYSTEM {
+        let projects = report.projects.values().filter(|project| project.jobs > 0).count();
         line(format!(
-            "  taskcluster: {} read; {} jobs in {} projects, {} labels malformed",
+            "  taskcluster: {} read; {} jobs in {projects} projects, {} problems",
             bytes(report.bytes),
             report.jobs,
-            report.projects.values().filter(|project| project.jobs > 0).count(),
             report.problem_count
         ));
     } else if report.builders > 0 {
@@ -127,7 +127,11 @@ pub(crate) fn text(report: &Report) -> String {
         line(format!("  {label}: {refusal}"));
     }
     if report.outcome == ReportOutcome::Refused && !report.refusals.is_empty() {
-        line("  the old catalog stays; --force overrides".to_owned());
+        let stays = match report.build_system.as_str() {
+            taskcluster::BUILD_SYSTEM => "a refused project keeps its jobs",
+            _ => "the old catalog stays",
+        };
+        line(format!("  {stays}; --force overrides"));
     } else if let Some(error) = &report.error {
         line(format!("  {error}"));
     }

@@ -12,9 +12,10 @@ const SUCCEEDED: &str = "IngestSucceeded";
 /// would hide that the daily ones of Buildbot are missing, and a metric with a value in every hour costs money.
 pub fn of_report(report: &Report, is_alone: bool) -> [Metric<'static>; 3] {
     let is_taskcluster = report.build_system == taskcluster::BUILD_SYSTEM;
-    let (refused, failed) = match is_taskcluster {
-        true => ("TaskclusterIngestRefused", "TaskclusterIngestFailed"),
-        false => ("IngestRefused", "IngestFailed"),
+    let (refused, failed) = if is_taskcluster {
+        ("TaskclusterIngestRefused", "TaskclusterIngestFailed")
+    } else {
+        ("IngestRefused", "IngestFailed")
     };
     let succeeded = report.succeeded() && (is_alone || !is_taskcluster);
     let count = |outcome| u8::from(report.outcome == outcome);

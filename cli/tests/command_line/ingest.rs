@@ -79,7 +79,7 @@ fn a_folder_has_lists_of_both_build_systems() {
 
     let text = well(&output);
     assert!(text.contains(" 2 builders") || text.contains(" 3 builders: 3 jobs in 2 projects"), "{text}");
-    assert!(text.contains("taskcluster: ") && text.contains("3 jobs in 1 projects, 0 labels malformed"), "{text}");
+    assert!(text.contains("taskcluster: ") && text.contains("3 jobs in 1 projects, 0 problems"), "{text}");
     let list = |project: &str| -> Value {
         serde_json::from_slice(&std::fs::read(folder.path().join(format!("{project}.json"))).unwrap()).unwrap()
     };

@@ -29,7 +29,7 @@ pub enum TaskclusterSource {
     /// A Taskcluster.
     Service {
         /// Its client.
-        client: Taskcluster,
+        client: Box<Taskcluster>,
         /// Its root URL, for reports.
         root_url: String,
         /// Where its Index has the decision tasks of each project.
@@ -73,7 +73,7 @@ pub struct GraphOf {
 impl From<TaskclusterSettings> for TaskclusterSource {
     fn from(settings: TaskclusterSettings) -> Self {
         let (root_url, projects) = (settings.root_url.to_string(), settings.projects.clone());
-        Self::Service { client: Taskcluster::new(settings), root_url, projects }
+        Self::Service { client: Box::new(Taskcluster::new(settings)), root_url, projects }
     }
 }
 
