@@ -68,12 +68,21 @@ impl TaskclusterIngest<'_> {
         if let Some(unknown) = self.only.iter().find(|only| !projects.contains(&only.as_str())) {
             return Err(IngestError::NotConfigured(unknown.clone()));
         }
+        let names = self.table.projects(Consistency::Consistent).await?;
         let is_wanted = |project: &&str| self.only.is_empty() || self.only.iter().any(|only| only == project);
         let mut failed = BTreeMap::new();
         for project in projects.into_iter().filter(is_wanted) {
             let mut entry = ProjectReport::default();
             let mut graph = GraphReport::new(GraphOutcome::Failed);
             let result = self.project(project, &past, report, &mut entry, &mut graph).await;
+            // Ingests of both build systems at the same time can leave a list without a name.
+            let has_list = entry.jobs > 0 && graph.outcome == GraphOutcome::Unchanged;
+            let result = match result {
+                Ok(()) if has_list && !names.contains(project) => {
+                    self.table.add_name(project).await.map_err(IngestError::from)
+                }
+                other => other,
+            };
             if let Err(error) = result {
                 tracing::warn!(project, %error, "the project keeps its jobs");
                 graph.outcome = match error.outcome() {

@@ -217,7 +217,14 @@ async fn a_project_that_fails_or_is_refused_keeps_its_jobs_and_the_others_are_pu
     };
     let whole = full_graph("try", &borrowed(&labels(0..150)));
     let cases: Vec<(&str, Change, u8, FailureCode, &str)> = vec![
-        ("empty", put(FULL, b"{}".to_vec()), 3, FailureCode::Guarded, "the task graph of try has no jobs"),
+        ("empty", put(FULL, b"{}".to_vec()), 3, FailureCode::DocumentBroken, "neither"),
+        (
+            "nothing to list",
+            put(FULL, br#"{"a": {"label": "a", "kind": "a", "dependencies": {}, "task": {"extra": {}}}}"#.to_vec()),
+            3,
+            FailureCode::Guarded,
+            "the task graph of try has no jobs",
+        ),
         (
             "few jobs",
             put(FULL, full_graph("try", &borrowed(&labels(0..100)))),

@@ -121,6 +121,50 @@ async fn pointers_and_names_are_those_of_the_published_projects() {
 }
 
 #[tokio::test]
+async fn the_share_of_a_build_system_keeps_its_time_until_its_jobs_change() {
+    let (table, client, name) = new_catalog().await;
+    let list = |seed, digests: &[(&str, &str)]| {
+        let digests = digests.iter().map(|&(name, digest)| (name.to_owned(), digest.to_owned())).collect();
+        list_of_parts(1, seed).with_digests(digests)
+    };
+    let time = |hours| morning() + TimeDelta::hours(hours);
+    // As an earlier release left it: all jobs are Buildbot's, and the ETag is their digest.
+    let old = table.publish("try", &list(1, &[]), None, &provenance(time(0))).await.unwrap();
+    assert_eq!((old.digest_of("buildbot"), old.jobs_of("buildbot")), (Some(&*old.etag), 7));
+    assert_eq!((old.digest_of("taskcluster"), old.jobs_of("taskcluster")), (None, 0));
+
+    let both = list(2, &[("buildbot", &old.etag), ("taskcluster", "t1")]);
+    let pointer = table.publish("try", &both, Some(&old), &provenance(time(1))).await.unwrap();
+    assert_eq!(table.pointer("try").await.unwrap().as_ref(), Some(&pointer));
+    assert_eq!((pointer.digest_of("buildbot"), pointer.digest_of("taskcluster")), (Some(&*old.etag), Some("t1")));
+    assert_eq!((pointer.updated_at("buildbot"), pointer.updated_at("taskcluster")), (time(0), time(1)));
+
+    let next = list(3, &[("buildbot", "b2"), ("taskcluster", "t1")]);
+    let pointer = table.publish("try", &next, Some(&pointer), &provenance(time(2))).await.unwrap();
+    assert_eq!((pointer.updated_at("buildbot"), pointer.updated_at("taskcluster")), (time(2), time(1)));
+
+    let shares = AttributeValue::M([("buildbot".to_owned(), AttributeValue::S("b2".to_owned()))].into());
+    set(&client, &name, ("project#try", "current"), "shares", Some(shares)).await;
+    assert!(matches!(table.pointer("try").await, Err(StoreError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn reports_of_each_build_system_are_read_apart_and_together() {
+    let (table, ..) = new_catalog().await;
+    let mut reports = Vec::new();
+    for hour in 0..4 {
+        let started_at = morning() + TimeDelta::hours(hour);
+        let report = if hour == 1 { Report::new(started_at, "-") } else { Report::of_taskcluster(started_at, "-") };
+        table.put_report(&report).await.unwrap();
+        reports.insert(0, report);
+    }
+    assert_eq!(table.reports(10).await.unwrap(), reports);
+    let of = async |build_system, last| table.each_report(build_system, last).await.unwrap().into_iter().flatten();
+    assert_eq!(of("buildbot", 1).await.collect::<Vec<_>>(), reports[2..3]);
+    assert_eq!(of("taskcluster", 2).await.collect::<Vec<_>>(), reports[..2]);
+}
+
+#[tokio::test]
 async fn a_list_without_jobs_has_a_pointer_that_is_not_outdated() {
     let (table, client, name) = new_catalog().await;
     let list = PackedList::new(b"{}", Summary::default());

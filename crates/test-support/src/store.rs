@@ -107,7 +107,7 @@ pub async fn items(client: &Client, table: &str) -> BTreeMap<(String, String), I
 /// The same without the reports of ingests.
 pub async fn catalog_items(client: &Client, table: &str) -> BTreeMap<(String, String), Item> {
     let mut items = items(client, table).await;
-    items.retain(|(pk, _), _| pk != "ingest");
+    items.retain(|(pk, _), _| !pk.starts_with("ingest"));
     items
 }
 
