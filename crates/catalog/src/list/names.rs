@@ -56,8 +56,7 @@ impl Names {
     pub fn from_index(index: &[u8], etag: &str) -> Result<Self, BadIndex> {
         let (_, columns) = read_index(index, etag)?;
         let kinds = 0..columns.kinds.len();
-        let waits: Vec<bool> =
-            kinds.map(|kind| waits_for_its_build(columns.kinds.get(BUILD_SYSTEM, kind))).collect();
+        let waits: Vec<bool> = kinds.map(|kind| waits_for_its_build(columns.kinds.get(BUILD_SYSTEM, kind))).collect();
         if !columns.names.is_sorted() {
             let jobs = columns.names.iter().zip(&columns.rows);
             let build = |row: &Row| columns.upstream(*row).filter(|_| waits[row.kind()]);
