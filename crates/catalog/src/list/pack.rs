@@ -54,7 +54,8 @@ impl PackedList {
 
     /// A body with this summary that is kept as its index alone: `body_of_index` writes the body again.
     pub fn as_index(body: &[u8], summary: Summary, index: Vec<u8>) -> Self {
-        Self { etag: etag(body), summary, body_bytes: body.len(), gzip: Vec::new(), index }
+        let (etag, body_bytes) = (etag(body), body.len());
+        Self { etag, summary, body_bytes, gzip: Vec::new(), index, digests: BTreeMap::new() }
     }
 
     /// The same list with this index.
