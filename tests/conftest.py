@@ -22,6 +22,7 @@ GROUPS = (
     "replay",
     "kept-stack",
     "promises",
+    "taskcluster",
     "failing-stack",
     "running-stack",
 )

@@ -4,7 +4,8 @@
 //
 //     BASE_URL=http://127.0.0.1:8000 node --test tests/e2e/client.test.mjs
 //
-// PROJECT is the project (default: try), PUSH_ID a push of it. KNOWN_JOBS is a file with the fields of jobs that the
+// PROJECT is the project (default: try), PUSH_ID a push of it, DECISION_TASK_ID the push's decision task; without one the
+// push is of Buildbot's years. KNOWN_JOBS is a file with the fields of jobs that the
 // catalog contains. Jobs are triggered only if TRIGGER_BASE_URL has the address for that, and TOKEN signs a person in who
 // may trigger them; the page of 2018 had a session instead of a token.
 // The code is not Treeherder's: it reproduces the behaviour of its models of jobs and pushes, and of its filters.
@@ -14,9 +15,9 @@ import { readFileSync } from "node:fs";
 import { before, describe, test } from "node:test";
 
 const { BASE_URL, PROJECT = "try", PUSH_ID = "87268", KNOWN_JOBS, TRIGGER_BASE_URL, TOKEN } = process.env;
+const DECISION_TASK = process.env.DECISION_TASK_ID ?? "";
 assert.ok(BASE_URL, "BASE_URL is not set: the address of the API is expected, without a slash at the end");
 
-const DECISION_TASK = "Ab-_9fIzT8aXVvV2yWqhGQ";
 const PAGE = 40;
 
 // The order in which the page shows the options of a platform.
@@ -254,19 +255,30 @@ describe("the list", () => {
     assert.deepEqual(meta, { repository: PROJECT, offset: 0, count: results.length });
   });
 
-  test("is the same whatever the decision task, as a push may have none", async () => {
+  test("is the project's for a push without a decision task", async () => {
     const all = await fetchJobs(PROJECT);
     // The page's since June 2016, and those of SETA's client.
     for (const parameters of [
       { decisionTaskID: "" },
-      { decisionTaskID: DECISION_TASK, format: "json" },
-      { decision_task_id: DECISION_TASK },
+      { decisionTaskID: "", format: "json" },
       { decision_task_id: "" },
-      { decision_task_id: DECISION_TASK, format: "json" },
-      { decision_task_id: DECISION_TASK, push_id: 417321 },
+      { decision_task_id: "undefined", push_id: 417321 },
     ]) {
       assert.deepEqual(await fetchJobs(PROJECT, parameters), all);
     }
+  });
+
+  test("is the push's own for a push with one", { skip: !DECISION_TASK }, async () => {
+    const ofPush = await fetchJobs(PROJECT, { decision_task_id: DECISION_TASK });
+    for (const parameters of [
+      { decisionTaskID: DECISION_TASK, format: "json" },
+      { decision_task_id: DECISION_TASK, push_id: 417321 },
+    ]) {
+      assert.deepEqual(await fetchJobs(PROJECT, parameters), ofPush);
+    }
+    const isBuildbot = (job) => job.build_system_type === BUILDBOT;
+    assert.deepEqual(ofPush.filter(isBuildbot), (await fetchJobs(PROJECT)).filter(isBuildbot));
+    assert.ok(ofPush.some((job) => !isBuildbot(job)));
   });
 
   test("ends for a client that asks for the page behind each full one", async () => {

@@ -25,12 +25,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from localstack.fakes.pushes import decision_task_id
+from localstack.fakes.taskcluster import own_label
 from localstack.fakes.treeherder import PUSH_IDS
 from tests.support.stack import PROGRAMS, TIMEOUT_SECONDS, Stack, sample, until
 
 ME = "someone@mozilla.com"
 PUSH = PUSH_IDS[0]
-TASK = "Ab-_9fIzT8aXVvV2yWqhGQ"
 EXCHANGE = "exchange/treeherder/v1/resultset-runnable-job-actions"
 # After this time the queue gives out again what was not forwarded; the template has minutes. The fifth time is the
 # last: the broker is back much earlier.
@@ -128,12 +129,14 @@ class Forwarding(unittest.TestCase):
 
     def test_the_project_is_the_routing_key_and_the_decision_task_is_named(self) -> None:
         with self.stack.listening(self._testMethodName) as heard:
-            self.trigger(next(self.names["autoland"]), project="autoland", decision_task_id=TASK)
+            task = decision_task_id("autoland", PUSH)
+            self.trigger(next(self.names["autoland"]), own_label(PUSH), project="autoland", decision_task_id=task)
 
             message = heard.get(timeout=TIMEOUT_SECONDS)
 
         self.assertEqual((message["routing_key"], message["body"]["project"]), ("autoland", "autoland"))
-        self.assertEqual(message["body"]["decision_task_id"], TASK)
+        self.assertEqual(message["body"]["decision_task_id"], task)
+        self.assertEqual(message["body"]["requested_jobs"][1], own_label(PUSH))
 
     def test_a_request_without_a_listener_fails_with_that_reason(self) -> None:
         self.assertEqual(self.unheard["state"], "failed")

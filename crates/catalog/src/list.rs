@@ -19,7 +19,7 @@ mod write;
 pub use diff::{ListDiff, compare};
 pub use fields::{BadBody, FIELDS, JobFields, jobs_of};
 pub use grid::PackedGrid;
-pub use index::{BadIndex, index_format, write_index};
+pub use index::{BadIndex, body_of_index, index_format, write_index};
 pub use job::{ListedJob, ListedPlatform, UNKNOWN, UNKNOWN_SYMBOL};
 pub use limits::{MAX_NAME, is_project_name};
 pub use listing::{Listing, Selection};

@@ -226,7 +226,7 @@ fn the_nearest_label_is_suggested_for_an_unknown_one() {
     let body = body_of(&all());
     let names = Names::read(&body).unwrap();
     assert_eq!(names.suggest(asked, &mut SearchBudget::default()), Some(LABELS[6][0]));
-    assert_eq!((names.build_of(LABELS[6][0]), names.build_of(LABELS[7][0])), (Some(BUILD), None));
+    assert_eq!(names.build_of(LABELS[6][0]), None, "Taskcluster starts the build of a test itself");
 }
 
 #[test]

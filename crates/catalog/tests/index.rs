@@ -3,8 +3,8 @@
 
 use catalog::buildbot::{self, CatalogJob};
 use catalog::list::{
-    BadIndex, FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, etag, index_format, pack, unpack,
-    write_body, write_index,
+    BadIndex, FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, body_of_index, etag, index_format, pack,
+    unpack, write_body, write_index,
 };
 use catalog::sample;
 use catalog::suggest::SearchBudget;
@@ -73,6 +73,7 @@ fn selections() -> Vec<Selection> {
 fn assert_same_answers(body: &[u8], etag: &str, index: &[u8]) {
     let of_body = Listing::read(body.into()).unwrap();
     let of_index = Listing::from_index(index, etag).unwrap();
+    assert!(body_of_index(index, etag).unwrap() == body, "the body is written again from its index");
     for wanted in selections() {
         let (expected, answer) = (of_body.select(&wanted), of_index.select(&wanted));
         assert!(expected == answer, "{wanted:?}: {} and {} bytes", expected.len(), answer.len());

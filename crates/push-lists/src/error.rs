@@ -110,7 +110,7 @@ impl PushListError {
         match self {
             Self::NotYet { .. } => Some(NOT_YET_SECONDS),
             Self::TaskclusterUnavailable { retry_after: Some(pause), .. } => {
-                let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+                let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
                 Some(u32::try_from(seconds).unwrap_or(MAX_SECONDS).clamp(1, MAX_SECONDS))
             }
             Self::TaskclusterUnavailable { retry_after: None, .. } | Self::CatalogUnavailable(_) => {

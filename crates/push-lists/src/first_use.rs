@@ -100,13 +100,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// The list of a push: the jobs of its graph, and those of the other build systems in the project's latest list. The
-/// latter also knows tiers and builds, which the graph does not.
+/// latter also knows tiers and builds, which the graph does not. It is kept as its index alone, which has an eighth of
+/// the bytes.
 fn pack(project: &str, mut graph: TaskGraph, latest: &Arc<SearchableList>) -> PackedList {
     graph.join(latest.listing.jobs());
     let jobs = list::merge(Some(&latest.listing), BUILD_SYSTEM, graph.jobs());
     let mut body = Vec::new();
     let summary = list::write_body(project, jobs.iter().cloned(), &mut body);
-    let packed = PackedList::new(&body, summary);
-    let index = list::write_index(project, &packed.etag, jobs);
-    packed.with_index(index)
+    let index = list::write_index(project, &list::etag(&body), jobs);
+    PackedList::as_index(&body, summary, index)
 }

@@ -240,11 +240,13 @@ pub(super) struct BodyMeta<'b> {
     pub(super) repository: &'b RawValue,
 }
 
-/// The name of a job and of the build that it needs.
+/// The name of a job, its build system, and the build that it needs.
 #[derive(Deserialize)]
 pub(super) struct NameFields<'b> {
     #[serde(borrow, rename = "ref_data_name")]
     pub(super) name: Cow<'b, str>,
+    #[serde(borrow, default, rename = "build_system_type")]
+    pub(super) build_system: Cow<'b, str>,
     #[serde(borrow, default)]
     pub(super) upstream: Option<Cow<'b, str>>,
 }

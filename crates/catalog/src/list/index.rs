@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 
 use crate::list::columns::{Columns, ColumnsBuilder};
 use crate::list::job::{ListedJob, ListedPlatform};
-use crate::list::pack::pack;
+use crate::list::pack::{etag, pack};
 use crate::list::words::{Reader, put_number};
 use crate::list::write::write_body;
 
@@ -82,6 +82,17 @@ pub fn write_index<'j>(project: &str, etag: &str, jobs: impl IntoIterator<Item =
 /// without reading the index.
 pub fn index_format() -> String {
     format!("{VERSION}-{:08x}", fields_fingerprint())
+}
+
+/// Writes the body again that the index of the list with this ETag was written beside.
+///
+/// # Errors
+/// The index is malformed, of another list, or of another version.
+pub fn body_of_index(index: &[u8], tag: &str) -> Result<Vec<u8>, BadIndex> {
+    let (project, columns) = read_index(index, tag)?;
+    let mut body = Vec::new();
+    write_body(&project, (0..columns.rows.len()).map(|at| columns.job(at)), &mut body);
+    if etag(&body) == tag { Ok(body) } else { Err(BadIndex::Malformed("its jobs are not those of the list")) }
 }
 
 /// Reads the index of the list with this ETag: the project's name and the jobs.

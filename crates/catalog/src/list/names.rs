@@ -2,17 +2,19 @@
 
 use std::sync::OnceLock;
 
+use crate::list::columns::{BUILD_SYSTEM, Row};
 use crate::list::fields::{BadBody, Body, NameFields};
 use crate::list::index::{BadIndex, read_index};
 use crate::list::words::Words;
 use crate::suggest::{Index, SearchBudget};
+use crate::taskcluster;
 
 /// The names of a list's jobs.
 #[derive(Debug, Default)]
 pub struct Names {
     /// In the order of their bytes.
     known: Words,
-    /// The place of the build that each job needs; `None` without one, or if the list does not have it.
+    /// The place of the build that each job waits for; `None` without one, or if the list does not have it.
     builds: Vec<Option<u32>>,
     /// Built at the first look-up of an unknown name.
     index: OnceLock<Index>,
@@ -41,7 +43,10 @@ impl Names {
     /// The body is not a list of jobs.
     pub fn read(body: &[u8]) -> Result<Self, BadBody> {
         let Body { results } = serde_json::from_slice::<Body<NameFields<'_>>>(body)?;
-        Ok(Self::new(results.into_iter().map(|job| (job.name, job.upstream))))
+        Ok(Self::new(results.into_iter().map(|job| {
+            let waits = waits_for_its_build(&job.build_system);
+            (job.name, job.upstream.filter(|_| waits))
+        })))
     }
 
     /// The names of the index of the list with this ETag.
@@ -50,13 +55,17 @@ impl Names {
     /// The index is malformed, of another list, or of another version.
     pub fn from_index(index: &[u8], etag: &str) -> Result<Self, BadIndex> {
         let (_, columns) = read_index(index, etag)?;
+        let kinds = 0..columns.kinds.len();
+        let waits: Vec<bool> = kinds.map(|kind| waits_for_its_build(columns.kinds.get(BUILD_SYSTEM, kind))).collect();
         if !columns.names.is_sorted() {
             let jobs = columns.names.iter().zip(&columns.rows);
-            return Ok(Self::new(jobs.map(|(name, row)| (name, columns.upstream(*row)))));
+            let build = |row: &Row| columns.upstream(*row).filter(|_| waits[row.kind()]);
+            return Ok(Self::new(jobs.map(|(name, row)| (name, build(row)))));
         }
         // Many tests need the same build: it is looked up once.
         let builds: Vec<Option<u32>> = columns.upstreams().map(|build| place(&columns.names, build)).collect();
-        let builds = columns.rows.iter().map(|row| builds[row.upstream()?]).collect();
+        let build = |row: &Row| row.upstream().filter(|_| waits[row.kind()]).and_then(|build| builds[build]);
+        let builds = columns.rows.iter().map(build).collect();
         Ok(Self { known: columns.names, builds, index: OnceLock::new() })
     }
 
@@ -75,7 +84,8 @@ impl Names {
         self.place(name).is_some()
     }
 
-    /// The build that the job of this name needs; `None` if it needs no build, or one that a push cannot run.
+    /// The build for which the job of this name has to wait; `None` if it needs no build, or one that a push cannot run, or
+    /// if its build system starts the build.
     pub fn build_of(&self, name: &str) -> Option<&str> {
         let build = self.builds[self.place(name)?]?;
         Some(self.known.get(build as usize))
@@ -104,6 +114,12 @@ impl Names {
     fn index(&self) -> &Index {
         self.index.get_or_init(|| Index::new(self.known.iter()))
     }
+}
+
+/// Whether a job of this build system is sent after its build only. Taskcluster makes a job depend on its build, and
+/// starts the build if there is none.
+fn waits_for_its_build(build_system: &str) -> bool {
+    build_system != taskcluster::BUILD_SYSTEM
 }
 
 /// The place of a build among the known names.
@@ -176,6 +192,9 @@ mod tests {
         let names = Names::read(body).unwrap();
         assert!(names.len() == 3 && names.contains("b \"q\"") && names.contains("a"));
         assert_eq!(["a", "b \"q\"", "c", "d"].map(|name| names.build_of(name)), [None, Some("a"), None, None]);
+        let taskcluster = br#"{"results": [{"ref_data_name": "a", "build_system_type": "taskcluster"},
+            {"ref_data_name": "b", "build_system_type": "taskcluster", "upstream": "a"}]}"#;
+        assert_eq!(Names::read(taskcluster).unwrap().build_of("b"), None, "Taskcluster starts builds itself");
         assert!(Names::read(b"{}").is_err() && !Names::read(br#"{"results": []}"#).unwrap().contains(""));
     }
 }

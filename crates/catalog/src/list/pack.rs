@@ -37,7 +37,7 @@ pub struct PackedList {
     pub summary: Summary,
     /// Bytes of the body.
     pub body_bytes: usize,
-    /// The body, packed.
+    /// The body, packed; empty for a list that is kept as its index alone.
     pub gzip: Vec<u8>,
     /// The index, as `write_index` made it; empty for a list without one.
     pub index: Vec<u8>,
@@ -50,6 +50,12 @@ impl PackedList {
     pub fn new(body: &[u8], summary: Summary) -> Self {
         let (etag, body_bytes, gzip) = (etag(body), body.len(), pack(body));
         Self { etag, summary, body_bytes, gzip, index: Vec::new(), digests: BTreeMap::new() }
+    }
+
+    /// A body with this summary that is kept as its index alone: `body_of_index` writes the body again.
+    pub fn as_index(body: &[u8], summary: Summary, index: Vec<u8>) -> Self {
+        let (etag, body_bytes) = (etag(body), body.len());
+        Self { etag, summary, body_bytes, gzip: Vec::new(), index, digests: BTreeMap::new() }
     }
 
     /// The same list with this index.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use catalog::list::{BadBody, BadIndex, Listing, Names, unpack};
+use catalog::list::{BadBody, BadIndex, Listing, Names, body_of_index, pack, unpack};
 
 use super::error::CatalogError;
 use super::{CatalogCache, Owner, ReadStats};
@@ -140,14 +140,20 @@ impl CatalogCache {
         }
     }
 
-    /// Reads a list from the table.
+    /// Reads a list from the table. One that is kept as its index alone is packed again.
     pub(super) async fn read_list(
         &self,
         owner: ListOwner<'_>,
         pointer: &Arc<ListPointer>,
         stats: &ReadStats,
     ) -> Result<Arc<List>, StoreError> {
-        let gzip = self.read(stats, async |table| table.list(owner, pointer).await).await?;
+        let gzip = if pointer.parts == 0 {
+            let index = self.read(stats, async |table| table.index(owner, pointer).await).await?;
+            let body = body_of_index(&index, &pointer.etag).map_err(|error| damaged(pointer, &error))?;
+            pack(&body)
+        } else {
+            self.read(stats, async |table| table.list(owner, pointer).await).await?
+        };
         Ok(Arc::new(List::new(pointer.clone(), gzip)))
     }
 }

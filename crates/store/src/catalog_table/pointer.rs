@@ -37,7 +37,7 @@ pub struct ListPointer {
     pub etag: String,
     /// What the list holds. A pointer of an earlier release has only the number of jobs.
     pub summary: Summary,
-    /// Parts of the packed list.
+    /// Parts of the packed list. None of a list that is kept as its index alone, as those of pushes are.
     pub parts: usize,
     /// Parts of the index. A pointer of an earlier release has none.
     pub index_parts: usize,

@@ -60,7 +60,8 @@ impl CatalogTable {
     ) -> Result<Option<PushPointer>, StoreError> {
         let item = self.pointer_item(decision_task.into(), Consistency::Eventual).await?;
         let pointer = item.map(|item| PushPointer::from_item(&item)).transpose()?;
-        Ok(pointer.filter(|pointer| pointer.is_usable(now)))
+        // An index of another release cannot be read: the list is then made again.
+        Ok(pointer.filter(|pointer| pointer.is_usable(now) && !pointer.list.is_outdated()))
     }
 
     /// Keeps the list of a push: its parts first, then the pointer. If another process keeps one meanwhile, returns the

@@ -46,7 +46,7 @@ async fn an_unreadable_body_is_refused_with_a_reason_and_nothing_is_stored() {
         (name("a\0b"), "Name 1 of the jobs has a control character"),
         (name(""), "Name 1 of the jobs has 0 bytes"),
         (name(&"x".repeat(1001)), "Name 1 of the jobs has 1001 bytes"),
-        (with("decision_task_id", json!("a b")), "not the id of a task"),
+        (with("decision_task_id", json!("a b")), "'decision_task_id': a task id is expected"),
         (with("decisionTaskID", json!("a b")), "'decisionTaskID': a task id is expected"),
         (with("decision_task_id", json!(1)), "invalid type: integer"),
         (with("requester", json!("me")), "'requester': an e-mail address is expected"),
