@@ -77,7 +77,8 @@ The local stack is running.
   requests table   {found["REQUESTS_TABLE"]}
   queue            {found["QUEUE_URL"]}
   archive bucket   {found["ARCHIVE_BUCKET"]}
-  ETL function     {found["ETL_FUNCTION"]}, at cron({found["RUNNABLE_JOBS_SCHEDULE"]}) UTC
+  ETL function     {found["ETL_FUNCTION"]}, at cron({found["RUNNABLE_JOBS_SCHEDULE"]}) UTC for Buildbot,
+                   at cron({found["RUNNABLE_JOBS_TASKCLUSTER_SCHEDULE"]}) for Taskcluster
   jobs function    {found["JOBS_FUNCTION"]}
   trigger function {found["TRIGGER_FUNCTION"]}
   sweep function   {found["SWEEP_FUNCTION"]}

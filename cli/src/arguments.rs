@@ -119,7 +119,7 @@ pub(crate) struct Ingest {
     /// Publish even if the guards refuse or the source is unchanged
     #[arg(long)]
     pub(crate) force: bool,
-    /// Publish only this project; may be repeated. Of Taskcluster, only configured projects
+    /// Publish only this project; may be repeated
     #[arg(long, value_name = "PROJECT")]
     pub(crate) only: Vec<String>,
     /// Refuse a dump of fewer builders

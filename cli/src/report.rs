@@ -122,17 +122,22 @@ pub(crate) fn text(report: &Report) -> String {
         }
         line(String::new());
     }
-    for refusal in &report.refusals {
+    let is_taskcluster = report.build_system == taskcluster::BUILD_SYSTEM;
+    let errors =
+        report.projects.iter().filter_map(|(name, project)| Some((name, project.graph.as_ref()?.error.as_ref()?)));
+    for (project, error) in errors {
+        line(format!("  {project}: {error}"));
+    }
+    let is_shown = is_taskcluster && !report.succeeded() && report.outcome != ReportOutcome::Checked;
+    for refusal in report.refusals.iter().filter(|_| !is_shown) {
         let label = if report.outcome == ReportOutcome::Refused { "refused" } else { "a guard says" };
         line(format!("  {label}: {refusal}"));
     }
     if report.outcome == ReportOutcome::Refused && !report.refusals.is_empty() {
-        let stays = match report.build_system.as_str() {
-            taskcluster::BUILD_SYSTEM => "a refused project keeps its jobs",
-            _ => "the old catalog stays",
-        };
+        let stays = if is_taskcluster { "a refused project keeps its jobs" } else { "the old catalog stays" };
         line(format!("  {stays}; --force overrides"));
-    } else if let Some(error) = &report.error {
+    } else if let Some(error) = report.error.as_ref().filter(|_| report.projects.values().all(|it| it.graph.is_none()))
+    {
         line(format!("  {error}"));
     }
     if let Some(archive) = &report.archive {

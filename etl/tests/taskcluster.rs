@@ -200,23 +200,18 @@ async fn buildbots_source_is_not_read_again_after_taskcluster_published() {
 
 // What is not published.
 
-#[tokio::test]
-async fn a_project_that_fails_or_is_refused_keeps_its_jobs_and_the_others_are_published() {
-    let page = "<!DOCTYPE html><title>502</title>";
-    let error = r#"{"code": "ResourceExpired", "message": "Artifact has expired\n\n---\n\n* x"}"#;
-    let reason = r#"{"reason": "file-missing-on-worker", "message": "No such file"}"#;
-    type Change = Box<dyn Fn(&FakeTaskcluster, &str)>;
+/// What is done to a Taskcluster with a decision task of `try`.
+type Change = Box<dyn Fn(&FakeTaskcluster, &str)>;
+
+/// A case: what is wrong, how, and the exit code, the code and a part of the sentence that it leads to.
+type Case = (&'static str, Change, u8, FailureCode, &'static str);
+
+fn bad_graphs() -> Vec<Case> {
     let put = |name: &'static str, content: Vec<u8>| -> Change {
         Box::new(move |fake: &FakeTaskcluster, id: &str| fake.put(id, name, &content))
     };
-    let both = |answer: Message| -> Change {
-        Box::new(move |fake: &FakeTaskcluster, id: &str| {
-            fake.answer_artifact(id, FULL, answer.clone());
-            fake.answer_artifact(id, RUNNABLE, answer.clone());
-        })
-    };
     let whole = full_graph("try", &borrowed(&labels(0..150)));
-    let cases: Vec<(&str, Change, u8, FailureCode, &str)> = vec![
+    vec![
         ("empty", put(FULL, b"{}".to_vec()), 3, FailureCode::DocumentBroken, "neither"),
         (
             "nothing to list",
@@ -260,6 +255,20 @@ async fn a_project_that_fails_or_is_refused_keeps_its_jobs_and_the_others_are_pu
             "the graph is of project mozilla-beta",
         ),
         ("no artifact", Box::new(|_: &FakeTaskcluster, _: &str| ()), 4, FailureCode::ArtifactMissing, ""),
+    ]
+}
+
+fn bad_answers() -> Vec<Case> {
+    let page = "<!DOCTYPE html><title>502</title>";
+    let error = r#"{"code": "ResourceExpired", "message": "Artifact has expired\n\n---\n\n* x"}"#;
+    let reason = r#"{"reason": "file-missing-on-worker", "message": "No such file"}"#;
+    let both = |answer: Message| -> Change {
+        Box::new(move |fake: &FakeTaskcluster, id: &str| {
+            fake.answer_artifact(id, FULL, answer.clone());
+            fake.answer_artifact(id, RUNNABLE, answer.clone());
+        })
+    };
+    vec![
         ("expired", both(Message::answer("410 Gone", error)), 4, FailureCode::ArtifactMissing, "has expired"),
         ("error artifact", both(Message::answer("424 Failed Dependency", reason)), 4, FailureCode::ArtifactMissing, ""),
         (
@@ -290,7 +299,12 @@ async fn a_project_that_fails_or_is_refused_keeps_its_jobs_and_the_others_are_pu
             FailureCode::SourceUnavailable,
             "Taskcluster: ",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn a_project_that_fails_or_is_refused_keeps_its_jobs_and_the_others_are_published() {
+    let cases = bad_graphs().into_iter().chain(bad_answers());
     for (number, (what, change, exit_code, code, said)) in (10..).step_by(2).zip(cases) {
         let env = TestEnv::new().await;
         env.ingest(path(&file(&dump(&[("try", 0..5)])))).made_well().await;

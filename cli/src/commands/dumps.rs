@@ -60,7 +60,13 @@ pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> 
         print_report(&report, arguments.json)?;
         results.push(result);
     }
-    if let Some(source) = &taskcluster {
+    // Beside Buildbot's, a project that Taskcluster does not have is not an error.
+    let is_known = |only: &&String| {
+        buildbot.is_none() || taskcluster.iter().any(|source| source.projects().any(|project| project == *only))
+    };
+    let only: Vec<String> = arguments.only.iter().filter(is_known).cloned().collect();
+    let is_skipped = only.is_empty() && !arguments.only.is_empty();
+    if let Some(source) = taskcluster.as_ref().filter(|_| !is_skipped) {
         let ingest = TaskclusterIngest {
             source,
             table: &CatalogTable::new(aws.dynamodb(), name),
@@ -69,7 +75,7 @@ pub(crate) async fn ingest(arguments: arguments::Ingest) -> Result<(), Failure> 
             schedule: arguments.schedule.taskcluster_schedule.as_ref(),
             dry_run: arguments.dry_run,
             force: arguments.force,
-            only: &arguments.only,
+            only: &only,
             clock: now,
             on_progress: reporter(arguments.json),
         };

@@ -282,6 +282,11 @@ async fn both_build_systems_can_be_ingested_and_looked_at() {
         assert!(well(&table).ends_with(&format!("\n{jobs} jobs\n")), "{filter} {value}: {}", well(&table));
     }
 
+    // A project that only one of them has.
+    let document = file(&dump(&[("try", 0..5), ("ash", 0..2)]));
+    let ash = ["ingest", "--source", path(&document), "--taskcluster", &of_try, "--min-builders", "1", "--only", "ash"];
+    assert!(!well(&with_table(&ash)).contains("taskcluster: "));
+
     // The worse of the two exit codes; the other ingest is made all the same.
     let gone = ["ingest", "--source", "/nowhere", "--taskcluster", &of_try];
     assert_eq!(badly(&with_table(&gone), 4), "runnable-jobs: /nowhere: No such file or directory (os error 2)");
@@ -293,7 +298,9 @@ async fn both_build_systems_can_be_ingested_and_looked_at() {
     );
     let wrong = format!("oak={}", path(&graph));
     let refused = ["ingest", "--source", path(&source), "--taskcluster", &wrong, "--min-builders", "1"];
-    assert_eq!(badly(&with_table(&refused), 3), "runnable-jobs: oak: the graph is of project try");
+    let refused = with_table(&refused);
+    assert_eq!(badly(&refused, 3), "runnable-jobs: oak: the graph is of project try");
+    assert!(stdout(&refused).contains("\n  oak: the graph is of project try\n"), "{}", stdout(&refused));
 }
 
 #[tokio::test]
