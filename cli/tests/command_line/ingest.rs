@@ -297,7 +297,7 @@ async fn both_build_systems_can_be_ingested_and_looked_at() {
         well(&runs)
     );
     let wrong = format!("oak={}", path(&graph));
-    let refused = ["ingest", "--source", path(&source), "--taskcluster", &wrong, "--min-builders", "1"];
+    let refused = ["ingest", "--source", path(&document), "--taskcluster", &wrong, "--min-builders", "1"];
     let refused = with_table(&refused);
     assert_eq!(badly(&refused, 3), "runnable-jobs: oak: the graph is of project try");
     assert!(stdout(&refused).contains("\n  oak: the graph is of project try\n"), "{}", stdout(&refused));
