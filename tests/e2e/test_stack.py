@@ -237,6 +237,13 @@ class RunningStack(unittest.TestCase):
         _, line = self.incident("etl", RUNNABLE_JOBS_SOURCE=nowhere, RUNNABLE_JOBS_TASKCLUSTER_URL="")
         self.assertEqual((line["incident"], line["outcome"], line["IngestFailed"]), ("A function fails", "failed", 1))
 
+        # Of Taskcluster alone: its report is not among those of Buildbot.
+        answer, line = self.incident("etl", RUNNABLE_JOBS_SOURCE="", RUNNABLE_JOBS_TASKCLUSTER_URL=nowhere)
+        found = (line["incident"], line["build_system"], line["outcome"], line["TaskclusterIngestFailed"])
+        self.assertEqual(found, ("Ingests of Taskcluster", "taskcluster", "failed", 1))
+        for project in json.loads(self.stack.env["RUNNABLE_JOBS_TASKCLUSTER_PROJECTS"]):
+            self.assertIn(f"{project}: Taskcluster: ", answer["errorMessage"])
+
     def test_a_sweep_that_fails_and_dead_letters_are_incidents(self) -> None:
         answer, line = self.incident("sweep", RUNNABLE_JOBS_REQUESTS_TABLE="not-there")
         self.assertEqual((line["incident"], line["error"]), ("The sweep fails", answer["errorMessage"]))
