@@ -22,7 +22,7 @@ ZIG ?= $(filter-out Linux-$(ARCH),$(shell uname -s)-$(HOST))
 # The environment that is deployed or destroyed: infra/ENV.toml.
 ENV ?=
 # The parts of the benchmarks to run.
-PARTS := names source jobs trigger forward
+PARTS := names source jobs pushes trigger forward
 PART ?= $(PARTS)
 # Options of the cost meter; `.venv/bin/python -m tools.cost.meter --help` lists them.
 FLAGS ?=
@@ -113,7 +113,7 @@ destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=pr
 	@.venv-tools/bin/python infra/check.py destroy 'infra/$(ENV).toml'
 	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
-bench: ## Measure speed, memory and cost [PART='names source jobs trigger forward'] [SOURCE=FILE]
+bench: ## Measure speed, memory and cost [PART='names source jobs pushes trigger forward'] [SOURCE=FILE]
 	@test -z '$(filter-out $(PARTS),$(PART))' || { echo 'error: PART is some of: $(PARTS)' >&2; exit 1; }
 	@$(STACK) install
 	@$(STACK) build -- $(ALL) --bins
