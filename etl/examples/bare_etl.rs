@@ -12,7 +12,7 @@ use serde_json::Value;
 async fn main() -> Result<(), Error> {
     runtime::init_logging();
     let aws = Aws::from_lambda(environment, ClientProfile::Batch)?;
-    let (tables, buckets, web) = (aws.dynamodb(), aws.s3(), reqwest::Client::new());
+    let (tables, buckets, web) = (aws.dynamodb(), aws.s3(), reqwest::Client::builder().build()?);
     let handler = service_fn(async |event: LambdaEvent<Value>| {
         let key = || AttributeValue::S(event.payload.to_string());
         let keys = KeysAndAttributes::builder().keys([("pk".to_owned(), key())].into()).build()?;
