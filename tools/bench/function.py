@@ -6,7 +6,6 @@ import math
 import os
 import statistics
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -82,14 +81,6 @@ def median_p99(values: list[float]) -> str:
 def say_units(what: str, computed: float, reported: float, goal: str) -> None:
     """The units that the store charges by AWS's rules, and those that the emulator reports, which knows only some."""
     say(what, f"{computed:g}", f"{goal} (computed from the size; the emulator says {reported:g})".lstrip())
-
-
-def zipped_size(binary: Path) -> int:
-    """The size of a function as it is uploaded."""
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.write(binary, "bootstrap")
-        return file.tell()
 
 
 def cpu_seconds(process: int) -> float:

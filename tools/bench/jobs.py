@@ -36,9 +36,8 @@ from tools.bench.function import (
     p99,
     programs_in,
     say_units,
-    zipped_size,
 )
-from tools.bench.source import say
+from tools.bench.source import say, zipped_size
 from tools.cost.item_units import eventual_units, item_size
 
 EVENTS = 2000
@@ -76,7 +75,7 @@ def main() -> None:
         searches(function, environment)
         load(programs_in(built).serve(), stack.env, list(projects)[:LOAD_PROJECTS])
         start(function, built / "lambda" / "examples" / "empty_http_function", environment, projects)
-        size(function, environment)
+        size(function, built / "lambda" / "examples" / "bare_lists", environment)
 
 
 def list_event(project: str = "try", query: str = "", **headers: str) -> bytes:
@@ -226,8 +225,8 @@ def start(binary: Path, empty: Path, environment: dict[str, str], projects: dict
         say(what, f"{statistics.median(times) / statistics.median(empties):.2f}", goal)
 
 
-def size(binary: Path, environment: dict[str, str]) -> None:
-    """Measure the function as it is uploaded, and the API reference's share of it."""
+def size(binary: Path, bare: Path, environment: dict[str, str]) -> None:
+    """Measure the function as it is uploaded, the API reference's share of it, and what its dependencies take alone."""
     zipped = zipped_size(binary)
     with Function(binary, environment) as function:
         page = sum(
@@ -237,6 +236,7 @@ def size(binary: Path, environment: dict[str, str]) -> None:
     say("zipped function", f"{zipped / 1e6:.2f} MB")
     say("  of that, the packed files of the API reference's page", f"{page / 1e6:.2f} MB")
     say("  without them", f"{(zipped - page) / 1e6:.2f} MB", "at most 3 MB")
+    say("  its dependencies alone", f"{zipped_size(bare) / 1e6:.2f} MB")
 
 
 # The load.

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import boto3
@@ -44,7 +45,10 @@ def main() -> None:
         speed(pack, source)
         memory(pack, source, Path(folder) / "padded.json")
         writes(programs, source, Path(folder) / "tomorrow.json")
-        start(programs, options.target / "lambda" / "examples" / "empty_function")
+        examples = options.target / "lambda" / "examples"
+        start(programs, examples / "empty_function")
+        say("zipped function", f"{zipped_size(programs.function('etl')) / 1e6:.2f} MB", "at most 3 MB")
+        say("  its dependencies alone", f"{zipped_size(examples / 'bare_etl') / 1e6:.2f} MB")
 
 
 def sample(programs: Programs, path: Path) -> Path:
@@ -56,6 +60,14 @@ def sample(programs: Programs, path: Path) -> Path:
 
 def say(what: str, value: str, goal: str = "") -> None:
     print(f"{what:<66}{value:>16}   {goal}".rstrip(), flush=True)
+
+
+def zipped_size(binary: Path) -> int:
+    """The size of a function as it is uploaded."""
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(binary, "bootstrap")
+        return file.tell()
 
 
 def speed(pack: Path, source: Path) -> None:

@@ -30,9 +30,8 @@ from tools.bench.function import (
     on_aws,
     programs_in,
     say_units,
-    zipped_size,
 )
-from tools.bench.source import say
+from tools.bench.source import say, zipped_size
 from tools.cost.item_units import eventual_units, from_wire, item_size, write_units
 
 # A usual request, and the largest real one.

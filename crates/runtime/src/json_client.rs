@@ -126,10 +126,11 @@ impl JsonClient {
 fn signing(config: &SdkConfig, service: Service) -> StaticRuntimePlugin {
     let mut layer = Layer::new("signing");
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
-    let mut signing = SigV4OperationSigningConfig::default();
-    signing.name = Some(service.name.into());
-    signing.region = config.region().cloned().map(Into::into);
-    layer.store_put(signing);
+    layer.store_put(SigV4OperationSigningConfig {
+        name: Some(service.name.into()),
+        region: config.region().cloned().map(Into::into),
+        ..SigV4OperationSigningConfig::default()
+    });
     let mut components = RuntimeComponentsBuilder::new("signing");
     components.set_auth_scheme_option_resolver(Some(SharedAuthSchemeOptionResolver::new(
         StaticAuthSchemeOptionResolver::new(vec![SCHEME_ID]),
