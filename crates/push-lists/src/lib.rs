@@ -31,8 +31,11 @@ pub struct PushLists {
     projects: BTreeMap<String, IndexPaths>,
     clock: Clock,
     pushes: Mutex<HashMap<TaskId, Arc<Cached<Lookup>>>>,
-    revisions: Mutex<HashMap<(String, String), Arc<Cached<Option<TaskId>>>>>,
+    revisions: Mutex<HashMap<PushName, Arc<Cached<Option<TaskId>>>>>,
 }
+
+/// The project and the revision of a push.
+type PushName = (String, String);
 
 /// What is known of a push.
 type Lookup = Result<Arc<PushList>, PushListError>;

@@ -80,9 +80,8 @@ pub(crate) fn view(query: Option<&str>) -> Result<View, Problem> {
             "format" if value != FORMAT => {
                 return Err(bad(name, format!("format is '{}': {FORMAT} is the only one.", shown(&value))));
             }
-            // `push` reads them.
-            "decision_task_id" | "decisionTaskID" | "revision" => {}
-            // No effect, but Treeherder's page sent it from December 2018 on.
+            // `push` reads decision_task_id, decisionTaskID and revision. push_id has no effect, but Treeherder's page
+            // sent it from December 2018 on.
             _ => {}
         }
     }

@@ -123,7 +123,7 @@ fn more_names_than_are_kept_are_refused() {
     }
     document.push('}');
     assert_eq!(refusal(document), "the document has more than 33554432 bytes of names, the maximum");
-    assert!(MAX_LABELS > 40_000);
+    const { assert!(MAX_LABELS > 40_000) };
 }
 
 #[test]

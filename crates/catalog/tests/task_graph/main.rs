@@ -5,6 +5,7 @@ mod entries;
 mod order;
 mod real;
 
+use std::fmt::Write as _;
 use std::io::{self, Read};
 
 use catalog::list::ListedJob;
@@ -30,16 +31,16 @@ fn line(job: &ListedJob<'_>) -> String {
     let mut line =
         format!("{name} {job_group_symbol}({job_type_symbol}) {job_group_name} @{} {option}", job.platform.name);
     if let Some(tier) = job.tier {
-        line += &format!(" tier {tier}");
+        let _ = write!(line, " tier {tier}");
     }
     if let Some(build) = job.upstream {
-        line += &format!(" <- {build}");
+        let _ = write!(line, " <- {build}");
     }
     line
 }
 
 fn lines(graph: &TaskGraph) -> Vec<String> {
-    assert_eq!((graph.jobs().len(), graph.is_empty()), (graph.len(), graph.len() == 0));
+    assert_eq!((graph.jobs().len(), graph.is_empty()), (graph.len(), false));
     graph.jobs().map(|job| line(&job)).collect()
 }
 

@@ -88,14 +88,14 @@ impl CatalogTable {
             return Ok(pointer);
         }
         let item = self.pointer_item(owner, Consistency::Consistent).await?;
-        match item.map(|item| PushPointer::from_item(&item)) {
-            Some(Ok(other)) => Ok(other),
-            // It is damaged, or was deleted a moment ago.
-            Some(Err(_)) | None => {
-                self.put_push_pointer(decision_task, &pointer, false).await?;
-                Ok(pointer)
-            }
+        if let Some(Ok(other)) = item.map(|item| PushPointer::from_item(&item))
+            && !other.list.is_outdated()
+        {
+            return Ok(other);
         }
+        // It is damaged or of another release, or was deleted a moment ago.
+        self.put_push_pointer(decision_task, &pointer, false).await?;
+        Ok(pointer)
     }
 
     /// Writes a pointer, `if_absent` only where there is none that can be used. Returns whether it was written.
