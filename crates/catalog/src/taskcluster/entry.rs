@@ -135,7 +135,8 @@ impl<R: Read> EntryReading<R> {
                     self.is_of_task_graph = true;
                 }
                 _ => {
-                    self.is_of_task_graph |= member(&mut self.json, &self.key, &mut self.value, &OWN, &mut self.fields)?
+                    let Self { json, key, value, fields, .. } = self;
+                    self.is_of_task_graph |= member(json, key, value, &OWN, fields)?;
                 }
             }
         }
