@@ -1,4 +1,4 @@
-//! Reads a runnable-jobs.json or a full-task-graph.json and packs the list and the index of it, and prints the time that
+//! Reads a runnable-jobs.json or a full-task-graph.json, packs the list and the index of it, and prints the time that
 //! each step takes and the peak memory of the process:
 //!
 //! `cargo run --release -p catalog --example task_graph -- full-task-graph.json`
@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let findings = graph.findings();
     let mut measured = serde_json::json!({
         "labels": findings.labels, "jobs": graph.len(), "problems": findings.problem_count, "project": findings.project,
-        "bytes": findings.bytes, "body_bytes": body_bytes, "packed_bytes": packed.gzip.len(), "index_bytes": index.len(),
+        "bytes": findings.bytes,
+        "body_bytes": body_bytes, "packed_bytes": packed.gzip.len(), "index_bytes": index.len(),
         "read": read, "listed": listed, "all": all,
         "read_peak": read_peak, "peak": peak_mib(),
     });

@@ -1,4 +1,5 @@
-//! Any bytes are read as a task graph or refused, in the same way for pieces of any size; each entry is listed or counted.
+//! Any bytes are read as a task graph or refused, in the same way for pieces of any size; each entry is listed or
+//! counted.
 
 #![no_main]
 

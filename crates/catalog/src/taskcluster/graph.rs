@@ -30,7 +30,8 @@ pub struct GraphFindings {
     pub upstream_not_listed: u64,
     /// Whether this is a full task graph, which has tiers and dependencies.
     pub has_tiers: bool,
-    /// The project that the routes of the tasks name; of several, that of the most tasks. `runnable-jobs.json` has none.
+    /// The project that the routes of the tasks name; of several, that of the most tasks. `runnable-jobs.json` names
+    /// none.
     pub project: Option<String>,
     /// All problems: what is left out, what is repeated, and what is not as it should be.
     pub problem_count: u64,

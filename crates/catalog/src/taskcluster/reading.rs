@@ -3,9 +3,9 @@
 //!
 //! There are two, and each entry shows which it is. `runnable-jobs.json` is `{LABEL: {"symbol", "groupName"?,
 //! "groupSymbol"?, "collection"?, "platform"?}}`. `full-task-graph.json` is `{LABEL: {"dependencies": {NAME: LABEL},
-//! "task": {"extra": {"treeherder": {..}?}, "routes": [ROUTE], ..}, ..}}`; a task without `treeherder` is not listed. The
-//! members may come in any order, and the reader skips those that it does not know. It leaves out an entry of another
-//! shape and reports it; it refuses a document of another shape.
+//! "task": {"extra": {"treeherder": {..}?}, "routes": [ROUTE], ..}, ..}}`; a task without `treeherder` is not listed.
+//! The members may come in any order, and the reader skips those that it does not know. It leaves out an entry of
+//! another shape and reports it; it refuses a document of another shape.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -32,8 +32,8 @@ impl TaskGraph {
     /// number of labels every 1,000 labels.
     ///
     /// # Errors
-    /// The document breaks off, is not JSON, is another one, or is too long. A malformed entry is not an error: it is among
-    /// the findings.
+    /// The document breaks off, is not JSON, is another one, or is too long. A malformed entry is not an error: it is
+    /// among the findings.
     pub fn read(input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(u64)) -> Result<Self, ReadError> {
         let mut reading = Reading {
             entry: EntryReading::new(JsonReader::new(input, max_bytes)),

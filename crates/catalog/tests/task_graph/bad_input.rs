@@ -41,10 +41,10 @@ fn documents_without_an_entry_of_a_task_graph_are_refused() {
     for document in [
         "{}",
         // An answer of the API, actions.json, label-to-taskid.json, and task-graph.json.
-        r#"{"code": "ResourceNotFound", "message": "Artifact not found", "requestInfo": {"method": "x", "params": {}}}"#,
+        r#"{"code": "ResourceNotFound", "message": "Artifact not found", "requestInfo": {"params": {}}}"#,
         r#"{"version": 1, "variables": {}, "actions": []}"#,
         r#"{"build-linux64/opt": "Ab-_9fIzT8aXVvV2yWqhGQ"}"#,
-        r#"{"Ab-_9fIzT8aXVvV2yWqhGQ": {"label": "build-linux64/opt", "task": {"extra": {"treeherder": {"symbol": "B"}}}}}"#,
+        r#"{"Ab-_9fIzT8aXVvV2yWqhGQ": {"label": "build", "task": {"extra": {"treeherder": {"symbol": "B"}}}}}"#,
         r#"{"builders": {}, "schedulers": {}}"#,
     ] {
         assert_eq!(refusal(document), OTHER_DOCUMENT, "{document}");
@@ -64,7 +64,8 @@ fn a_document_cut_anywhere_is_refused_where_it_was_cut() {
     let document = concat!(
         r#"{"a": {"symbol": -1.5e3, "groupName": "é\u00e9", "collection": {"opt": true, "x": false}, "platform": null},"#,
         r#" "b": {"label": "b", "dependencies": {"build": "a", "x": "y"}, "attributes": [1, {"k": null}], "task": "#,
-        r#"{"routes": ["tc-treeherder.v2.try"], "extra": {"treeherder": {"symbol": "B", "machine": {"platform": "p"}, "tier": 1}}}}}"#
+        r#"{"routes": ["tc-treeherder.v2.try"], "extra": {"treeherder": {"symbol": "B", "machine": {"platform": "p"}, "#,
+        r#""tier": 1}}}}}"#
     );
     assert!(read(document).is_ok());
     for cut in 1..document.len() {

@@ -9,6 +9,11 @@ fn full(treeherder: &Value) -> Value {
     json!({"a": {"label": "a", "dependencies": {}, "task": {"extra": {"treeherder": treeherder}}}})
 }
 
+/// A full entry with this tier and build.
+fn task(tier: u8, build: &Value) -> Value {
+    json!({"dependencies": {"build": build}, "task": {"extra": {"treeherder": {"symbol": "T", "tier": tier}}}})
+}
+
 /// The only job of a document without problems.
 fn job(document: &Value) -> String {
     let (mut jobs, problems) = accepted(document.to_string());
@@ -42,7 +47,8 @@ fn an_entry_of_a_full_graph_is_a_job_with_tier_and_build() {
         "dependencies": {"toolchain": "t", "build": "build-linux"},
         "task": {"payload": {"extra": {}}, "routes": ["index.x", "tc-treeherder.v2.try.0123.7"], "extra": {
             "chunks": {"current": 3}, "treeherder": {"symbol": "bc3", "groupSymbol": "M", "groupName": "Mochitests",
-                "collection": {"debug": true}, "machine": {"platform": "linux2404-64", "x": 1}, "tier": 2, "jobKind": "test"}}}},
+                "collection": {"debug": true}, "machine": {"platform": "linux2404-64", "x": 1}, "tier": 2,
+                "jobKind": "test"}}}},
         "build-linux": {"task": {"extra": {"treeherder": {"symbol": "B"}}}}});
     let graph = read(document.to_string()).unwrap();
     assert_eq!(
@@ -113,8 +119,8 @@ fn an_entry_of_another_shape_is_left_out_and_counted() {
 
 #[test]
 fn a_task_without_treeherder_data_is_not_listed_but_counted() {
-    let document = json!({"a": {"task": {}}, "b": {"task": {"extra": null}}, "c": {"task": {"extra": {"treeherder": null}}},
-        "d": {"task": {"extra": {}}}, "e": {"task": {"extra": {"treeherder": {"symbol": "E"}}}}});
+    let document = json!({"a": {"task": {}}, "b": {"task": {"extra": null}},
+        "c": {"task": {"extra": {"treeherder": null}}}, "d": {"task": {"extra": {}}}, "e": {"task": {"extra": {"treeherder": {"symbol": "E"}}}}});
     let graph = read(document.to_string()).unwrap();
     assert_eq!(lines(&graph), ["e (E)  @ opt tier 1"]);
     assert_eq!((graph.findings().labels, graph.findings().without_treeherder), (5, 4));
@@ -252,7 +258,7 @@ fn jobs_come_in_the_order_of_their_labels() {
 
 #[test]
 fn a_graph_without_tiers_takes_tier_and_build_from_the_latest_one() {
-    let task = |tier: u8, build: Value| json!({"dependencies": {"build": build}, "task": {"extra": {"treeherder": {"symbol": "T", "tier": tier}}}});
+    let task = |tier: u8, build: Value| task(tier, &build);
     let latest = json!({"build": task(1, json!(null)), "old": task(1, json!(null)), "other": task(2, json!("build")),
         "test": task(3, json!("build")), "test-2": task(2, json!("old")), "test-3": task(2, json!("not-listed"))});
     let latest = read(latest.to_string()).unwrap();
@@ -277,7 +283,7 @@ fn a_graph_without_tiers_takes_tier_and_build_from_the_latest_one() {
 
 #[test]
 fn a_full_graph_keeps_its_own_tiers_and_builds() {
-    let task = |tier: u8, build: &str| json!({"dependencies": {"build": build}, "task": {"extra": {"treeherder": {"symbol": "T", "tier": tier}}}});
+    let task = |tier: u8, build: &str| task(tier, &json!(build));
     let document = |tier, build| read(json!({"a": task(tier, build), "b": task(1, "a")}).to_string()).unwrap();
     let (mut graph, other) = (document(1, ""), document(3, "b"));
     let before = lines(&graph);

@@ -23,7 +23,7 @@ fn refusal(document: impl AsRef<[u8]>) -> String {
     }
 }
 
-/// A job in one line: `LABEL GROUP_SYMBOL(SYMBOL) GROUP_NAME @PLATFORM OPTION`, its tier and its build where it has them.
+/// A job in one line: `LABEL GROUP_SYMBOL(SYMBOL) GROUP_NAME @PLATFORM OPTION`, and tier and build where it has them.
 fn line(job: &ListedJob<'_>) -> String {
     assert_eq!((job.build_system, job.job_type_name), ("taskcluster", job.name));
     assert_eq!((job.platform.os, job.platform.architecture), ("", ""));
