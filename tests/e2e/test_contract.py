@@ -64,6 +64,7 @@ TREEHERDER = {
     "state": "runnable",
     "result": "runnable",
 }
+EXAMPLE_TASK = "Ab-_9fIzT8aXVvV2yWqhGQ"
 # The fields that this API adds.
 ADDED = {"upstream"}
 # The fields of a Taskcluster job: those that Treeherder's page made of a task graph, and two that this API adds.
@@ -125,6 +126,8 @@ def _served(request: pytest.FixtureRequest, stack_behind: Callable[[str], Stack]
     settings = {"RUNNABLE_JOBS_FRESH_SECONDS": "3600", "RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(LIMITS)}
     request.cls.api = Served(PROGRAMS.serve(), stack.env | settings, stack.run / "contract.log")
     request.cls.token = stack.token("--email", SOMEONE)
+    # The decision task of the documented examples.
+    stack.taskcluster().add_decision_task("try", task_id=EXAMPLE_TASK)
     yield
     request.cls.api.stop()
 

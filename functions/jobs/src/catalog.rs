@@ -82,10 +82,6 @@ impl CatalogService {
         request_log: &RequestLog,
     ) -> Result<Option<(&PushLists, TaskId)>, Problem> {
         match (&self.pushes, push) {
-            (_, PushQuery { decision_task_id: Some(_), revision: Some(_) }) => {
-                let detail = "A push is named by decision_task_id or by revision, not by both.";
-                Err(query::bad("revision", detail.to_owned()))
-            }
             (Some(pushes), PushQuery { decision_task_id: Some(id), .. }) => {
                 let parsed = id.parse().map_err(|error| {
                     query::bad("decision_task_id", format!("decision_task_id is '{}': {error}.", query::shown(&id)))

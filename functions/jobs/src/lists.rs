@@ -52,15 +52,18 @@ const JSON: &str = "application/json";
         ("count" = Option<u64>, Query, minimum = 1, maximum = 4_294_967_295_i64,
             description = "Maximum number of jobs in the answer (default: all)"),
         ("format" = Option<String>, Query, pattern = "^json$", description = "Sent by SETA's client. It has no effect"),
-        ("decision_task_id" = Option<String>, Query, max_length = 500, example = "Ab-_9fIzT8aXVvV2yWqhGQ",
+        ("decision_task_id" = Option<String>, Query,
+            pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]|undefined|null)?$",
+            example = "Ab-_9fIzT8aXVvV2yWqhGQ",
             description = "The push's decision task: the answer is the push's own list, with the jobs of this task's \
                 graph and the project's Buildbot jobs. It has no effect if the service has no Taskcluster, or if it is \
                 empty, `undefined` or `null`"),
-        ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
+        ("decisionTaskID" = Option<String>, Query, deprecated,
+            pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]|undefined|null)?$",
             description = "The name of `decision_task_id` in 2016"),
         ("revision" = Option<String>, Query, max_length = 500,
-            description = "The push's revision, in place of its decision task, which Taskcluster's Index knows once it \
-                has completed"),
+            description = "The push's revision, if its decision task is not named; Taskcluster's Index knows it once the \
+                decision task has completed"),
         ("push_id" = Option<String>, Query, max_length = 500, description = "The push. Treeherder's client sends it \
             since December 2018. It has no effect"),
     ),
@@ -152,12 +155,15 @@ fn whole_grid(
     params(
         ("project" = String, Path, description = "The project", example = "try"),
         ("ref_data_name" = String, Path, description = "The job's name", example = "Linux x86-64 try build"),
-        ("decision_task_id" = Option<String>, Query, max_length = 500, example = "Ab-_9fIzT8aXVvV2yWqhGQ",
+        ("decision_task_id" = Option<String>, Query,
+            pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]|undefined|null)?$",
+            example = "Ab-_9fIzT8aXVvV2yWqhGQ",
             description = "The push's decision task: the job is one of the push's own list"),
-        ("decisionTaskID" = Option<String>, Query, max_length = 500, deprecated,
+        ("decisionTaskID" = Option<String>, Query, deprecated,
+            pattern = "^([A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]|undefined|null)?$",
             description = "The name of `decision_task_id` in 2016"),
         ("revision" = Option<String>, Query, max_length = 500,
-            description = "The push's revision, in place of its decision task"),
+            description = "The push's revision, if its decision task is not named"),
     ),
     responses((status = 200, description = "The job", body = JobWithRelatives))
 )]

@@ -141,9 +141,9 @@ async fn a_push_without_a_list_is_an_answer_that_says_why() {
     broken.problem(StatusCode::BAD_GATEWAY, "push_list_unusable");
     let unknown = app.get(&list(format!("revision={}", "f".repeat(40)))).await;
     unknown.problem(StatusCode::NOT_FOUND, "no_push_list");
-    for wrong in ["decision_task_id=x", &format!("decision_task_id={TASK}&revision={REVISION}")] {
-        app.get(&list(wrong.to_owned())).await.problem(StatusCode::BAD_REQUEST, "bad_parameter");
-    }
+    app.get(&list("decision_task_id=x".to_owned())).await.problem(StatusCode::BAD_REQUEST, "bad_parameter");
+    let both = app.get(&list(format!("decision_task_id={TASK}&revision={}", "f".repeat(40)))).await;
+    assert_eq!(names(&both), all_names(), "the decision task decides");
     for push in [format!("decision_task_id={TASK}"), format!("revision={REVISION}")] {
         let project = app.get(&format!("/api/project/tri/runnable_jobs/?{push}")).await;
         assert_eq!(project.problem(StatusCode::NOT_FOUND, "unknown_project")["closest"], json!(["try"]), "{push}");
