@@ -119,8 +119,8 @@ class RunningStack(unittest.TestCase):
         self.assertNotIn("FunctionError", answer, report)
         self.assertEqual(report["outcome"], "unchanged")
 
-    # The jobs and the trigger function may write lists of pushes, and no other items of the catalog. The emulator does not
-    # know the condition on partition keys that says so; tests/unit/test_template.py checks that it is there.
+    # The jobs and the trigger function may write lists of pushes, and no other items of the catalog. The emulator does
+    # not know the condition on partition keys that says so; tests/unit/test_template.py checks that it is there.
 
     def test_the_jobs_function_may_read_the_catalog_and_keep_lists_of_pushes_and_do_nothing_else(self) -> None:
         key = {"pk": {"S": "project#try"}, "sk": {"S": "current"}}

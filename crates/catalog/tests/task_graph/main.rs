@@ -40,7 +40,7 @@ fn line(job: &ListedJob<'_>) -> String {
 }
 
 fn lines(graph: &TaskGraph) -> Vec<String> {
-    assert_eq!((graph.jobs().len(), graph.is_empty()), (graph.len(), false));
+    assert_eq!((graph.jobs().len(), graph.is_empty()), (graph.len(), graph.jobs().next().is_none()));
     graph.jobs().map(|job| line(&job)).collect()
 }
 
