@@ -94,6 +94,8 @@ impl PushLists {
         let (entry, _) = cached.get(&self.clock, is_current, load).await.map_err(unavailable)?;
         let found = entry.value?;
         if found.pushed.project != project {
+            // That there is no such project is a better answer.
+            catalog.pointer(project, stats).await.map_err(|error| PushListError::of_catalog(project, error))?;
             let (task, of) = (decision_task.clone(), found.pushed.project.clone());
             return Err(PushListError::OtherProject { task, project: project.to_owned(), of });
         }
