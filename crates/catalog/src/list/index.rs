@@ -60,6 +60,11 @@ impl BadIndex {
 /// # Panics
 /// The names have four billion bytes, or the ETag is not one that `etag` made.
 pub fn write_index<'j>(project: &str, etag: &str, jobs: impl IntoIterator<Item = ListedJob<'j>>) -> Vec<u8> {
+    write_columns(project, etag, &mut jobs.into_iter())
+}
+
+/// Not generic, so that it is compiled with this crate's optimisation and not with that of its callers.
+fn write_columns<'j>(project: &str, etag: &str, jobs: &mut dyn Iterator<Item = ListedJob<'j>>) -> Vec<u8> {
     assert_eq!(etag.len(), ETAG_BYTES, "an ETag of a body");
     let mut columns = ColumnsBuilder::default();
     for job in jobs {

@@ -17,8 +17,13 @@ pub fn merge<'a, 'n: 'a>(
     let kept = old.into_iter().flat_map(Listing::jobs).filter(|job| job.build_system != build_system);
     let mut jobs: Vec<ListedJob<'a>> = new.collect();
     jobs.extend(kept);
+    in_order(&mut jobs);
+    jobs
+}
+
+/// Sorts jobs by name, and drops those whose name is there already.
+fn in_order(jobs: &mut Vec<ListedJob<'_>>) {
     // Both parts are in order already, which the sort makes use of.
     jobs.sort_by(|one, other| (one.name, one.build_system).cmp(&(other.name, other.build_system)));
     jobs.dedup_by(|later, earlier| later.name == earlier.name);
-    jobs
 }

@@ -17,10 +17,20 @@ use crate::list::pack::{MAX_PLATFORMS, Summary};
 /// Never: writing to memory does not fail.
 pub fn write_body<'j>(
     project: &str,
-    jobs: impl ExactSizeIterator<Item = ListedJob<'j>>,
+    mut jobs: impl ExactSizeIterator<Item = ListedJob<'j>>,
     body: &mut Vec<u8>,
 ) -> Summary {
     let count = jobs.len();
+    write_jobs(project, count, &mut jobs, body)
+}
+
+/// Not generic, so that it is compiled with this crate's optimisation and not with that of its callers.
+fn write_jobs<'j>(
+    project: &str,
+    count: usize,
+    jobs: &mut dyn Iterator<Item = ListedJob<'j>>,
+    body: &mut Vec<u8>,
+) -> Summary {
     let mut platforms = BTreeSet::new();
     let mut build_systems: BTreeMap<&str, usize> = BTreeMap::new();
     body.extend_from_slice(b"{\"meta\":{\"repository\":");

@@ -34,7 +34,12 @@ impl TaskGraph {
     /// # Errors
     /// The document breaks off, is not JSON, is another one, or is too long. A malformed entry is not an error: it is
     /// among the findings.
-    pub fn read(input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(u64)) -> Result<Self, ReadError> {
+    pub fn read(mut input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(u64)) -> Result<Self, ReadError> {
+        Self::read_from(&mut input, max_bytes, progress)
+    }
+
+    /// Not generic, so that it is compiled with this crate's optimisation and not with that of its callers.
+    fn read_from(input: &mut dyn Read, max_bytes: u64, progress: &mut dyn FnMut(u64)) -> Result<Self, ReadError> {
         let mut reading = Reading {
             entry: EntryReading::new(JsonReader::new(input, max_bytes)),
             graph: Self::default(),
