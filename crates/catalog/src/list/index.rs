@@ -64,7 +64,7 @@ pub fn write_index<'j>(project: &str, etag: &str, jobs: impl IntoIterator<Item =
 }
 
 /// Not generic, so that it is compiled with this crate's optimisation and not with that of its callers.
-fn write_columns<'j>(project: &str, etag: &str, jobs: &mut dyn Iterator<Item = ListedJob<'j>>) -> Vec<u8> {
+fn write_columns(project: &str, etag: &str, jobs: &mut dyn Iterator<Item = ListedJob<'_>>) -> Vec<u8> {
     assert_eq!(etag.len(), ETAG_BYTES, "an ETag of a body");
     let mut columns = ColumnsBuilder::default();
     for job in jobs {

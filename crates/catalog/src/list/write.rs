@@ -25,10 +25,10 @@ pub fn write_body<'j>(
 }
 
 /// Not generic, so that it is compiled with this crate's optimisation and not with that of its callers.
-fn write_jobs<'j>(
+fn write_jobs(
     project: &str,
     count: usize,
-    jobs: &mut dyn Iterator<Item = ListedJob<'j>>,
+    jobs: &mut dyn Iterator<Item = ListedJob<'_>>,
     body: &mut Vec<u8>,
 ) -> Summary {
     let mut platforms = BTreeSet::new();
