@@ -137,7 +137,7 @@ fn unavailable(Unavailable(reason): Unavailable) -> PushListError {
     PushListError::CatalogUnavailable(reason)
 }
 
-/// The entry of a key, which is made if there is none. If there are too many entries, those that nobody uses at the moment
+/// The entry of a key, which is made if there is none. If there are too many entries, those that are not in use
 /// are dropped.
 fn entry<K: std::hash::Hash + Eq, T>(entries: &mut HashMap<K, Arc<Cached<T>>>, key: K) -> Arc<Cached<T>> {
     if entries.len() >= MAX_CACHED && !entries.contains_key(&key) {
