@@ -8,35 +8,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+pub use crate::code::JobCode;
+use crate::destination::Destination;
+use crate::outcome::{Outcome, OutcomeState, Progress};
 use crate::reason::JobReason;
 use crate::state::JobState;
-
-/// What a client has to know about a job beside its state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobCode {
-    /// The project has no job of this name.
-    UnknownJob,
-    /// The job has another name now, and was accepted under that.
-    Renamed,
-    /// The name was sent in another case or with other blanks than the job has.
-    Corrected,
-    /// The plan added this build: a job that was asked for needs it.
-    NeededBuild,
-    /// The push has a run of the job that has not ended.
-    AlreadyRunning,
-    /// Treeherder did not answer, so the builds on the push are not known.
-    #[serde(rename = "unplanned")]
-    PlanSkipped,
-    /// The job waits for its build, which has not ended yet.
-    BuildRunning,
-    /// The job waits for its build, which was requested too.
-    BuildRequested,
-    /// The build of the job failed, or could not be requested.
-    BuildFailed,
-    /// The job waited for its build for the longest time that is allowed.
-    WaitedTooLong,
-}
 
 /// Since when a job waits for its build, and for which run of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +65,16 @@ pub struct RequestedJob {
     /// Whether a message that asks for the job was sent and never confirmed: it may have arrived, whatever the state says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_doubt: bool,
+    /// Where the job goes.
+    #[serde(rename = "to", default, skip_serializing_if = "Destination::is_pulse")]
+    pub destination: Destination,
+    /// When the attempt began in which a Buildbot job was forwarded: runs of it that Treeherder has since then are its
+    /// outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<DateTime<Utc>>,
+    /// What became of the job after it was forwarded, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
 }
 
 impl Serialize for RequestedJob {
@@ -112,24 +98,6 @@ pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl JobCode {
-    /// The name of the code in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownJob => "unknown_job",
-            Self::Renamed => "renamed",
-            Self::Corrected => "corrected",
-            Self::NeededBuild => "needed_build",
-            Self::AlreadyRunning => "already_running",
-            Self::PlanSkipped => "unplanned",
-            Self::BuildRunning => "build_running",
-            Self::BuildRequested => "build_requested",
-            Self::BuildFailed => "build_failed",
-            Self::WaitedTooLong => "waited_too_long",
-        }
-    }
-}
-
 impl RequestedJob {
     /// A job that exists.
     pub fn accepted(name: &str) -> Self {
@@ -145,7 +113,27 @@ impl RequestedJob {
             planned: false,
             batch: 0,
             in_doubt: false,
+            destination: Destination::Pulse,
+            asked_at: None,
+            outcome: None,
         }
+    }
+
+    /// A Taskcluster job that exists.
+    pub fn accepted_label(label: &str) -> Self {
+        Self { destination: Destination::Taskcluster, ..Self::accepted(label) }
+    }
+
+    /// Whether it is a label whose state follows from the actions of its request, which are stored with the head.
+    pub(crate) fn follows_actions(&self) -> bool {
+        let is_open =
+            matches!(self.state, JobState::Accepted | JobState::Waiting | JobState::Triggering | JobState::Forwarded);
+        self.destination == Destination::Taskcluster && is_open && self.outcome.is_none()
+    }
+
+    /// Whether the job is one that an action of its request is to run, or runs.
+    pub fn is_open_label(&self) -> bool {
+        self.follows_actions() && self.state != JobState::Forwarded
     }
 
     /// Whether the requester asked for the job; a build that the plan added was not asked for.
@@ -191,9 +179,19 @@ impl RequestedJob {
     }
 }
 
-/// A hash of the jobs in their states. The head of a request and its jobs are stored apart; each names the other by this.
+/// The jobs as they are stored: the state of a label that follows from the request's actions is left out.
+pub fn stored_form(jobs: &[RequestedJob]) -> Vec<RequestedJob> {
+    let mut jobs = jobs.to_vec();
+    for job in jobs.iter_mut().filter(|job| job.follows_actions()) {
+        job.state = JobState::Accepted;
+    }
+    jobs
+}
+
+/// A hash of the jobs as they are stored. The head of a request and its jobs are stored apart; each names the other by
+/// this.
 pub fn digest(jobs: &[RequestedJob]) -> String {
-    let json = serde_json::to_vec(jobs).unwrap_or_default();
+    let json = serde_json::to_vec(&stored_form(jobs)).unwrap_or_default();
     Sha256::digest(json)[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -207,6 +205,23 @@ pub fn count_jobs(jobs: &[RequestedJob]) -> BTreeMap<JobState, u32> {
         *counts.entry(job.state).or_default() += 1;
     }
     counts
+}
+
+/// How far the jobs are.
+pub fn progress(jobs: &[RequestedJob]) -> Progress {
+    let mut progress = Progress::default();
+    for job in jobs {
+        let count = match (job.state, &job.outcome) {
+            (JobState::Rejected, _) => continue,
+            (JobState::Unroutable | JobState::Failed, _) => &mut progress.failed,
+            (JobState::Forwarded, Some(outcome)) if outcome.is_success() => &mut progress.succeeded,
+            (JobState::Forwarded, Some(outcome)) if outcome.has_ended() => &mut progress.failed,
+            (JobState::Forwarded, Some(outcome)) if outcome.state == OutcomeState::Running => &mut progress.running,
+            _ => &mut progress.waiting,
+        };
+        *count += 1;
+    }
+    progress
 }
 
 #[cfg(test)]

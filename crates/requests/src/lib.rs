@@ -5,14 +5,18 @@
 //!
 //! | files | what they hold |
 //! | --- | --- |
-//! | `email`, `id`, `state`, `settings` | values that depend on nothing |
+//! | `code`, `destination`, `email`, `id`, `outcome`, `state`, `settings` | values that depend on nothing |
+//! | `action`, `refusal` | an action that runs labels; why there is none |
 //! | `reason`, `push`, `new_request`, `rate_limits`, `delivery` | why a job is in its state; a push; what a client asks for; limits; the outcome of a delivery |
 //! | `job`, `idempotency`, `permissions` | a job of a request; when two requests are the same; who may trigger jobs |
 //! | `history`, `resolve` | the events of a request; which jobs the requested names mean |
 //! | `request`, `planning` | a request as it is stored; what to do with its jobs, given the builds on the push |
-//! | `lifecycle` | how a request goes from state to state |
+//! | `lifecycle`, `triggering` | how a request, and the actions that run its labels, go from state to state |
 
+pub mod action;
+mod code;
 pub mod delivery;
+pub mod destination;
 pub mod email;
 pub mod history;
 pub mod id;
@@ -20,14 +24,17 @@ pub mod idempotency;
 pub mod job;
 pub mod lifecycle;
 pub mod new_request;
+pub mod outcome;
 pub mod permissions;
 pub mod planning;
 pub mod push;
 pub mod rate_limits;
 pub mod reason;
+pub mod refusal;
 pub mod request;
 pub mod resolve;
 mod settings;
 pub mod state;
+pub mod triggering;
 
 pub use settings::read_object;

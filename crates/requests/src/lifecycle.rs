@@ -1,21 +1,24 @@
 //! How a request goes from state to state, and when.
 //!
 //! ```text
-//!     accepted ─► queued ─► forwarded
+//!     accepted ─► queued ─► forwarded ─► finished
 //!        │          │  └─► waiting ─┘        retry: back to accepted
 //!        └──────────┴─────────┴─► failed
 //! ```
 //!
-//! No state lasts for ever: the sweeper gives up a request that makes no progress. The request then is failed, or forwarded
-//! if some of its jobs were forwarded before.
+//! No state lasts for ever: the sweeper gives up a request that makes no progress, which then is failed, or forwarded if
+//! some of its jobs were forwarded before; and a job that does not appear is not followed for ever.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::email::Email;
 use crate::history::{Event, EventDetail, JobSummary};
 use crate::id::RequestId;
-use crate::job::{JobCode, RequestedJob, count_jobs, digest};
+use crate::job::{JobCode, RequestedJob};
 use crate::new_request::NewRequest;
+use crate::outcome::Outcome;
 use crate::push::Push;
 use crate::reason::JobReason;
 use crate::request::Request;
@@ -42,7 +45,7 @@ impl Request {
         let NewRequest { project, push_id, requester, on_behalf_by, decision_task_id, names: _, idempotency_key: _ } =
             new_request;
         let state = RequestState::Accepted;
-        Self {
+        let mut request = Self {
             id,
             version: 1,
             attempt: 1,
@@ -53,12 +56,17 @@ impl Request {
             on_behalf_by,
             decision_task_id,
             state,
-            job_counts: count_jobs(jobs),
-            jobs_digest: digest(jobs),
+            job_counts: BTreeMap::new(),
+            jobs_digest: String::new(),
             events_left_out: 0,
             history: vec![Event { at: now, state, detail: None, by: None }],
             due_at: (now + SWEEP_DELAY).timestamp(),
-        }
+            actions: Vec::new(),
+            label_wait: None,
+            progress: None,
+        };
+        request.sum_up(jobs);
+        request
     }
 
     /// The request after it was queued; `None` if it was not about to be.
@@ -84,26 +92,27 @@ impl Request {
     /// marked as queued if that was not recorded yet.
     #[must_use]
     pub fn with_plan(&self, jobs: &[RequestedJob], now: DateTime<Utc>) -> Self {
-        let noted = self.queued(now).unwrap_or_else(|| Self { version: self.version + 1, ..self.clone() });
-        Self { job_counts: count_jobs(jobs), jobs_digest: digest(jobs), ..noted }
+        let mut next = self.queued(now).unwrap_or_else(|| Self { version: self.version + 1, ..self.clone() });
+        next.sum_up(jobs);
+        next
     }
 
     /// The request with its jobs as planning and forwarding left them. It stays queued while a job is accepted, and waits
-    /// while a job waits, until the next check after `poll_interval`. Otherwise it is forwarded if any job is forwarded that
-    /// the requester asked for, and failed if none is.
+    /// while a job waits or is being triggered, until the next check after `poll_interval`. Otherwise it is failed if no job
+    /// is forwarded that the requester asked for, finished if every job that is forwarded has ended, and else forwarded.
     #[must_use]
     pub fn with_results(&self, jobs: &[RequestedJob], poll_interval: TimeDelta, now: DateTime<Utc>) -> Self {
-        let counts = count_jobs(jobs);
-        let of = |state| counts.get(&state).copied().unwrap_or_default();
-        let (accepted, waiting) = (of(JobState::Accepted), of(JobState::Waiting));
-        let mut next =
-            Self { version: self.version + 1, job_counts: counts, jobs_digest: digest(jobs), ..self.clone() };
-        if accepted > 0 {
+        let mut next = Self { version: self.version + 1, ..self.clone() };
+        next.sum_up(jobs);
+        if next.job_count(JobState::Accepted) > 0 {
             return next;
         }
-        next.state = if waiting > 0 { RequestState::Waiting } else { final_state(jobs) };
-        if next.state == RequestState::Waiting {
-            next.due_at = (now + poll_interval).timestamp();
+        let is_waiting = [JobState::Waiting, JobState::Triggering].iter().any(|state| next.job_count(*state) > 0);
+        next.state = if is_waiting { RequestState::Waiting } else { final_state(jobs) };
+        match next.state {
+            RequestState::Waiting => next.due_at = (now + poll_interval).timestamp(),
+            RequestState::Forwarded => next.due_at = now.timestamp(),
+            _ => {}
         }
         // A check that finds the jobs waiting as before is not an event.
         if (next.state, &next.job_counts) != (self.state, &self.job_counts) {
@@ -119,7 +128,7 @@ impl Request {
         let allowed = match self.state {
             RequestState::Accepted | RequestState::Queued => MAX_IDLE_TIME,
             RequestState::Waiting => max_wait + MAX_IDLE_TIME,
-            RequestState::Forwarded | RequestState::Failed => return false,
+            RequestState::Forwarded | RequestState::Finished | RequestState::Failed => return false,
         };
         self.changed_at().is_none_or(|changed| now - changed >= allowed)
     }
@@ -143,13 +152,9 @@ impl Request {
             _ => job.clone(),
         };
         let jobs: Vec<RequestedJob> = jobs.iter().map(close).collect();
-        let mut next = Self {
-            version: self.version + 1,
-            state: final_state(&jobs),
-            job_counts: count_jobs(&jobs),
-            jobs_digest: digest(&jobs),
-            ..self.clone()
-        };
+        let mut next = Self { version: self.version + 1, state: final_state(&jobs), ..self.clone() };
+        next.sum_up(&jobs);
+        next.due_at = now.timestamp();
         let detail = Some(EventDetail::GivenUp { counts: Some(JobSummary::of(&jobs)) });
         next.record_event(Event { at: now, state: next.state, detail, by: None });
         (next, jobs)
@@ -182,8 +187,7 @@ impl Request {
             next.version += 1;
             next.attempt += 1;
             next.state = RequestState::Accepted;
-            next.job_counts = count_jobs(jobs);
-            next.jobs_digest = digest(jobs);
+            next.sum_up(jobs);
             next.due_at = (now + SWEEP_DELAY).timestamp();
             let detail = Some(EventDetail::SentAgain { jobs: asked_for, builds: needed });
             next.record_event(Event { at: now, state: RequestState::Accepted, detail, by });
@@ -192,16 +196,22 @@ impl Request {
     }
 }
 
-/// The state in which a request ends whose jobs are these: forwarded if any job is that the requester asked for.
+/// The state of a request no job of which is on its way any more.
 fn final_state(jobs: &[RequestedJob]) -> RequestState {
-    let is_forwarded = jobs.iter().any(|job| job.state == JobState::Forwarded && job.is_asked_for());
-    if is_forwarded { RequestState::Forwarded } else { RequestState::Failed }
+    let forwarded = || jobs.iter().filter(|job| job.state == JobState::Forwarded);
+    if !forwarded().any(RequestedJob::is_asked_for) {
+        RequestState::Failed
+    } else if forwarded().all(|job| job.outcome.as_ref().is_some_and(Outcome::has_ended)) {
+        RequestState::Finished
+    } else {
+        RequestState::Forwarded
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::BuildWait;
+    use crate::job::{BuildWait, count_jobs, digest};
     use crate::reason::MAY_HAVE_ARRIVED;
 
     const POLL_INTERVAL: TimeDelta = TimeDelta::minutes(2);

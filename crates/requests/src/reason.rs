@@ -3,8 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::refusal::ActionRefusal;
+
 /// The sentence about a job that may have been published although no confirm is recorded.
 pub const MAY_HAVE_ARRIVED: &str = "It may have arrived at Pulse all the same: a retry may run it twice.";
+/// The sentence about a label whose hook may have made a task although it did not answer.
+pub const MAY_HAVE_STARTED: &str = "A call of the hook was not answered, so it may run all the same; a retry looks for it \
+    first.";
 /// The sentence about a request or a job that made no progress for too long.
 pub(crate) const GIVEN_UP: &str = "Nothing happened for too long, so it was given up.";
 /// The longest error that is stored with a job, in characters.
@@ -96,6 +101,27 @@ pub enum JobReason {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         may_have_arrived: bool,
     },
+    /// Taskcluster cannot run the job on its push.
+    ActionRefused {
+        /// Why.
+        #[serde(flatten)]
+        refusal: ActionRefusal,
+        /// Whether a call that was not answered may have made a task.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        may_have_arrived: bool,
+    },
+    /// The action ended, and did not make the job's task.
+    NotCreated {
+        /// How the action ended: Taskcluster's word.
+        action: String,
+        /// The last lines of the action's log, as far as they can be read.
+        log: String,
+    },
+    /// The job did not appear.
+    NotSeen {
+        /// How long it was waited for.
+        hours: u32,
+    },
     /// A sentence that an earlier version stored; it is shown as it is.
     #[serde(untagged)]
     Text(String),
@@ -167,6 +193,20 @@ impl JobReason {
             Self::NotDelivered { error, may_have_arrived } => in_doubt(
                 format!("It could not be forwarded to Pulse: {}. It can be retried.", error.trim_end_matches('.')),
                 *may_have_arrived,
+            ),
+            Self::ActionRefused { refusal, may_have_arrived } => {
+                let sentence = refusal.sentence();
+                if *may_have_arrived { format!("{sentence} {MAY_HAVE_STARTED}") } else { sentence }
+            }
+            Self::NotCreated { action, log } if log.is_empty() => {
+                format!("The action ended ({action}) and did not create this job. It can be retried.")
+            }
+            Self::NotCreated { action, log } => {
+                format!("The action ended ({action}) and did not create this job. Its log ends with: {log}")
+            }
+            Self::NotSeen { hours } => format!(
+                "It did not appear on Treeherder within {hours} hours: the message was probably not handled by any \
+                 listener. It can be requested again."
             ),
             Self::GivenUp { may_have_arrived } => in_doubt(format!("{GIVEN_UP} It can be retried."), *may_have_arrived),
             Self::Text(sentence) => sentence.clone(),

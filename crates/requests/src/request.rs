@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::action::{Action, LabelWait};
 use crate::email::Email;
 use crate::history::{Event, MAX_LAST_EVENTS};
 use crate::id::RequestId;
-use crate::job::is_zero;
+use crate::job::{RequestedJob, count_jobs, digest, is_zero, progress};
+use crate::outcome::Progress;
 use crate::push::Push;
 use crate::state::{JobState, RequestState};
 
@@ -50,8 +52,18 @@ pub struct Request {
     /// How many events after the first one are left out of the history.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub events_left_out: u64,
-    /// Seconds since 1970 from which the sweeper checks the request, if nothing has happened until then.
+    /// Of an open request: seconds since 1970 from which the sweeper checks the request, if nothing has happened until
+    /// then. Of a forwarded one: when something happened last.
     pub due_at: i64,
+    /// The actions that run labels of the request, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
+    /// Why labels of the request are not triggered yet, if some are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_wait: Option<LabelWait>,
+    /// How far its jobs are. Requests that earlier versions stored have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 impl Request {
@@ -68,6 +80,18 @@ impl Request {
     /// When the last event happened.
     pub fn changed_at(&self) -> Option<DateTime<Utc>> {
         self.history.last().map(|event| event.at)
+    }
+
+    /// When the request ended, if it has.
+    pub fn finished_at(&self) -> Option<DateTime<Utc>> {
+        self.changed_at().filter(|_| self.state.has_ended())
+    }
+
+    /// Sets what the head says about the jobs.
+    pub(crate) fn sum_up(&mut self, jobs: &[RequestedJob]) {
+        self.job_counts = count_jobs(jobs);
+        self.progress = Some(progress(jobs));
+        self.jobs_digest = digest(jobs);
     }
 
     /// Adds an event to the history. The first event, which has the time of creation, stays.

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 pub enum RequestState {
     /// It is stored, and not queued yet.
     Accepted,
-    /// It is in the queue to Pulse.
+    /// It is in the queue to the forwarder.
     Queued,
-    /// Some of its jobs wait for a build; the others are forwarded.
+    /// Some of its jobs wait for a build or for Taskcluster; the others are forwarded.
     Waiting,
-    /// Pulse confirmed it.
+    /// No job is on its way to Pulse or Taskcluster any more. Those that were forwarded are followed to their end.
     Forwarded,
+    /// Every job that was forwarded has ended.
+    Finished,
     /// None of its jobs could be forwarded.
     Failed,
 }
@@ -26,9 +28,11 @@ pub enum JobState {
     Accepted,
     /// The job is not forwarded: it does not exist, or it runs already.
     Rejected,
-    /// The job waits for its build.
+    /// The job waits for its build, or for Taskcluster.
     Waiting,
-    /// Pulse confirmed the job, and at least one queue received it.
+    /// The hook that runs the job was called, and it is not known yet whether it made a task.
+    Triggering,
+    /// Pulse confirmed the job, and at least one queue received it; or the hook that runs the job made a task.
     Forwarded,
     /// Pulse has no listener for the project.
     Unroutable,
@@ -44,13 +48,19 @@ impl RequestState {
             Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::Forwarded => "forwarded",
+            Self::Finished => "finished",
             Self::Failed => "failed",
         }
     }
 
-    /// Whether the request is still in progress.
+    /// Whether a job of the request is still on its way to Pulse or Taskcluster.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Accepted | Self::Queued | Self::Waiting)
+    }
+
+    /// Whether the request does not change any more, unless it is retried.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed)
     }
 }
 
@@ -61,6 +71,7 @@ impl JobState {
             Self::Accepted => "accepted",
             Self::Rejected => "rejected",
             Self::Waiting => "waiting",
+            Self::Triggering => "triggering",
             Self::Forwarded => "forwarded",
             Self::Unroutable => "unroutable",
             Self::Failed => "failed",

@@ -124,7 +124,7 @@ impl TestApp {
 
     async fn now(&self, request: &Request) -> (Request, Vec<RequestedJob>) {
         let now = self.requests.request(request.id, Consistency::Consistent).await.unwrap().unwrap();
-        (now, self.requests.jobs(request.id, Consistency::Consistent).await.unwrap())
+        self.requests.with_jobs(now, Consistency::Consistent).await.unwrap()
     }
 
     /// The same forwarder, whose store answers by this plan.

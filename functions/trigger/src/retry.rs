@@ -40,7 +40,10 @@ impl TriggerService {
         }
         let now = (self.clock)();
         let table = self.metered(log);
-        let mut jobs = table.jobs(request.id, Consistency::Consistent).await?;
+        let (request, mut jobs) = table.with_jobs(request.clone(), Consistency::Consistent).await?;
+        if request.state.is_open() {
+            return Err(TriggerError::StillOpen(request.state));
+        }
         // The first test that needs each build.
         let tests = jobs.iter().rev().filter_map(|job| Some((job.build.clone()?, job.name.clone())));
         let tests: HashMap<String, String> = tests.collect();

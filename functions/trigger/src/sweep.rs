@@ -140,7 +140,7 @@ async fn check_request(
         }
         RequestState::Queued => SweepAction::OnItsWay,
         // The index is behind the table: the request has ended.
-        RequestState::Forwarded | RequestState::Failed => return Ok(SweepAction::OnItsWay),
+        RequestState::Forwarded | RequestState::Finished | RequestState::Failed => return Ok(SweepAction::OnItsWay),
     };
     requests.update(&request.postponed(now), None, now).await?;
     Ok(found)

@@ -10,8 +10,9 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use requests::id::RequestId;
 use requests::idempotency::Claim;
-use requests::job::{RequestedJob, count_jobs, digest};
+use requests::job::{RequestedJob, count_jobs, digest, stored_form};
 use requests::request::Request;
+use requests::state::RequestState;
 
 use crate::StoreError;
 use crate::items::{Item, key, number};
@@ -20,8 +21,10 @@ use crate::items::{Item, key, number};
 const REQUEST_RETENTION: TimeDelta = TimeDelta::days(90);
 /// How long claims and budgets are stored after they have ended.
 pub(super) const CLEANUP_GRACE: TimeDelta = TimeDelta::hours(1);
-/// The only partition of the index `open`: it holds few requests, in the order in which they are due.
+/// The partition of the index `open` with the open requests: few, in the order in which they are due.
 pub(super) const OPEN: &str = "open";
+/// The partition of the index `open` with the requests whose jobs are followed, in the order of their last change.
+pub(super) const FOLLOWED: &str = "followed";
 
 /// The key of a request without its jobs.
 pub(super) fn head_key(id: RequestId) -> Item {
@@ -48,8 +51,13 @@ pub(super) fn head_item(request: &Request, now: DateTime<Utc>) -> Result<Item, S
     let mut item: Item = serde_dynamo::to_item(request).map_err(|error| damaged(request.id, error))?;
     item.extend(head_key(request.id));
     item.insert("push".to_owned(), AttributeValue::S(push_value(&request.project, request.push_id)));
-    if request.state.is_open() {
-        item.insert("open".to_owned(), AttributeValue::S(OPEN.to_owned()));
+    let partition = match request.state {
+        state if state.is_open() => Some(OPEN),
+        RequestState::Forwarded => Some(FOLLOWED),
+        _ => None,
+    };
+    if let Some(partition) = partition {
+        item.insert("open".to_owned(), AttributeValue::S(partition.to_owned()));
     }
     item.insert("expires_at".to_owned(), number((now + REQUEST_RETENTION).timestamp()));
     Ok(item)
@@ -66,7 +74,7 @@ pub(super) fn read_head(item: Item) -> Result<Request, StoreError> {
 
 /// The jobs of a request, as they are stored.
 pub(super) fn jobs_item(id: RequestId, jobs: &[RequestedJob], now: DateTime<Utc>) -> Result<Item, StoreError> {
-    let json = serde_json::to_vec(jobs).map_err(|error| damaged(id, error))?;
+    let json = serde_json::to_vec(&stored_form(jobs)).map_err(|error| damaged(id, error))?;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&json).map_err(|error| damaged(id, error))?;
     let packed = encoder.finish().map_err(|error| damaged(id, error))?;

@@ -27,7 +27,7 @@ impl RequestsTable {
         item.map(read_head).transpose().inspect_err(|error| self.record_damaged(error))
     }
 
-    /// The jobs of a request.
+    /// The jobs of a request as they are stored: labels do not have the states that follow from its actions.
     ///
     /// # Errors
     /// The table cannot be read, or the item is missing or damaged.
@@ -49,8 +49,9 @@ impl RequestsTable {
     ) -> Result<(Request, Vec<RequestedJob>), StoreError> {
         let id = request.id;
         if let Some(packed) = self.packed(id, consistency).await? {
-            let jobs = packed.unpack(id).inspect_err(|error| self.record_damaged(error))?;
+            let mut jobs = packed.unpack(id).inspect_err(|error| self.record_damaged(error))?;
             if packed.belongs_to(&request, &jobs) {
+                request.apply_actions(&mut jobs);
                 return Ok((request, jobs));
             }
         }
@@ -68,9 +69,10 @@ impl RequestsTable {
             let packed = self.packed(id, Consistency::Consistent).await?;
             let unpacked = packed.ok_or_else(|| damaged(id, "its jobs are missing"));
             let unpacked = unpacked.and_then(|packed| Ok((packed.unpack(id)?, packed)));
-            let (jobs, packed) = unpacked.inspect_err(|error| self.record_damaged(error))?;
+            let (mut jobs, packed) = unpacked.inspect_err(|error| self.record_damaged(error))?;
             read += 1;
             if packed.belongs_to(&request, &jobs) {
+                request.apply_actions(&mut jobs);
                 return Ok(Some((request, jobs)));
             }
             if read == MAX_READS {

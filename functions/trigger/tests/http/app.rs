@@ -320,7 +320,7 @@ impl TestApp {
     pub(crate) async fn stored(&self, taken: &Triggered) -> (Stored, Vec<RequestJob>) {
         let id = taken.request_id.as_ref().unwrap().parse().unwrap();
         let request = self.requests.request(id, Consistency::Consistent).await.unwrap().unwrap();
-        (request, self.requests.jobs(id, Consistency::Consistent).await.unwrap())
+        self.requests.with_jobs(request, Consistency::Consistent).await.unwrap()
     }
 
     /// The log line of the last request.
