@@ -25,6 +25,7 @@ pub mod job;
 pub mod lifecycle;
 pub mod new_request;
 pub mod outcome;
+pub mod pause;
 pub mod permissions;
 pub mod planning;
 pub mod push;
