@@ -83,7 +83,7 @@ impl Taskcluster {
     }
 
     pub(crate) fn with_timing(settings: TaskclusterSettings, timing: Timing) -> Self {
-        let TaskclusterSettings { root_url, artifact_hosts, projects: _ } = settings;
+        let TaskclusterSettings { root_url, artifact_hosts, projects: _, trigger: _ } = settings;
         let fetcher = GuardedFetcher::new(AllowedHosts::new(&root_url, artifact_hosts), timing.idle);
         Self { root_url, fetcher, timing }
     }

@@ -16,6 +16,8 @@ pub mod variables {
     pub const TASKCLUSTER_PROJECTS: &str = "RUNNABLE_JOBS_TASKCLUSTER_PROJECTS";
     /// The hosts that hold artifacts.
     pub const TASKCLUSTER_ARTIFACT_HOSTS: &str = "RUNNABLE_JOBS_TASKCLUSTER_ARTIFACT_HOSTS";
+    /// The projects whose jobs can be triggered, and their levels.
+    pub const TASKCLUSTER_TRIGGER: &str = "RUNNABLE_JOBS_TASKCLUSTER_TRIGGER";
 }
 
 /// Firefox CI's host of artifacts.
@@ -40,6 +42,8 @@ pub struct TaskclusterSettings {
     pub projects: BTreeMap<String, IndexPaths>,
     /// The hosts that hold artifacts.
     pub artifact_hosts: Vec<Host>,
+    /// The projects whose jobs can be triggered, and the level of each.
+    pub trigger: BTreeMap<String, u8>,
 }
 
 /// Where the Index has the decision tasks of a project.
@@ -82,10 +86,12 @@ impl TaskclusterSettings {
         let projects = read.parsed(variables::TASKCLUSTER_PROJECTS, projects)?;
         let missing = SettingsError::Missing { variable: variables::TASKCLUSTER_PROJECTS, expected: PROJECTS };
         let hosts = read.parsed(variables::TASKCLUSTER_ARTIFACT_HOSTS, hosts)?;
+        let trigger = read.parsed(variables::TASKCLUSTER_TRIGGER, trigger)?;
         Ok(Some(Self {
             root_url,
             projects: projects.ok_or(missing)?,
             artifact_hosts: hosts.map_or_else(|| hosts_of(DEFAULT_ARTIFACT_HOSTS), Ok).unwrap_or_default(),
+            trigger: trigger.unwrap_or_else(|| BTreeMap::from([("try".to_owned(), 1)])),
         }))
     }
 }
@@ -150,6 +156,15 @@ pub(crate) fn is_index_path(path: &str) -> bool {
     let is_word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     path.len() <= MAX_PATH && path.split('.').all(is_word)
+}
+
+/// Reads the projects whose jobs can be triggered, and their levels.
+fn trigger(value: &str) -> Result<BTreeMap<String, u8>, String> {
+    let expected = "JSON with projects and their levels, 1 to 3, such as {\"try\": 1}, is expected";
+    let levels: BTreeMap<String, u8> = serde_json::from_str(value)
+        .map_err(|error| format!("{expected} (line {}, column {})", error.line(), error.column()))?;
+    let is_valid = |(name, level): (&String, &u8)| is_project_name(name.as_bytes()) && (1..=3).contains(level);
+    if levels.iter().all(is_valid) { Ok(levels) } else { Err(expected.to_owned()) }
 }
 
 fn hosts(value: &str) -> Result<Vec<Host>, String> {

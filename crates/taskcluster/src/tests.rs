@@ -133,6 +133,7 @@ impl Setup {
         let settings = TaskclusterSettings {
             root_url: format!("http://{}", api.address).parse().unwrap(),
             projects: BTreeMap::new(),
+            trigger: BTreeMap::new(),
             artifact_hosts: vec![storage.address.parse::<Host>().unwrap()],
         };
         let timing = Timing {
@@ -436,6 +437,7 @@ async fn a_configured_host_that_is_not_public_is_refused() {
         let settings = TaskclusterSettings {
             root_url: format!("{root}:{}", storage.address.split(':').nth(1).unwrap()).parse().unwrap(),
             projects: BTreeMap::new(),
+            trigger: BTreeMap::new(),
             artifact_hosts: Vec::new(),
         };
         let refused = Taskcluster::new(settings).find_task(INDEX_PATH).await.unwrap_err();
