@@ -45,6 +45,14 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The stored lock of a push is not one that this program writes.
+    #[error("the stored lock of the push {push} is damaged: {what}; it ends when it expires")]
+    DamagedLock {
+        /// The push, as `PROJECT#PUSH`.
+        push: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A stored request is not one that this program writes.
     #[error("the stored request {id} is damaged: {what}")]
     DamagedRequest {

@@ -6,9 +6,14 @@
 //! | `request#ID` | `jobs` | its jobs, as gzipped JSON |
 //! | `idempotency#HASH` | `claim` | the request that owns a key |
 //! | `budget#REQUESTER#HOUR` | `budget` | jobs in that hour, and the requests of each of its minutes with their jobs |
+//! | `push#PROJECT#PUSH` | `action` | the lock of a push: the action that runs on it, or is being triggered |
 //!
-//! Indexes, keys only: `by_push` (`project#push`, id), `by_requester` (requester, id), and `open` (sparse: open requests,
-//! by the time at which they are due for a check).
+//! Indexes, keys only: `by_push` (`project#push`, id), `by_requester` (requester, id), and `open` (sparse). The index `open`
+//! has two partitions: `open`, with the open requests by the time at which they are due for a check, and `followed`, with
+//! the forwarded requests whose jobs have not all ended, by the time of their last change.
+//!
+//! What is known about actions of Taskcluster is stored with the head, not with the jobs: progress of an action changes a
+//! small item alone. The states of labels follow from it, and are set when head and jobs were read together.
 //!
 //! A new request exists once its head is written; the jobs are written before it. Later both change in one transaction, on
 //! condition that the request was not changed since it was read. Head and jobs both hold a digest of the jobs, so that a
@@ -18,7 +23,9 @@
 //! An item that cannot be read, such as one of a newer version, is logged, counted and skipped in lists.
 
 mod budget;
+mod followed;
 mod layout;
+mod push_lock;
 mod reading;
 
 use std::sync::{Mutex, PoisonError};
@@ -27,6 +34,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
@@ -40,7 +48,9 @@ use requests::request::Request;
 use runtime::Backoff;
 
 pub use self::budget::BudgetShare;
+pub use self::followed::FollowedRequest;
 use self::layout::{claim_item, claim_key, damaged, head_item, jobs_item, read_claim};
+pub use self::push_lock::PushLock;
 use crate::items::{Item, is_condition, number, table_error, units};
 use crate::{Consistency, StoreError};
 
@@ -240,7 +250,6 @@ impl RequestsTable {
         item: &Item,
         instead_of: Option<(&str, AttributeValue)>,
     ) -> Result<Option<Item>, StoreError> {
-        let action = "claiming the key of a request";
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
         let put = match instead_of {
             None => put.condition_expression("attribute_not_exists(pk)"),
@@ -249,6 +258,11 @@ impl RequestsTable {
                 .expression_attribute_names("#name", name)
                 .expression_attribute_values(":value", value),
         };
+        self.put_unless_held("claiming the key of a request", put).await
+    }
+
+    /// Writes an item on the condition of `put`. Returns the item that prevents it.
+    async fn put_unless_held(&self, action: &str, put: PutItemFluentBuilder) -> Result<Option<Item>, StoreError> {
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
             Ok(output) => {

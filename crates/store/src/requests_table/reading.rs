@@ -71,13 +71,13 @@ impl RequestsTable {
             let unpacked = unpacked.and_then(|packed| Ok((packed.unpack(id)?, packed)));
             let (mut jobs, packed) = unpacked.inspect_err(|error| self.record_damaged(error))?;
             read += 1;
-            if packed.belongs_to(&request, &jobs) {
+            let is_pair = packed.belongs_to(&request, &jobs);
+            if is_pair || read == MAX_READS {
                 request.apply_actions(&mut jobs);
-                return Ok(Some((request, jobs)));
-            }
-            if read == MAX_READS {
-                // A request does not change that often: the two were stored so. The jobs count.
-                request.job_counts = count_jobs(&jobs);
+                if !is_pair {
+                    // A request does not change that often: the two were stored so. The jobs count.
+                    request.job_counts = count_jobs(&jobs);
+                }
                 return Ok(Some((request, jobs)));
             }
         }
