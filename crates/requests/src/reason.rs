@@ -34,6 +34,15 @@ pub enum JobReason {
         /// The test.
         test: String,
     },
+    /// The plan added this label because it failed on the push, and a test needs it.
+    NeededAnew {
+        /// The test.
+        test: String,
+        /// Treeherder's word for the result of the build on the push.
+        result: String,
+    },
+    /// The push has this build, which was added, by now.
+    BuildThere,
     /// A test needs this build, which was requested before, once more.
     NeededAgain {
         /// The test.
@@ -156,6 +165,12 @@ impl JobReason {
         };
         match self {
             Self::NeededBuild { test } => format!("It was added because '{test}' needs this build."),
+            Self::NeededAnew { test, result } => format!(
+                "It was added because '{test}' needs this build, which {} on this push: without a new one the test would \
+                 wait for ever.",
+                describe_result(result)
+            ),
+            Self::BuildThere => "It is on this push by now, so it is not requested once more.".to_owned(),
             Self::NeededAgain { test } => format!("'{test}' needs this build once more."),
             Self::PlanSkipped => {
                 "Treeherder does not answer, so it is not known whether its build is there.".to_owned()

@@ -10,6 +10,9 @@
 //! | any other state | does not count |
 //!
 //! A run that does not count is ignored: it made no packages, and it did not fail.
+//!
+//! A task of Taskcluster is stricter: tasks that depend on it run only if it completed with `success`. Any other result
+//! is that of a task which has ended for good, but for `retry`, `skipped`, `unknown` and none, which do not count.
 
 use std::collections::HashMap;
 
@@ -68,6 +71,14 @@ impl RunState {
             ("completed", "superseded" | "coalesced" | "usercancel" | "retry" | "skipped" | "unknown" | "") => None,
             ("completed", result) => Some(Self::Ended(result.chars().take(MAX_RESULT).collect())),
             _ => None,
+        }
+    }
+
+    /// As [`RunState::of`], of a task of Taskcluster.
+    pub fn of_task(state: &str, result: &str) -> Option<Self> {
+        match (state, result) {
+            ("completed", "testfailed" | "superseded" | "usercancel") => Some(Self::Ended(result.to_owned())),
+            _ => Self::of(state, result),
         }
     }
 }
@@ -149,6 +160,19 @@ mod tests {
         ] {
             assert_eq!(RunState::of(state, result), expected, "{state} {result}");
         }
+    }
+
+    #[test]
+    fn tasks_depend_on_success_alone() {
+        for result in ["testfailed", "busted", "exception", "usercancel", "superseded", "a new word"] {
+            let ended = Some(RunState::Ended(result.to_owned()));
+            assert_eq!(RunState::of_task("completed", result), ended, "{result}");
+        }
+        for result in ["retry", "skipped", "unknown", ""] {
+            assert_eq!(RunState::of_task("completed", result), None, "{result}");
+        }
+        assert_eq!(RunState::of_task("completed", "success"), Some(RunState::Built));
+        assert_eq!(RunState::of_task("unscheduled", "unknown"), Some(RunState::Pending));
     }
 
     #[test]
