@@ -87,8 +87,8 @@ class Action:
                 self.error = str(error)
         is_success = is_whole and not self.error
         if self.error:
-            self.log += ["Traceback (most recent call last):", '  File "taskgraph/actions/registry.py", line 358', ""]
-            self.log[-1] = self.error
+            place = '  File "taskgraph/actions/registry.py", line 358, in trigger_action_callback'
+            self.log += ["Traceback (most recent call last):", place, self.error]
         self._say(f"=== Task Finished === {'Successful' if is_success else 'Unsuccessful'} task run")
         text = "".join(f"{line}\n" for line in self.log).encode()
         artifacts = self.task.artifacts

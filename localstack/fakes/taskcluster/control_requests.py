@@ -93,7 +93,8 @@ def _of_life(state: State, words: list[str], given: Any) -> Any:
             return {"moved": state.life.advance(given["task_id"])}
         case ["PUT", "result"]:
             with state.lock:
-                state.life.results[given.pop("name")] = Result(**given)
+                name = given.pop("name")
+                state.life.results[name] = Result(**given)
         case ["PUT", "creation-error"]:
             with state.lock:
                 state.creation_errors[given["label"]] = given["message"]

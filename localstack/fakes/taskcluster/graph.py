@@ -54,6 +54,7 @@ def own_label(push: int) -> str:
     return f"test-linux2404-64/opt-xpcshell-added-by-{push}"
 
 
+@functools.cache
 def labels(project: str, push: int) -> dict[str, Label]:
     """The graph of a push: most labels of the project, and one of its own."""
     found = {label: task for label, task in _all(project).items() if _is_kept(label, task, project, push)}
@@ -178,6 +179,7 @@ def target_tasks(project: str, push: int) -> list[str]:
     ]
 
 
+@functools.cache
 def label_to_taskid(project: str, push: int) -> dict[str, str]:
     """The content of `label-to-taskid.json`: the tasks that the push has."""
     return {label: slugid(project, push, label) for label in target_tasks(project, push)}
