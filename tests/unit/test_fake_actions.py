@@ -34,7 +34,7 @@ ON_ANDROID = [f"test-android-em-14-x86_64/opt-xpcshell-{chunk}" for chunk in (2,
 TASKS, TASK_GRAPH, TO_RUN = (f"public/{name}.json" for name in ("label-to-taskid", "task-graph", "to-run"))
 
 
-def ended(fake: Taskcluster, *labels: str, **options: object) -> str:
+def ended(fake: Taskcluster, *labels: str, **options: Any) -> str:
     """Trigger an action, and let it end."""
     task = add_jobs(fake, *labels, **options)
     assert [fake.advance(task), fake.advance(task), fake.advance(task)] == [1, 1, 0]
@@ -167,8 +167,7 @@ def test_no_labels_create_nothing_and_a_missing_list_fails(fake: Taskcluster) ->
     task = ended(fake, tasks={})
     assert "TypeError" in log_of(fake, task)
     payload = payload_of(fake)
-    for given in ({}, None):
-        payload["user"]["input"] = given
+    for payload["user"]["input"] in ({}, None):
         task = trigger(fake, payload).json()["taskId"]
         fake.finish()
         assert "KeyError: 'tasks'" in log_of(fake, task)

@@ -27,6 +27,7 @@ from tests.support.fake_taskcluster import (
     content,
     fetch,
     get,
+    signed,
 )
 
 SLUGID = r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]"
@@ -373,6 +374,9 @@ def test_it_runs_as_a_program_beside_its_artifact_host(tmp_path: Path) -> None:
     try:
         fake.check()
         assert fake.decision_task_id == TASK
+        url = f"{fake.url}{artifact_path()}"
+        header = signed(url, client_id=fake.client_id, token=fake.access_token)
+        assert ask(url, Authorization=header).status == 303
         found = ask(f"{fake.url}{artifact_path()}")
         assert found.headers["Location"] == f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}"
         given = parameters(fake.url, fake.artifact_url)
