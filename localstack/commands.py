@@ -93,7 +93,7 @@ def _run(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Prog
     deployment.invoke("forward", {"Records": []})
     running = list(here.running)
     if options.listener:
-        listener = PulseListener(PULSE_LOG)
+        listener = PulseListener(PULSE_LOG, here.treeherder)
         ends.callback(listener.stop)
         record_process(ends, "listener", listener.process.pid)
         listener.wait_until_bound()
