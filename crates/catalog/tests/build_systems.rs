@@ -226,7 +226,9 @@ fn the_nearest_label_is_suggested_for_an_unknown_one() {
     let body = body_of(&all());
     let names = Names::read(&body).unwrap();
     assert_eq!(names.suggest(asked, &mut SearchBudget::default()), Some(LABELS[6][0]));
-    assert_eq!(names.build_of(LABELS[6][0]), None, "Taskcluster starts the build of a test itself");
+    assert_eq!(names.build_of(LABELS[6][0]), Some(BUILD));
+    assert_eq!(names.build_of(LABELS[7][0]), None, "its build is not in the list");
+    assert!(names.is_label(LABELS[6][0]) && names.is_label(BUILD) && !names.is_label(asked));
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn assert_same_answers(body: &[u8], etag: &str, index: &[u8]) {
     for name in of_body.names() {
         assert!(names_of_index.contains(name), "{name}");
         assert_eq!(names_of_body.build_of(name), names_of_index.build_of(name), "{name}");
+        assert_eq!(names_of_body.is_label(name), names_of_index.is_label(name), "{name}");
     }
     let asked = of_body.names().step_by(97).flat_map(|name| [name.to_owned(), format!(" {} ", name.to_uppercase())]);
     for name in asked.chain(["no such job".to_owned()]) {
@@ -224,6 +225,7 @@ proptest! {
         for (name, ..) in &jobs {
             prop_assert_eq!(of_body.job(name), of_index.job(name));
             prop_assert_eq!(names_of_body.build_of(name), names_of_index.build_of(name));
+            prop_assert_eq!(names_of_body.is_label(name), names_of_index.is_label(name));
         }
         let listed: Vec<ListedJob<'_>> = jobs.iter().map(listed).collect();
         prop_assert_eq!(of_body.jobs().collect::<Vec<_>>(), listed.clone());
@@ -263,6 +265,7 @@ proptest! {
         }
         if let Ok(names) = Names::from_index(&changed, &etag) {
             names.build_of(BUILD);
+            names.is_label(BUILD);
             names.suggest("Linux x86-64 try biuld", &mut SearchBudget::default());
         }
     }

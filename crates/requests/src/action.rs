@@ -11,7 +11,7 @@ use crate::id::RequestId;
 /// An action that runs labels of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// Its number within the request, from 1. No other action of the request has it, ever.
+    /// Its number within the request, from 1.
     pub number: u32,
     /// Its jobs.
     pub jobs: Places,
@@ -22,9 +22,7 @@ pub struct Action {
     /// The action's task, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
-    /// How often the hook was called. The calls have one marker: the next one is made only if there is certainly no task.
-    pub calls: u32,
-    /// When the hook was called last.
+    /// When the hook was called.
     pub called_at: DateTime<Utc>,
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::action::ActionState;
 use crate::email::Email;
 use crate::history::{Event, EventDetail, JobSummary};
 use crate::id::RequestId;
@@ -142,6 +143,12 @@ impl Request {
                 reason: Some(JobReason::GivenUp { may_have_arrived: true }),
                 ..job.clone()
             },
+            JobState::Triggering => RequestedJob {
+                state: JobState::Failed,
+                code: Some(JobCode::TaskclusterUnavailable),
+                reason: Some(JobReason::GivenUp { may_have_arrived: true }),
+                ..job.clone()
+            },
             JobState::Waiting => RequestedJob {
                 state: JobState::Failed,
                 code: Some(JobCode::WaitedTooLong),
@@ -153,6 +160,10 @@ impl Request {
         };
         let jobs: Vec<RequestedJob> = jobs.iter().map(close).collect();
         let mut next = Self { version: self.version + 1, state: final_state(&jobs), ..self.clone() };
+        for action in next.actions.iter_mut().filter(|action| action.state == ActionState::Triggering) {
+            action.state = ActionState::Uncertain;
+        }
+        next.label_wait = None;
         next.sum_up(&jobs);
         next.due_at = now.timestamp();
         let detail = Some(EventDetail::GivenUp { counts: Some(JobSummary::of(&jobs)) });
@@ -187,12 +198,31 @@ impl Request {
             next.version += 1;
             next.attempt += 1;
             next.state = RequestState::Accepted;
+            next.label_wait = None;
             next.sum_up(jobs);
             next.due_at = (now + SWEEP_DELAY).timestamp();
             let detail = Some(EventDetail::SentAgain { jobs: asked_for, builds: needed });
             next.record_event(Event { at: now, state: RequestState::Accepted, detail, by });
             next
         })
+    }
+
+    /// The request with its jobs as they were found on their push. A request that is open stays so: the forwarder settles
+    /// it. Otherwise the request ends with the last of its jobs. That is an event; the end of one job is none.
+    #[must_use]
+    pub fn followed(&self, jobs: &[RequestedJob], now: DateTime<Utc>) -> Self {
+        let mut next = Self { version: self.version + 1, ..self.clone() };
+        next.sum_up(jobs);
+        if next.state.is_open() {
+            return next;
+        }
+        next.state = final_state(jobs);
+        next.due_at = now.timestamp();
+        if next.state.has_ended() && next.state != self.state {
+            let detail = Some(EventDetail::Finished { progress: next.progress.unwrap_or_default() });
+            next.record_event(Event { at: now, state: next.state, detail, by: None });
+        }
+        next
     }
 }
 

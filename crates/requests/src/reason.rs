@@ -14,6 +14,8 @@ pub const MAY_HAVE_STARTED: &str = "A call of the hook was not answered, so it m
 pub(crate) const GIVEN_UP: &str = "Nothing happened for too long, so it was given up.";
 /// The longest error that is stored with a job, in characters.
 const MAX_ERROR: usize = 300;
+/// How much of an action's log is stored with a job, in characters: its end, which has the reason.
+const MAX_LOG: usize = 500;
 
 /// A run that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,15 @@ pub enum JobReason {
         /// The test.
         test: String,
     },
+    /// The plan added this label because it failed on the push, and a test needs it.
+    NeededAnew {
+        /// The test.
+        test: String,
+        /// Treeherder's word for the result of the build on the push.
+        result: String,
+    },
+    /// The push has this build, which was added, by now.
+    BuildThere,
     /// A test needs this build, which was requested before, once more.
     NeededAgain {
         /// The test.
@@ -122,6 +133,13 @@ pub enum JobReason {
         /// How long it was waited for.
         hours: u32,
     },
+    /// Taskcluster does not know the task of the job any more.
+    TaskForgotten,
+    /// The end of the job was not seen in the longest time in which it is followed.
+    EndNotSeen {
+        /// How long it was followed.
+        hours: u32,
+    },
     /// A sentence that an earlier version stored; it is shown as it is.
     #[serde(untagged)]
     Text(String),
@@ -143,6 +161,12 @@ impl JobReason {
         Self::NotDelivered { error: error.chars().take(MAX_ERROR).collect(), may_have_arrived }
     }
 
+    /// A job that its action did not create. Of a long log only the end is kept.
+    pub fn not_created(action: &str, log: &str) -> Self {
+        let surplus = log.chars().count().saturating_sub(MAX_LOG);
+        Self::NotCreated { action: action.to_owned(), log: log.chars().skip(surplus).collect() }
+    }
+
     /// The sentence for people; `build` is the build that the job needs.
     pub fn sentence(&self, build: Option<&str>) -> String {
         let build = build.unwrap_or_default();
@@ -151,6 +175,12 @@ impl JobReason {
         };
         match self {
             Self::NeededBuild { test } => format!("It was added because '{test}' needs this build."),
+            Self::NeededAnew { test, result } => format!(
+                "It was added because '{test}' needs this build, which {} on this push: without a new one the test would \
+                 wait for ever.",
+                describe_result(result)
+            ),
+            Self::BuildThere => "It is on this push by now, so it is not requested once more.".to_owned(),
             Self::NeededAgain { test } => format!("'{test}' needs this build once more."),
             Self::PlanSkipped => {
                 "Treeherder does not answer, so it is not known whether its build is there.".to_owned()
@@ -208,6 +238,12 @@ impl JobReason {
                 "It did not appear on Treeherder within {hours} hours: the message was probably not handled by any \
                  listener. It can be requested again."
             ),
+            Self::TaskForgotten => {
+                "Taskcluster does not know the job's task any more, so its result is not known.".to_owned()
+            }
+            Self::EndNotSeen { hours } => {
+                format!("Its end was not seen within {hours} hours, so it is not followed any more.")
+            }
             Self::GivenUp { may_have_arrived } => in_doubt(format!("{GIVEN_UP} It can be retried."), *may_have_arrived),
             Self::Text(sentence) => sentence.clone(),
         }
@@ -258,5 +294,8 @@ mod tests {
             panic!("not delivered")
         };
         assert_eq!(error.chars().count(), MAX_ERROR);
+        let log = format!("{}the reason", "\u{e9}".repeat(1000));
+        let JobReason::NotCreated { log, .. } = JobReason::not_created("failed", &log) else { panic!("not created") };
+        assert!(log.chars().count() == MAX_LOG && log.ends_with("the reason"), "{log}");
     }
 }

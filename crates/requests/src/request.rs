@@ -77,6 +77,12 @@ impl Request {
         self.history.first().map(|event| event.at)
     }
 
+    /// When the current attempt began.
+    pub fn attempt_began_at(&self) -> Option<DateTime<Utc>> {
+        let accepted = self.history.iter().rev().find(|event| event.state == RequestState::Accepted);
+        accepted.map(|event| event.at)
+    }
+
     /// When the last event happened.
     pub fn changed_at(&self) -> Option<DateTime<Utc>> {
         self.history.last().map(|event| event.at)

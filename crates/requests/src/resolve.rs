@@ -1,10 +1,12 @@
-//! Resolves the requested names: which jobs they mean, which build each job needs, and what to suggest for the others.
+//! Resolves the requested names: which jobs they mean, where each goes, which build it needs, and what to suggest for the
+//! other names.
 
 use std::collections::{BTreeMap, HashSet};
 
 use catalog::list::Names;
 use catalog::suggest::{SearchBudget, normal_form};
 
+use crate::destination::Destination;
 use crate::job::{JobCode, RequestedJob};
 use crate::settings::read_object;
 use crate::state::JobState;
@@ -77,6 +79,7 @@ pub fn resolve_names(asked: &[String], names: &Names, renames: &Renames) -> Vec<
         }
         let accepted = |name: &str| RequestedJob {
             build: names.build_of(name).map(ToOwned::to_owned),
+            destination: if names.is_label(name) { Destination::Taskcluster } else { Destination::Pulse },
             ..RequestedJob::accepted(name)
         };
         let meant = |meant: &str| RequestedJob { requested_name: Some(name.clone()), ..accepted(meant) };
@@ -133,6 +136,24 @@ mod tests {
         let jobs = resolved(&[first, second, first]);
         let test = RequestedJob { build: Some(second.to_owned()), ..RequestedJob::accepted(first) };
         assert_eq!(jobs, [test, RequestedJob::accepted(second)]);
+    }
+
+    #[test]
+    fn a_label_goes_to_taskcluster_and_has_its_build() {
+        let body = br#"{"results": [{"ref_data_name": "build-linux64/opt", "build_system_type": "taskcluster"},
+            {"ref_data_name": "test-linux64/opt-xpcshell", "build_system_type": "taskcluster",
+             "upstream": "build-linux64/opt"},
+            {"ref_data_name": "Linux x86-64 try build", "build_system_type": "buildbot"}]}"#;
+        let asked = ["TEST-linux64/opt-xpcshell", "Linux x86-64 try build", "test-linux64/opt-xpcshel"];
+        let jobs = resolve_names(&asked.map(str::to_owned), &Names::read(body).unwrap(), &Renames::default());
+        let test = RequestedJob {
+            requested_name: Some(asked[0].to_owned()),
+            code: Some(JobCode::Corrected),
+            build: Some("build-linux64/opt".to_owned()),
+            ..RequestedJob::accepted_label("test-linux64/opt-xpcshell")
+        };
+        assert_eq!(jobs[..2], [test, RequestedJob::accepted(asked[1])]);
+        assert_eq!((jobs[2].state, jobs[2].destination), (JobState::Rejected, Destination::Pulse));
     }
 
     #[test]

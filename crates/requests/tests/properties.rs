@@ -5,11 +5,15 @@ use std::collections::HashSet;
 use catalog::list::Names;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
+use requests::destination::Destination;
 use requests::id::RequestId;
 use requests::idempotency::{ClaimStatus, IdempotencyKey};
 use requests::job::{RequestedJob, digest};
 use requests::new_request::NewRequest;
-use requests::planning::{PlanContext, Planning, Run, RunState, Runs, plan};
+use requests::outcome::{Outcome, OutcomeState};
+use requests::planning::{
+    AlreadyRunning, PlanContext, Planning, Run, RunState, Runs, missing_builds, names_to_check, plan,
+};
 use requests::rate_limits::{RateLimits, Spent, Window};
 use requests::request::Request;
 use requests::resolve::{Renames, resolve_names};
@@ -108,7 +112,148 @@ fn requested(with_build: bool) -> Vec<RequestedJob> {
     jobs
 }
 
+/// What Treeherder says of tasks and of the builds of builders.
+fn words_of_tasks() -> impl Strategy<Value = Vec<Words>> {
+    let results = ["success", "testfailed", "busted", "usercancel", "retry"];
+    let word = prop_oneof![
+        prop::sample::select(vec!["unscheduled", "running"]).prop_map(|state| (state, "unknown")),
+        prop::sample::select(results.to_vec()).prop_map(|result| ("completed", result)),
+    ];
+    let name = prop::sample::select(vec!["b/1", "b/2", "t/1", "t/2", "build 1", "build 2", "test 1"]);
+    prop::collection::vec((name, word).prop_map(|(name, (state, result))| (name, state, result)), 0..6)
+}
+
+fn runs_of_tasks(words: &[Words]) -> Runs {
+    let mut runs = Runs::default();
+    for (id, (name, state, result)) in (1..).zip(words) {
+        let of = if name.contains('/') { RunState::of_task } else { RunState::of };
+        if let Some(state) = of(state, result) {
+            runs.add((*name).to_owned(), Run { id, state });
+        }
+    }
+    runs
+}
+
+/// What happens to the open labels of a request between two plans.
+#[derive(Debug, Clone, Copy)]
+enum LabelTurn {
+    Wait,
+    Trigger,
+    Run,
+    End(&'static str),
+    Fail,
+}
+
+impl LabelTurn {
+    fn apply(self, job: &mut RequestedJob) {
+        job.state = match (self, job.state) {
+            (Self::Wait, JobState::Accepted) => JobState::Waiting,
+            (Self::Trigger, JobState::Accepted | JobState::Waiting) => JobState::Triggering,
+            (Self::Run | Self::End(_), JobState::Triggering) => JobState::Forwarded,
+            (Self::Fail, JobState::Triggering) => JobState::Failed,
+            (_, state) => state,
+        };
+        if let (Self::End(result), JobState::Forwarded) = (self, job.state) {
+            let (state, result) = (OutcomeState::Completed, Some(result.to_owned()));
+            job.outcome = Some(Outcome { state, result, run: None, since: start() });
+        }
+    }
+}
+
+fn label_turn() -> impl Strategy<Value = LabelTurn> {
+    let ended = prop::sample::select(vec!["success", "busted"]).prop_map(LabelTurn::End);
+    let other = vec![LabelTurn::Wait, LabelTurn::Trigger, LabelTurn::Run, LabelTurn::Fail];
+    prop_oneof![ended, prop::sample::select(other)]
+}
+
+/// The jobs of `requested`, two labels of one build, one of another, one without, and perhaps that other build.
+fn mixed(with_builds: bool) -> Vec<RequestedJob> {
+    let label =
+        |name, build: &str| RequestedJob { build: Some(build.to_owned()), ..RequestedJob::accepted_label(name) };
+    let mut jobs = requested(with_builds);
+    jobs.splice(1..1, [label("t/1", "b/1"), label("t/2", "b/1")]);
+    jobs.extend([label("t/3", "b/2"), RequestedJob::accepted_label("t/without a build")]);
+    jobs.extend(with_builds.then(|| RequestedJob::accepted_label("b/2")));
+    jobs
+}
+
 proptest! {
+    #[test]
+    fn mixed_requests_lose_no_job_and_plan_none_twice(
+        turns in prop::collection::vec((
+            prop::option::weighted(0.8, words_of_tasks()),
+            1_i64..300,
+            prop::sample::select(vec![JobState::Accepted, JobState::Forwarded, JobState::Failed]),
+            prop::collection::vec((label_turn(), any::<bool>()), 8),
+        ), 1..12),
+        with_builds: bool,
+        skip: bool,
+    ) {
+        let already_running = if skip { AlreadyRunning::Skip } else { AlreadyRunning::Trigger };
+        let planning = Planning { already_running, ..Planning::default() };
+        let asked = mixed(with_builds);
+        let (mut jobs, mut now) = (asked.clone(), start());
+        for (batch, (words, minutes, outcome, label_turns)) in (1..).zip(turns) {
+            let runs = words.as_deref().map(runs_of_tasks);
+            let context = PlanContext { now, batch, is_repeat: false };
+            let planned = plan(&jobs, runs.as_ref(), &planning, context);
+            prop_assert_eq!(&plan(&planned, runs.as_ref(), &planning, context), &planned, "to plan twice is to plan once");
+            // Nothing is lost, moved, or sent elsewhere, and what is added is a build, once.
+            let distinct: HashSet<&str> = planned.iter().map(|job| job.name.as_str()).collect();
+            prop_assert_eq!(distinct.len(), planned.len());
+            for (before, after) in jobs.iter().zip(&planned) {
+                prop_assert_eq!((&before.name, before.destination), (&after.name, after.destination));
+            }
+            for added in &planned[asked.len()..] {
+                let to = if added.name.contains('/') { Destination::Taskcluster } else { Destination::Pulse };
+                prop_assert_eq!((added.name.starts_with('b'), added.destination), (true, to));
+            }
+            // Builders are planned as they are without labels.
+            let builders = |jobs: &[RequestedJob]| -> Vec<RequestedJob> {
+                jobs.iter().filter(|job| job.destination == Destination::Pulse).cloned().collect()
+            };
+            prop_assert_eq!(builders(&planned), plan(&builders(&jobs), runs.as_ref(), &planning, context));
+            for (place, after) in planned.iter().enumerate().filter(|(_, job)| job.destination != Destination::Pulse) {
+                prop_assert_eq!(after.build_wait, None);
+                let Some(before) = jobs.get(place) else { continue };
+                let was_open = before.is_open_label() && before.state != JobState::Triggering;
+                let is_again = before.state != after.state && after.state == JobState::Accepted;
+                prop_assert!(was_open || before == after || (is_again && after.name.starts_with('b')));
+                prop_assert!(before.state == after.state || after.state == JobState::Rejected || is_again);
+            }
+            // A label whose build failed goes with a build, or after one that Treeherder does not show yet.
+            for label in planned.iter().filter(|job| job.is_open_label() && job.state != JobState::Triggering) {
+                let names = names_to_check(&planned, &planning);
+                prop_assert!(label.build.as_deref().is_none_or(|build| names.contains(build)));
+                let (Some(words), Some(build)) = (&words, label.build.as_deref()) else { continue };
+                let of_build = || words.iter().filter(|word| word.0 == build && word.2 != "retry");
+                let has_failed = of_build().count() > 0
+                    && of_build().all(|(_, state, result)| *state == "completed" && *result != "success");
+                let requested = planned.iter().find(|job| job.name == build);
+                let is_coming = requested.is_some_and(|job| {
+                    job.is_open_label()
+                        || (job.state == JobState::Forwarded
+                            && job.outcome.as_ref().is_none_or(|outcome| !outcome.has_ended() || outcome.is_success()))
+                });
+                prop_assert!(!has_failed || is_coming, "{:?}", planned);
+                let is_missing = missing_builds(&planned, runs.as_ref()).contains(&build.to_owned());
+                let is_open = requested.is_some_and(|job| job.is_open_label() && job.state != JobState::Triggering);
+                prop_assert_eq!(is_missing, of_build().count() == 0 && !is_open);
+            }
+            jobs = planned;
+            for job in jobs.iter_mut().filter(|job| job.destination == Destination::Pulse) {
+                if job.state == JobState::Accepted {
+                    job.state = outcome;
+                }
+            }
+            let labels = jobs.iter_mut().filter(|job| job.destination == Destination::Taskcluster);
+            for (job, (turn, _)) in labels.zip(label_turns).filter(|(_, (_, is_its_turn))| *is_its_turn) {
+                turn.apply(job);
+            }
+            now += TimeDelta::minutes(minutes);
+        }
+    }
+
     #[test]
     fn no_planned_job_is_lost_or_waits_forever(
         turns in prop::collection::vec((runs(), 1_i64..300, prop::sample::select(vec![

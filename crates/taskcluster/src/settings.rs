@@ -16,11 +16,17 @@ pub mod variables {
     pub const TASKCLUSTER_PROJECTS: &str = "RUNNABLE_JOBS_TASKCLUSTER_PROJECTS";
     /// The hosts that hold artifacts.
     pub const TASKCLUSTER_ARTIFACT_HOSTS: &str = "RUNNABLE_JOBS_TASKCLUSTER_ARTIFACT_HOSTS";
+    /// The projects whose jobs can be triggered, and their levels.
+    pub const TASKCLUSTER_TRIGGER: &str = "RUNNABLE_JOBS_TASKCLUSTER_TRIGGER";
 }
 
 /// Firefox CI's host of artifacts.
 pub const DEFAULT_ARTIFACT_HOSTS: &str = "firefoxci.taskcluster-artifacts.net";
 
+/// The projects whose Taskcluster jobs can be triggered unless the settings say otherwise, with their levels.
+pub const DEFAULT_TRIGGER: &str = r#"{"try": 1}"#;
+
+const TRIGGER: &str = r#"JSON with projects and their levels from 1 to 3, such as {"try": 1},"#;
 const PROJECTS: &str = r#"JSON with projects and their paths in the Index, such as {"try": "gecko.v2.try"},"#;
 /// Stands for the revision in a path.
 const REVISION: &str = "{revision}";
@@ -40,6 +46,8 @@ pub struct TaskclusterSettings {
     pub projects: BTreeMap<String, IndexPaths>,
     /// The hosts that hold artifacts.
     pub artifact_hosts: Vec<Host>,
+    /// The projects whose jobs can be triggered, and their levels: a hook of another level is refused.
+    pub trigger: BTreeMap<String, u8>,
 }
 
 /// Where the Index has the decision tasks of a project.
@@ -82,10 +90,12 @@ impl TaskclusterSettings {
         let projects = read.parsed(variables::TASKCLUSTER_PROJECTS, projects)?;
         let missing = SettingsError::Missing { variable: variables::TASKCLUSTER_PROJECTS, expected: PROJECTS };
         let hosts = read.parsed(variables::TASKCLUSTER_ARTIFACT_HOSTS, hosts)?;
+        let levels = read.parsed(variables::TASKCLUSTER_TRIGGER, levels)?;
         Ok(Some(Self {
             root_url,
             projects: projects.ok_or(missing)?,
             artifact_hosts: hosts.map_or_else(|| hosts_of(DEFAULT_ARTIFACT_HOSTS), Ok).unwrap_or_default(),
+            trigger: levels.map_or_else(|| self::levels(DEFAULT_TRIGGER), Ok).unwrap_or_default(),
         }))
     }
 }
@@ -127,6 +137,19 @@ fn projects(value: &str) -> Result<BTreeMap<String, IndexPaths>, String> {
         projects.insert(name, paths);
     }
     Ok(projects)
+}
+
+fn levels(value: &str) -> Result<BTreeMap<String, u8>, String> {
+    let parsed: BTreeMap<String, u8> = serde_json::from_str(value).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        format!("{TRIGGER} is expected ({place})")
+    })?;
+    let is_good = |(name, level): (&String, &u8)| is_project_name(name.as_bytes()) && (1..=3).contains(level);
+    if parsed.len() <= MAX_PROJECTS && parsed.iter().all(is_good) {
+        Ok(parsed)
+    } else {
+        Err(format!("{TRIGGER} is expected, of at most {MAX_PROJECTS} projects"))
+    }
 }
 
 fn index_paths(paths: Value) -> Option<IndexPaths> {

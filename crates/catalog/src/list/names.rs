@@ -1,4 +1,5 @@
-//! The names of a list's jobs: whether a name is there, which build its job needs, and which name an unknown one means.
+//! The names of a list's jobs: whether a name is there, whether it is a label of Taskcluster, which build its job needs,
+//! and which name an unknown one means.
 
 use std::sync::OnceLock;
 
@@ -14,27 +15,61 @@ use crate::taskcluster;
 pub struct Names {
     /// In the order of their bytes.
     known: Words,
-    /// The place of the build that each job waits for; `None` without one, or if the list does not have it.
-    builds: Vec<Option<u32>>,
+    facts: Vec<Facts>,
     /// Built at the first look-up of an unknown name.
     index: OnceLock<Index>,
 }
 
+/// What is known about a job, in four bytes: a list has tens of thousands of jobs.
+#[derive(Debug, Clone, Copy)]
+struct Facts(u32);
+
+impl Facts {
+    /// The bit of labels; the others are the place of the build plus one, or 0 without a build.
+    const LABEL: u32 = 1 << 31;
+
+    /// A job with this build among the known names. A build that the list does not have is left out.
+    fn new(known: &Words, build: Option<&str>, is_label: bool) -> Self {
+        Self::with_place(build.and_then(|build| known.find(build)), is_label)
+    }
+
+    fn with_place(build: Option<usize>, is_label: bool) -> Self {
+        // Names of one byte each would fill two gigabytes before a place is too large.
+        let build = build.and_then(|place| u32::try_from(place + 1).ok()).filter(|place| *place < Self::LABEL);
+        Self(build.unwrap_or_default() | if is_label { Self::LABEL } else { 0 })
+    }
+
+    fn build(self) -> Option<usize> {
+        (self.0 & !Self::LABEL).checked_sub(1).map(|place| place as usize)
+    }
+
+    fn is_label(self) -> bool {
+        self.0 & Self::LABEL != 0
+    }
+}
+
 impl Names {
-    /// The names of jobs, each with the build that the job needs.
+    /// The names of Buildbot jobs, each with the build that the job needs.
     pub fn new<N: AsRef<str>>(jobs: impl IntoIterator<Item = (N, Option<N>)>) -> Self {
-        let jobs: Vec<(N, Option<N>)> = jobs.into_iter().collect();
-        let mut jobs: Vec<(&str, Option<&str>)> =
-            jobs.iter().map(|(name, build)| (name.as_ref(), build.as_ref().map(AsRef::as_ref))).collect();
+        Self::of(jobs.into_iter().map(|(name, build)| (name, build, false)))
+    }
+
+    /// The names of jobs, each with the build that the job needs, and whether it is a label.
+    fn of<N: AsRef<str>>(jobs: impl IntoIterator<Item = (N, Option<N>, bool)>) -> Self {
+        let jobs: Vec<(N, Option<N>, bool)> = jobs.into_iter().collect();
+        let mut jobs: Vec<(&str, Option<&str>, bool)> = jobs
+            .iter()
+            .map(|(name, build, is_label)| (name.as_ref(), build.as_ref().map(AsRef::as_ref), *is_label))
+            .collect();
         // A list has them in order, which the sort finds out in one pass.
         jobs.sort_unstable();
         jobs.dedup_by(|one, other| one.0 == other.0);
         let mut known = Words::default();
-        for (name, _) in &jobs {
+        for (name, ..) in &jobs {
             known.push(name);
         }
-        let builds = jobs.iter().map(|(_, build)| build.and_then(|build| place(&known, build))).collect();
-        Self { known, builds, index: OnceLock::new() }
+        let facts = jobs.iter().map(|(_, build, is_label)| Facts::new(&known, *build, *is_label)).collect();
+        Self { known, facts, index: OnceLock::new() }
     }
 
     /// The names of a body.
@@ -43,9 +78,9 @@ impl Names {
     /// The body is not a list of jobs.
     pub fn read(body: &[u8]) -> Result<Self, BadBody> {
         let Body { results } = serde_json::from_slice::<Body<NameFields<'_>>>(body)?;
-        Ok(Self::new(results.into_iter().map(|job| {
-            let waits = waits_for_its_build(&job.build_system);
-            (job.name, job.upstream.filter(|_| waits))
+        Ok(Self::of(results.into_iter().map(|job| {
+            let is_label = is_taskcluster(&job.build_system);
+            (job.name, job.upstream, is_label)
         })))
     }
 
@@ -56,17 +91,16 @@ impl Names {
     pub fn from_index(index: &[u8], etag: &str) -> Result<Self, BadIndex> {
         let (_, columns) = read_index(index, etag)?;
         let kinds = 0..columns.kinds.len();
-        let waits: Vec<bool> = kinds.map(|kind| waits_for_its_build(columns.kinds.get(BUILD_SYSTEM, kind))).collect();
+        let labels: Vec<bool> = kinds.map(|kind| is_taskcluster(columns.kinds.get(BUILD_SYSTEM, kind))).collect();
         if !columns.names.is_sorted() {
             let jobs = columns.names.iter().zip(&columns.rows);
-            let build = |row: &Row| columns.upstream(*row).filter(|_| waits[row.kind()]);
-            return Ok(Self::new(jobs.map(|(name, row)| (name, build(row)))));
+            return Ok(Self::of(jobs.map(|(name, row)| (name, columns.upstream(*row), labels[row.kind()]))));
         }
         // Many tests need the same build: it is looked up once.
-        let builds: Vec<Option<u32>> = columns.upstreams().map(|build| place(&columns.names, build)).collect();
-        let build = |row: &Row| row.upstream().filter(|_| waits[row.kind()]).and_then(|build| builds[build]);
-        let builds = columns.rows.iter().map(build).collect();
-        Ok(Self { known: columns.names, builds, index: OnceLock::new() })
+        let builds: Vec<Option<usize>> = columns.upstreams().map(|build| columns.names.find(build)).collect();
+        let facts = |row: &Row| Facts::with_place(row.upstream().and_then(|build| builds[build]), labels[row.kind()]);
+        let facts = columns.rows.iter().map(facts).collect();
+        Ok(Self { known: columns.names, facts, index: OnceLock::new() })
     }
 
     /// The number of names.
@@ -84,16 +118,20 @@ impl Names {
         self.place(name).is_some()
     }
 
-    /// The build for which the job of this name has to wait; `None` if it needs no build, or one that a push cannot run, or
-    /// if its build system starts the build.
+    /// Whether a job has this name and is run by Taskcluster: the name is a label.
+    pub fn is_label(&self, name: &str) -> bool {
+        self.place(name).is_some_and(|place| self.facts[place].is_label())
+    }
+
+    /// The build that the job of this name needs; `None` if it needs no build, or one that the list does not have.
     pub fn build_of(&self, name: &str) -> Option<&str> {
-        let build = self.builds[self.place(name)?]?;
-        Some(self.known.get(build as usize))
+        let build = self.facts[self.place(name)?].build()?;
+        Some(self.known.get(build))
     }
 
     /// Bytes of memory that they use or will use, roughly.
     pub fn bytes(&self) -> usize {
-        self.known.bytes() + size_of_val(&*self.builds) + self.known.iter().map(Index::bytes_of).sum::<usize>()
+        self.known.bytes() + size_of_val(&*self.facts) + self.known.iter().map(Index::bytes_of).sum::<usize>()
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -116,15 +154,8 @@ impl Names {
     }
 }
 
-/// Whether a job of this build system is sent after its build only. Taskcluster makes a job depend on its build, and
-/// starts the build if there is none.
-fn waits_for_its_build(build_system: &str) -> bool {
-    build_system != taskcluster::BUILD_SYSTEM
-}
-
-/// The place of a build among the known names.
-fn place(known: &Words, build: &str) -> Option<u32> {
-    known.find(build).and_then(|place| u32::try_from(place).ok())
+fn is_taskcluster(build_system: &str) -> bool {
+    build_system == taskcluster::BUILD_SYSTEM
 }
 
 #[cfg(test)]
@@ -192,9 +223,17 @@ mod tests {
         let names = Names::read(body).unwrap();
         assert!(names.len() == 3 && names.contains("b \"q\"") && names.contains("a"));
         assert_eq!(["a", "b \"q\"", "c", "d"].map(|name| names.build_of(name)), [None, Some("a"), None, None]);
-        let taskcluster = br#"{"results": [{"ref_data_name": "a", "build_system_type": "taskcluster"},
-            {"ref_data_name": "b", "build_system_type": "taskcluster", "upstream": "a"}]}"#;
-        assert_eq!(Names::read(taskcluster).unwrap().build_of("b"), None, "Taskcluster starts builds itself");
+        assert!(["a", "b \"q\"", "c", "d"].iter().all(|name| !names.is_label(name)));
         assert!(Names::read(b"{}").is_err() && !Names::read(br#"{"results": []}"#).unwrap().contains(""));
+    }
+
+    #[test]
+    fn a_label_is_known_as_one_and_has_its_build() {
+        let body = br#"{"results": [{"ref_data_name": "a", "build_system_type": "taskcluster"},
+            {"ref_data_name": "b", "build_system_type": "taskcluster", "upstream": "a"},
+            {"ref_data_name": "c", "build_system_type": "buildbot", "upstream": "a"}]}"#;
+        let names = Names::read(body).unwrap();
+        assert_eq!(["a", "b", "c", "d"].map(|name| names.is_label(name)), [true, true, false, false]);
+        assert_eq!(["a", "b", "c", "d"].map(|name| names.build_of(name)), [None, Some("a"), Some("a"), None]);
     }
 }

@@ -10,6 +10,9 @@
 //! | any other state | does not count |
 //!
 //! A run that does not count is ignored: it made no packages, and it did not fail.
+//!
+//! A task of Taskcluster is stricter: tasks that depend on it run only if it completed with `success`. Any other result
+//! is that of a task which has ended for good, but for `retry`, `skipped`, `unknown` and none, which do not count.
 
 use std::collections::HashMap;
 
@@ -40,9 +43,14 @@ pub enum RunState {
     Ended(String),
 }
 
-/// The runs of some jobs on a push, by the jobs' names.
+/// The runs of some jobs on a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Runs(HashMap<String, Vec<Run>>);
+pub struct Runs {
+    /// The runs, by the names of their jobs.
+    by_name: HashMap<String, Vec<Run>>,
+    /// The task of an action that adds jobs to the push and has not ended.
+    running_action: Option<String>,
+}
 
 /// The status of a build on the push.
 pub(super) enum BuildStatus<'r> {
@@ -70,16 +78,34 @@ impl RunState {
             _ => None,
         }
     }
+
+    /// As [`RunState::of`], of a task of Taskcluster.
+    pub fn of_task(state: &str, result: &str) -> Option<Self> {
+        match (state, result) {
+            ("completed", "testfailed" | "superseded" | "usercancel") => Some(Self::Ended(result.to_owned())),
+            _ => Self::of(state, result),
+        }
+    }
 }
 
 impl Runs {
     /// Adds a run of the job of this name.
     pub fn add(&mut self, name: String, run: Run) {
-        self.0.entry(name).or_default().push(run);
+        self.by_name.entry(name).or_default().push(run);
+    }
+
+    /// Notes that an action that adds jobs to the push has not ended. Its task is empty if it is not known.
+    pub fn set_running_action(&mut self, task_id: String) {
+        self.running_action = Some(task_id);
+    }
+
+    /// The task of an action that adds jobs to the push and has not ended, if there is one; empty if the task is not known.
+    pub fn running_action(&self) -> Option<&str> {
+        self.running_action.as_deref()
     }
 
     fn of(&self, name: &str) -> &[Run] {
-        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+        self.by_name.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// How far a run of this job is that has not ended, if there is one.
@@ -144,6 +170,19 @@ mod tests {
         ] {
             assert_eq!(RunState::of(state, result), expected, "{state} {result}");
         }
+    }
+
+    #[test]
+    fn tasks_depend_on_success_alone() {
+        for result in ["testfailed", "busted", "exception", "usercancel", "superseded", "a new word"] {
+            let ended = Some(RunState::Ended(result.to_owned()));
+            assert_eq!(RunState::of_task("completed", result), ended, "{result}");
+        }
+        for result in ["retry", "skipped", "unknown", ""] {
+            assert_eq!(RunState::of_task("completed", result), None, "{result}");
+        }
+        assert_eq!(RunState::of_task("completed", "success"), Some(RunState::Built));
+        assert_eq!(RunState::of_task("unscheduled", "unknown"), Some(RunState::Pending));
     }
 
     #[test]

@@ -268,3 +268,213 @@ fn treeherder_is_asked_for_what_decides() {
     let forwarded = RequestedJob { state: JobState::Forwarded, ..test() };
     assert_eq!(names(&[rejected, decided, batch, forwarded], &planning), none);
 }
+
+const LABEL: &str = "test-linux64/opt-xpcshell";
+const BUILD_LABEL: &str = "build-linux64/opt";
+
+fn label() -> RequestedJob {
+    RequestedJob { build: Some(BUILD_LABEL.to_owned()), ..RequestedJob::accepted_label(LABEL) }
+}
+
+/// Runs of tasks as Treeherder lists them.
+fn tasks(words: &[(&str, &str)]) -> Runs {
+    let mut runs = Runs::default();
+    for (id, (name, word)) in (11..).zip(words) {
+        let is_underway = ["unscheduled", "pending", "running"].contains(word);
+        let (state, result) = if is_underway { (*word, "unknown") } else { ("completed", *word) };
+        if let Some(state) = RunState::of_task(state, result) {
+            runs.add((*name).to_owned(), Run { id, state });
+        }
+    }
+    runs
+}
+
+/// The runs of the build and of the label, what is said of the label, and the result of a build that is requested anew.
+#[test]
+fn a_label_is_triggered_and_its_build_too_if_that_failed() {
+    let again = |word: &str| format!("It is {word} on this push already, and is requested once more.");
+    for (build, label_runs, reason, failed) in [
+        (&["success"][..], &[][..], None, None),
+        (&[], &[], None, None),
+        (&["retry"], &[], None, None),
+        (&["unscheduled"], &[], None, None),
+        (&["pending"], &[], None, None),
+        (&["busted", "running"], &[], None, None),
+        (&["busted", "success"], &[], None, None),
+        (&["success", "busted"], &["testfailed"], None, None),
+        (&["success"], &["running"], Some(again("running")), None),
+        (&["busted"], &[], None, Some("failed (busted)")),
+        (&["exception"], &[], None, Some("failed (exception)")),
+        (&["exception", "retry"], &[], None, Some("failed (exception)")),
+        (&["busted", "usercancel"], &[], None, Some("ended as 'usercancel'")),
+        (&["superseded"], &[], None, Some("ended as 'superseded'")),
+        (&["testfailed"], &["unscheduled"], Some(again("pending")), Some("ended as 'testfailed'")),
+    ] {
+        let known: Vec<(&str, &str)> = build.iter().map(|word| (BUILD_LABEL, *word)).collect();
+        let known = tasks(&[known, label_runs.iter().map(|word| (LABEL, *word)).collect()].concat());
+        let other = RequestedJob { name: "another test".to_owned(), ..label() };
+        for state in [JobState::Accepted, JobState::Waiting] {
+            let jobs = [RequestedJob { state, ..label() }, RequestedJob { state, ..other.clone() }];
+            let planned = plan(&jobs, Some(&known), &Planning::default(), context(0));
+            let code = reason.as_ref().map(|_| JobCode::AlreadyRunning);
+            assert_eq!(summary(&planned[0]), (state, code, reason.clone().unwrap_or_default()), "{build:?}");
+            assert_eq!(planned[1], jobs[1]);
+            let expected = failed.map(|_| RequestedJob {
+                code: Some(JobCode::NeededBuild),
+                reason: planned[2..].first().and_then(|job| job.reason.clone()),
+                planned: true,
+                ..RequestedJob::accepted_label(BUILD_LABEL)
+            });
+            assert_eq!(planned[2..], expected.into_iter().collect::<Vec<_>>(), "{build:?}");
+            if let (Some(added), Some(failed)) = (planned.get(2), failed) {
+                let said = format!(
+                    "It was added because '{LABEL}' needs this build, which {failed} on this push: without a new one the \
+                     test would wait for ever."
+                );
+                assert_eq!(added.reason_text(), Some(said));
+            }
+            assert_eq!(plan(&planned, Some(&known), &Planning::default(), context(1)), planned, "{build:?}");
+        }
+    }
+}
+
+#[test]
+fn a_label_that_runs_is_skipped_whenever_it_is_planned() {
+    let job = |state| RequestedJob { state, planned: true, ..label() };
+    for state in [JobState::Accepted, JobState::Waiting] {
+        // A repeat too: that the hook is called is recorded before, so the run is that of another request.
+        for is_repeat in [false, true] {
+            let context = PlanContext { is_repeat, ..context(0) };
+            let planned = plan(&[job(state)], Some(&tasks(&[(LABEL, "pending")])), &skipping(), context);
+            let said = "It is pending on this push already, so it is not requested once more.".to_owned();
+            assert_eq!(summary(&planned[0]), (JobState::Rejected, Some(JobCode::AlreadyRunning), said));
+        }
+    }
+    // A call that was not answered may have started it.
+    let in_doubt = RequestedJob { in_doubt: true, ..job(JobState::Accepted) };
+    let planned = plan(std::slice::from_ref(&in_doubt), Some(&tasks(&[(LABEL, "pending")])), &skipping(), context(0));
+    assert_eq!(planned, [in_doubt]);
+}
+
+#[test]
+fn labels_that_are_being_triggered_or_were_are_left_alone() {
+    let known = tasks(&[(BUILD_LABEL, "busted"), (LABEL, "pending")]);
+    for state in [JobState::Triggering, JobState::Forwarded, JobState::Failed, JobState::Rejected] {
+        let jobs = [RequestedJob { state, ..label() }];
+        for runs in [Some(&known), None] {
+            assert_eq!(plan(&jobs, runs, &skipping(), context(0)), jobs, "{state:?}");
+        }
+        assert_eq!(names_to_check(&jobs, &skipping()), BTreeSet::new(), "{state:?}");
+    }
+}
+
+#[test]
+fn without_treeherder_a_label_is_triggered_until_treeherder_answers() {
+    let jobs = [label(), RequestedJob::accepted_label("test-without-a-build")];
+    let planned = plan(&jobs, None, &Planning::default(), context(0));
+    let said = "Treeherder does not answer, so it is not known whether its build is there.";
+    assert_eq!(summary(&planned[0]), (JobState::Accepted, Some(JobCode::PlanSkipped), said.to_owned()));
+    assert_eq!(planned[1], jobs[1]);
+    let waiting: Vec<RequestedJob> =
+        planned.iter().map(|job| RequestedJob { state: JobState::Waiting, ..job.clone() }).collect();
+    assert_eq!(plan(&waiting, None, &Planning::default(), context(1)), waiting);
+    let later = plan(&waiting, Some(&tasks(&[(BUILD_LABEL, "busted")])), &Planning::default(), context(2));
+    assert_eq!((later[0].code, later.len()), (None, 3));
+    // What was known stays known.
+    assert_eq!(plan(&later, None, &Planning::default(), context(3))[1..], later[1..]);
+}
+
+#[test]
+fn a_build_that_was_added_is_withdrawn_if_another_request_starts_it() {
+    let failed = tasks(&[(BUILD_LABEL, "busted")]);
+    let planned = plan(&[label()], Some(&failed), &Planning::default(), context(0));
+    for (word, said) in [
+        ("unscheduled", "It is pending on this push already, so it is not requested once more."),
+        ("success", "It is on this push by now, so it is not requested once more."),
+    ] {
+        let later = tasks(&[(BUILD_LABEL, "busted"), (BUILD_LABEL, word)]);
+        let replanned = plan(&planned, Some(&later), &Planning::default(), context(1));
+        assert_eq!(summary(&replanned[1]), (JobState::Rejected, Some(JobCode::NeededBuild), said.to_owned()));
+        assert_eq!(replanned[0], planned[0]);
+        // It failed as well.
+        let again = plan(&replanned, Some(&failed), &Planning::default(), context(2));
+        assert_eq!(again, planned);
+        let in_doubt = [planned[0].clone(), RequestedJob { in_doubt: true, ..planned[1].clone() }];
+        assert_eq!(plan(&in_doubt, Some(&later), &Planning::default(), context(1)), in_doubt);
+    }
+}
+
+#[test]
+fn a_build_of_the_request_is_requested_anew_only_after_it_failed() {
+    use crate::outcome::{Outcome, OutcomeState};
+    let failed = tasks(&[(BUILD_LABEL, "busted")]);
+    let outcome = |state, result: Option<&str>| {
+        Some(Outcome { state, result: result.map(ToOwned::to_owned), run: None, since: at(0) })
+    };
+    for (state, outcome, is_anew) in [
+        (JobState::Accepted, None, false),
+        (JobState::Triggering, None, false),
+        (JobState::Forwarded, None, false),
+        (JobState::Forwarded, outcome(OutcomeState::Pending, None), false),
+        (JobState::Forwarded, outcome(OutcomeState::Completed, Some("success")), false),
+        (JobState::Forwarded, outcome(OutcomeState::Completed, Some("testfailed")), true),
+        (JobState::Failed, None, true),
+    ] {
+        for code in [None, Some(JobCode::NeededBuild)] {
+            let build =
+                RequestedJob { state, code, outcome: outcome.clone(), ..RequestedJob::accepted_label(BUILD_LABEL) };
+            let planned = plan(&[build.clone(), label()], Some(&failed), &Planning::default(), context(0));
+            assert_eq!((planned.len(), &planned[1]), (2, &label()));
+            if is_anew {
+                assert_eq!((planned[0].state, planned[0].code), (JobState::Accepted, code), "{build:?}");
+                assert!(planned[0].is_open_label() && planned[0].reason_text().unwrap().contains(LABEL));
+            } else {
+                assert_eq!(planned[0], build);
+            }
+        }
+    }
+}
+
+#[test]
+fn labels_and_builders_are_planned_side_by_side() {
+    let known = tasks(&[(BUILD_LABEL, "busted"), (BUILD, "running")]);
+    let alone = plan(&[test()], Some(&known), &Planning::default(), context(0));
+    let planned = plan(&[label(), test()], Some(&known), &Planning::default(), context(0));
+    assert_eq!((planned.len(), &planned[1]), (3, &alone[0]));
+    assert_eq!((planned[2].name.as_str(), planned[2].destination), (BUILD_LABEL, Destination::Taskcluster));
+    let later = plan(&planned, Some(&tasks(&[(BUILD, "success")])), &Planning::default(), context(1));
+    assert_eq!((later[1].state, later[1].batch), (JobState::Accepted, 7));
+    assert_eq!((&later[0], &later[2]), (&planned[0], &planned[2]));
+}
+
+#[test]
+fn taskcluster_starts_the_builds_that_are_missing() {
+    let other = RequestedJob {
+        build: Some("build-windows/opt".to_owned()),
+        ..RequestedJob::accepted_label("test-windows/opt-xpcshell")
+    };
+    let build = RequestedJob::accepted_label(BUILD_LABEL);
+    let jobs = [other.clone(), label(), other, test()];
+    let missing = |known: &[(&str, &str)]| missing_builds(&jobs, Some(&tasks(known)));
+    assert_eq!(missing(&[]), [BUILD_LABEL, "build-windows/opt"]);
+    assert_eq!(missing(&[(BUILD_LABEL, "retry"), ("build-windows/opt", "busted")]), [BUILD_LABEL]);
+    assert_eq!(missing(&[(BUILD_LABEL, "pending"), ("build-windows/opt", "success")]), [""; 0]);
+    assert_eq!(missing_builds(&[label(), build], Some(&Runs::default())), [""; 0]);
+    assert_eq!(missing_builds(&jobs, None), [""; 0]);
+}
+
+#[test]
+fn treeherder_is_asked_for_labels_and_their_builds() {
+    let names = |jobs: &[RequestedJob], planning: &Planning| {
+        names_to_check(jobs, planning).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let alone = RequestedJob::accepted_label("test-without-a-build");
+    assert_eq!(names(std::slice::from_ref(&alone), &Planning::default()), [""; 0]);
+    assert_eq!(names(std::slice::from_ref(&alone), &skipping()), ["test-without-a-build"]);
+    for state in [JobState::Accepted, JobState::Waiting] {
+        let waiting = RequestedJob { state, planned: true, ..label() };
+        assert_eq!(names(&[waiting], &Planning::default()), [BUILD_LABEL, LABEL], "{state:?}");
+    }
+    let added = RequestedJob { code: Some(JobCode::NeededBuild), planned: true, ..RequestedJob::accepted_label("b") };
+    assert_eq!(names(&[added], &Planning::default()), ["b"]);
+}
