@@ -125,7 +125,8 @@ pub(crate) fn add_runs(body: &[u8], names: &Names<'_>, runs: &mut Runs) -> Resul
             runs.set_running_action(job.task_id.clone().unwrap_or_default().into_owned());
         }
         let is_coalesced = job.job_coalesced_to_guid.as_deref().is_some_and(|guid| !guid.is_empty());
-        let state = RunState::of(&job.state, job.result.as_deref().unwrap_or_default());
+        let state_of = if job.is_taskcluster() { RunState::of_task } else { RunState::of };
+        let state = state_of(&job.state, job.result.as_deref().unwrap_or_default());
         let Some(state) = state.filter(|_| !is_coalesced) else { continue };
         for name in names.of(job) {
             runs.add(name.to_owned(), Run { id: job.id, state: state.clone() });

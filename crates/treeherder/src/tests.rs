@@ -105,6 +105,8 @@ async fn the_runs_of_labels_are_found_by_their_job_type_which_is_cut() {
             "state": "completed", "result": "busted"}"#
             .to_owned(),
         task(5, "other", success),
+        // An orange Buildbot build has left packages; no task can depend on an orange task.
+        task(6, "build-linux64/opt", r#""state": "completed", "result": "testfailed""#),
     ];
     let answer = format!(r#"{{"results": [{}]}}"#, jobs.join(","));
     let (treeherder, _) = answering(vec![(200, answer)]).await;
@@ -116,6 +118,7 @@ async fn the_runs_of_labels_are_found_by_their_job_type_which_is_cut() {
     expected.add(one, Run { id: 2, state: RunState::Running });
     expected.add(other, Run { id: 2, state: RunState::Running });
     expected.add("build-linux64/opt".to_owned(), Run { id: 4, state: RunState::Ended("busted".to_owned()) });
+    expected.add("build-linux64/opt".to_owned(), Run { id: 6, state: RunState::Ended("testfailed".to_owned()) });
     assert_eq!(runs, expected);
 }
 
