@@ -1,5 +1,5 @@
-"""Proxies in front of the broker, the store and Taskcluster: they cut, throttle and lose, and hold a caller at a point at
-which it can be killed.
+"""Proxies in front of the broker, the store and Taskcluster: they cut, throttle and lose, and hold a caller at a point
+at which it can be killed.
 """
 
 import contextlib
