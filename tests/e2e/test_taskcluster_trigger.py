@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from localstack.fakes.taskcluster.hooks import GROUP, hook_id
 
 from localstack.fakes import treeherder
 from localstack.fakes.pushes import decision_task_id
 from localstack.fakes.taskcluster import CLIENT_ID, Control, own_label
-from localstack.fakes.taskcluster.hooks import GROUP, hook_id
 from localstack.fakes.treeherder import PUSH_IDS
 from tests.support.stack import TIMEOUT_SECONDS, Answer, Stack, sample, until
 
@@ -55,9 +55,7 @@ class TaskclusterTrigger(unittest.TestCase):
             "GET", f"/api/project/{PROJECT}/runnable_jobs/?decision_task_id={decision_task_id(PROJECT, self.push)}"
         ).json()["results"]
         self.labels = [
-            job["ref_data_name"]
-            for job in of_push
-            if job["upstream"] == BUILD and job["ref_data_name"] != self.label
+            job["ref_data_name"] for job in of_push if job["upstream"] == BUILD and job["ref_data_name"] != self.label
         ]
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:

@@ -241,7 +241,9 @@ class _TaskclusterHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if proxy.takes("refuse"):
-            self._answer(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1", "Content-Type": "text/plain"}, b"Slow down.")
+            self._answer(
+                HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1", "Content-Type": "text/plain"}, b"Slow down."
+            )
             return
         connection = http.client.HTTPConnection(*self.server.to, timeout=HOLD_SECONDS)
         with contextlib.closing(connection):

@@ -46,7 +46,6 @@ fn action(number: u32, jobs: &[RequestedJob], has: impl Fn(&RequestedJob) -> boo
         hook: "project-gecko/in-tree-action-1-generic/0123abcdef".to_owned(),
         state: ActionState::Running,
         task_id: Some(format!("action-{number}")),
-        calls: 1,
         called_at: at(minutes),
     })
 }

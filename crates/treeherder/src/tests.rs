@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 
 /// A Treeherder that gives these answers, each over its own connection; and the requests that it received.
-async fn answering(answers: Vec<(u16, String)>) -> (Treeherder, tokio::task::JoinHandle<Vec<String>>) {
+pub(crate) async fn answering(answers: Vec<(u16, String)>) -> (Treeherder, tokio::task::JoinHandle<Vec<String>>) {
     let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", service.local_addr().unwrap());
     let asked = tokio::spawn(async move {
@@ -99,26 +99,25 @@ async fn the_runs_of_labels_are_found_by_their_job_type_which_is_cut() {
     let jobs = [
         task(1, "build-linux64/opt", success),
         task(2, &one[..139], r#""state": "running", "result": "unknown""#),
-        // The name of a Buildbot job is no label, and the other way round.
-        task(3, "a", success),
+        // `ref_data_name` of a Buildbot job is its name.
         r#"{"id": 4, "ref_data_name": "build-linux64/opt", "job_type_name": "x", "build_system_type": "buildbot",
             "state": "completed", "result": "busted"}"#
             .to_owned(),
         task(5, "other", success),
-        // An orange Buildbot build has left packages; no task can depend on an orange task.
-        task(6, "build-linux64/opt", r#""state": "completed", "result": "testfailed""#),
+        // Tasks that depend on it do not run, unlike those of Buildbot.
+        task(6, "build-linux64/debug", r#""state": "completed", "result": "testfailed""#),
     ];
     let answer = format!(r#"{{"results": [{}]}}"#, jobs.join(","));
     let (treeherder, _) = answering(vec![(200, answer)]).await;
-    let names = ["a".to_owned(), "build-linux64/opt".to_owned(), one.clone(), other.clone()].into();
+    let names = ["build-linux64/opt".to_owned(), "build-linux64/debug".to_owned(), one.clone(), other.clone()].into();
     let runs = treeherder.runs("try", 7, &names).await.unwrap();
     let mut expected = Runs::default();
     expected.add("build-linux64/opt".to_owned(), Run { id: 1, state: RunState::Built });
-    // It cannot be known which of the two runs.
+    // It cannot be known which of the two it is.
     expected.add(one, Run { id: 2, state: RunState::Running });
     expected.add(other, Run { id: 2, state: RunState::Running });
     expected.add("build-linux64/opt".to_owned(), Run { id: 4, state: RunState::Ended("busted".to_owned()) });
-    expected.add("build-linux64/opt".to_owned(), Run { id: 6, state: RunState::Ended("testfailed".to_owned()) });
+    expected.add("build-linux64/debug".to_owned(), Run { id: 6, state: RunState::Ended("testfailed".to_owned()) });
     assert_eq!(runs, expected);
 }
 

@@ -15,9 +15,9 @@ use requests::request::Request;
 use runtime::settings::{Variables, variables};
 use runtime::{Aws, ClientProfile};
 use store::{Consistency, Queue, RequestsTable};
-use trigger_api::api::{Summary, TriggerRequest};
+use trigger_api::api::{PublicUrls, Summary, TriggerRequest};
 use trigger_api::service::TriggerService;
-use trigger_api::settings::{Settings, TRIGGER_RULES, treeherder_public_url};
+use trigger_api::settings::{Settings, TRIGGER_RULES, public_urls};
 use trigger_api::sweep::sweep;
 
 use super::{clock, lookup, trigger_dependencies};
@@ -179,9 +179,9 @@ impl Operator<'_> {
         Ok(TriggerService::new(&settings, dependencies))
     }
 
-    /// The public address of Treeherder, for links.
-    fn treeherder(&self) -> Result<String, Failure> {
-        Ok(treeherder_public_url(self.lookup)?)
+    /// The addresses with which links start.
+    fn urls(&self) -> Result<PublicUrls, Failure> {
+        Ok(public_urls(self.lookup)?)
     }
 
     async fn list(&self, list: &List) -> Result<(), Failure> {
@@ -194,8 +194,8 @@ impl Operator<'_> {
         };
         warn_of_damage(table.cost().damaged);
         if list.json {
-            let treeherder = self.treeherder()?;
-            let summary = |request: &Request| Summary::new(request, &treeherder, true);
+            let urls = self.urls()?;
+            let summary = |request: &Request| Summary::new(request, &urls, true);
             return print_json_line(&found.iter().map(summary).collect::<Vec<_>>());
         }
         let mut table = new_table(["REQUEST", "STATE", "PROJECT", "PUSH", "REQUESTER", "TAKEN", "JOBS"]);
@@ -218,7 +218,7 @@ impl Operator<'_> {
         let request = find(&table, show.request).await?;
         let (request, jobs) = table.with_jobs(request, Consistency::Consistent).await?;
         if show.json {
-            return print_json_line(&TriggerRequest::new(&request, &jobs, &self.treeherder()?, true));
+            return print_json_line(&TriggerRequest::new(&request, &jobs, &self.urls()?, true));
         }
         let on_behalf = request.on_behalf_by.as_ref().map(|by| format!(" (through {by})")).unwrap_or_default();
         let mut text = format!(
