@@ -68,7 +68,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> tuple[Services, Emulator]
     treeherder = TreeherderProcess(TREEHERDER_LOG)
     ends.callback(treeherder.stop)
     record_process(ends, "treeherder", treeherder.process.pid)
-    taskcluster = TaskclusterProcess(TASKCLUSTER_LOG)
+    taskcluster = TaskclusterProcess(TASKCLUSTER_LOG, treeherder.url)
     ends.callback(taskcluster.stop)
     record_process(ends, "taskcluster", taskcluster.process.pid)
     services = Services(
