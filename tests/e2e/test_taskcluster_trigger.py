@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from localstack.fakes.taskcluster.hooks import GROUP, hook_id
 
 from localstack.fakes import treeherder
 from localstack.fakes.pushes import decision_task_id
 from localstack.fakes.taskcluster import CLIENT_ID, Control, own_label
+from localstack.fakes.taskcluster.hooks import GROUP, hook_id
 from localstack.fakes.treeherder import PUSH_IDS
 from tests.support.stack import TIMEOUT_SECONDS, Answer, Stack, sample, until
 
