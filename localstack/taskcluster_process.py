@@ -37,6 +37,11 @@ class TaskclusterProcess:
             self.stop()
             raise PartFailed("fake Taskcluster", f"does not start:{tail(log)}", log)
 
+    def client(self) -> dict[str, str]:
+        """The client that may trigger actions, as the parameter of a deployment has it."""
+        client_id, token = getattr(self, "client_id", None), getattr(self, "access_token", None)
+        return {"clientId": client_id, "accessToken": token} if client_id and token else {}
+
     def check(self) -> None:
         """Fail if the fake has ended by itself."""
         check(self.process, "fake Taskcluster", self.log)
