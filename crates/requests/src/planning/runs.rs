@@ -89,11 +89,6 @@ impl Runs {
         self.0.entry(name).or_default().push(run);
     }
 
-    /// Whether the push has a run of the job of this name that counts.
-    pub fn has(&self, name: &str) -> bool {
-        !self.of(name).is_empty()
-    }
-
     fn of(&self, name: &str) -> &[Run] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }
