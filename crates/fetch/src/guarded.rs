@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, ClientBuilder, Response, Url};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::hosts::{AllowedHosts, Refusal};
@@ -25,20 +25,45 @@ pub enum GuardedError {
     Failed(#[from] FetchError),
 }
 
-/// Fetches from the allowed hosts. It follows no redirect and sends no credentials: no cookie, no password of a file
-/// or of an address, and nothing through a proxy, which would resolve names unchecked. Bodies may be gzipped.
+/// Why a POST has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PostError {
+    /// The request was certainly not sent: the address is refused, or there is no connection.
+    #[error(transparent)]
+    Unsent(#[from] GuardedError),
+    /// The request was certainly not sent: its body is longer than this number of bytes.
+    #[error("the body of the request has more than {0} bytes")]
+    TooLong(usize),
+    /// The request may have arrived, and may have had an effect.
+    #[error(transparent)]
+    Unanswered(FetchError),
+}
+
+/// Maximum size of the body of a POST, in bytes.
+pub const MAX_POST_BYTES: usize = 10 * 1024 * 1024;
+
+/// Fetches from the allowed hosts. It follows no redirect and sends no credentials on its own: no cookie, no password
+/// of a file or of an address, and nothing through a proxy, which would resolve names unchecked. Bodies may be gzipped.
 #[derive(Debug)]
 pub struct GuardedFetcher {
     hosts: AllowedHosts,
     idle_timeout: Duration,
     /// Without TLS and with it, each made for its first request.
     clients: [OnceLock<Result<Client, String>>; 2],
+    /// The same for POST. These keep no connection: a kept one may have been closed by the server, and then it is not
+    /// known whether a request that was written to it arrived.
+    posting_clients: [OnceLock<Result<Client, String>>; 2],
 }
 
 impl GuardedFetcher {
     /// A client for these hosts. An answer that brings no byte for `idle_timeout` ends.
     pub const fn new(hosts: AllowedHosts, idle_timeout: Duration) -> Self {
-        Self { hosts, idle_timeout, clients: [const { OnceLock::new() }; 2] }
+        Self {
+            hosts,
+            idle_timeout,
+            clients: [const { OnceLock::new() }; 2],
+            posting_clients: [const { OnceLock::new() }; 2],
+        }
     }
 
     /// Returns the answer, of which only the head has been read. A redirect is an answer like any other. The answer
@@ -49,8 +74,11 @@ impl GuardedFetcher {
     pub async fn get(&self, url: &Url, timeout: Duration) -> Result<Answer, GuardedError> {
         self.hosts.check(url)?;
         let with_tls = url.scheme() != "http";
-        let client = self.clients[usize::from(with_tls)].get_or_init(|| self.client(with_tls)).as_ref();
-        let client = client.map_err(|reason| FetchError::Unreachable(reason.clone()))?;
+        let client = self.clients[usize::from(with_tls)].get_or_init(|| {
+            let client = self.client(with_tls)?.read_timeout(self.idle_timeout);
+            client.build().map_err(root_cause)
+        });
+        let client = client.as_ref().map_err(|reason| FetchError::Unreachable(reason.clone()))?;
         match client.get(url.clone()).timeout(timeout).send().await {
             Ok(answer) => Ok(Answer(answer)),
             Err(error) => Err(match refusal(&error) {
@@ -60,11 +88,44 @@ impl GuardedFetcher {
         }
     }
 
-    fn client(&self, with_tls: bool) -> Result<Client, String> {
+    /// Sends a request with a body once, over a connection of its own. Returns the answer, of which only the head has
+    /// been read. A redirect is an answer like any other. The answer has to be complete in `timeout`, with its body.
+    ///
+    /// # Errors
+    /// The address is refused, or there is no answer in time.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Answer, PostError> {
+        self.hosts.check(url).map_err(GuardedError::from)?;
+        if body.len() > MAX_POST_BYTES {
+            return Err(PostError::TooLong(MAX_POST_BYTES));
+        }
+        let with_tls = url.scheme() != "http";
+        let client = self.posting_clients[usize::from(with_tls)].get_or_init(|| {
+            let client = self.client(with_tls)?.pool_max_idle_per_host(0);
+            client.build().map_err(root_cause)
+        });
+        let unreachable = |reason: &String| GuardedError::Failed(FetchError::Unreachable(reason.clone()));
+        let client = client.as_ref().map_err(unreachable)?;
+        match client.post(url.clone()).headers(headers).body(body).timeout(timeout).send().await {
+            Ok(answer) => Ok(Answer(answer)),
+            Err(error) => Err(match refusal(&error) {
+                Some(refusal) => PostError::Unsent(refusal.into()),
+                // TLS belongs to the connection.
+                None if error.is_connect() || error.is_builder() => PostError::Unsent(no_answer(error).into()),
+                None => PostError::Unanswered(no_answer(error)),
+            }),
+        }
+    }
+
+    fn client(&self, with_tls: bool) -> Result<ClientBuilder, String> {
         let gzip = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
-        let client = client_builder(with_tls)?.connect_timeout(self.idle_timeout).read_timeout(self.idle_timeout);
-        let client = client.no_proxy().dns_resolver(self.hosts.resolver()).default_headers(gzip);
-        client.build().map_err(root_cause)
+        let client = client_builder(with_tls)?.connect_timeout(self.idle_timeout);
+        Ok(client.no_proxy().dns_resolver(self.hosts.resolver()).default_headers(gzip))
     }
 }
 

@@ -10,7 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response};
 
 pub use address::is_public;
-pub use guarded::{Answer, GuardedError, GuardedFetcher, blocking_body};
+pub use guarded::{Answer, GuardedError, GuardedFetcher, MAX_POST_BYTES, PostError, blocking_body};
 pub use hosts::{AllowedHosts, Host, Refusal, is_loopback};
 pub use reqwest::Url;
 

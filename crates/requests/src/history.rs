@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::email::Email;
 use crate::job::{JobCode, RequestedJob};
+use crate::outcome::Progress;
 use crate::reason::GIVEN_UP;
 use crate::state::{JobState, RequestState};
 
@@ -49,6 +50,11 @@ pub enum EventDetail {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         counts: Option<JobSummary>,
     },
+    /// Every job that was forwarded has ended.
+    Finished {
+        /// How the jobs ended.
+        progress: Progress,
+    },
     /// A sentence that an earlier version stored; it is shown as it is.
     #[serde(untagged)]
     Text(String),
@@ -89,9 +95,14 @@ impl JobSummary {
             (self.unroutable, "unroutable"),
             (self.failed, "failed"),
         ];
-        let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-        format!("Jobs: {}.", counts.collect::<Vec<_>>().join(", "))
+        counts_sentence(&counts)
     }
+}
+
+/// These counts in a sentence, without those that are 0.
+fn counts_sentence(counts: &[(u32, &str)]) -> String {
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    format!("Jobs: {}.", counts.collect::<Vec<_>>().join(", "))
 }
 
 impl Event {
@@ -117,6 +128,12 @@ impl EventDetail {
             }
             Self::GivenUp { counts: Some(counts) } => format!("{GIVEN_UP} {}", counts.sentence()),
             Self::GivenUp { counts: None } => format!("{GIVEN_UP} Its jobs cannot be read."),
+            Self::Finished { progress: Progress { waiting, running, succeeded, failed } } => counts_sentence(&[
+                (*succeeded, "succeeded"),
+                (*failed, "failed"),
+                (*running, "running"),
+                (*waiting, "waiting"),
+            ]),
             Self::Text(sentence) => sentence.clone(),
         }
     }

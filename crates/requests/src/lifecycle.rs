@@ -206,6 +206,24 @@ impl Request {
             next
         })
     }
+
+    /// The request with its jobs as they were found on their push. A request that is open stays so: the forwarder settles
+    /// it. Otherwise the request ends with the last of its jobs. That is an event; the end of one job is none.
+    #[must_use]
+    pub fn followed(&self, jobs: &[RequestedJob], now: DateTime<Utc>) -> Self {
+        let mut next = Self { version: self.version + 1, ..self.clone() };
+        next.sum_up(jobs);
+        if next.state.is_open() {
+            return next;
+        }
+        next.state = final_state(jobs);
+        next.due_at = now.timestamp();
+        if next.state.has_ended() && next.state != self.state {
+            let detail = Some(EventDetail::Finished { progress: next.progress.unwrap_or_default() });
+            next.record_event(Event { at: now, state: next.state, detail, by: None });
+        }
+        next
+    }
 }
 
 /// The state of a request no job of which is on its way any more.

@@ -1,6 +1,6 @@
 //! How often jobs that were forwarded are looked at: less and less often while nothing changes.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// The pause between two looks at a request that last changed so long ago.
 pub fn pause(since_change: TimeDelta) -> TimeDelta {
@@ -12,6 +12,12 @@ pub fn pause(since_change: TimeDelta) -> TimeDelta {
     })
 }
 
+/// Whether it is the turn of a request that last changed at `changed_at`. Turns are aligned to the minutes of the clock, so
+/// that the requests on a push are looked at together, and that no look has to be stored.
+pub fn is_due(changed_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now.timestamp().div_euclid(60) % pause(now - changed_at).num_minutes() == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,5 +26,21 @@ mod tests {
     fn a_pause_grows_with_the_time_since_the_last_change() {
         let minutes = |minutes| pause(TimeDelta::minutes(minutes)).num_minutes();
         assert_eq!([-1, 0, 9, 10, 59, 60, 239, 240, 100_000].map(minutes), [1, 1, 1, 2, 2, 5, 5, 15, 15]);
+    }
+    #[test]
+    fn the_turns_of_requests_are_minutes_of_the_clock() {
+        let at = |time: &str| format!("2026-11-23T{time}Z").parse::<DateTime<Utc>>().unwrap();
+        let minutes_of_turns = |changed_at: &str, from: &str, count: i64| {
+            let minutes = (0..count).filter(|minute| {
+                let now = at(from) + TimeDelta::minutes(*minute);
+                is_due(at(changed_at), now)
+            });
+            minutes.collect::<Vec<_>>()
+        };
+        assert_eq!(minutes_of_turns("06:00:30", "06:00:31", 14), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]);
+        // Two requests with the same pause have the same turns.
+        assert_eq!(minutes_of_turns("05:01:00", "06:02:59", 12), [3, 8]);
+        assert_eq!(minutes_of_turns("04:13:10", "06:02:01", 12), [3, 8]);
+        assert_eq!(minutes_of_turns("01:00:00", "06:00:00", 60), [0, 15, 30, 45]);
     }
 }

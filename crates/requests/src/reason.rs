@@ -14,6 +14,8 @@ pub const MAY_HAVE_STARTED: &str = "A call of the hook was not answered, so it m
 pub(crate) const GIVEN_UP: &str = "Nothing happened for too long, so it was given up.";
 /// The longest error that is stored with a job, in characters.
 const MAX_ERROR: usize = 300;
+/// How much of an action's log is stored with a job, in characters: its end, which has the reason.
+const MAX_LOG: usize = 500;
 
 /// A run that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +138,13 @@ pub enum JobReason {
         /// How long it was waited for.
         hours: u32,
     },
+    /// Taskcluster does not know the task of the job any more.
+    TaskForgotten,
+    /// The end of the job was not seen in the longest time in which it is followed.
+    EndNotSeen {
+        /// How long it was followed.
+        hours: u32,
+    },
     /// A sentence that an earlier version stored; it is shown as it is.
     #[serde(untagged)]
     Text(String),
@@ -155,6 +164,12 @@ impl JobReason {
     /// A job that could not be forwarded. Of a long error only the beginning is kept.
     pub fn not_delivered(error: &str, may_have_arrived: bool) -> Self {
         Self::NotDelivered { error: error.chars().take(MAX_ERROR).collect(), may_have_arrived }
+    }
+
+    /// A job that its action did not create. Of a long log only the end is kept.
+    pub fn not_created(action: &str, log: &str) -> Self {
+        let surplus = log.chars().count().saturating_sub(MAX_LOG);
+        Self::NotCreated { action: action.to_owned(), log: log.chars().skip(surplus).collect() }
     }
 
     /// The sentence for people; `build` is the build that the job needs.
@@ -231,6 +246,12 @@ impl JobReason {
                 "It did not appear on Treeherder within {hours} hours: the message was probably not handled by any \
                  listener. It can be requested again."
             ),
+            Self::TaskForgotten => {
+                "Taskcluster does not know the job's task any more, so its result is not known.".to_owned()
+            }
+            Self::EndNotSeen { hours } => {
+                format!("Its end was not seen within {hours} hours, so it is not followed any more.")
+            }
             Self::GivenUp { may_have_arrived } => in_doubt(format!("{GIVEN_UP} It can be retried."), *may_have_arrived),
             Self::Text(sentence) => sentence.clone(),
         }
@@ -281,5 +302,8 @@ mod tests {
             panic!("not delivered")
         };
         assert_eq!(error.chars().count(), MAX_ERROR);
+        let log = format!("{}the reason", "\u{e9}".repeat(1000));
+        let JobReason::NotCreated { log, .. } = JobReason::not_created("failed", &log) else { panic!("not created") };
+        assert!(log.chars().count() == MAX_LOG && log.ends_with("the reason"), "{log}");
     }
 }

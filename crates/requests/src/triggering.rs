@@ -16,6 +16,8 @@
 //!
 //! A wait or a refusal is recorded wherever it comes up, and ends the pass.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::action::{Action, ActionState, LabelWait, LabelWaitReason, Places};
@@ -238,9 +240,15 @@ impl LabelRun {
         })
     }
 
+    /// The places of the labels, builds first: Taskcluster lets a test depend on the build that is there when the test is
+    /// created, and that one may have failed.
     fn open_places(&self) -> Vec<usize> {
-        let jobs = self.jobs.iter().enumerate();
-        jobs.filter(|(_, job)| job.is_open_label()).map(|(place, _)| place).collect()
+        let open = || self.jobs.iter().enumerate().filter(|(_, job)| job.is_open_label());
+        let builds: HashSet<&str> = open().filter_map(|(_, job)| job.build.as_deref()).collect();
+        let (mut places, tests): (Vec<usize>, Vec<usize>) =
+            open().map(|(place, _)| place).partition(|place| builds.contains(self.jobs[*place].name.as_str()));
+        places.extend(tests);
+        places
     }
 
     fn next_marker(&self) -> String {
@@ -296,7 +304,9 @@ impl LabelRun {
     pub fn prepared(&mut self, prepared: Prepared, now: DateTime<Utc>) -> Effect {
         match prepared {
             Prepared::Ready { hook, labels } => {
-                let places = Places::new(self.places.iter().copied().take(labels));
+                let mut places: Vec<usize> = self.places.iter().copied().take(labels).collect();
+                places.sort_unstable();
+                let places = Places::new(places);
                 self.store(ChangeKind::Call { places, hook }, Then::Call)
             }
             Prepared::Refused(refusal) => self.refuse(refusal, None),
@@ -448,6 +458,7 @@ impl Change {
                 }
                 for job in jobs.iter_mut().filter(|job| job.is_open_label()) {
                     let may_have_arrived = uncertain.is_some() && job.state == JobState::Triggering;
+                    job.in_doubt |= may_have_arrived;
                     job.state = JobState::Failed;
                     job.code = Some(refusal.code());
                     job.reason = Some(JobReason::ActionRefused { refusal: refusal.clone(), may_have_arrived });

@@ -122,8 +122,12 @@ struct World {
 
 impl World {
     fn new(labels: usize) -> Self {
-        let jobs: Vec<RequestedJob> =
-            (0..labels).map(|label| RequestedJob::accepted_label(&format!("test-{label}"))).collect();
+        let name = |label: usize| format!("test-{label}");
+        // The last one is the build of every other one.
+        let build = |label: usize| (label % 2 == 1 && label + 1 < labels).then(|| name(labels - 1));
+        let jobs: Vec<RequestedJob> = (0..labels)
+            .map(|label| RequestedJob { build: build(label), ..RequestedJob::accepted_label(&name(label)) })
+            .collect();
         let person = "someone@mozilla.com".parse().expect("an address");
         let new_request = NewRequest::new("try", 1, person, Vec::new());
         let request = Request::new(RequestId::new(start(), 1), new_request, None, &jobs, start());
@@ -283,7 +287,7 @@ impl World {
             return;
         }
         for job in jobs.iter_mut().filter(|job| job.state.can_be_retried()) {
-            *job = RequestedJob::accepted_label(&job.name);
+            *job = RequestedJob { build: job.build.take(), ..RequestedJob::accepted_label(&job.name) };
         }
         if let Some(next) = request.retried(&jobs, None, self.now) {
             (self.request, self.jobs) = (next.queued(self.now).expect("it was accepted"), jobs);
@@ -314,7 +318,7 @@ impl World {
         self.check();
     }
 
-    /// No label is in two tasks.
+    /// No label is in two tasks, and no test is made before its build.
     fn check(&self) {
         let mut runs: BTreeMap<&str, usize> = BTreeMap::new();
         for task in &self.tasks {
@@ -323,6 +327,12 @@ impl World {
             }
         }
         assert!(runs.values().all(|count| *count == 1), "a label runs twice: {:#?}", self.tasks);
+        let task_of = |label: &str| self.tasks.iter().position(|task| task.labels.iter().any(|name| name == label));
+        for job in &self.jobs {
+            if let (Some(test), Some(build)) = (task_of(&job.name), &job.build) {
+                assert!(task_of(build).is_some_and(|build| build <= test), "{build} is not there: {:#?}", self.tasks);
+            }
+        }
     }
 }
 

@@ -45,7 +45,6 @@ fn action(jobs: usize, state: ActionState) -> Action {
         hook: "project-gecko/in-tree-action-1-generic/0123abcdef".to_owned(),
         state,
         task_id: (state != ActionState::Triggering).then(|| TASK.to_owned()),
-        calls: 1,
         called_at: later(2),
     }
 }

@@ -1,26 +1,31 @@
-//! Requests to the Index and the Queue.
+//! Requests to Taskcluster's services, without credentials.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use catalog::taskcluster::TaskId;
 use chrono::DateTime;
 use fetch::gzip::UnpackError;
-use fetch::{AllowedHosts, Answer, GuardedError, GuardedFetcher, Url};
+use fetch::{AllowedHosts, Answer, GuardedError, GuardedFetcher, PostError, Url};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime::Backoff;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::{ErrorBody, TaskclusterError};
 use crate::settings::{TaskclusterSettings, is_index_path};
 use crate::task::{TaskDefinition, TaskStatus};
 
-/// Maximum size of an answer of the Index and the Queue, packed and unpacked: the largest that they give.
-const MAX_ANSWER_BYTES: usize = 10 * 1024 * 1024;
+/// Maximum size of an answer of a service, packed and unpacked: the largest that they give.
+pub(crate) const MAX_ANSWER_BYTES: usize = 10 * 1024 * 1024;
 /// Maximum pause that an answer can ask for. A longer one counts as this.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// The type of bodies.
+pub(crate) const JSON: &str = "application/json";
 
 /// The characters that are percent-encoded in a part of a path: those of JavaScript's `encodeURIComponent`, which
 /// Taskcluster's own clients use. Slashes are among them.
@@ -35,17 +40,18 @@ const PART: AsciiSet = NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// A client of one Taskcluster. It sends no credentials.
+/// A client of one Taskcluster. It sends no credentials, but with [`Taskcluster::trigger_hook`].
 pub struct Taskcluster {
     root_url: Url,
-    fetcher: GuardedFetcher,
-    timing: Timing,
+    pub(crate) fetcher: GuardedFetcher,
+    pub(crate) timing: Timing,
+    requests: AtomicU64,
 }
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
-    /// A question to the Index or the Queue, with its retries. A person may wait for it.
+    /// A question to a service, with its retries. A person may wait for it.
     pub(crate) question: Duration,
     /// One attempt at it.
     pub(crate) attempt: Duration,
@@ -53,6 +59,8 @@ pub(crate) struct Timing {
     pub(crate) idle: Duration,
     /// The pauses after 5xx and broken connections.
     pub(crate) backoff: Backoff,
+    /// The call of a hook. If the Queue hangs, Hooks answers after 30 seconds.
+    pub(crate) trigger: Duration,
 }
 
 impl Timing {
@@ -61,6 +69,7 @@ impl Timing {
         attempt: Duration::from_secs(5),
         idle: Duration::from_secs(10),
         backoff: Backoff::new(Duration::from_millis(200), 2),
+        trigger: Duration::from_secs(35),
     };
 }
 
@@ -83,9 +92,18 @@ impl Taskcluster {
     }
 
     pub(crate) fn with_timing(settings: TaskclusterSettings, timing: Timing) -> Self {
-        let TaskclusterSettings { root_url, artifact_hosts, projects: _, trigger: _ } = settings;
+        let TaskclusterSettings { root_url, artifact_hosts, .. } = settings;
         let fetcher = GuardedFetcher::new(AllowedHosts::new(&root_url, artifact_hosts), timing.idle);
-        Self { root_url, fetcher, timing }
+        Self { root_url, fetcher, timing, requests: AtomicU64::new(0) }
+    }
+
+    /// The number of requests that the client has sent or tried to send so far, with retries and redirects.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Finds the task at a path of the Index. The Index holds only tasks that completed. `None` if there is none at it.
@@ -120,12 +138,24 @@ impl Taskcluster {
 
     /// Asks a service. `None` if it answers that the thing does not exist.
     async fn ask<T: DeserializeOwned>(&self, service: &str, path: &[&str]) -> Result<Option<T>, TaskclusterError> {
-        let url = self.url(service, path)?;
+        self.question(&self.url(service, path)?, None).await
+    }
+
+    /// Asks a question, which may have a body. It is repeated if there is no answer. `None` if the answer is that the
+    /// thing does not exist.
+    pub(crate) async fn question<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        body: Option<&Value>,
+    ) -> Result<Option<T>, TaskclusterError> {
         let deadline = Instant::now() + self.timing.question;
-        let url = &url;
         let (status, headers, body) = self
             .retried(deadline, |left| async move {
-                let answer = self.attempt(url, left.min(self.timing.attempt)).await?;
+                let timeout = left.min(self.timing.attempt);
+                let answer = match body {
+                    None => self.attempt(url, timeout).await?,
+                    Some(body) => self.attempt_post(url, body, timeout).await?,
+                };
                 let (status, headers) = (answer.status(), answer.headers().clone());
                 let body = answer.bytes(MAX_ANSWER_BYTES).await.map_err(TaskclusterError::from)?;
                 Ok((status, headers, unpacked(body)?))
@@ -163,19 +193,25 @@ impl Taskcluster {
 
     /// One GET, of which 5xx and 429 are errors.
     pub(crate) async fn attempt(&self, url: &Url, timeout: Duration) -> Result<Answer, Failed> {
+        self.count_request();
         let answer = self.fetcher.get(url, timeout).await.map_err(|error| match error {
             GuardedError::Refused(_) => Failed::ForGood(error.into()),
             GuardedError::Failed(_) => Failed::ForNow(error.into()),
         })?;
-        let status = answer.status();
-        if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
-            return Ok(answer);
-        }
-        let retry_after = retry_after(answer.headers());
-        let error = TaskclusterError::Unavailable { retry_after, reason: format!("it answers {status}") };
-        // A server that asks for a pause gets it, from the caller.
-        let is_for_good = retry_after.is_some() || status == StatusCode::TOO_MANY_REQUESTS;
-        Err(if is_for_good { Failed::ForGood(error) } else { Failed::ForNow(error) })
+        usable(answer)
+    }
+
+    /// One POST without credentials, which changes nothing. 5xx and 429 are errors.
+    async fn attempt_post(&self, url: &Url, body: &Value, timeout: Duration) -> Result<Answer, Failed> {
+        self.count_request();
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(JSON))]);
+        let answer = self.fetcher.post(url, headers, body.to_string().into_bytes(), timeout).await;
+        usable(answer.map_err(|error| match error {
+            PostError::Unsent(error @ GuardedError::Refused(_)) => Failed::ForGood(error.into()),
+            PostError::Unsent(error @ GuardedError::Failed(_)) => Failed::ForNow(error.into()),
+            PostError::Unanswered(error) => Failed::ForNow(error.into()),
+            PostError::TooLong(_) => Failed::ForGood(TaskclusterError::Broken(error.to_string())),
+        })?)
     }
 
     /// Attempts something, given the time that is left, until it succeeds, fails for good, or there is no time or no
@@ -200,6 +236,19 @@ impl Taskcluster {
             }
         }
     }
+}
+
+/// An answer that is neither 5xx nor 429.
+fn usable(answer: Answer) -> Result<Answer, Failed> {
+    let status = answer.status();
+    if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
+        return Ok(answer);
+    }
+    let retry_after = retry_after(answer.headers());
+    let error = TaskclusterError::Unavailable { retry_after, reason: format!("it answers {status}") };
+    // A server that asks for a pause gets it, from the caller.
+    let is_for_good = retry_after.is_some() || status == StatusCode::TOO_MANY_REQUESTS;
+    Err(if is_for_good { Failed::ForGood(error) } else { Failed::ForNow(error) })
 }
 
 /// How an attempt failed.
@@ -252,7 +301,7 @@ pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h 
 }
 
 /// The pause that an answer asks for, in seconds or as a date, which is compared with the server's own clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?.trim();
     let pause = if let Ok(seconds) = value.parse() {
         Duration::from_secs(seconds)

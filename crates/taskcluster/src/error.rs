@@ -174,16 +174,25 @@ impl ErrorBody {
 /// The part of a text from outside that is for people: up to `---`, in one line, without control characters, and cut
 /// if it is long.
 pub(crate) fn one_line(text: &str) -> String {
-    let shown = text.split("---").next().unwrap_or_default();
+    one_line_of(text, MAX_SHOWN)
+}
+
+/// The same with at most this number of characters.
+pub(crate) fn one_line_of(text: &str, max_shown: usize) -> String {
+    printable(text.split("---").next().unwrap_or_default(), max_shown)
+}
+
+/// A text in one line, without control characters, and cut if it is longer than this number of characters.
+pub(crate) fn printable(text: &str, max_shown: usize) -> String {
     // Characters that reorder the text around them would show it as something else.
     let is_blank = |c: char| {
         c.is_whitespace()
             || c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    let words: Vec<&str> = shown.split(is_blank).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = text.split(is_blank).filter(|word| !word.is_empty()).collect();
     let line = words.join(" ");
-    match line.char_indices().nth(MAX_SHOWN) {
+    match line.char_indices().nth(max_shown) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }

@@ -23,6 +23,10 @@ pub mod variables {
 /// Firefox CI's host of artifacts.
 pub const DEFAULT_ARTIFACT_HOSTS: &str = "firefoxci.taskcluster-artifacts.net";
 
+/// The projects whose Taskcluster jobs can be triggered unless the settings say otherwise, with their levels.
+pub const DEFAULT_TRIGGER: &str = r#"{"try": 1}"#;
+
+const TRIGGER: &str = r#"JSON with projects and their levels from 1 to 3, such as {"try": 1},"#;
 const PROJECTS: &str = r#"JSON with projects and their paths in the Index, such as {"try": "gecko.v2.try"},"#;
 /// Stands for the revision in a path.
 const REVISION: &str = "{revision}";
@@ -42,7 +46,7 @@ pub struct TaskclusterSettings {
     pub projects: BTreeMap<String, IndexPaths>,
     /// The hosts that hold artifacts.
     pub artifact_hosts: Vec<Host>,
-    /// The projects whose jobs can be triggered, and the level of each.
+    /// The projects whose jobs can be triggered, and their levels: a hook of another level is refused.
     pub trigger: BTreeMap<String, u8>,
 }
 
@@ -86,12 +90,12 @@ impl TaskclusterSettings {
         let projects = read.parsed(variables::TASKCLUSTER_PROJECTS, projects)?;
         let missing = SettingsError::Missing { variable: variables::TASKCLUSTER_PROJECTS, expected: PROJECTS };
         let hosts = read.parsed(variables::TASKCLUSTER_ARTIFACT_HOSTS, hosts)?;
-        let trigger = read.parsed(variables::TASKCLUSTER_TRIGGER, trigger)?;
+        let levels = read.parsed(variables::TASKCLUSTER_TRIGGER, levels)?;
         Ok(Some(Self {
             root_url,
             projects: projects.ok_or(missing)?,
             artifact_hosts: hosts.map_or_else(|| hosts_of(DEFAULT_ARTIFACT_HOSTS), Ok).unwrap_or_default(),
-            trigger: trigger.unwrap_or_else(|| BTreeMap::from([("try".to_owned(), 1)])),
+            trigger: levels.map_or_else(|| self::levels(DEFAULT_TRIGGER), Ok).unwrap_or_default(),
         }))
     }
 }
@@ -135,6 +139,19 @@ fn projects(value: &str) -> Result<BTreeMap<String, IndexPaths>, String> {
     Ok(projects)
 }
 
+fn levels(value: &str) -> Result<BTreeMap<String, u8>, String> {
+    let parsed: BTreeMap<String, u8> = serde_json::from_str(value).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        format!("{TRIGGER} is expected ({place})")
+    })?;
+    let is_good = |(name, level): (&String, &u8)| is_project_name(name.as_bytes()) && (1..=3).contains(level);
+    if parsed.len() <= MAX_PROJECTS && parsed.iter().all(is_good) {
+        Ok(parsed)
+    } else {
+        Err(format!("{TRIGGER} is expected, of at most {MAX_PROJECTS} projects"))
+    }
+}
+
 fn index_paths(paths: Value) -> Option<IndexPaths> {
     let BothPaths { latest, revision } = match paths {
         // At least a trust domain and a project.
@@ -159,14 +176,6 @@ pub(crate) fn is_index_path(path: &str) -> bool {
 }
 
 /// Reads the projects whose jobs can be triggered, and their levels.
-fn trigger(value: &str) -> Result<BTreeMap<String, u8>, String> {
-    let expected = "JSON with projects and their levels, 1 to 3, such as {\"try\": 1}, is expected";
-    let levels: BTreeMap<String, u8> = serde_json::from_str(value)
-        .map_err(|error| format!("{expected} (line {}, column {})", error.line(), error.column()))?;
-    let is_valid = |(name, level): (&String, &u8)| is_project_name(name.as_bytes()) && (1..=3).contains(level);
-    if levels.iter().all(is_valid) { Ok(levels) } else { Err(expected.to_owned()) }
-}
-
 fn hosts(value: &str) -> Result<Vec<Host>, String> {
     hosts_of(value)
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use catalog::list::is_project_name;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The route by which a task shows itself to Treeherder: `tc-treeherder.v2.PROJECT.REVISION`, and perhaps the push's
 /// number.
@@ -16,11 +18,17 @@ pub struct TaskDefinition {
     /// Where news of it goes.
     #[serde(default)]
     pub routes: Vec<String>,
+    /// What it is allowed to do. Roles are not expanded.
+    #[serde(default)]
+    pub scopes: Vec<String>,
     /// What it says about itself to tools.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
     /// What it says about itself to people.
     pub metadata: TaskMetadata,
+    /// What others know it by, in any form.
+    #[serde(default)]
+    pub extra: Value,
 }
 
 /// What a task says about itself to people.
@@ -38,6 +46,11 @@ impl TaskDefinition {
             let (project, revision) = (parts.next()?, parts.next()?);
             (is_project_name(project.as_bytes()) && !revision.is_empty()).then_some((project, revision))
         })
+    }
+
+    /// The marker in the input of an action, by which the service that called its hook finds it.
+    pub fn marker(&self) -> Option<&str> {
+        self.extra.pointer("/action/context/input/request")?.as_str()
     }
 
     /// The projects whose pushes the task belongs to.
@@ -67,6 +80,33 @@ pub struct TaskRun {
     /// Why it ended, such as `deadline-exceeded`. Taskcluster may add reasons.
     #[serde(default)]
     pub reason_resolved: Option<String>,
+    /// When it began to wait for a machine.
+    #[serde(default)]
+    pub scheduled: Option<DateTime<Utc>>,
+    /// When it began to run.
+    #[serde(default)]
+    pub started: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(default)]
+    pub resolved: Option<DateTime<Utc>>,
+}
+
+impl TaskStatus {
+    /// Why the task ended, such as `deadline-exceeded`.
+    pub fn reason(&self) -> Option<&str> {
+        self.runs.last()?.reason_resolved.as_deref()
+    }
+
+    /// Since when the task is in its state, as far as its last run knows.
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        let run = self.runs.last()?;
+        match self.state {
+            TaskState::Pending => run.scheduled,
+            TaskState::Running => run.started,
+            TaskState::Completed | TaskState::Failed | TaskState::Exception => run.resolved,
+            TaskState::Unscheduled | TaskState::Unknown => None,
+        }
+    }
 }
 
 /// The state of a task or of a run.
@@ -129,8 +169,10 @@ mod tests {
         ];
         let task = TaskDefinition {
             routes: routes.map(str::to_owned).into(),
+            scopes: Vec::new(),
             tags: BTreeMap::new(),
             metadata: TaskMetadata { name: String::new() },
+            extra: Value::Null,
         };
         assert_eq!(task.pushes().collect::<Vec<_>>(), [("try", "0123abcd"), ("autoland", "4567cdef")]);
         assert_eq!(task.projects().collect::<Vec<_>>(), ["try", "autoland"]);

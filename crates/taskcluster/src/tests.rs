@@ -141,6 +141,7 @@ impl Setup {
             attempt: Duration::from_secs(1),
             idle: Duration::from_millis(300),
             backoff: Backoff::new(Duration::from_millis(1), 2),
+            trigger: Duration::from_millis(600),
         };
         Self { api, storage, client: Taskcluster::with_timing(settings, timing) }
     }
@@ -288,7 +289,14 @@ async fn a_task_is_read_with_its_routes_and_its_status() {
     setup.status("hibernating", &[("exception", "claim-expired"), ("completed", "completed")]);
     let status = setup.client.status(&task()).await.unwrap().unwrap();
     assert_eq!(status.state, TaskState::Unknown);
-    let run = |run_id, state, reason: &str| TaskRun { run_id, state, reason_resolved: Some(reason.to_owned()) };
+    let run = |run_id, state, reason: &str| TaskRun {
+        run_id,
+        state,
+        reason_resolved: Some(reason.to_owned()),
+        scheduled: None,
+        started: None,
+        resolved: None,
+    };
     let runs = [run(0, TaskState::Exception, "claim-expired"), run(1, TaskState::Completed, "completed")];
     assert_eq!(status.runs, runs);
 

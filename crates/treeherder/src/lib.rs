@@ -1,5 +1,6 @@
-//! A client of Treeherder's API: the revision and the author of a push, its decision task, and the state of its jobs. It
-//! reads `GET /api/project/PROJECT/push/ID/`, `.../push/decisiontask/?push_ids=ID` and `.../jobs/?push_id=ID`.
+//! A client of Treeherder's API: the revision and the author of a push, its decision task, and the states and results of
+//! its jobs. It reads `GET /api/project/PROJECT/push/ID/`, `.../push/decisiontask/?push_ids=ID` and
+//! `.../jobs/?push_id=ID`.
 
 mod body;
 mod decision_task;
@@ -12,11 +13,13 @@ use catalog::taskcluster::TaskId;
 use chrono::{DateTime, TimeDelta, Utc};
 use fetch::{FetchError, Fetcher};
 use http::{StatusCode, Uri};
+use requests::following::Sighting;
 use requests::planning::Runs;
 use requests::push::Push;
 use runtime::{CacheEntry, CacheStatus, Cached, Clock, Cooldown, Unavailable};
 
 pub use crate::decision_task::DecisionTask;
+use body::Names;
 
 /// The address of Treeherder.
 pub const DEFAULT_TREEHERDER_URL: &str = "https://treeherder.mozilla.org";
@@ -182,20 +185,56 @@ impl Treeherder {
         }
     }
 
-    /// Returns the runs of the jobs with these names on a push; none for a push that Treeherder does not know.
+    /// Returns the runs of the jobs with these names on a push, and whether an action that adds jobs runs there; none for a
+    /// push that Treeherder does not know. The names are those of Buildbot jobs and labels of Taskcluster jobs.
     ///
     /// # Errors
     /// Treeherder does not answer, or its answer is unusable. The message is for the log.
     pub async fn runs(&self, project: &str, push_id: u64, names: &BTreeSet<String>) -> Result<Runs, String> {
+        let mut runs = Runs::default();
+        let names = Names::new(names);
+        self.jobs(project, push_id, "", |page| body::add_runs(page, &names, &mut runs)).await?;
+        Ok(runs)
+    }
+
+    /// Returns the runs of the Buildbot jobs with these names on a push, each with its result and the time at which it was
+    /// submitted; none for a push that Treeherder does not know.
+    ///
+    /// Treeherder lists only the jobs of one build system if it is asked to: its API filters by fields of jobs, of which
+    /// `build_system_type` is one (`JobFilter` in Treeherder's `treeherder/webapp/api/jobs.py`). So the thousands of
+    /// Taskcluster jobs of a push are not sent.
+    ///
+    /// # Errors
+    /// Treeherder does not answer, or its answer is unusable. The message is for the log.
+    pub async fn sightings(
+        &self,
+        project: &str,
+        push_id: u64,
+        names: &BTreeSet<String>,
+    ) -> Result<Vec<Sighting>, String> {
+        let mut sightings = Vec::new();
+        let add = |page: &[u8]| body::add_sightings(page, names, &mut sightings);
+        self.jobs(project, push_id, "&build_system_type=buildbot", add).await?;
+        Ok(sightings)
+    }
+
+    /// Fetches the jobs of a push. `add` takes each page and returns the number of jobs in it.
+    async fn jobs(
+        &self,
+        project: &str,
+        push_id: u64,
+        filter: &str,
+        add: impl FnMut(&[u8]) -> Result<usize, String>,
+    ) -> Result<(), String> {
         let key = (project.to_owned(), push_id);
         let now = (self.clock)();
         let paused = self.state().jobs.get(&key).and_then(|jobs| jobs.reason(now, FAILURE_COOLDOWN).map(str::to_owned));
         if let Some(reason) = self.unreachable(now).or(paused) {
             return Err(reason);
         }
-        let runs = tokio::time::timeout(JOBS_TIMEOUT, self.fetch_runs(project, push_id, names)).await;
-        let runs = runs.unwrap_or_else(|_| Err(Failure::Invalid("its answers take too long".to_owned())));
-        runs.map_err(|failure| {
+        let fetched = tokio::time::timeout(JOBS_TIMEOUT, self.fetch_jobs(project, push_id, filter, add)).await;
+        let fetched = fetched.unwrap_or_else(|_| Err(Failure::Invalid("its answers take too long".to_owned())));
+        fetched.map_err(|failure| {
             let now = (self.clock)();
             let is_invalid = matches!(failure, Failure::Invalid(_));
             let reason = self.record(failure, now);
@@ -210,17 +249,21 @@ impl Treeherder {
         })
     }
 
-    async fn fetch_runs(&self, project: &str, push_id: u64, names: &BTreeSet<String>) -> Result<Runs, Failure> {
-        let mut runs = Runs::default();
+    async fn fetch_jobs(
+        &self,
+        project: &str,
+        push_id: u64,
+        filter: &str,
+        mut add: impl FnMut(&[u8]) -> Result<usize, String>,
+    ) -> Result<(), Failure> {
         for offset in (0..MAX_JOBS).step_by(PAGE_SIZE) {
-            let query = format!("push_id={push_id}&count={PAGE_SIZE}&offset={offset}");
+            let query = format!("push_id={push_id}{filter}&count={PAGE_SIZE}&offset={offset}");
             let (status, body) = self.jobs.get(&format!("{}/api/project/{project}/jobs/?{query}", self.url)).await?;
             if status != StatusCode::OK {
                 return Err(Failure::of(status));
             }
-            let jobs = body::add_runs(&body, names, &mut runs).map_err(Failure::Invalid)?;
-            if jobs < PAGE_SIZE {
-                return Ok(runs);
+            if add(&body).map_err(Failure::Invalid)? < PAGE_SIZE {
+                return Ok(());
             }
         }
         Err(Failure::Invalid(format!("the push has more than {MAX_JOBS} jobs")))

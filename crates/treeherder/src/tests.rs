@@ -79,6 +79,109 @@ async fn the_runs_of_the_named_jobs_are_read_from_all_pages() {
     assert_eq!(asked.await.unwrap(), [path(0), path(2000)]);
 }
 
+/// A label of 150 characters.
+fn long_label(end: &str) -> String {
+    format!("test-{}-{end}", "x".repeat(144 - end.len()))
+}
+
+fn task(id: u64, label: &str, more: &str) -> String {
+    format!(
+        r#"{{"id": {id}, "ref_data_name": "{id:040x}", "job_type_name": "{label}", "build_system_type": "taskcluster",
+            "submit_timestamp": 1, {more}}}"#
+    )
+}
+
+#[tokio::test]
+async fn the_runs_of_labels_are_found_by_their_job_type_which_is_cut() {
+    let (one, other) = (long_label("1"), long_label("other"));
+    assert_eq!((one.len(), &one[..139]), (150, &other[..139]));
+    let success = r#""state": "completed", "result": "success""#;
+    let jobs = [
+        task(1, "build-linux64/opt", success),
+        task(2, &one[..139], r#""state": "running", "result": "unknown""#),
+        // `ref_data_name` of a Buildbot job is its name.
+        r#"{"id": 4, "ref_data_name": "build-linux64/opt", "job_type_name": "x", "build_system_type": "buildbot",
+            "state": "completed", "result": "busted"}"#
+            .to_owned(),
+        task(5, "other", success),
+        // Tasks that depend on it do not run, unlike those of Buildbot.
+        task(6, "build-linux64/debug", r#""state": "completed", "result": "testfailed""#),
+    ];
+    let answer = format!(r#"{{"results": [{}]}}"#, jobs.join(","));
+    let (treeherder, _) = answering(vec![(200, answer)]).await;
+    let names = ["build-linux64/opt".to_owned(), "build-linux64/debug".to_owned(), one.clone(), other.clone()].into();
+    let runs = treeherder.runs("try", 7, &names).await.unwrap();
+    let mut expected = Runs::default();
+    expected.add("build-linux64/opt".to_owned(), Run { id: 1, state: RunState::Built });
+    // It cannot be known which of the two it is.
+    expected.add(one, Run { id: 2, state: RunState::Running });
+    expected.add(other, Run { id: 2, state: RunState::Running });
+    expected.add("build-linux64/opt".to_owned(), Run { id: 4, state: RunState::Ended("busted".to_owned()) });
+    expected.add("build-linux64/debug".to_owned(), Run { id: 6, state: RunState::Ended("testfailed".to_owned()) });
+    assert_eq!(runs, expected);
+}
+
+#[tokio::test]
+async fn an_action_that_adds_jobs_and_has_not_ended_is_seen() {
+    let action = |state: &str, symbols: (&str, &str), task_id: &str| {
+        let more = format!(
+            r#""job_group_symbol": "{}", "job_type_symbol": "{}", "state": "{state}", "result": "unknown"{task_id}"#,
+            symbols.0, symbols.1
+        );
+        format!(r#"{{"results": [{}]}}"#, task(1, "Action: Add new jobs", &more))
+    };
+    let id = r#", "task_id": "Ab-_9fIzT8aXVvV2yWqhGQ""#;
+    for (answer, expected) in [
+        (action("running", ("AC", "add-new"), id), Some("Ab-_9fIzT8aXVvV2yWqhGQ")),
+        (action("unscheduled", ("AC", "add-new"), id), Some("Ab-_9fIzT8aXVvV2yWqhGQ")),
+        (action("pending", ("AC", "add-new"), ""), Some("")),
+        (action("completed", ("AC", "add-new"), id), None),
+        (action("running", ("AC", "rt"), id), None),
+        (action("running", ("?", "add-new"), id), None),
+    ] {
+        let (treeherder, _) = answering(vec![(200, answer.clone())]).await;
+        assert_eq!(treeherder.runs("try", 7, &names()).await.unwrap().running_action(), expected, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn sightings_are_the_runs_of_buildbot_jobs_of_all_pages_with_their_times() {
+    let many: Vec<_> = (0..2000).map(|id| (id, "other", "running", "unknown")).collect();
+    let rest = r#"{"results": [
+        {"id": 2001, "ref_data_name": "a", "build_system_type": "buildbot", "state": "completed", "result": "retry",
+         "submit_timestamp": 1795413600},
+        {"id": 2002, "ref_data_name": "a", "build_system_type": "buildbot", "state": "pending", "result": null,
+         "submit_timestamp": 1795413601},
+        {"id": 2003, "ref_data_name": "a", "build_system_type": "buildbot", "state": "pending", "result": "unknown"},
+        {"id": 2004, "ref_data_name": "a", "build_system_type": "taskcluster", "state": "pending", "result": "unknown",
+         "submit_timestamp": 1795413602}]}"#;
+    let (treeherder, asked) = answering(vec![(200, page(&many)), (200, rest.to_owned())]).await;
+    let sighting = |id, state: &str, result: &str, seconds| Sighting {
+        id,
+        name: "a".to_owned(),
+        state: state.to_owned(),
+        result: result.to_owned(),
+        submitted_at: DateTime::from_timestamp(seconds, 0).unwrap(),
+    };
+    let expected =
+        vec![sighting(2001, "completed", "retry", 1_795_413_600), sighting(2002, "pending", "", 1_795_413_601)];
+    assert_eq!(treeherder.sightings("try", 7, &names()).await, Ok(expected));
+    let path = |offset| {
+        format!("GET /api/project/try/jobs/?push_id=7&build_system_type=buildbot&count=2000&offset={offset} HTTP/1.1")
+    };
+    assert_eq!(asked.await.unwrap(), [path(0), path(2000)]);
+}
+
+#[tokio::test]
+async fn while_treeherder_is_down_no_push_is_looked_at() {
+    let (treeherder, asked) = answering(vec![(503, String::new())]).await;
+    let error = treeherder.sightings("try", 7, &names()).await.unwrap_err();
+    assert!(error.starts_with("Treeherder: it answers with 503"), "{error}");
+    asked.await.unwrap();
+    assert_eq!(treeherder.sightings("try", 8, &names()).await, Err(error.clone()));
+    assert_eq!(treeherder.runs("try", 9, &names()).await, Err(error));
+}
+
 const A_PUSH: &str = r#"{"revision": "0123abcd", "author": "author@example.org"}"#;
 
 #[tokio::test]

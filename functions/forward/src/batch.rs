@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 use pulse::{Message, Publisher};
 use requests::delivery::DeliveryOutcome;
 use requests::id::RequestId;
-use requests::job::RequestedJob;
+use requests::job::{JobCode, RequestedJob};
 use requests::planning::{PlanContext, Planning, Runs, names_to_check, plan};
 use requests::request::Request;
-use requests::state::JobState;
+use requests::state::{JobState, RequestState};
 use runtime::{Aws, Clock};
 use serde::Serialize;
 use store::{Consistency, RequestsTable, StoreError, Ticket};
@@ -19,6 +19,8 @@ use tokio::time::Instant;
 use treeherder::Treeherder;
 
 use crate::destination::pulse::PulseDestination;
+use crate::destination::taskcluster::TaskclusterDestination;
+use crate::record::Recorded;
 use crate::settings::Settings;
 
 /// Do not start a batch when less than this remains: Treeherder may take 10 s to answer, and opening a connection and
@@ -31,8 +33,10 @@ pub const TIME_TO_RECORD: Duration = Duration::from_secs(10);
 pub struct Forwarder {
     /// The requests table.
     pub requests: RequestsTable,
-    /// The destination of the jobs.
+    /// The destination of Buildbot jobs.
     pub pulse: PulseDestination,
+    /// The destination of labels. `None` if no Taskcluster is configured.
+    pub taskcluster: Option<TaskclusterDestination>,
     /// Treeherder, for the builds that tests need.
     pub treeherder: Treeherder,
     /// How jobs are planned.
@@ -71,13 +75,13 @@ pub struct DeliveryLog {
     pub project: Option<String>,
     /// Jobs that were forwarded.
     pub forwarded: u32,
-    /// Jobs that wait for their builds.
+    /// Jobs that wait for their builds, or for Taskcluster.
     pub waiting: u32,
     /// Jobs without a listener.
     pub unroutable: u32,
     /// Jobs that failed.
     pub failed: u32,
-    /// Jobs that the broker refused: they failed, or are retried.
+    /// Jobs that the broker or Taskcluster refused, for example because of credentials: they failed, or are retried.
     pub refused: u32,
     /// Stored items of the request that cannot be read.
     #[serde(skip)]
@@ -90,6 +94,9 @@ pub struct DeliveryLog {
     pub plan_skipped: Option<String>,
     /// Seconds since the request was created.
     pub age_seconds: i64,
+    /// Why labels wait for Taskcluster, or why it cannot run them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taskcluster: Option<String>,
     /// Milliseconds from publishing the first message of the batch to the last confirm; `None` if nothing was published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_ms: Option<u64>,
@@ -155,6 +162,7 @@ impl Forwarder {
         let credentials = settings.user.credentials(aws).await?;
         Ok(Self {
             requests: RequestsTable::new(aws.dynamodb(), &settings.requests_table),
+            taskcluster: settings.taskcluster(aws),
             pulse: PulseDestination {
                 exchange: settings.pulse.exchange(),
                 publisher: Publisher::new(settings.pulse.clone(), credentials, settings.max_per_second),
@@ -215,15 +223,63 @@ impl Forwarder {
             if messages.is_empty() { Vec::new() } else { self.pulse.publisher.publish(&messages, until).await };
         let confirm_ms = (!messages.is_empty()).then(|| u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
         let mut outcomes = outcomes.into_iter();
-        let record = planned.into_iter().map(|one| {
+        let finish = planned.into_iter().map(|one| {
             let outcomes: Vec<DeliveryOutcome> = outcomes.by_ref().take(one.messages.len()).collect();
-            async move { (one.place, self.record(one, &outcomes).await) }
+            let runs = runs_by_push.get(&one.push()).and_then(|runs| runs.as_ref().ok());
+            async move {
+                let (place, seen) = (one.place, one.request.version);
+                let confirm_ms = confirm_ms.filter(|_| !one.messages.is_empty());
+                let recorded = self.record(one, &outcomes).await;
+                (place, confirm_ms, self.finish(recorded, seen, runs, until).await)
+            }
         });
-        for (place, (line, again)) in join_all(record.collect::<Vec<_>>()).await {
+        for (place, confirm_ms, (line, again)) in join_all(finish.collect::<Vec<_>>()).await {
             log(&DeliveryLog { confirm_ms, ..line });
             dispositions[place] = again.map_or(Disposition::Ack, Disposition::Retry);
         }
         dispositions
+    }
+
+    /// Triggers the labels of a request whose other jobs are published. Returns its log line, and why its message in the
+    /// queue is to be retried, if it is. `seen` is the version of the request before anything was recorded.
+    async fn finish(
+        &self,
+        recorded: Recorded,
+        seen: u64,
+        runs: Option<&Runs>,
+        until: Option<Instant>,
+    ) -> (DeliveryLog, Option<String>) {
+        let Recorded { mut line, again, request, jobs, is_stored } = recorded;
+        let is_due = jobs.iter().any(RequestedJob::is_open_label);
+        if !is_stored || !is_due {
+            return (line, again);
+        }
+        let before = jobs.clone();
+        let other_action = runs.and_then(Runs::running_action).map(ToOwned::to_owned);
+        let done = self.trigger_labels(request, jobs, other_action, until).await;
+        let changed = |state| {
+            let pairs = before.iter().zip(&done.jobs);
+            let count = pairs.filter(|(before, after)| before.state != state && after.state == state).count();
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        line.forwarded += changed(JobState::Forwarded);
+        line.failed += changed(JobState::Failed);
+        line.waiting = done.request.job_count(JobState::Waiting);
+        let failed = || before.iter().zip(&done.jobs).filter(|(before, _)| before.is_open_label()).map(|(_, job)| job);
+        let is_refused = |job: &&RequestedJob| job.code == Some(JobCode::MissingScopes);
+        line.refused += u32::try_from(failed().filter(is_refused).count()).unwrap_or(u32::MAX);
+        let reason = failed().find(|job| job.state == JobState::Failed).and_then(RequestedJob::reason_text);
+        line.taskcluster = done.trouble().or(reason);
+        let mut again = done.again.or(again);
+        if again.is_none() && done.request.version == seen && done.request.state == RequestState::Waiting {
+            // The sweeper put the next check off until this pass is over.
+            let settle = |request: &Request, now| self.with_results(request, &done.jobs, now);
+            again = self.store(&done.request, None, settle).await.err();
+        }
+        if again.is_some() {
+            line.error.clone_from(&again);
+        }
+        (line, again)
     }
 
     /// Loads the request that a message names. Returns `None` if there is nothing to do: the request was forwarded before,
@@ -256,7 +312,8 @@ impl Forwarder {
         let mut pushes: HashMap<(String, u64), BTreeSet<String>> = HashMap::new();
         for one in loaded {
             let names_to_check = names_to_check(&one.jobs, &self.planning);
-            if !names_to_check.is_empty() {
+            // Whether an action runs on the push matters to any label.
+            if !names_to_check.is_empty() || one.jobs.iter().any(RequestedJob::is_open_label) {
                 pushes.entry(one.push()).or_default().extend(names_to_check.into_iter().map(ToOwned::to_owned));
             }
         }
@@ -288,7 +345,7 @@ impl Forwarder {
     async fn plan(&self, mut one: PendingRequest, runs_by_push: &RunsByPush) -> Result<PendingRequest, Finished> {
         let planned = self.plan_jobs(&mut one, runs_by_push);
         let has_changed = planned != one.jobs;
-        let goes = planned.iter().any(|job| job.state == JobState::Accepted);
+        let goes = planned.iter().any(|job| job.state == JobState::Accepted || job.is_open_label());
         let has_failed = |(before, after): (&RequestedJob, &RequestedJob)| {
             before.state != JobState::Failed && after.state == JobState::Failed
         };
@@ -322,7 +379,7 @@ impl Forwarder {
 
     /// The request with the results of planning and forwarding its jobs.
     pub(crate) fn with_results(&self, request: &Request, jobs: &[RequestedJob], now: DateTime<Utc>) -> Request {
-        request.with_results(jobs, self.planning.next_poll(jobs, now), now)
+        request.with_results(jobs, request.next_check(jobs, &self.planning, now), now)
     }
 }
 

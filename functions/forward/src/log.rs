@@ -9,7 +9,7 @@ use crate::batch::DeliveryLog;
 #[expect(clippy::print_stdout, reason = "that is how the platform takes the log")]
 pub fn print_line(line: &DeliveryLog, clock: &Clock) {
     let mut json = serde_json::to_value(line).unwrap_or_default();
-    json["level"] = match (&line.error, &line.plan_skipped) {
+    json["level"] = match (&line.error, line.plan_skipped.as_ref().or(line.taskcluster.as_ref())) {
         (Some(_), _) => "ERROR",
         (None, Some(_)) => "WARN",
         (None, None) => "INFO",

@@ -16,16 +16,23 @@ use crate::destination::pulse::existing_jobs;
 /// infra/template.yaml). On the last delivery, jobs that cannot be forwarded fail.
 pub const MAX_RECEIVES: u32 = 5;
 
+/// A request after the outcomes of its messages were recorded.
+pub(crate) struct Recorded {
+    pub(crate) line: DeliveryLog,
+    /// Why the message in the queue is to be retried, if it is.
+    pub(crate) again: Option<String>,
+    pub(crate) request: Request,
+    pub(crate) jobs: Vec<RequestedJob>,
+    /// Whether request and jobs are as they are stored.
+    pub(crate) is_stored: bool,
+}
+
 impl Forwarder {
-    /// Records the outcomes of a request's messages. Returns why its message in the queue is to be retried, if it is.
-    pub(crate) async fn record(
-        &self,
-        one: PendingRequest,
-        outcomes: &[DeliveryOutcome],
-    ) -> (DeliveryLog, Option<String>) {
+    /// Records the outcomes of a request's messages.
+    pub(crate) async fn record(&self, one: PendingRequest, outcomes: &[DeliveryOutcome]) -> Recorded {
         let mut line = one.line((self.clock)());
         let existing_jobs = existing_jobs(&one.jobs);
-        let PendingRequest { request, mut jobs, messages, receive_count, .. } = one;
+        let PendingRequest { mut request, mut jobs, messages, receive_count, .. } = one;
         let (mut again, mut is_any_known, mut is_any_in_doubt) = (None, false, false);
         for (message, outcome) in messages.iter().zip(outcomes) {
             let count = u32::try_from(message.jobs.len()).unwrap_or(u32::MAX);
@@ -67,6 +74,9 @@ impl Forwarder {
                 let job = &mut jobs[*index];
                 job.state = state;
                 job.in_doubt &= state != JobState::Forwarded;
+                if state == JobState::Forwarded {
+                    job.asked_at = request.attempt_began_at();
+                }
                 // The reason of a job that is forwarded stays that of its plan.
                 if let Some(error) = error {
                     job.reason = Some(JobReason::not_delivered(error, job.in_doubt));
@@ -75,19 +85,27 @@ impl Forwarder {
                 }
             }
         }
-        if is_any_known {
+        let stored = if is_any_known {
             fail_jobs_without_build(&mut jobs);
             let settle = |request: &Request, now| self.with_results(request, &jobs, now);
-            again = self.store(&request, Some(&jobs), settle).await.err().or(again);
+            Some(self.store(&request, Some(&jobs), settle).await)
         } else if is_any_in_doubt {
             // Recorded now: the last delivery may be one that does not even reach the broker.
             let mark = |request: &Request, now| request.with_plan(&jobs, now);
-            again = self.store(&request, Some(&jobs), mark).await.err().or(again);
+            Some(self.store(&request, Some(&jobs), mark).await)
+        } else {
+            None
+        };
+        let is_stored = !matches!(stored, Some(Err(_)));
+        match stored {
+            Some(Ok(next)) => request = next,
+            Some(Err(reason)) => again = Some(reason),
+            None => {}
         }
         if again.is_some() {
             line.error.clone_from(&again);
         }
-        (line, again)
+        Recorded { line, again, request, jobs, is_stored }
     }
 
     /// Stores a request's next version, and its jobs if they changed. If the trigger function records only now that the

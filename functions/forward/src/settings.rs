@@ -9,7 +9,11 @@ use requests::read_object;
 use runtime::Aws;
 use runtime::settings::{SettingsError, Variables, variables};
 use serde::Deserialize;
+use taskcluster::{Taskcluster, TaskclusterSettings};
+use tokio::sync::Mutex;
 use treeherder::{DEFAULT_TREEHERDER_URL, address};
+
+use crate::destination::taskcluster::{CredentialsSource, TaskclusterDestination};
 
 /// The broker's address.
 pub const PULSE_URL: &str = "RUNNABLE_JOBS_PULSE_URL";
@@ -21,6 +25,8 @@ const FORMER_PULSE_SECRET: &str = "RUNNABLE_JOBS_PULSE_SECRET";
 pub const PULSE_NAMESPACE: &str = "RUNNABLE_JOBS_PULSE_NAMESPACE";
 /// The message formats of projects whose listeners do not expect the default.
 pub const PULSE_FORMS: &str = "RUNNABLE_JOBS_PULSE_FORMS";
+/// The parameter of Parameter Store with the credentials that call the hooks of Taskcluster.
+pub const TASKCLUSTER_PARAMETER: &str = "RUNNABLE_JOBS_TASKCLUSTER_PARAMETER";
 /// The file with the CA certificates that the broker's certificate is checked against.
 pub const PULSE_CERTIFICATES: &str = "RUNNABLE_JOBS_PULSE_CERTIFICATES";
 /// The most messages that are published in a second.
@@ -49,6 +55,10 @@ pub struct Settings {
     pub treeherder_url: String,
     /// How jobs are planned.
     pub planning: Planning,
+    /// Taskcluster; `None` if none is configured.
+    pub taskcluster: Option<TaskclusterSettings>,
+    /// The parameter with the credentials that call the hooks of Taskcluster. Without one, no label is triggered.
+    pub taskcluster_parameter: Option<String>,
 }
 
 /// The user at the broker.
@@ -73,7 +83,7 @@ impl Settings {
     /// # Errors
     /// The first variable that is missing or wrong. Passwords are not repeated.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let read = Variables::new(lookup);
+        let read = Variables::new(&lookup);
         let requests_table = read.required(variables::REQUESTS_TABLE, "the name of the requests table")?;
         let url = read.required(PULSE_URL, "the address of the broker")?;
         let namespace = read.required(PULSE_NAMESPACE, "the Pulse user whose exchange is written to")?;
@@ -104,6 +114,19 @@ impl Settings {
                 .parsed(variables::TREEHERDER_URL, address)?
                 .unwrap_or_else(|| DEFAULT_TREEHERDER_URL.to_owned()),
             planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
+            taskcluster_parameter: read.get(TASKCLUSTER_PARAMETER),
+            taskcluster: TaskclusterSettings::read(lookup)?,
+        })
+    }
+
+    /// Taskcluster as the destination of labels.
+    pub fn taskcluster(&self, aws: &Aws) -> Option<TaskclusterDestination> {
+        let settings = self.taskcluster.clone()?;
+        let parameter = |name: String| CredentialsSource::Parameter { name, aws: aws.clone(), read: Mutex::default() };
+        Some(TaskclusterDestination {
+            levels: settings.trigger.clone(),
+            credentials: self.taskcluster_parameter.clone().map(parameter),
+            client: Taskcluster::new(settings),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use requests::destination::Destination;
 use requests::email::Email;
 use requests::id::RequestId;
 use requests::job::{JobCode, RequestedJob};
@@ -59,7 +60,9 @@ impl TriggerService {
                 } else {
                     (resolved.code, resolved.reason)
                 };
-                *job = RequestedJob { requested_name, code, reason, planned, destination, ..resolved };
+                // The task of a call that was not answered is searched for before the label is triggered again.
+                let in_doubt = job.in_doubt && destination == Destination::Taskcluster;
+                *job = RequestedJob { requested_name, code, reason, planned, destination, in_doubt, ..resolved };
                 job.code = job.code.or_else(|| job.name_change_code());
             }
         }

@@ -1,7 +1,10 @@
 //! The sweeper, which runs every few minutes: it queues requests that were stored but not queued, requests whose waiting
 //! jobs are due for a check, and requests whose messages were lost. It gives up requests that make no progress.
+//!
+//! Requests whose jobs are all forwarded are not the sweeper's: the forward function follows their jobs.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use requests::action::ActionState;
 use requests::planning::Planning;
 use requests::request::Request;
 use requests::state::RequestState;
@@ -23,7 +26,7 @@ const LOST_AFTER: TimeDelta = TimeDelta::hours(1);
 pub struct SweepReport {
     /// Requests that were stored but not queued, or whose messages were lost, and that are queued now.
     pub queued: u32,
-    /// Requests that wait for a build, and are queued for a check.
+    /// Requests that wait for a build or for Taskcluster, and are queued for a check.
     pub waiting: u32,
     /// Requests that were given up, or could not be processed. The next sweep tries the latter again.
     pub failed: u32,
@@ -85,27 +88,50 @@ pub async fn sweep(
     Ok(swept)
 }
 
-/// Gives up a request that makes no progress. It can be retried then.
+/// Gives up a request that makes no progress, and releases the push that it locked. It can be retried then.
 async fn end_request(
     requests: &RequestsTable,
     request: &Request,
     now: DateTime<Utc>,
 ) -> Result<SweepAction, StoreError> {
-    let stored = match requests.read_consistent(request.id).await {
+    let (next, stored) = match requests.read_consistent(request.id).await {
         Ok(Some((now_stored, _))) if now_stored.version != request.version => return Ok(SweepAction::OnItsWay),
         Ok(None) => return Ok(SweepAction::OnItsWay),
         Ok(Some((_, jobs))) => {
             let (next, jobs) = request.given_up(&jobs, now);
-            requests.update(&next, Some(&jobs), now).await?
+            let stored = requests.update(&next, Some(&jobs), now).await?;
+            (next, stored)
         }
-        Err(StoreError::DamagedRequest { .. }) => requests.update(&request.given_up_unread(now), None, now).await?,
+        Err(StoreError::DamagedRequest { .. }) => {
+            let next = request.given_up_unread(now);
+            let stored = requests.update(&next, None, now).await?;
+            (next, stored)
+        }
         Err(error) => return Err(error),
     };
-    Ok(match stored {
-        UpdateResult::Stored => SweepAction::GivenUp,
-        // It made progress after all.
-        UpdateResult::Conflict => SweepAction::OnItsWay,
-    })
+    // Else it made progress after all.
+    if stored == UpdateResult::Conflict {
+        return Ok(SweepAction::OnItsWay);
+    }
+    release_push(requests, &next).await;
+    Ok(SweepAction::GivenUp)
+}
+
+/// Releases the lock of a request's push if one of its actions holds it that is not followed any more. Otherwise the
+/// requests on that push would wait until the lock expires, which they do if this fails.
+async fn release_push(requests: &RequestsTable, request: &Request) {
+    let is_left = |state| match state {
+        ActionState::Triggering | ActionState::Uncertain => true,
+        // While the request is followed, its action is.
+        ActionState::Running => request.state.has_ended(),
+        ActionState::Ended => false,
+    };
+    for action in request.actions.iter().filter(|action| is_left(action.state)) {
+        let unlocked = requests.unlock_push(&request.project, request.push_id, &action.marker(request.id)).await;
+        if let Err(error) = unlocked {
+            tracing::warn!(%error, request = %request.id, "the lock of the push remains until it expires");
+        }
+    }
 }
 
 /// What the sweeper did with a request.

@@ -43,9 +43,14 @@ pub enum RunState {
     Ended(String),
 }
 
-/// The runs of some jobs on a push, by the jobs' names.
+/// The runs of some jobs on a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Runs(HashMap<String, Vec<Run>>);
+pub struct Runs {
+    /// The runs, by the names of their jobs.
+    by_name: HashMap<String, Vec<Run>>,
+    /// The task of an action that adds jobs to the push and has not ended.
+    running_action: Option<String>,
+}
 
 /// The status of a build on the push.
 pub(super) enum BuildStatus<'r> {
@@ -86,11 +91,21 @@ impl RunState {
 impl Runs {
     /// Adds a run of the job of this name.
     pub fn add(&mut self, name: String, run: Run) {
-        self.0.entry(name).or_default().push(run);
+        self.by_name.entry(name).or_default().push(run);
+    }
+
+    /// Notes that an action that adds jobs to the push has not ended. Its task is empty if it is not known.
+    pub fn set_running_action(&mut self, task_id: String) {
+        self.running_action = Some(task_id);
+    }
+
+    /// The task of an action that adds jobs to the push and has not ended, if there is one; empty if the task is not known.
+    pub fn running_action(&self) -> Option<&str> {
+        self.running_action.as_deref()
     }
 
     fn of(&self, name: &str) -> &[Run] {
-        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+        self.by_name.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// How far a run of this job is that has not ended, if there is one.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use pulse::{Message, MessageContent, MessageFormat, Publisher};
+use requests::destination::Destination;
 use requests::job::RequestedJob;
 use requests::request::Request;
 use requests::state::JobState;
@@ -47,7 +48,11 @@ impl PulseDestination {
     }
 }
 
-/// The indexes of the jobs that exist. The range [`Message::jobs`] is a range of this list.
+/// The indexes of the jobs that exist and go to Pulse. The range [`Message::jobs`] is a range of this list.
 pub(crate) fn existing_jobs(jobs: &[RequestedJob]) -> Vec<usize> {
-    jobs.iter().enumerate().filter(|(_, job)| job.exists()).map(|(index, _)| index).collect()
+    jobs.iter()
+        .enumerate()
+        .filter(|(_, job)| job.exists() && job.destination == Destination::Pulse)
+        .map(|(index, _)| index)
+        .collect()
 }

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::TimeDelta;
 use http::StatusCode;
-use requests::job::BuildWait;
+use requests::action::{Action, ActionState, LabelWait, LabelWaitReason, Places};
+use requests::id::RequestId;
+use requests::job::{BuildWait, RequestedJob};
+use requests::new_request::NewRequest;
 use requests::planning::Planning;
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
 use runtime::Clock;
 use serde_json::json;
-use store::{Consistency, Queue, RequestsTable, Ticket};
+use store::{Consistency, PushLock, Queue, RequestsTable, Ticket};
 use trigger_api::api::{TriggerRequest, TriggerRequests, Triggered};
 use trigger_api::sweep::{SweepReport, sweep};
 
@@ -259,6 +263,89 @@ async fn a_waiting_request_is_checked_when_it_is_due() {
     app.wait(180);
     assert_eq!(swept(&app).await, SweepReport::default(), "it is the forwarder's now");
     assert_eq!(app.follow(&taken, SOMEONE).await.summary.state, "waiting");
+}
+
+/// A request for a label, with this action. It waits until an action can be called, or until it is known whether a task
+/// exists.
+async fn with_action(app: &TestApp, random: u128, action: Option<ActionState>) -> Request {
+    let mut jobs = [RequestedJob::accepted_label("test-linux2404-64/opt-mochitest-plain-1")];
+    let now = app.time();
+    let new_request = NewRequest::new("try", 1001, SOMEONE.parse().unwrap(), Vec::new());
+    let request = Request::new(RequestId::new(now, random), new_request, None, &jobs, now);
+    app.requests.create(&request, &jobs, now).await.unwrap();
+    let mut next = request;
+    match action {
+        Some(state) => next.actions.push(Action {
+            number: 1,
+            jobs: Places::new([0]),
+            hook: "project-gecko/in-tree-action-1-generic/0123abcdef".to_owned(),
+            state,
+            task_id: None,
+            called_at: now,
+        }),
+        None => {
+            let until = now + TimeDelta::minutes(1);
+            let why = LabelWaitReason::ActionRuns { task_id: None };
+            next.label_wait = Some(LabelWait { why, since: now, until, attempts: 0 });
+        }
+    }
+    next.apply_actions(&mut jobs);
+    let next = next.with_results(&jobs, TimeDelta::minutes(1), now);
+    assert_eq!(app.requests.update(&next, None, now).await.unwrap(), store::UpdateResult::Stored);
+    next
+}
+
+/// The lock of the push for the first action of a request. It does not expire during the test.
+fn lock_of(request: &Request, app: &TestApp) -> PushLock {
+    PushLock {
+        project: request.project.clone(),
+        push_id: request.push_id,
+        marker: format!("{}.1", request.id),
+        request: request.id,
+        task_id: None,
+        expires_at: app.time() + TimeDelta::days(9),
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_another_action_is_checked_when_it_is_due() {
+    let app = TestApp::new().await;
+    let request = with_action(&app, 1, None).await;
+    assert_eq!(request.state, RequestState::Waiting);
+    app.wait(59);
+    assert_eq!(swept(&app).await, SweepReport::default());
+    app.wait(1);
+    assert_eq!(swept(&app).await, SweepReport { waiting: 1, oldest_seconds: 60, ..SweepReport::default() });
+    assert_eq!(app.queued().await, [json!({"request_id": request.id, "round": 1})]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_followed_is_not_swept() {
+    let app = TestApp::new().await;
+    let request = with_action(&app, 1, Some(ActionState::Running)).await;
+    assert_eq!(request.state, RequestState::Forwarded);
+    app.wait(30 * 86_400);
+    assert_eq!(swept(&app).await, SweepReport::default());
+    assert_eq!(app.requests.followed(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_releases_its_push_and_no_other_does() {
+    let app = TestApp::new().await;
+    let holder = with_action(&app, 1, Some(ActionState::Triggering)).await;
+    let other = with_action(&app, 2, None).await;
+    let [held, wanted] = [&holder, &other].map(|request| lock_of(request, &app));
+    assert_eq!(app.requests.lock_push(&held, app.time()).await.unwrap(), None);
+    for _ in 0..35 {
+        app.wait(3600);
+        assert_eq!(swept(&app).await.failed, 0);
+        assert_eq!(app.requests.lock_push(&wanted, app.time()).await.unwrap(), Some(held.clone()));
+    }
+    app.wait(3600);
+    assert_eq!(swept(&app).await.failed, 2);
+    let ended = app.requests.request(holder.id, Consistency::Consistent).await.unwrap().unwrap();
+    assert_eq!(ended.state, RequestState::Failed);
+    assert_eq!(app.requests.lock_push(&wanted, app.time()).await.unwrap(), None);
 }
 
 #[tokio::test]
