@@ -2,7 +2,7 @@
 
 use crate::program::{run, stderr, well};
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["ingest"],
     &["catalog"],
     &["classify"],
@@ -12,6 +12,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["sample"],
     &["requests", "list"],
     &["requests", "show"],
+    &["requests", "watch"],
     &["requests", "retry"],
     &["requests", "replay"],
     &["requests", "sweep"],

@@ -148,7 +148,8 @@ impl TriggerOutcome {
     }
 }
 
-/// Whether the job exists and was rejected when the request was made, since its push cannot run it.
+/// Whether the job is a label that was rejected when the request was made.
 fn is_refused(job: &RequestedJob) -> bool {
-    job.exists() && job.state == JobState::Rejected && job.code != Some(JobCode::AlreadyRunning)
+    let codes = [JobCode::NotTriggerable, JobCode::NoDecisionTask, JobCode::TaskclusterUnavailable];
+    job.state == JobState::Rejected && job.code.is_some_and(|code| codes.contains(&code))
 }

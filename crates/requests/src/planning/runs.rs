@@ -104,11 +104,6 @@ impl Runs {
         self.running_action.as_deref()
     }
 
-    /// Whether the push has a run of the job of this name that counts.
-    pub fn has(&self, name: &str) -> bool {
-        !self.of(name).is_empty()
-    }
-
     fn of(&self, name: &str) -> &[Run] {
         self.by_name.get(name).map(Vec::as_slice).unwrap_or_default()
     }
