@@ -17,6 +17,7 @@ STACK_FOLDERS = tuple(Path(__file__).with_name(name) for name in ("e2e", "faults
 GROUPS = (
     "HttpApi",
     "forward",
+    "both-destinations",
     "faults",
     "FunctionUrl",
     "replay",

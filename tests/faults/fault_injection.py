@@ -32,13 +32,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from localstack.fakes.treeherder import PUSH_IDS, Control
-from tests.faults.proxies import THROTTLED, CuttableProxy, ThrottlingProxy
+from tests.faults.forwarders import FORWARDERS, Forwarders
+from tests.faults.proxies import THROTTLED, CuttableProxy, ThrottlingProxy, forwarded_request
 from tests.support.stack import PROGRAMS, Stack, sample, until
 from tests.support.trigger_api import Order, TriggerApi
 
 # So many that a project has more jobs than fit into one message.
 BUILDERS = 10_000
-FORWARDERS = 3
 PROJECTS = ("try", "autoland")
 # The people trigger in turn, so that none of them exceeds the limits.
 PEOPLE = 100
@@ -76,41 +76,6 @@ class Plan:
         events = ["kill", "kill while recording", "cut"] * self.kills + ["stop", "throttle"] * self.stops
         chance.shuffle(events)
         return events
-
-
-class Forwarders:
-    """Several `forward` at the queue; one that ends is started again, as Lambda starts another environment."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self.environment, self.log = environment, open(log, "w+")
-        self.processes = [self._start() for _ in range(FORWARDERS)]
-        # The exit codes of those that were not killed.
-        self.ended: list[int] = []
-
-    def _start(self) -> subprocess.Popen:
-        return subprocess.Popen(PROGRAMS.forward(), env=self.environment, stdout=self.log, stderr=self.log)
-
-    def kill(self, *places: int) -> None:
-        """Kill some with SIGKILL, and start as many others."""
-        for place in places:
-            self.processes[place].kill()
-        for place in places:
-            self.processes[place].wait()
-            self.processes[place] = self._start()
-
-    def restart_ended(self) -> None:
-        """Start those again that ended by themselves."""
-        for place, process in enumerate(self.processes):
-            if (code := process.poll()) is not None:
-                self.ended.append(code)
-                self.processes[place] = self._start()
-
-    def stop(self) -> None:
-        """Kill all of them."""
-        for process in self.processes:
-            process.kill()
-            process.wait()
-        self.log.close()
 
 
 class Scenario:
@@ -152,7 +117,7 @@ class Scenario:
             ends.callback(self.wire.stop)
             self.store = ThrottlingProxy(self.stack.env["AWS_ENDPOINT_URL"], random.Random(self.chance.random()))
             ends.callback(self.store.recorder.stop)
-            ends.callback(self.store.release)
+            ends.callback(self.store.hold.release)
             environment = self.stack.env | {
                 "RUNNABLE_JOBS_PULSE_URL": f"{broker.scheme}://127.0.0.1:{self.wire.port}{broker.path}",
                 "AWS_ENDPOINT_URL_DYNAMODB": self.store.url,
@@ -194,7 +159,7 @@ class Scenario:
             portion = orders[number * len(orders) // len(events) : (number + 1) * len(orders) // len(events)]
             thread = threading.Thread(target=self._make_requests, args=(portion,))
             if event == "kill while recording":
-                self.store.hold_next_record()
+                self.store.hold.next(forwarded_request)
             thread.start()
             time.sleep(self.chance.uniform(0, PAUSE_SECONDS))
             self.forwarders.restart_ended()
@@ -211,7 +176,7 @@ class Scenario:
         for order in self.extra_orders:
             if self._repeats():
                 return
-            self.store.hold_next_record()
+            self.store.hold.next(forwarded_request)
             self._make_requests([order])
             self._do("kill while recording")
             self._drain()
@@ -231,9 +196,9 @@ class Scenario:
             case "kill while recording":
                 # Which of them it is cannot be seen.
                 expected = self.did[event] + 1
-                self._until(lambda: len(self.store.held) == expected)
+                self._until(lambda: len(self.store.hold.held) == expected)
                 self.forwarders.kill(*range(FORWARDERS))
-                self.store.release()
+                self.store.hold.release()
                 self.did.update({"kill": FORWARDERS, event: 1})
             case "cut":
                 self.did["cut"] += self._until(self.wire.cut)
@@ -300,7 +265,7 @@ class Scenario:
         repeats = self._repeats()
         repeated = {message["message_id"].split(".")[0] for message in repeats}
         # A retry sends other messages: only the requests that were forwarded without one are sure to be repeated.
-        held = set(self.store.held) - failed - stuck
+        held = set(self.store.hold.held) - failed - stuck
         self.summary |= {
             "requests": len(self.requests),
             "jobs": sum(len(order.names) for order in self.requests.values()),

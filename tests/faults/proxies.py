@@ -1,11 +1,20 @@
-"""Proxies in front of the broker and the store: the connections of one can be cut, the other one throttles."""
+"""Proxies in front of the broker, the store and Taskcluster: they cut, throttle and lose, and hold a caller at a point at
+which it can be killed.
+"""
 
 import contextlib
+import http.client
 import random
 import socket
 import threading
+import urllib.parse
 from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import NamedTuple
 
+from localstack.fakes.serving import FakeServer
 from tests.support.store_calls import Call, Recorder
 
 # The share of calls that the store always refuses.
@@ -63,11 +72,52 @@ class CuttableProxy:
         self.cut()
 
 
+class Hold:
+    """Holds the next call that reaches a point, and all calls that repeat it, until their caller has been killed."""
+
+    def __init__(self) -> None:
+        self.lock, self.released = threading.Lock(), threading.Event()
+        # Which calls are at the point: it returns what identifies a call and those that repeat it, or nothing.
+        self.is_at: Callable[[object], str | None] = _nothing
+        self.is_after = False
+        self.holding = ""
+        # What was held.
+        self.held: list[str] = []
+
+    def next(self, is_at: Callable[..., str | None], is_after: bool = False) -> None:
+        """Hold the next call that is at this point: before it is passed on, or after that, before its answer is."""
+        self.released.clear()
+        with self.lock:
+            self.is_at, self.is_after, self.holding = is_at, is_after, ""
+
+    def release(self) -> None:
+        """Go on: the caller has been killed."""
+        with self.lock:
+            self.is_at, self.holding = _nothing, ""
+        self.released.set()
+
+    def holds(self, call: object, is_after: bool) -> bool:
+        """Hold a call if it is at the point; returns whether it was held."""
+        with self.lock:
+            found = self.is_at(call) if is_after == self.is_after else None
+            if not found or self.holding not in ("", found):
+                return False
+            if not self.holding:
+                self.holding = found
+                self.held.append(found)
+        self.released.wait(HOLD_SECONDS)
+        return True
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
 class ThrottlingProxy:
     """The emulator's tables at another address, which refuses a share of the calls as DynamoDB refuses them.
 
-    It can also hold the next call that records a request as forwarded, and all calls that repeat it. At that moment the
-    broker has confirmed the request's messages: if the forwarder is killed then, another one publishes them again.
+    Its `hold` can hold a call, such as the next one that records a request as forwarded. At that moment the broker has
+    confirmed the request's messages: if the forwarder is killed then, another one publishes them again.
     """
 
     # The errors of throttled calls. A transaction has an error of its own in addition.
@@ -86,39 +136,20 @@ class ThrottlingProxy:
     def __init__(self, endpoint: str, chance: random.Random) -> None:
         self.share, self.chance = THROTTLED, chance
         self.refused: Counter[str] = Counter()
-        # Whether the next such call is to be held, and the request whose calls are held.
-        self.is_holding, self.holding = False, ""
-        # The requests whose record was held.
-        self.held: list[str] = []
-        self.lock, self.released = threading.Lock(), threading.Event()
-        self.recorder = Recorder(endpoint, self._refuse)
+        self.hold = Hold()
+        self.recorder = Recorder(endpoint, self._refuse, self._spoil)
         self.url = self.recorder.url
-
-    def hold_next_record(self) -> None:
-        """Hold the next call that records a request as forwarded."""
-        self.released.clear()
-        with self.lock:
-            self.is_holding = True
-
-    def release(self) -> None:
-        """Refuse the held calls: their caller has been killed."""
-        with self.lock:
-            self.holding = ""
-        self.released.set()
 
     def _refuse(self, call: Call) -> dict | None:
         # There is no need to keep the calls that pass.
         self.recorder.calls.clear()
-        request = forwarded_request(call)
-        with self.lock:
-            if request and self.is_holding:
-                self.is_holding, self.holding = False, request
-                self.held.append(request)
-            is_held = bool(request) and request == self.holding
-        if is_held:
-            self.released.wait(HOLD_SECONDS)
-        elif self.chance.random() >= self.share:
-            return None
+        is_refused = self.hold.holds(call, is_after=False) or self.chance.random() < self.share
+        return self._error(call) if is_refused else None
+
+    def _spoil(self, call: Call) -> dict | None:
+        return self._error(call) if self.hold.holds(call, is_after=True) else None
+
+    def _error(self, call: Call) -> dict:
         self.refused[call.operation] += 1
         kind, message = self.chance.choice(self.ERRORS)
         if call.operation != "TransactWriteItems" or self.chance.random() < 0.5:
@@ -129,10 +160,109 @@ class ThrottlingProxy:
 
 def forwarded_request(call: Call) -> str | None:
     """The id of the request that a call records as forwarded, or None for any other call."""
-    if call.operation != "TransactWriteItems":
-        return None
-    for write in call.content()["TransactItems"]:
-        item = write.get("Put", {}).get("Item", {})
-        if item.get("state") == {"S": "forwarded"}:
-            return item["pk"]["S"].removeprefix("request#")
-    return None
+    head = written_head(call)
+    return request_of(head) if head.get("state") == {"S": "forwarded"} else None
+
+
+def written_head(call: Call) -> dict:
+    """The head of a request that a call writes; empty for any other call."""
+    if call.operation not in ("PutItem", "TransactWriteItems"):
+        return {}
+    content = call.content()
+    writes = [write.get("Put", {}) for write in content.get("TransactItems", [])] or [content]
+    heads = (write.get("Item", {}) for write in writes)
+    return next((head for head in heads if head.get("sk") == {"S": "head"}), {})
+
+
+def request_of(head: dict) -> str:
+    """The id of the request of a head."""
+    return head["pk"]["S"].removeprefix("request#")
+
+
+class Exchange(NamedTuple):
+    """A request to Taskcluster."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+class TaskclusterProxy:
+    """The API of Taskcluster at another address, which can go away, refuse, and lose requests and answers."""
+
+    def __init__(self, to: str) -> None:
+        self.hold, self.lock = Hold(), threading.Lock()
+        self.is_down = False
+        # How many of the next calls are refused with 429, are cut before they arrive, and lose their answers.
+        self.to_refuse = self.to_cut = self.to_lose = 0
+        self.did: Counter[str] = Counter()
+        self.server = _TaskclusterServer(to, self)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def takes(self, what: str) -> bool:
+        """Whether this happens to the present call: `down`, `refuse`, `cut` or `lose`."""
+        with self.lock:
+            left = self.is_down if what == "down" else getattr(self, f"to_{what}")
+            if left and what != "down":
+                setattr(self, f"to_{what}", left - 1)
+            self.did[what] += bool(left)
+            return bool(left)
+
+    def stop(self) -> None:
+        """Stop to answer."""
+        self.hold.release()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class _TaskclusterServer(FakeServer):
+    def __init__(self, to: str, proxy: TaskclusterProxy) -> None:
+        super().__init__(("127.0.0.1", 0), _TaskclusterHandler)
+        address = urllib.parse.urlsplit(to)
+        self.to, self.proxy = (address.hostname or "", address.port), proxy
+
+
+class _TaskclusterHandler(BaseHTTPRequestHandler):
+    server: _TaskclusterServer
+    protocol_version = "HTTP/1.1"
+    wbufsize = 64 * 1024
+
+    def do_GET(self) -> None:
+        self._carry()
+
+    def do_POST(self) -> None:
+        self._carry()
+
+    def _carry(self) -> None:
+        proxy, body = self.server.proxy, self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        exchange = Exchange(self.command, self.path, body)
+        if proxy.takes("down") or proxy.takes("cut") or proxy.hold.holds(exchange, is_after=False):
+            self.close_connection = True
+            return
+        if proxy.takes("refuse"):
+            self._answer(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1", "Content-Type": "text/plain"}, b"Slow down.")
+            return
+        connection = http.client.HTTPConnection(*self.server.to, timeout=HOLD_SECONDS)
+        with contextlib.closing(connection):
+            # With `Host` as it was sent: it is signed.
+            connection.request(self.command, self.path, body or None, dict(self.headers))
+            answer = connection.getresponse()
+            content = answer.read()
+        if proxy.takes("lose") or proxy.hold.holds(exchange, is_after=True):
+            self.close_connection = True
+            return
+        left_out = ("connection", "content-length", "transfer-encoding", "date", "server")
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in left_out}
+        self._answer(answer.status, headers, content)
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass

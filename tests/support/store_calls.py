@@ -45,12 +45,17 @@ class Call(NamedTuple):
 
 class Recorder:
     """A proxy at `url` that passes calls on to an endpoint and records them in `calls`. If `refuse` returns the content
-    of an error for a call, it is answered with that and status 400.
+    of an error for a call, it is answered with that and status 400; `spoil` does the same once a call was passed on.
     """
 
-    def __init__(self, endpoint: str, refuse: Callable[[Call], dict | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        refuse: Callable[[Call], dict | None] = lambda _: None,
+        spoil: Callable[[Call], dict | None] = lambda _: None,
+    ) -> None:
         self.calls: list[Call] = []
-        self.server = _Server(urllib.parse.urlsplit(endpoint).netloc, self.calls, refuse)
+        self.server = _Server(urllib.parse.urlsplit(endpoint).netloc, self.calls, refuse, spoil)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -60,9 +65,15 @@ class Recorder:
 
 
 class _Server(FakeServer):
-    def __init__(self, address: str, calls: list[Call], refuse: Callable[[Call], dict | None]) -> None:
+    def __init__(
+        self,
+        address: str,
+        calls: list[Call],
+        refuse: Callable[[Call], dict | None],
+        spoil: Callable[[Call], dict | None],
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.address, self.calls, self.refuse = address, calls, refuse
+        self.address, self.calls, self.refuse, self.spoil = address, calls, refuse, spoil
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -82,6 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request("POST", self.path, body, dict(self.headers))
             answer = connection.getresponse()
             content = answer.read()
+        if (error := self.server.spoil(call)) is not None:
+            self._answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
+            return
         headers = {
             name: answer.headers[name]
             for name in ("Content-Type", "x-amz-crc32", "x-amzn-RequestId")

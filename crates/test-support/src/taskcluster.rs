@@ -184,9 +184,7 @@ fn of_index_or_queue(state: &mut State, path: &str, artifacts: &str) -> Message 
             "410 Gone",
             &json!({"code": "ResourceExpired", "message": "Artifact has expired\n\n---\n\n", "requestInfo": {}}),
         ),
-        _ if task.runnable_jobs.is_some() => {
-            redirect(&format!("{artifacts}/{id}/0/public/runnable-jobs.json"))
-        }
+        _ if task.runnable_jobs.is_some() => redirect(&format!("{artifacts}/{id}/0/public/runnable-jobs.json")),
         _ => not_found("Artifact not found"),
     }
 }

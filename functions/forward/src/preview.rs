@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pulse::Message;
 use requests::job::RequestedJob;
 use requests::state::JobState;
+use requests::triggering::Prepared;
 use serde::Serialize;
 
 use crate::batch::{Delivery, Forwarder};
@@ -18,6 +19,9 @@ pub struct Preview {
     pub project: String,
     /// The messages that would be published.
     pub messages: Vec<PreviewedMessage>,
+    /// The action that would be triggered for the labels; `None` without labels, or if it would be refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<PreviewedAction>,
     /// The jobs that would not be forwarded, each with the reason.
     pub not_forwarded: BTreeMap<String, String>,
 }
@@ -29,6 +33,15 @@ pub struct PreviewedMessage {
     pub id: String,
     /// The body.
     pub body: serde_json::Value,
+}
+
+/// An action that would be triggered.
+#[derive(Debug, Serialize)]
+pub struct PreviewedAction {
+    /// The hook that would be called, as `GROUP/ID`.
+    pub hook: String,
+    /// The input of the action.
+    pub input: serde_json::Value,
 }
 
 impl Forwarder {
@@ -53,11 +66,30 @@ impl Forwarder {
             id: message.id,
             body: serde_json::from_slice(&message.body).unwrap_or_default(),
         };
+        let mut not_forwarded: BTreeMap<String, String> = not_forwarded.map(why).collect();
+        let labels: Vec<String> =
+            one.jobs.iter().filter(|job| job.is_open_label()).map(|job| job.name.clone()).collect();
+        let mut action = None;
+        if !labels.is_empty() {
+            let number = one.request.actions.iter().map(|action| action.number).max().unwrap_or_default() + 1;
+            let (prepared, ready) = self.prepare(&one.request, &labels, &format!("{}.{number}", one.request.id)).await;
+            let reason = match prepared {
+                Prepared::Ready { .. } => None,
+                Prepared::Refused(refusal) => Some(refusal.sentence()),
+                Prepared::Unavailable(outage) => Some(format!("Taskcluster: {}", outage.error)),
+            };
+            if let Some(reason) = reason {
+                not_forwarded.extend(labels.into_iter().map(|label| (label, reason.clone())));
+            }
+            action =
+                ready.map(|ready| PreviewedAction { hook: ready.action.hook.to_string(), input: ready.action.input });
+        }
         Ok(Some(Preview {
             request: one.request.id.to_string(),
             project: one.request.project.clone(),
             messages: self.pulse.messages(&one.request, &one.jobs).into_iter().map(message).collect(),
-            not_forwarded: not_forwarded.map(why).collect(),
+            action,
+            not_forwarded,
         }))
     }
 }

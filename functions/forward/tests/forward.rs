@@ -64,6 +64,7 @@ fn forwarder(requests: RequestsTable, publisher: Publisher) -> Forwarder {
             exchange: settings(&address("PULSE_URL")).0.exchange(),
             formats: HashMap::new(),
         },
+        taskcluster: None,
         treeherder: Treeherder::new(closed_address(), TimeDelta::zero(), Arc::new(morning)),
         planning: Planning::default(),
         clock: Arc::new(|| morning() + TimeDelta::seconds(10)),

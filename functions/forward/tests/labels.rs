@@ -13,6 +13,7 @@ use requests::action::{ActionState, LabelWaitReason};
 use requests::id::RequestId;
 use requests::job::{JobCode, RequestedJob};
 use requests::new_request::NewRequest;
+use requests::outcome::{Outcome, OutcomeState};
 use requests::planning::Planning;
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
@@ -137,11 +138,14 @@ impl TestApp {
 
     /// The action of a request ends, as the follower records it.
     async fn end_action(&self, request: &Request) {
-        let (mut next, jobs) = self.now(request).await;
+        let (mut next, mut jobs) = self.now(request).await;
         for action in &mut next.actions {
             action.state = ActionState::Ended;
         }
-        next.version += 1;
+        for job in jobs.iter_mut().filter(|job| job.state == JobState::Forwarded) {
+            job.outcome = Some(Outcome { state: OutcomeState::Pending, result: None, run: None, since: morning() });
+        }
+        let next = next.with_results(&jobs, TimeDelta::minutes(1), morning());
         self.requests.update(&next, Some(&jobs), morning()).await.unwrap();
     }
 }
@@ -169,7 +173,7 @@ async fn the_labels_of_a_request_become_one_action_of_its_push() {
     assert_eq!(action.task_id.as_ref(), app.taskcluster.action_tasks().first());
     let [(authorization, payload)] = &app.taskcluster.hook_calls()[..] else { panic!("one call") };
     assert!(authorization.starts_with(r#"Hawk id="project/runnable-jobs/test""#) && !authorization.contains(TOKEN));
-    let input = json!({"tasks": [LABEL, OTHER_LABEL], "times": 1, "request": format!("{}.1", request.id)});
+    let input = json!({"tasks": [LABEL, OTHER_LABEL], "request": format!("{}.1", request.id)});
     assert_eq!(payload["user"]["input"], input);
     assert!(!payload.to_string().contains('@'), "tasks are public");
     // A message that is delivered twice does nothing.
@@ -180,7 +184,8 @@ async fn the_labels_of_a_request_become_one_action_of_its_push() {
 #[tokio::test]
 async fn an_action_of_a_thousand_labels_is_cheap() {
     let app = TestApp::new().await;
-    let labels: Vec<String> = (0..1000).map(|chunk| format!("test-linux2404-64/debug-mochitest-plain-{chunk}")).collect();
+    let labels: Vec<String> =
+        (0..1000).map(|chunk| format!("test-linux2404-64/debug-mochitest-plain-{chunk}")).collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let request = app.labels(1, &labels).await;
     let before = app.forwarder.requests.cost();
@@ -218,9 +223,7 @@ async fn more_labels_than_an_action_takes_become_several_one_after_the_other() {
 async fn a_task_whose_answer_was_lost_is_found() {
     let refused = error("400 Bad Request", "InputError", "While calling createTask: TimeoutError: it took too long");
     let unavailable = Answer::answer("502 Bad Gateway", "<html></html>").with("Content-Type", "text/html");
-    for fate in
-        [HookFate::AnswerLost, HookFate::AnsweredWithTask(refused), HookFate::AnsweredWithTask(unavailable)]
-    {
+    for fate in [HookFate::AnswerLost, HookFate::AnsweredWithTask(refused), HookFate::AnsweredWithTask(unavailable)] {
         let app = TestApp::new().await;
         app.taskcluster.next_call(fate);
         let request = app.labels(1, &[LABEL]).await;
@@ -387,11 +390,8 @@ async fn each_job_of_a_mixed_request_goes_its_way() {
     let first = app.request(9, &[RequestedJob::accepted("x")]).await;
     app.forward(&first).await;
     let listener = Listener::on(&app.project).await;
-    let jobs = [
-        RequestedJob::accepted("build 1"),
-        RequestedJob::accepted_label(LABEL),
-        RequestedJob::accepted("build 2"),
-    ];
+    let jobs =
+        [RequestedJob::accepted("build 1"), RequestedJob::accepted_label(LABEL), RequestedJob::accepted("build 2")];
     let request = app.request(1, &jobs).await;
     let (_, line) = app.logged(&request).await;
     assert_eq!(line.forwarded, 3);

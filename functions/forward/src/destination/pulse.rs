@@ -50,5 +50,9 @@ impl PulseDestination {
 
 /// The indexes of the jobs that exist and go to Pulse. The range [`Message::jobs`] is a range of this list.
 pub(crate) fn existing_jobs(jobs: &[RequestedJob]) -> Vec<usize> {
-    jobs.iter().enumerate().filter(|(_, job)| job.exists() && job.destination == Destination::Pulse).map(|(index, _)| index).collect()
+    jobs.iter()
+        .enumerate()
+        .filter(|(_, job)| job.exists() && job.destination == Destination::Pulse)
+        .map(|(index, _)| index)
+        .collect()
 }

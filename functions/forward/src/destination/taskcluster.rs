@@ -77,8 +77,8 @@ impl CredentialsSource {
 }
 
 /// An action that can be called.
-struct ReadyAction {
-    action: PreparedAction,
+pub(crate) struct ReadyAction {
+    pub(crate) action: PreparedAction,
     credentials: Arc<Credentials>,
 }
 
@@ -179,7 +179,8 @@ impl Forwarder {
     async fn lock(&self, request: &Request, marker: String) -> Result<Locked, StoreError> {
         let now = (self.clock)();
         let (project, push_id) = (request.project.clone(), request.push_id);
-        let lock = PushLock { project, push_id, marker, request: request.id, task_id: None, expires_at: now + LOCK_TIME };
+        let lock =
+            PushLock { project, push_id, marker, request: request.id, task_id: None, expires_at: now + LOCK_TIME };
         let Some(held) = self.requests.lock_push(&lock, now).await? else { return Ok(Locked::Ours) };
         let holder = if held.request == request.id {
             Some(request.clone())
@@ -196,7 +197,7 @@ impl Forwarder {
         Ok(Locked::Held { task_id: actions.next().and_then(|action| action.task_id.clone()) })
     }
 
-    async fn prepare<'s>(
+    pub(crate) async fn prepare<'s>(
         &'s self,
         request: &Request,
         labels: &[String],
@@ -220,7 +221,7 @@ impl Forwarder {
         };
         let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
         let labels = &labels[..fits(&labels)];
-        let action = client.prepare_action(&request.project, &decision_task, labels, marker, level);
+        let action = client.prepare_action(&decision_task, &request.project, labels, marker, level);
         match tokio::time::timeout(PREPARE_TIMEOUT, action).await {
             Ok(Ok(action)) => {
                 let ready = Prepared::Ready { hook: action.hook.to_string(), labels: labels.len() };
@@ -247,8 +248,8 @@ impl Forwarder {
                 }
                 Called::Refused(refusal)
             }
-            Ok(Err(TriggerError::Unsent { reason, retry_after, is_rate_limit })) => {
-                Called::Unsent(outage(reason, retry_after, is_rate_limit))
+            Ok(Err(TriggerError::Unsent { reason, retry_after })) => {
+                Called::Unsent(outage(reason, retry_after, retry_after.is_some()))
             }
             Ok(Err(TriggerError::Unanswered { reason })) => Called::Unanswered(reason),
             Err(_) => Called::Unanswered("it takes too long to answer".to_owned()),

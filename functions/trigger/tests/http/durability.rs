@@ -281,7 +281,6 @@ async fn with_action(app: &TestApp, random: u128, action: Option<ActionState>) -
             hook: "project-gecko/in-tree-action-1-generic/0123abcdef".to_owned(),
             state,
             task_id: None,
-            calls: 1,
             called_at: now,
         }),
         None => {
