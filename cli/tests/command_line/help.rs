@@ -2,7 +2,7 @@
 
 use crate::program::{run, stderr, well};
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["ingest"],
     &["catalog"],
     &["classify"],
@@ -15,6 +15,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["requests", "retry"],
     &["requests", "replay"],
     &["requests", "sweep"],
+    &["requests", "follow"],
     &["forward"],
     &["serve"],
     &["openapi"],
