@@ -12,7 +12,8 @@ use trigger_api::error::TriggerError;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for an ingest: published, or unchanged
-  1  internal error, or the output cannot be written
+  1  internal error, or the output cannot be written; for a watched request: some jobs did not
+     succeed, or the time is up
   2  usage: a flag or a variable is missing or wrong
   3  refused: by a guard, because the document is broken, or because the request does not exist
      or cannot be retried; the old catalog stays
@@ -44,6 +45,9 @@ pub(crate) enum Failure {
     /// What was asked for cannot be done.
     #[error("{0}")]
     Refused(String),
+    /// A request that was watched did not end well.
+    #[error("{0}")]
+    Unsuccessful(String),
     /// The program or a service that it needs failed.
     #[error("{0}")]
     Internal(String),
@@ -60,7 +64,7 @@ fn cause(error: &TriggerError) -> String {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Internal(_) | Self::Output(_) => 1,
+            Self::Internal(_) | Self::Output(_) | Self::Unsuccessful(_) => 1,
             Self::Settings(_) | Self::Usage(_) => 2,
             Self::Ingest(error) => error.exit_code(),
             Self::Store(StoreError::Superseded { .. }) => 6,

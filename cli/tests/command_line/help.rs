@@ -12,6 +12,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["sample"],
     &["requests", "list"],
     &["requests", "show"],
+    &["requests", "watch"],
     &["requests", "retry"],
     &["requests", "replay"],
     &["requests", "sweep"],

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::RequestId;
 
+/// The sentence about a label whose action was called and may exist.
+pub const LOOKED_FOR: &str =
+    "The hook was called, and it is not known yet whether it made a task: the task is looked for.";
+
 /// An action that runs labels of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
@@ -125,6 +129,25 @@ impl Places {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl LabelWait {
+    /// The sentence for people.
+    pub fn sentence(&self) -> String {
+        match &self.why {
+            LabelWaitReason::ActionRuns { task_id } => {
+                let task = task_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+                format!(
+                    "An action of this push runs{task}: this waits for its end, as two at once would each create the \
+                     builds that are missing."
+                )
+            }
+            LabelWaitReason::Unavailable { error } => {
+                format!("Taskcluster does not answer: {}. It is tried again.", error.trim_end_matches('.'))
+            }
+            LabelWaitReason::Unanswered { .. } => LOOKED_FOR.to_owned(),
+        }
     }
 }
 

@@ -121,6 +121,11 @@ pub enum JobReason {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         may_have_arrived: bool,
     },
+    /// The push's decision task, or its list of jobs, is not known, so the job cannot be run.
+    NoDecisionTask {
+        /// Why, as part of a sentence.
+        message: String,
+    },
     /// The action ended, and did not make the job's task.
     NotCreated {
         /// How the action ended: Taskcluster's word.
@@ -227,6 +232,9 @@ impl JobReason {
             Self::ActionRefused { refusal, may_have_arrived } => {
                 let sentence = refusal.sentence();
                 if *may_have_arrived { format!("{sentence} {MAY_HAVE_STARTED}") } else { sentence }
+            }
+            Self::NoDecisionTask { message } => {
+                format!("It cannot be run on this push: {}.", message.trim_end_matches('.'))
             }
             Self::NotCreated { action, log } if log.is_empty() => {
                 format!("The action ended ({action}) and did not create this job. It can be retried.")

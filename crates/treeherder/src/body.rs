@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
+use catalog::taskcluster::TaskId;
 use chrono::DateTime;
 use requests::following::Sighting;
 use requests::planning::{Run, RunState, Runs};
@@ -20,6 +21,12 @@ struct PushBody {
     revision: String,
     #[serde(default)]
     author: String,
+}
+
+/// A decision task.
+#[derive(Deserialize)]
+struct DecisionTaskBody {
+    id: String,
 }
 
 /// A page of jobs.
@@ -112,6 +119,18 @@ pub(crate) fn push(body: &[u8]) -> Result<Push, String> {
         return Err("its answer is not a push: the revision is not hexadecimal".to_owned());
     }
     Ok(Push { revision, author: author.parse().ok() })
+}
+
+/// Reads an answer about the decision tasks of pushes. `None` if it has none of this push.
+///
+/// # Errors
+/// It is not such an answer. The message is for the log.
+pub(crate) fn decision_task(body: &[u8], push_id: u64) -> Result<Option<TaskId>, String> {
+    let wrong = "its answer is not a decision task";
+    let mut tasks: HashMap<String, DecisionTaskBody> =
+        serde_json::from_slice(body).map_err(|error| format!("{wrong}: {error}"))?;
+    let task = tasks.remove(&push_id.to_string());
+    task.map(|task| task.id.parse().map_err(|error| format!("{wrong}: {error}"))).transpose()
 }
 
 /// Adds the runs of the jobs with these names, and a running action. Returns the number of jobs in the page.

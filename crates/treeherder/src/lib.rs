@@ -1,12 +1,15 @@
-//! A client of Treeherder's API: the revision and the author of a push, and the states and results of its jobs. It reads
-//! `GET /api/project/PROJECT/push/ID/` and `GET /api/project/PROJECT/jobs/?push_id=ID`.
+//! A client of Treeherder's API: the revision and the author of a push, its decision task, and the states and results of
+//! its jobs. It reads `GET /api/project/PROJECT/push/ID/`, `.../push/decisiontask/?push_ids=ID` and
+//! `.../jobs/?push_id=ID`.
 
 mod body;
+mod decision_task;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use catalog::taskcluster::TaskId;
 use chrono::{DateTime, TimeDelta, Utc};
 use fetch::{FetchError, Fetcher};
 use http::{StatusCode, Uri};
@@ -15,6 +18,7 @@ use requests::planning::Runs;
 use requests::push::Push;
 use runtime::{CacheEntry, CacheStatus, Cached, Clock, Cooldown, Unavailable};
 
+pub use crate::decision_task::DecisionTask;
 use body::Names;
 
 /// The address of Treeherder.
@@ -54,7 +58,9 @@ pub struct Treeherder {
 #[derive(Default)]
 struct LookupState {
     /// Answers about pushes, and the pauses after failures. `None` for a push that Treeherder does not know.
-    pushes: HashMap<PushKey, Arc<Cached<Option<Arc<Push>>>>>,
+    pushes: PushCache<Arc<Push>>,
+    /// Answers about decision tasks, and the pauses after failures. `None` for a push that has none.
+    decision_tasks: PushCache<TaskId>,
     /// The pauses after failures of lists of jobs.
     jobs: HashMap<PushKey, Cooldown>,
     /// The pause after Treeherder was unreachable.
@@ -63,6 +69,9 @@ struct LookupState {
 
 /// The project and the id of a push.
 type PushKey = (String, u64);
+
+/// Answers about pushes.
+type PushCache<T> = HashMap<PushKey, Arc<Cached<Option<T>>>>;
 
 /// Why there is no answer. Each reason is for the log.
 enum Failure {
@@ -142,20 +151,37 @@ impl Treeherder {
     /// Looks up a push. The project's name must not need percent-encoding.
     pub async fn push(&self, project: &str, push_id: u64) -> PushLookup {
         let key = (project.to_owned(), push_id);
+        let load = async { Ok(self.fetch_push(project, push_id).await?.map(Arc::new)) };
+        match self.look_up(key, |state| &mut state.pushes, load).await {
+            Ok(Some(push)) => PushLookup::Found(push),
+            Ok(None) => PushLookup::Unknown,
+            Err(reason) => PushLookup::Unavailable(reason),
+        }
+    }
+
+    /// An answer about a push that is in memory and fresh, or else the result of `load`. The error is for the log.
+    async fn look_up<T: Clone>(
+        &self,
+        key: PushKey,
+        cache: fn(&mut LookupState) -> &mut PushCache<T>,
+        load: impl Future<Output = Result<Option<T>, Failure>>,
+    ) -> Result<Option<T>, String> {
         let now = (self.clock)();
-        let cached = self.cached_push(&key, now);
+        let cached = self.cached(cache(&mut self.state()), key, now);
         let is_fresh = |entry: &CacheEntry<_>, now| self.is_fresh(entry, now);
         let found = match cached.peek().filter(|entry| is_fresh(entry, now)) {
             Some(entry) => Ok((entry, CacheStatus::Hit)),
             None => match self.unreachable(now) {
                 Some(reason) => Err(Unavailable(reason)),
-                None => cached.get(&self.clock, is_fresh, async || self.load_push(project, push_id).await).await,
+                None => {
+                    let load = async || load.await.map_err(|failure| self.record(failure, (self.clock)()));
+                    cached.get(&self.clock, is_fresh, load).await
+                }
             },
         };
         match found {
-            Ok((_, CacheStatus::Stale { reason })) | Err(Unavailable(reason)) => PushLookup::Unavailable(reason),
-            Ok((CacheEntry { value: Some(push), .. }, _)) => PushLookup::Found(push),
-            Ok((CacheEntry { value: None, .. }, _)) => PushLookup::Unknown,
+            Ok((_, CacheStatus::Stale { reason })) | Err(Unavailable(reason)) => Err(reason),
+            Ok((CacheEntry { value, .. }, _)) => Ok(value),
         }
     }
 
@@ -243,11 +269,6 @@ impl Treeherder {
         Err(Failure::Invalid(format!("the push has more than {MAX_JOBS} jobs")))
     }
 
-    async fn load_push(&self, project: &str, push_id: u64) -> Result<Option<Arc<Push>>, String> {
-        let push = self.fetch_push(project, push_id).await;
-        push.map(|push| push.map(Arc::new)).map_err(|failure| self.record(failure, (self.clock)()))
-    }
-
     async fn fetch_push(&self, project: &str, push_id: u64) -> Result<Option<Push>, Failure> {
         let url = format!("{}/api/project/{project}/push/{push_id}/", self.url);
         match self.pushes.get(&url).await? {
@@ -257,25 +278,21 @@ impl Treeherder {
         }
     }
 
-    /// An unknown push is never fresh: Treeherder may learn of it at any moment.
-    fn is_fresh(&self, entry: &CacheEntry<Option<Arc<Push>>>, now: DateTime<Utc>) -> bool {
+    /// That there is none is never fresh: Treeherder may learn of it at any moment.
+    fn is_fresh<T>(&self, entry: &CacheEntry<Option<T>>, now: DateTime<Utc>) -> bool {
         entry.value.is_some() && (now - entry.at).abs() < self.ttl
     }
 
     /// The cached answer about a push. Makes room if there are too many: first answers that are no longer fresh go,
     /// then all.
-    fn cached_push(&self, key: &PushKey, now: DateTime<Utc>) -> Arc<Cached<Option<Arc<Push>>>> {
-        let mut state = self.state();
-        if let Some(cached) = state.pushes.get(key) {
-            return cached.clone();
+    fn cached<T: Clone>(&self, cache: &mut PushCache<T>, key: PushKey, now: DateTime<Utc>) -> Arc<Cached<Option<T>>> {
+        if cache.len() >= MAX_CACHED_PUSHES && !cache.contains_key(&key) {
+            cache.retain(|_, cached| cached.peek().is_some_and(|entry| self.is_fresh(&entry, now)));
+            if cache.len() >= MAX_CACHED_PUSHES {
+                cache.clear();
+            }
         }
-        if state.pushes.len() >= MAX_CACHED_PUSHES {
-            state.pushes.retain(|_, cached| cached.peek().is_some_and(|entry| self.is_fresh(&entry, now)));
-        }
-        if state.pushes.len() >= MAX_CACHED_PUSHES {
-            state.pushes.clear();
-        }
-        state.pushes.entry(key.clone()).or_default().clone()
+        cache.entry(key).or_default().clone()
     }
 
     /// Why no request is sent, while the pause after Treeherder was unreachable lasts.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 
 /// A Treeherder that gives these answers, each over its own connection; and the requests that it received.
-async fn answering(answers: Vec<(u16, String)>) -> (Treeherder, tokio::task::JoinHandle<Vec<String>>) {
+pub(crate) async fn answering(answers: Vec<(u16, String)>) -> (Treeherder, tokio::task::JoinHandle<Vec<String>>) {
     let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", service.local_addr().unwrap());
     let asked = tokio::spawn(async move {

@@ -308,8 +308,7 @@ impl Forwarder {
             return (line, again);
         }
         let before = jobs.clone();
-        let _ = runs;
-        let other_action: Option<String> = None;
+        let other_action = runs.and_then(Runs::running_action).map(ToOwned::to_owned);
         let done = self.trigger_labels(request, jobs, other_action, until).await;
         let changed = |state| {
             let pairs = before.iter().zip(&done.jobs);

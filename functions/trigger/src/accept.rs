@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use requests::id::RequestId;
 use requests::idempotency::{Claim, ClaimStatus, IdempotencyKey};
-use requests::job::count_jobs;
 use requests::new_request::NewRequest;
 use requests::push::Push;
 use requests::request::Request;
-use requests::resolve::resolve_names;
-use requests::state::JobState;
 use store::{Consistency, RequestsTable};
 
 use crate::budget::{refund, share};
 use crate::call_log::CallLog;
 use crate::error::TriggerError;
 use crate::outcome::{OutcomeKind, TriggerOutcome};
-use crate::service::{TriggerService, some_accepted};
+use crate::resolve::Resolved;
+use crate::service::TriggerService;
 
 /// How often a repetition of a request that is in progress polls for its outcome, and how many times.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -48,21 +46,21 @@ impl TriggerService {
     /// As `submit`.
     pub async fn accept(
         &self,
-        new_request: NewRequest,
+        mut new_request: NewRequest,
         pushed: Option<Push>,
         log: &CallLog,
     ) -> Result<TriggerOutcome, TriggerError> {
         let now = (self.clock)();
         let id = RequestId::new(now, (self.random)());
+        // The key is made of what the client sent: that does not depend on the push's decision task.
         let key = IdempotencyKey::of(&new_request).map_err(TriggerError::BadKey)?;
-        let task = new_request.decision_task_id.as_deref();
-        let names = match self.catalog.names_for(&new_request.project, task, log).await {
+        let mut resolved = match self.resolve(&new_request, log).await {
             // Without the count, a client could have Taskcluster asked about any number of tasks.
             Err(refusal @ TriggerError::NoPushList(_)) => {
                 let share = share(&new_request.requester, id, now);
                 return Err(self.budget.count_refusal(&self.metered(log), share, refusal, log).await);
             }
-            names => names?,
+            resolved => resolved?,
         };
         let is_named = new_request.idempotency_key.is_some();
         let claim = key.claim(id, now);
@@ -81,7 +79,7 @@ impl TriggerService {
                 let (request, jobs) = table.with_jobs(*request, Consistency::Consistent).await?;
                 let seconds = (now - earlier.claimed_at).num_seconds().max(0);
                 let kind = if is_named { OutcomeKind::Replayed } else { OutcomeKind::Duplicate(seconds) };
-                return Ok(TriggerOutcome { request: Some(request), jobs, kind });
+                return Ok(TriggerOutcome { request: Some(request), jobs, kind, actions: None });
             }
             Claimed::Ours { never_kept: Some(earlier) } => {
                 refund(&table, share(&new_request.requester, earlier.request, earlier.claimed_at), log).await;
@@ -90,20 +88,21 @@ impl TriggerService {
         }
 
         // From here on the key is ours. It is released if the request is refused.
-        let jobs = resolve_names(&new_request.names, &names, &self.renames);
+        let accepted = resolved.some_accepted(&new_request.project);
         let spend = async {
-            let accepted = count_jobs(&jobs).get(&JobState::Accepted).copied().unwrap_or_default();
-            let fits = self.budget.check_size(accepted);
-            // A request without known jobs, or with too many, counts as a request too: it takes work to find out.
-            let charged = if fits.is_ok() { accepted } else { 0 };
+            let fits = self.budget.check_size(*accepted.as_ref().unwrap_or(&0));
+            // A request without accepted jobs, or with too many, counts as a request too: it takes work to find out.
+            let charged = if fits.is_ok() { *accepted.as_ref().unwrap_or(&0) } else { 0 };
             self.budget.spend(&table, share(&new_request.requester, id, now), charged, log).await?;
             fits?;
-            some_accepted(&new_request.project, &jobs)
+            accepted
         };
         if let Err(error) = spend.await {
             self.release(&table, &key, &claim, log).await;
             return Err(error);
         }
+        let Resolved { jobs, decision_task_id, .. } = resolved;
+        new_request.decision_task_id = decision_task_id;
         let request = Request::new(id, new_request, pushed, &jobs, now);
         log.set_request(id);
         if let Err(error) = table.create(&request, &jobs, now).await {
@@ -111,7 +110,7 @@ impl TriggerService {
             return Err(TriggerError::Uncertain { whether: "your request was stored", error });
         }
         let request = self.send(&table, request, log).await;
-        Ok(TriggerOutcome { request: Some(request), jobs, kind: OutcomeKind::Created })
+        Ok(TriggerOutcome { request: Some(request), jobs, kind: OutcomeKind::Created, actions: None })
     }
 
     /// Claims the key, or finds the earlier request that owns it.

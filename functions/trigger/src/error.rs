@@ -56,12 +56,12 @@ pub enum TriggerError {
     /// The requester has used up their budget.
     #[error("{}", .0.detail)]
     TooManyRequests(Exceeded),
-    /// None of the jobs exists.
+    /// None of the jobs exists and can be run on the push.
     #[error("{}", no_known_jobs(.project, .jobs))]
     NoKnownJobs {
         /// The project.
         project: String,
-        /// The rejected jobs, with suggestions.
+        /// The rejected jobs, with suggestions and reasons.
         jobs: Vec<RequestedJob>,
     },
     /// The request is open, so that it cannot be retried.
@@ -152,12 +152,17 @@ fn not_allowed(project: &str, denied: &PermissionDenied) -> String {
 }
 
 fn no_known_jobs(project: &str, jobs: &[RequestedJob]) -> String {
-    match jobs {
-        [one] => {
+    let cannot_run = jobs.iter().find_map(|job| job.reason_text().filter(|_| job.exists()));
+    match (jobs, cannot_run) {
+        ([one], Some(reason)) => format!("'{}' was not requested. {reason}", one.name),
+        (_, Some(reason)) => {
+            format!("None of these {} jobs can be run on this push, so nothing was requested. {reason}", jobs.len())
+        }
+        ([one], None) => {
             let suggestion = one.suggestion.as_ref().map(|name| format!(" Did you mean '{name}'?"));
             let name = &one.name;
             format!("{project} has no job '{name}', so nothing was requested.{}", suggestion.unwrap_or_default())
         }
-        _ => format!("{project} has none of these {} jobs, so nothing was requested.", jobs.len()),
+        (_, None) => format!("{project} has none of these {} jobs, so nothing was requested.", jobs.len()),
     }
 }

@@ -70,13 +70,13 @@ pub(crate) const TOO_MANY_JOBS: ErrorCode = ErrorCode {
     meaning: "The request names more jobs than one request may, or than one person may request in an hour; the detail says \
               how many are allowed. Nothing was requested.",
 };
-/// None of the jobs exists.
+/// None of the jobs exists and can be run on the push.
 pub(crate) const NO_KNOWN_JOBS: ErrorCode = ErrorCode {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     code: "no_known_jobs",
     title: "No known jobs",
-    meaning: "The project has none of the jobs. The member jobs has a suggestion for each, where there is one. Nothing was \
-              requested.",
+    meaning: "The project has none of the jobs, or the push cannot run those that it has. The member jobs has the reason \
+              for each, and a suggestion where there is one. Nothing was requested.",
 };
 /// The key was used for something else.
 pub(crate) const KEY_REUSED: ErrorCode = ErrorCode {
@@ -129,7 +129,7 @@ pub(crate) const NOTHING_TO_RETRY: ErrorCode = ErrorCode {
     status: StatusCode::CONFLICT,
     code: "nothing_to_retry",
     title: "Nothing to retry",
-    meaning: "No job of the request failed or was unroutable.",
+    meaning: "No job of the request failed or was unroutable. A job that ran and failed is not sent again: request it anew.",
 };
 /// The request is open.
 pub(crate) const STILL_OPEN: ErrorCode = ErrorCode {

@@ -2,6 +2,7 @@
 //! what happens to it.
 
 mod accept;
+pub mod actions;
 mod admission;
 pub mod api;
 mod body;
@@ -12,6 +13,7 @@ pub mod error;
 mod error_codes;
 pub mod outcome;
 mod reference;
+mod resolve;
 mod retry;
 mod routes;
 pub mod service;
@@ -27,6 +29,7 @@ use runtime::{Aws, Clock, LogSink};
 use store::{CatalogTable, Queue, RequestsTable};
 use treeherder::Treeherder;
 
+use crate::actions::TaskclusterActions;
 use crate::budget::Budget;
 use crate::catalog::CatalogNames;
 pub use crate::reference::openapi;
@@ -79,7 +82,8 @@ impl TriggerService {
             requests,
             queue,
             treeherder: Treeherder::new(&settings.treeherder_url, settings.treeherder_ttl, clock.clone()),
-            treeherder_public_url: settings.treeherder_public_url.clone(),
+            taskcluster: settings.taskcluster.clone().map(TaskclusterActions::new),
+            urls: settings.public_urls(),
             permissions: settings.permissions.clone(),
             without_treeherder: settings.without_treeherder,
             budget: Budget::new(settings.limits),

@@ -6,7 +6,7 @@ use requests::job::{JobCode, RequestedJob};
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
 
-use crate::api::{self, Triggered};
+use crate::api::{self, ActionPreview, PublicUrls, Triggered};
 
 /// The outcome of triggering or retrying jobs.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct TriggerOutcome {
     pub jobs: Vec<RequestedJob>,
     /// The kind of outcome.
     pub kind: OutcomeKind,
+    /// In a dry run, the actions that would run labels; `None` if no label would be run, or if it is not known.
+    pub actions: Option<Vec<ActionPreview>>,
 }
 
 /// The kind of outcome.
@@ -34,7 +36,7 @@ pub enum OutcomeKind {
 
 impl TriggerOutcome {
     /// The answer to a request for jobs on this push.
-    pub fn response(&self, project: &str, push_id: u64) -> Triggered {
+    pub fn response(&self, project: &str, push_id: u64, urls: &PublicUrls) -> Triggered {
         let request = self.request.as_ref();
         let state = match (self.kind, request) {
             // The first answer again.
@@ -47,11 +49,14 @@ impl TriggerOutcome {
         };
         // The job as it was before planning.
         let first = |job: &RequestedJob| {
-            let code = job.name_change_code();
-            if job.exists() {
-                RequestedJob { requested_name: job.requested_name.clone(), code, ..RequestedJob::accepted(&job.name) }
-            } else {
-                job.clone()
+            if !job.exists() || is_refused(job) {
+                return job.clone();
+            }
+            RequestedJob {
+                requested_name: job.requested_name.clone(),
+                code: job.name_change_code(),
+                destination: job.destination,
+                ..RequestedJob::accepted(&job.name)
             }
         };
         let jobs: Vec<RequestedJob> = match self.kind {
@@ -64,7 +69,11 @@ impl TriggerOutcome {
             status_url: request.map(api::status_url),
             state: state.to_owned(),
             repeated: matches!(self.kind, OutcomeKind::Duplicate(_)),
-            jobs: api::jobs(project, &jobs),
+            jobs: match request.filter(|_| self.kind != OutcomeKind::Replayed) {
+                Some(request) => api::jobs_of(request, &jobs, urls),
+                None => api::jobs(project, &jobs),
+            },
+            actions: self.actions.clone(),
         }
     }
 
@@ -73,7 +82,10 @@ impl TriggerOutcome {
         let unknown = number(&|job| !job.exists());
         let renamed = number(&|job| job.name_change_code() == Some(JobCode::Renamed));
         let corrected = number(&|job| job.name_change_code() == Some(JobCode::Corrected));
-        let left_alone = number(&|job| job.exists() && job.state == JobState::Rejected);
+        let left_alone = number(&|job| job.state == JobState::Rejected && job.code == Some(JobCode::AlreadyRunning));
+        // In a dry run, a job that has failed is one that the forwarder would fail.
+        let would_fail = |job: &RequestedJob| self.kind == OutcomeKind::DryRun && job.state == JobState::Failed;
+        let cannot_run = number(&|job| is_refused(job) || would_fail(job) && job.is_asked_for());
         let added = number(&|job| !job.is_asked_for());
         let (run, needed) = match self.kind {
             // When a request is sent again, its other jobs are finished.
@@ -82,7 +94,7 @@ impl TriggerOutcome {
                 let run = number(&|job| is_sent(job) && job.is_asked_for());
                 (run, number(&|job| is_sent(job) && !job.is_asked_for()))
             }
-            _ => (jobs.len() - unknown - left_alone - added, added),
+            _ => (jobs.len() - unknown - left_alone - cannot_run - added, added),
         };
         let of = format!("push {push_id} of {project}");
         let (noun, are) = if run == 1 { ("1 job".to_owned(), "is") } else { (format!("{run} jobs"), "are") };
@@ -121,6 +133,10 @@ impl TriggerOutcome {
         if left_alone > 0 {
             let _ = write!(message, " {} running already, and left alone.", plural(left_alone, "One is", "are"));
         }
+        if cannot_run > 0 {
+            let cannot = plural(cannot_run, "One Taskcluster job cannot", "Taskcluster jobs cannot");
+            let _ = write!(message, " {cannot} be run on this push.");
+        }
         if unknown > 0 {
             let left_out = plural(unknown, "One name is not known and was", "names are not known and were");
             let _ = write!(message, " {left_out} left out.");
@@ -130,4 +146,10 @@ impl TriggerOutcome {
         }
         message
     }
+}
+
+/// Whether the job is a label that was rejected when the request was made.
+fn is_refused(job: &RequestedJob) -> bool {
+    let codes = [JobCode::NotTriggerable, JobCode::NoDecisionTask, JobCode::TaskclusterUnavailable];
+    job.state == JobState::Rejected && job.code.is_some_and(|code| codes.contains(&code))
 }

@@ -8,7 +8,6 @@ use requests::id::RequestId;
 use requests::job::{JobCode, RequestedJob};
 use requests::reason::JobReason;
 use requests::request::Request;
-use requests::resolve::resolve_names;
 use requests::state::JobState;
 use store::{Consistency, UpdateResult};
 
@@ -19,7 +18,7 @@ use crate::outcome::{OutcomeKind, TriggerOutcome};
 use crate::service::TriggerService;
 
 impl TriggerService {
-    /// Sends the failed and unroutable jobs of a request again. `by` is the person who asks for that; an operator needs no
+    /// Sends the failed and unroutable jobs of a request again: those that were not forwarded. `by` is the person who asks for that; an operator needs no
     /// permission and has no budget.
     ///
     /// # Errors
@@ -35,16 +34,13 @@ impl TriggerService {
         if let Some(person) = by {
             self.admit_counted(&request.project, request.push_id, person, log).await?;
         }
-        let names = self.catalog.names_for(&request.project, request.decision_task_id.as_deref(), log).await?;
-        if request.state.is_open() {
-            return Err(TriggerError::StillOpen(request.state));
-        }
         let now = (self.clock)();
         let table = self.metered(log);
         let (request, mut jobs) = table.with_jobs(request.clone(), Consistency::Consistent).await?;
         if request.state.is_open() {
             return Err(TriggerError::StillOpen(request.state));
         }
+        let names = self.catalog.names_for(&request.project, request.decision_task_id.as_deref(), log).await?;
         // The first test that needs each build.
         let tests = jobs.iter().rev().filter_map(|job| Some((job.build.clone()?, job.name.clone())));
         let tests: HashMap<String, String> = tests.collect();
@@ -54,9 +50,10 @@ impl TriggerService {
             // The catalog may have changed since.
             let name = [job.name.clone()];
             sought.extend(name.clone());
-            for resolved in resolve_names(&name, &names, &self.renames) {
+            for resolved in self.resolve_by(&name, &request.project, &names) {
                 let requested_name = resolved.requested_name.clone().or_else(|| job.requested_name.clone());
-                let planned = !job.is_asked_for() && resolved.exists();
+                let planned = !job.is_asked_for() && resolved.state == JobState::Accepted;
+                let destination = if resolved.exists() { resolved.destination } else { job.destination };
                 let (code, reason) = if planned {
                     let test = tests.get(&job.name).cloned();
                     (Some(JobCode::NeededBuild), test.map(|test| JobReason::NeededBuild { test }))
@@ -64,8 +61,8 @@ impl TriggerService {
                     (resolved.code, resolved.reason)
                 };
                 // The task of a call that was not answered is searched for before the label is triggered again.
-                let in_doubt = job.in_doubt && resolved.destination == Destination::Taskcluster;
-                *job = RequestedJob { requested_name, code, reason, planned, in_doubt, ..resolved };
+                let in_doubt = job.in_doubt && destination == Destination::Taskcluster;
+                *job = RequestedJob { requested_name, code, reason, planned, destination, in_doubt, ..resolved };
                 job.code = job.code.or_else(|| job.name_change_code());
             }
         }
@@ -95,6 +92,6 @@ impl TriggerService {
             }
         }
         let request = self.send(&table, next, log).await;
-        Ok(TriggerOutcome { request: Some(request), jobs, kind: OutcomeKind::Created })
+        Ok(TriggerOutcome { request: Some(request), jobs, kind: OutcomeKind::Created, actions: None })
     }
 }

@@ -12,7 +12,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_api::{Caching, Caller, Identity, Path, Problem, RequestLog, ResponseBody, Validators};
 use requests::email::Email;
 use requests::id::RequestId;
+use requests::pause::pause;
 use requests::request::Request;
+use requests::state::RequestState;
 use serde::Serialize;
 use store::Consistency;
 
@@ -86,8 +88,8 @@ impl Drop for LoggedCalls<'_> {
 
 /// Trigger jobs on a push
 ///
-/// Stores the request and queues it for Pulse. Each job is checked by itself: a job that the project does not have is
-/// rejected with the closest name, and the others are queued. With an `Idempotency-Key`, a repeated request gets the first
+/// Stores the request and queues it: builder names for Pulse, labels for an action of the push in Taskcluster. Each job is
+/// checked by itself: a job that the project does not have is rejected with the closest name, and the others are queued. With an `Idempotency-Key`, a repeated request gets the first
 /// answer again for a day, marked by `Idempotent-Replayed`; without a key, a request for the same jobs of the same push
 /// within a minute is a repetition.
 #[utoipa::path(
@@ -100,7 +102,8 @@ impl Drop for LoggedCalls<'_> {
             description = "The project", example = "try"),
         ("push_id" = u64, Path, maximum = 999_999_999_999_999_999_i64,
             description = "The push, by its number in Treeherder", example = 1001),
-        ("dry_run" = Option<bool>, Query, description = "Check everything, store and queue nothing"),
+        ("dry_run" = Option<bool>, Query, description = "Check everything, store and queue nothing. The answer has the \
+            actions that would run labels"),
         ("Idempotency-Key" = Option<String>, Header, max_length = 257, pattern = r#"^("[!#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$"#,
             description = "A key of the client for this request, so that it can be sent again without running twice"),
     ),
@@ -134,7 +137,7 @@ pub(crate) async fn trigger(
         service.submit(new_request, &log).await?
     };
     record_outcome(&request_log, &outcome);
-    Ok(answered(&outcome, &outcome.response(&project, push_id)))
+    Ok(answered(&outcome, &outcome.response(&project, push_id, &service.urls)))
 }
 
 fn record_outcome(request_log: &RequestLog, outcome: &TriggerOutcome) {
@@ -163,8 +166,8 @@ fn answered(outcome: &TriggerOutcome, answer: &Triggered) -> Response {
 
 /// One request
 ///
-/// The state, the jobs and the history of a request. While the request is open, `Retry-After` says when to ask again; with
-/// `If-None-Match` that costs next to nothing.
+/// The state, the jobs and the history of a request, and what became of each job. Until every job has ended, `Retry-After`
+/// says when to ask again; with `If-None-Match` that costs next to nothing.
 #[utoipa::path(
     get,
     path = "/api/project/{project}/trigger_requests/{request_id}/",
@@ -201,7 +204,7 @@ pub(crate) async fn one(
         // Head and jobs of one version: where they differ, both are read again, and it may be a later one.
         let (request, jobs) =
             service.read(&log, async |table| table.with_jobs(request, Consistency::Eventual).await).await?;
-        let answer = TriggerRequest::new(&request, &jobs, &service.treeherder_public_url, shows_people);
+        let answer = TriggerRequest::new(&request, &jobs, &service.urls, shows_people);
         let response = private(&etag_of(&request, shows_people)).ok(JSON, packed(&headers, &answer))?;
         (request, response)
     };
@@ -220,9 +223,15 @@ fn private(etag: &str) -> Validators<'_> {
     Validators { etag, last_modified: None, caching: Caching::Private }
 }
 
-/// The number of seconds after which a client should ask again while the request is open. Soon after a change it is short,
-/// since a person may be watching.
+/// The number of seconds after which a client should ask again, unless the request has ended. While the request is open, it
+/// is short soon after a change, since a person may be watching. While its jobs are followed, it is the pause of the
+/// follower.
 fn retry_after(request: &Request, now: DateTime<Utc>) -> Option<u32> {
+    // Requests that earlier versions forwarded have no progress, and are not followed.
+    if request.state == RequestState::Forwarded && request.progress.is_some() {
+        let changed = DateTime::from_timestamp(request.due_at, 0).unwrap_or(now);
+        return u32::try_from(pause(now - changed).num_seconds()).ok();
+    }
     let changed = request.history.last().map_or(now, |event| event.at);
     request.state.is_open().then(|| match (now - changed).num_seconds() {
         ..30 => 2,
@@ -249,8 +258,8 @@ fn shows_people(service: &TriggerService, reader: Option<&Email>, request: &Requ
 /// Retry a request
 ///
 /// Sends the failed and unroutable jobs again, under the rules of a new request: it requires permission to trigger jobs on
-/// the push, and counts against the budget. Builds that were added for tests do not count. A job whose `detail` says that
-/// it may have arrived may then run twice.
+/// the push, and counts against the budget. Builds that were added for tests do not count. Jobs that were forwarded are not
+/// sent again, whatever became of them. A job whose `detail` says that it may have arrived may then run twice.
 #[utoipa::path(
     post,
     path = "/api/project/{project}/trigger_requests/{request_id}/retry/",
@@ -281,7 +290,7 @@ pub(crate) async fn retry(
     let log = LoggedCalls::new(&request_log);
     let request = find(&state.service, &project, &id, &log).await?;
     let outcome = state.service.retry(&request, Some(&by), &log).await?;
-    Ok(answered(&outcome, &outcome.response(&request.project, request.push_id)))
+    Ok(answered(&outcome, &outcome.response(&request.project, request.push_id, &state.service.urls)))
 }
 
 /// The requests on a push
@@ -373,8 +382,7 @@ fn listed(
         let count = parsed.count.map(|count| format!("count={count}&")).unwrap_or_default();
         format!("{path}{count}before={}", last.id)
     });
-    let summary =
-        |request| Summary::new(request, &service.treeherder_public_url, shows_people(service, reader, request));
+    let summary = |request| Summary::new(request, &service.urls, shows_people(service, reader, request));
     let answer = TriggerRequests { results: found.iter().map(summary).collect(), next };
     let etag = etag(&serde_json::to_vec(&answer).unwrap_or_default());
     private(&etag).answer(headers, JSON, packed(headers, &answer))

@@ -8,17 +8,18 @@ use chrono::{DateTime, Utc};
 use requests::email::Email;
 use requests::id::RequestId;
 use requests::idempotency::IdempotencyKey;
-use requests::job::{RequestedJob, count_jobs};
+use requests::job::RequestedJob;
 use requests::new_request::NewRequest;
 use requests::permissions::{Author, Permissions};
 use requests::planning::{PlanContext, Planning, Runs, names_to_check, plan};
 use requests::request::Request;
-use requests::resolve::{Renames, resolve_names};
-use requests::state::JobState;
+use requests::resolve::Renames;
 use runtime::Clock;
 use store::{Consistency, Queue, RequestsTable, StoreError, Ticket, UpdateResult};
 use treeherder::Treeherder;
 
+use crate::actions::{PreviewedPush, TaskclusterActions};
+use crate::api::PublicUrls;
 use crate::budget::{Budget, share};
 use crate::call_log::{CallLog, MeteredTable};
 use crate::catalog::CatalogNames;
@@ -44,8 +45,10 @@ pub struct TriggerService {
     pub queue: Queue,
     /// Treeherder, for the author of a push and the runs on it.
     pub treeherder: Treeherder,
-    /// The address of Treeherder for people, with which links start.
-    pub treeherder_public_url: String,
+    /// The actions of Taskcluster, if one is configured.
+    pub taskcluster: Option<TaskclusterActions>,
+    /// The addresses with which links start.
+    pub urls: PublicUrls,
     /// Who may trigger jobs.
     pub permissions: Permissions,
     /// What to do while Treeherder is unavailable.
@@ -100,24 +103,34 @@ impl TriggerService {
     /// # Errors
     /// The request would be refused.
     pub async fn check(&self, new_request: &NewRequest, log: &CallLog) -> Result<TriggerOutcome, TriggerError> {
-        let NewRequest { project, push_id, requester, decision_task_id, .. } = new_request;
+        let NewRequest { project, push_id, requester, .. } = new_request;
         self.catalog.names(project, log).await?;
         IdempotencyKey::of(new_request).map_err(TriggerError::BadKey)?;
         let now = (self.clock)();
         self.budget.refuse_exhausted(requester, now)?;
-        let share = share(requester, RequestId::new(now, (self.random)()), now);
+        let id = RequestId::new(now, (self.random)());
+        let share = share(requester, id, now);
         let spent = self.budget.spend(&self.metered(log), share, 0, log).await?;
         self.admit(project, *push_id, requester, log).await?;
-        let names = self.catalog.names_for(project, decision_task_id.as_deref(), log).await?;
-        let jobs = resolve_names(&new_request.names, &names, &self.renames);
-        let accepted = some_accepted(project, &jobs)?;
+        let mut resolved = self.resolve(new_request, log).await?;
+        let accepted = resolved.some_accepted(project)?;
         self.budget.check_size(accepted)?;
         self.budget.limits.check_jobs(spent, accepted, share.window).map_err(TriggerError::TooManyRequests)?;
-        let jobs = self.plan_now(project, *push_id, &jobs, log).await;
-        Ok(TriggerOutcome { request: None, jobs, kind: OutcomeKind::DryRun })
+        let (mut jobs, runs) = self.plan_now(project, *push_id, &resolved.jobs, log).await;
+        let push =
+            PreviewedPush { project, decision_task_id: resolved.decision_task_id.as_deref(), runs: runs.as_ref() };
+        let actions = self.preview_actions(push, &mut jobs, id, log).await;
+        Ok(TriggerOutcome { request: None, jobs, kind: OutcomeKind::DryRun, actions })
     }
 
-    async fn plan_now(&self, project: &str, push_id: u64, jobs: &[RequestedJob], log: &CallLog) -> Vec<RequestedJob> {
+    /// The jobs as the forwarder would plan them now, and the runs on the push, if Treeherder answers.
+    async fn plan_now(
+        &self,
+        project: &str,
+        push_id: u64,
+        jobs: &[RequestedJob],
+        log: &CallLog,
+    ) -> (Vec<RequestedJob>, Option<Runs>) {
         let names_to_check: BTreeSet<String> =
             names_to_check(jobs, &self.planning).into_iter().map(ToOwned::to_owned).collect();
         let runs = if names_to_check.is_empty() {
@@ -127,7 +140,7 @@ impl TriggerService {
             response.inspect_err(|reason| log.set_error(reason)).ok()
         };
         let context = PlanContext { now: (self.clock)(), batch: 0, is_repeat: false };
-        plan(jobs, runs.as_ref(), &self.planning, context)
+        (plan(jobs, runs.as_ref(), &self.planning, context), runs)
     }
 
     /// Queues a stored request. If the queue or the store does not answer, the request stays accepted, and the sweeper
@@ -159,13 +172,5 @@ pub(crate) async fn enqueue(
     queue.send(Ticket { request_id: request.id, attempt: request.attempt }).await?;
     match table.update(&queued, None, now).await? {
         UpdateResult::Stored | UpdateResult::Conflict => Ok(Some(queued)),
-    }
-}
-
-/// The number of accepted jobs, if there are any.
-pub(crate) fn some_accepted(project: &str, jobs: &[RequestedJob]) -> Result<u32, TriggerError> {
-    match count_jobs(jobs).get(&JobState::Accepted) {
-        Some(accepted) => Ok(*accepted),
-        None => Err(TriggerError::NoKnownJobs { project: project.to_owned(), jobs: jobs.to_vec() }),
     }
 }

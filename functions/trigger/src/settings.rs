@@ -11,6 +11,7 @@ use runtime::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variab
 use taskcluster::TaskclusterSettings;
 use treeherder::{DEFAULT_TREEHERDER_URL, address};
 
+use crate::api::PublicUrls;
 use crate::service::WithoutTreeherder;
 
 /// The scope by which a service may ask on behalf of people.
@@ -108,6 +109,18 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The addresses with which links start.
+    pub(crate) fn public_urls(&self) -> PublicUrls {
+        urls(self.treeherder_public_url.clone(), self.taskcluster.as_ref())
+    }
+}
+
+fn urls(treeherder: String, taskcluster: Option<&TaskclusterSettings>) -> PublicUrls {
+    let taskcluster = taskcluster.map(|settings| settings.root_url.as_str().trim_end_matches('/').to_owned());
+    PublicUrls { treeherder, taskcluster }
+}
+
 /// The settings of the sweep function.
 #[derive(Debug)]
 pub struct SweepSettings {
@@ -144,12 +157,13 @@ fn treeherder<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<(Str
     Ok((url, public_url))
 }
 
-/// The address with which links to Treeherder start.
+/// The addresses with which links start.
 ///
 /// # Errors
-/// One of its two variables is wrong.
-pub fn treeherder_public_url(lookup: impl Fn(&str) -> Option<String>) -> Result<String, SettingsError> {
-    Ok(treeherder(&Variables::new(lookup))?.1)
+/// A variable of Treeherder or Taskcluster is wrong.
+pub fn public_urls(lookup: impl Fn(&str) -> Option<String>) -> Result<PublicUrls, SettingsError> {
+    let (_, treeherder) = treeherder(&Variables::new(&lookup))?;
+    Ok(urls(treeherder, TaskclusterSettings::read(&lookup)?.as_ref()))
 }
 
 /// Which sign-ins are accepted. Without an audience, no token could be meant for this service.

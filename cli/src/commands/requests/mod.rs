@@ -3,12 +3,14 @@
 mod follow;
 mod replay;
 mod retry;
+mod watch;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use comfy_table::Table;
 use requests::email::Email;
 use requests::id::RequestId;
 use requests::planning::Planning;
@@ -16,9 +18,9 @@ use requests::request::Request;
 use runtime::settings::{Variables, variables};
 use runtime::{Aws, ClientProfile};
 use store::{Consistency, Queue, RequestsTable};
-use trigger_api::api::{Summary, TriggerRequest};
+use trigger_api::api::{ActionStatus, JobStatus, ProgressCounts, PublicUrls, Summary, TriggerRequest};
 use trigger_api::service::TriggerService;
-use trigger_api::settings::{Settings, TRIGGER_RULES, treeherder_public_url};
+use trigger_api::settings::{Settings, TRIGGER_RULES, public_urls};
 use trigger_api::sweep::sweep;
 
 use super::{clock, lookup, trigger_dependencies};
@@ -53,6 +55,15 @@ Examples:
     /// Show the jobs and the history of a request
     #[command(after_help = "Example:\n  runnable-jobs requests show 01KAS4B0MRJ6WJ0RGDX8T0E4JQ")]
     Show(Show),
+    /// Show the jobs of a request until all of them have ended
+    #[command(after_help = "\
+Examples:
+  runnable-jobs requests watch 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
+  runnable-jobs requests watch 01KAS4B0MRJ6WJ0RGDX8T0E4JQ --timeout 7200 && echo green
+
+On a terminal a table is updated in place; elsewhere each change is a line. The exit code is 0 if every job succeeded, and
+1 if some did not or the time is up. The table is read every 2 seconds, which costs half a read unit while nothing changed.")]
+    Watch(Watch),
     /// Send the failed and unroutable jobs of a request again, or those of all requests in the dead-letter queue
     #[command(after_help = "\
 Examples:
@@ -120,6 +131,15 @@ struct Show {
 }
 
 #[derive(Debug, Args)]
+struct Watch {
+    /// The id of the request
+    request: RequestId,
+    /// Stop after this number of seconds, whatever the state of the request
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
+    timeout: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 struct Retry {
     /// The id of the request
     #[arg(conflicts_with = "dead_letters")]
@@ -155,6 +175,7 @@ pub(crate) async fn run(arguments: Requests) -> Result<(), Failure> {
     match command {
         Command::List(list) => operator.list(&list).await,
         Command::Show(show) => operator.show(&show).await,
+        Command::Watch(Watch { request, timeout }) => watch::watch(&operator, request, timeout).await,
         Command::Retry(Retry { request, dead_letters, json }) => match (request, dead_letters) {
             (Some(id), _) => operator.retry(id, json).await,
             (None, Some(url)) => Box::pin(retry::dead_letters(&operator, &url, json)).await,
@@ -196,9 +217,9 @@ impl Operator<'_> {
         Ok(TriggerService::new(&settings, dependencies))
     }
 
-    /// The public address of Treeherder, for links.
-    fn treeherder(&self) -> Result<String, Failure> {
-        Ok(treeherder_public_url(self.lookup)?)
+    /// The addresses with which links start.
+    fn urls(&self) -> Result<PublicUrls, Failure> {
+        Ok(public_urls(self.lookup)?)
     }
 
     async fn list(&self, list: &List) -> Result<(), Failure> {
@@ -211,8 +232,8 @@ impl Operator<'_> {
         };
         warn_of_damage(table.cost().damaged);
         if list.json {
-            let treeherder = self.treeherder()?;
-            let summary = |request: &Request| Summary::new(request, &treeherder, true);
+            let urls = self.urls()?;
+            let summary = |request: &Request| Summary::new(request, &urls, true);
             return print_json_line(&found.iter().map(summary).collect::<Vec<_>>());
         }
         let mut table = new_table(["REQUEST", "STATE", "PROJECT", "PUSH", "REQUESTER", "TAKEN", "JOBS"]);
@@ -234,25 +255,25 @@ impl Operator<'_> {
         let table = self.requests().await?;
         let request = find(&table, show.request).await?;
         let (request, jobs) = table.with_jobs(request, Consistency::Consistent).await?;
+        let shown = TriggerRequest::new(&request, &jobs, &self.urls()?, true);
         if show.json {
-            return print_json_line(&TriggerRequest::new(&request, &jobs, &self.treeherder()?, true));
+            return print_json_line(&shown);
         }
         let on_behalf = request.on_behalf_by.as_ref().map(|by| format!(" (through {by})")).unwrap_or_default();
         let mut text = format!(
-            "{} {}: push {} of {}, asked for by {}{on_behalf}\n\n",
+            "{} {}: push {} of {}, asked for by {}{on_behalf}{}\n\n",
             request.id,
             request.state.as_str(),
             request.push_id,
             request.project,
-            request.requester
+            request.requester,
+            progress_text(shown.summary.progress.as_ref())
         );
-        let mut table = new_table(["JOB", "STATE", ""]);
-        for job in &jobs {
-            let detail = job.detail(&request.project).unwrap_or_default();
-            table.add_row([job.name.clone(), job.state.as_str().to_owned(), detail]);
-        }
-        text += &table_text(&table);
+        text += &table_text(&jobs_table(&shown.jobs));
         text.push('\n');
+        if let Some(actions) = actions_table(&shown.summary.actions) {
+            text += &format!("{}\n", table_text(&actions));
+        }
         let mut table = new_table(["WHEN", "STATE", "", "BY"]);
         for (place, event) in request.history.iter().enumerate() {
             if place == 1 && request.events_left_out > 0 {
@@ -288,6 +309,47 @@ impl Operator<'_> {
             swept.queued, swept.waiting, swept.failed
         ))
     }
+}
+
+/// The jobs of a request, and what became of them.
+fn jobs_table<'j>(jobs: impl IntoIterator<Item = &'j JobStatus>) -> Table {
+    let mut table = new_table(["JOB", "STATE", "OUTCOME", ""]);
+    for job in jobs {
+        let detail = job.detail.clone().unwrap_or_default();
+        table.add_row([job.name.clone(), job.state.clone(), outcome_text(job), detail]);
+    }
+    table
+}
+
+/// What became of a job, and where its page is.
+fn outcome_text(job: &JobStatus) -> String {
+    let Some(outcome) = &job.outcome else { return String::new() };
+    let words = [Some(&outcome.state), outcome.result.as_ref(), outcome.url.as_ref()].into_iter().flatten();
+    words.map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// The actions that run labels of a request, if there are some.
+fn actions_table(actions: &[ActionStatus]) -> Option<Table> {
+    let mut table = new_table(["ACTION", "STATE", "JOBS", "CALLED", "TASK"]);
+    for action in actions {
+        table.add_row([
+            action.number.to_string(),
+            action.state.clone(),
+            action.jobs.to_string(),
+            time(action.called_at),
+            action.url.clone().or_else(|| action.task_id.clone()).unwrap_or_default(),
+        ]);
+    }
+    (!actions.is_empty()).then_some(table)
+}
+
+/// How far the jobs of a request are, in brackets. Empty if there is nothing to say.
+fn progress_text(progress: Option<&ProgressCounts>) -> String {
+    let Some(ProgressCounts { waiting, running, succeeded, failed }) = progress else { return String::new() };
+    let counts = [(waiting, "waiting"), (running, "running"), (succeeded, "succeeded"), (failed, "failed")];
+    let counts = counts.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{count} {word}"));
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
 }
 
 /// Reports how many stored items cannot be read. The log names them.

@@ -99,7 +99,7 @@ pub(super) async fn replay(operator: &Operator<'_>, command: &Replay) -> Result<
             Ok(request) if command.submit => submit(&service, request, line).await?,
             Ok(request) => check(&service, &request, line, &mut seen_keys).await?,
         };
-        for job in jobs.iter().filter(|job| job.state == JobState::Rejected) {
+        for job in jobs.iter().filter(|job| !job.exists()) {
             *unknown.entry(job.name.clone()).or_default() += 1;
             summary.with_suggestion += usize::from(job.suggestion.is_some());
         }

@@ -100,12 +100,12 @@ async fn try_again(service: &TriggerService, body: &str) -> Result<String, Failu
 pub(super) async fn send_again(service: &TriggerService, request: &Request) -> Result<Triggered, Failure> {
     if !request.state.is_open() {
         let outcome = service.retry(request, None, &CallLog::default()).await?;
-        return Ok(outcome.response(&request.project, request.push_id));
+        return Ok(outcome.response(&request.project, request.push_id, &service.urls));
     }
     let (request, jobs) = service.requests.with_jobs(request.clone(), Consistency::Consistent).await?;
     service.queue.send(Ticket { request_id: request.id, attempt: request.attempt }).await?;
-    let response = TriggerOutcome { request: Some(request.clone()), jobs, kind: OutcomeKind::Created }
-        .response(&request.project, request.push_id);
+    let outcome = TriggerOutcome { request: Some(request.clone()), jobs, kind: OutcomeKind::Created, actions: None };
+    let response = outcome.response(&request.project, request.push_id, &service.urls);
     let message = format!("The request is {} still, and is queued again.", request.state.as_str());
     Ok(Triggered { message, ..response })
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::Client;
 use axum::Router;
 use axum::body::Body;
-use catalog::buildbot::{CatalogJob, write_body, write_index};
-use catalog::list::PackedList;
+use catalog::buildbot::{self, CatalogJob};
+use catalog::list::{ListedJob, ListedPlatform, PackedList, write_body, write_index};
+use catalog::taskcluster;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -60,6 +61,9 @@ pub(crate) struct TestApp {
     pub(crate) asked_treeherder: Arc<AtomicUsize>,
     /// The jobs that Treeherder lists on every push.
     pub(crate) runs: Arc<Mutex<Value>>,
+    /// The decision task that Treeherder knows of every push.
+    pub(crate) decision_task: Arc<Mutex<Option<String>>>,
+    pub(crate) asked_decision_task: Arc<AtomicUsize>,
     plans: Plans,
 }
 
@@ -108,13 +112,34 @@ pub(crate) fn service_token() -> String {
     format!("Bearer {}", EC.token(&with(service(), "scope", json!("read:all trigger:on-behalf"))))
 }
 
-fn list(project: &str) -> PackedList {
+/// A label of a project's list, and the build that it needs.
+pub(crate) type Label = (&'static str, Option<&'static str>);
+
+fn label((name, upstream): Label) -> ListedJob<'static> {
+    ListedJob {
+        name,
+        upstream,
+        build_system: taskcluster::BUILD_SYSTEM,
+        platform: ListedPlatform { name: "linux64", os: "", architecture: "" },
+        option: "opt",
+        job_type_name: name,
+        job_type_symbol: "x".into(),
+        job_group_name: "",
+        job_group_symbol: "",
+        tier: Some(1),
+    }
+}
+
+fn list(project: &str, labels: &[Label]) -> PackedList {
     let upstream = |name: &str| (name == TEST).then_some(BUILD);
     let jobs: Vec<CatalogJob<'_>> = NAMES.iter().map(|name| CatalogJob { name, upstream: upstream(name) }).collect();
+    let mut jobs = buildbot::listed(&jobs, |_| ());
+    jobs.extend(labels.iter().map(|known| label(*known)));
+    jobs.sort_unstable_by_key(|job| job.name);
     let mut body = Vec::new();
-    let summary = write_body(project, &jobs, &mut body, |_| ());
+    let summary = write_body(project, jobs.iter().cloned(), &mut body);
     let list = PackedList::new(&body, summary);
-    let index = write_index(project, &list.etag, &jobs);
+    let index = write_index(project, &list.etag, jobs);
     list.with_index(index)
 }
 
@@ -133,8 +158,13 @@ impl TestApp {
         Self::with(&[]).await
     }
 
-    /// A bed that is configured with these variables beside the usual.
+    /// An app that is configured with these variables beside the usual ones.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::with_labels(variables, &[]).await
+    }
+
+    /// The same, with labels in the list of each project.
+    pub(crate) async fn with_labels(variables: &[(&str, &str)], labels: &[Label]) -> Self {
         let plans: Plans = Arc::new(Mutex::new(Box::new(|_: &str| Plan::Pass)));
         let proxy = {
             let plans = plans.clone();
@@ -147,7 +177,7 @@ impl TestApp {
         for project in ["try", "mozilla-release"] {
             let provenance =
                 Provenance { source: "https://example.org/a.json".to_owned(), source_etag: None, updated_at: now };
-            catalog.publish(project, &list(project), None, &provenance).await.unwrap();
+            catalog.publish(project, &list(project, labels), None, &provenance).await.unwrap();
         }
         let queue = queue::client(&endpoint()).await;
         let queue_url = queue::new_queue(&queue, &requests_name).await;
@@ -155,12 +185,24 @@ impl TestApp {
         let treeherder = Arc::new(Mutex::new(Some(push(AUTHOR))));
         let asked_treeherder = Arc::new(AtomicUsize::new(0));
         let runs = Arc::new(Mutex::new(json!([])));
+        let (decision_task, asked_decision_task) =
+            (Arc::new(Mutex::new(None::<String>)), Arc::new(AtomicUsize::new(0)));
         let treeherder_url = {
             let (answer, asked, runs) = (treeherder.clone(), asked_treeherder.clone(), runs.clone());
+            let (decision_task, asked_decision_task) = (decision_task.clone(), asked_decision_task.clone());
             wire::serve(move |request| {
                 if request.start.contains("/jobs/?push_id=1001&") && answer.lock().unwrap().is_some() {
                     let body = json!({"meta": {}, "results": *runs.lock().unwrap()});
                     return Some(Message::answer("200 OK", body.to_string()));
+                }
+                if let Some((_, push)) = request.start.split_once("/push/decisiontask/?push_ids=") {
+                    asked_decision_task.fetch_add(1, Ordering::SeqCst);
+                    answer.lock().unwrap().as_ref()?;
+                    let push = push.split(' ').next().unwrap();
+                    return Some(match &*decision_task.lock().unwrap() {
+                        Some(id) => Message::answer("200 OK", json!({push: {"id": id, "run": "0"}}).to_string()),
+                        None => Message::answer("404 Not Found", r#""No decision tasks""#),
+                    });
                 }
                 asked.fetch_add(1, Ordering::SeqCst);
                 let known = request.start.contains("/push/1001/") || request.start.contains("/push/1002/");
@@ -219,6 +261,8 @@ impl TestApp {
             treeherder,
             asked_treeherder,
             runs,
+            decision_task,
+            asked_decision_task,
             plans,
         }
     }

@@ -54,7 +54,7 @@ async fn labels_and_builder_names_are_taken_mixed_and_unknown_labels_get_the_nea
 }
 
 #[tokio::test]
-async fn a_label_is_unknown_without_the_decision_task_or_without_a_taskcluster() {
+async fn a_label_is_unknown_on_a_push_without_a_decision_task_or_without_a_taskcluster() {
     let (app, taskcluster) = app().await;
     let answer = app.trigger(SOMEONE, &[LABEL]).await;
     answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "no_known_jobs");

@@ -82,7 +82,7 @@ async fn the_history_is_shown_with_times_and_reasons() {
 
     let after = app.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
     assert_ne!(after.header("etag"), before.header("etag"));
-    assert_eq!(after.header("retry-after"), None);
+    assert_eq!(after.header("retry-after"), Some("60"), "its jobs are followed");
     let seen: Value = after.json(StatusCode::OK);
     assert_eq!(seen["jobs"][1]["detail"], "No listener is bound on Pulse.");
     assert_eq!(seen["history"][2]["detail"], "1 of 2 jobs.");
