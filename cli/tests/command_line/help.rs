@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["requests", "retry"],
     &["requests", "replay"],
     &["requests", "sweep"],
+    &["requests", "follow"],
     &["forward"],
     &["serve"],
     &["openapi"],

@@ -9,9 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use catalog::taskcluster::TaskId;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use requests::following::{
-    Following, Looks, MadeTasks, SeenTask, Sighting, follow, names_to_follow, tasks_to_check,
-};
+use requests::following::{Following, Looks, MadeTasks, SeenTask, Sighting, follow, names_to_follow, tasks_to_check};
 use requests::id::RequestId;
 use requests::job::RequestedJob;
 use requests::pause::is_due;
@@ -20,7 +18,7 @@ use requests::state::RequestState;
 use runtime::Clock;
 use serde::Serialize;
 use store::{RequestsTable, StoreError, UpdateResult};
-use taskcluster::{MadeByAction, Taskcluster, TaskState, TaskStatus};
+use taskcluster::{MadeByAction, TaskState, TaskStatus, Taskcluster};
 use tokio::time::Instant;
 use treeherder::Treeherder;
 
@@ -163,12 +161,7 @@ impl Follower<'_> {
 
     /// Looks at these requests, and stores what changed. Returns them in the same order as they are stored now, as far as
     /// that could be done: a request that something else changed at the same time is returned as it was.
-    pub async fn look_at(
-        &self,
-        requests: Vec<Pair>,
-        until: Option<Instant>,
-        report: &mut FollowReport,
-    ) -> Vec<Pair> {
+    pub async fn look_at(&self, requests: Vec<Pair>, until: Option<Instant>, report: &mut FollowReport) -> Vec<Pair> {
         let looks = self.ask(&requests, until, report).await;
         report.looked_at += count(requests.len());
         let follow = requests.into_iter().map(|pair| self.follow(pair, &looks));
@@ -192,7 +185,9 @@ impl Follower<'_> {
     async fn follow(&self, pair: Pair, looks: &Looks) -> (Pair, Change) {
         let now = (self.clock)();
         let (request, jobs) = &pair;
-        let Some((next, after)) = follow(request, jobs, looks, self.following, now) else { return (pair, Change::None) };
+        let Some((next, after)) = follow(request, jobs, looks, self.following, now) else {
+            return (pair, Change::None);
+        };
         let changed = (next.jobs_digest != request.jobs_digest).then_some(&after[..]);
         match self.requests.update(&next, changed, now).await {
             Ok(UpdateResult::Stored) => ((next, after), Change::Stored),
