@@ -173,6 +173,18 @@ def test_no_labels_create_nothing_and_a_missing_list_fails(fake: Taskcluster) ->
         assert "KeyError: 'tasks'" in log_of(fake, task)
 
 
+def test_another_action_completes_and_does_nothing_and_nonsense_fails(fake: Taskcluster) -> None:
+    payload = payload_of(fake, LABEL)
+    payload["decision"]["action"] |= {"name": "retrigger", "cb_name": "retrigger"}
+    task = trigger(fake, payload).json()["taskId"]
+    fake.finish()
+    assert (state_of(fake, task), indexed(fake, task), created_by(fake, task)) == ("completed", 200, {})
+    # It is in the Index, and has no labels.
+    assert state_of(fake, ended(fake, LABEL)) == "completed"
+    fake.set_artifact(TASK, FULL_TASK_GRAPH, json.dumps({LABEL: {"dependencies": 1}}).encode())
+    assert "AttributeError" in log_of(fake, ended(fake, LABEL))
+
+
 def test_duplicate_labels_collapse_and_labels_without_data_for_treeherder_are_known(fake: Taskcluster) -> None:
     dummy = "post-balrog-dummy-linux64-1"
     assert created_by(fake, ended(fake, LABEL, dummy, LABEL)).keys() == {LABEL, dummy}

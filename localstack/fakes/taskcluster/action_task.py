@@ -73,18 +73,12 @@ class Action:
         self.task.artifacts[LIVE_LOG] = Artifact(storage="reference", url=url, run=run, content_type=TEXT)
         self.rounds, self.error, self.log = [], "", []
         self._say("=== Task Starting ===")
-        try:
-            self._plan()
-        except _Failed as error:
-            self.error = str(error)
+        self._attempt(self._plan)
 
     def end(self, is_whole: bool) -> bool:
         """Create what is missing, and write the artifacts."""
         if is_whole and not self.error:
-            try:
-                self._create_all()
-            except _Failed as error:
-                self.error = str(error)
+            self._attempt(self._create_all)
         is_success = is_whole and not self.error
         if self.error:
             place = '  File "taskgraph/actions/registry.py", line 358, in trigger_action_callback'
@@ -97,6 +91,15 @@ class Action:
         if is_success and self.rounds:
             self._combine()
         return is_success
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do a step of the command, which fails for want of what it needs, or because a test gave it nonsense."""
+        try:
+            step()
+        except _Failed as error:
+            self.error = str(error)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            self.error = f"{type(error).__name__}: {error}"
 
     def _say(self, text: str) -> None:
         self.log.append(f"[taskcluster {timestamp(time.time())}] {text}")
@@ -115,7 +118,8 @@ class Action:
         # Actions that did not complete are not in the Index.
         for path, entry in self.state.index.items():
             if path.startswith(f"{revision}.actions.") and (task := self.state.tasks.get(entry.task_id)):
-                known |= _content(task, LABELS)
+                # Other actions have none.
+                known |= _content(task, LABELS) if task.latest(LABELS) else {}
         match {"times": 1} | (self.payload["user"]["input"] or {}):
             case {"tasks": [*tasks], "times": int(times)} if all(isinstance(label, str) for label in tasks):
                 to_run = list(dict.fromkeys(tasks))
@@ -129,7 +133,7 @@ class Action:
         self.rounds = [self._round(to_run, known) for _ in range(times)]
 
     def _round(self, to_run: list[str], known: dict[str, str]) -> Round:
-        found = Round(to_run)
+        found, requested = Round(to_run), set(to_run)
         stack = [(label, False) for label in reversed(to_run)]
         while stack:
             label, has_dependencies = stack.pop()
@@ -137,7 +141,7 @@ class Action:
                 found.new.append(label)
             elif label in found.task_ids:
                 continue
-            elif label in known and label not in to_run:
+            elif label in known and label not in requested:
                 found.task_ids[label] = known[label]
             else:
                 found.task_ids[label] = slugid(secrets.token_hex(16))

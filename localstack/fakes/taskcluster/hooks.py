@@ -102,7 +102,7 @@ class Hook:
 
 
 # What a call of a hook ends with instead of a task.
-FIRINGS = ("declined", "hanging", "refused", "rendering", "creation")
+FIRINGS = ("declined", "hanging", "refused", "rendering", "creation", "queue_down")
 
 
 @dataclasses.dataclass
@@ -110,8 +110,8 @@ class Firing:
     """What happens to calls of hooks. To `times` calls, if that is given; then they are as they should be.
 
     `declined`: the template makes no task. `refused`: the role of the hook lacks scopes. `rendering`, `creation`: the
-    template or the Queue fails, with `message`. `hanging`: the Queue answers too late: 400 after `seconds`, and the
-    task is there after `later` seconds more.
+    template or createTask fails, with `message`. `queue_down`: the Queue does not answer. `hanging`: it answers too
+    late: 400 after `seconds`, and the task is there after `later` seconds more.
     """
 
     kind: str
@@ -136,9 +136,11 @@ class Firing:
         """What the service says, of those that make no task."""
         match self.kind:
             case "rendering":
-                return f"While firing hook:\n{self.message or 'InterpreterError: unknown context value input'}"
+                return f"While firing hook: {self.message or 'InterpreterError: unknown context value input'}"
             case "creation":
-                return f"While calling createTask:\n{self.message or 'Error: Unknown Server Error'}"
+                return f"While calling createTask: {self.message or 'Error: Task definition is not valid'}"
+            case "queue_down":
+                return "While firing hook: Error: Unknown Server Error"
         return (
             f"The role `hook-id:{hook}` does not have sufficient scopes to create the task:\n\n"
             f"Client ID hooks does not have sufficient scopes{': ' + self.message if self.message else ''}"

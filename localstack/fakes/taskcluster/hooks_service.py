@@ -69,7 +69,7 @@ class Hooks(Service):
 
     def _hang(self, firing: Firing, hook: Hook, fire: Fire, call: Call) -> Found:
         """The service gives up; the Queue makes the task all the same, later."""
-        fire.error = "While firing hook:\nTimeoutError: Request aborted"
+        fire.error = "While firing hook: TimeoutError: Request aborted"
         state, payload, client = self.state, call.body, call.caller.client_id or ""
 
         def end() -> None:
