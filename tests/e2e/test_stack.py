@@ -263,7 +263,7 @@ class RunningStack(unittest.TestCase):
         [message] = sqs.receive_message(QueueUrl=letters)["Messages"]
         sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
 
-    def test_the_listener_shows_forwarded_messages(self) -> None:
+    def test_the_listener_shows_forwarded_messages_and_their_jobs_run_in_treeherder(self) -> None:
         name = self.stack.builds()[0]
         token = self.stack.token("--email", "someone@mozilla.com")
         path = f"/api/project/try/push/{self.stack.env['PUSH_ID']}/trigger_runnable_jobs/"
@@ -280,6 +280,9 @@ class RunningStack(unittest.TestCase):
 
         until(lambda: f'"{name}"' in (self.stack.run / "pulse.log").read_text())
         self.assertRegex(self.stack.printed(), rf'(?m)^pulse: \{{.*"{re.escape(name)}"')
+        path = f"/api/project/try/jobs/?push_id={self.stack.env['PUSH_ID']}&build_system_type=buildbot&result=success"
+        ended = until(lambda: self.stack.ask("GET", path, base="TREEHERDER_URL").json()["results"])
+        self.assertEqual([job["ref_data_name"] for job in ended], [name])
 
     def query(self, dynamodb: Any, index: str | None, attribute: str) -> dict:
         """Query the requests table, or one of its indexes, for an item that does not exist."""
