@@ -174,6 +174,9 @@ mod tests {
     use requests::new_request::NewRequest;
     use requests::outcome::{Outcome, OutcomeState, RunOf};
 
+    use requests::request::Request;
+    use trigger_api::api::PublicUrls;
+
     use super::*;
 
     fn job(name: &str, state: OutcomeState, result: Option<&str>) -> RequestedJob {
