@@ -97,7 +97,7 @@ def of_removal(file: Path) -> list[str]:
     print(
         f"The stack {name} in {region} will be deleted, with its catalog, its queues and their messages, its logs, "
         "alarms\nand addresses. The archive bucket and the requests table stay, because their contents cannot be made "
-        "again; the\nparameter with the Pulse password and the bucket of the code stay too. Delete them by hand."
+        "again; the\nparameters with passwords and the bucket of the code stay too. Delete them by hand."
     )
     return []
 
@@ -140,6 +140,13 @@ def of_parameters(given: dict[str, Any], known: dict[str, dict[str, Any]]) -> li
             said = parameter.get("ConstraintDescription") or "that is not allowed; the template lists what is"
             # Not the value: it may contain a password, and this is in the log of a deployment.
             wrong.append(f"{name} is wrong: {said}")
+    # CloudFormation cannot add.
+    batches, reserved = (given.get(name, known[name]["Default"]) for name in ("ForwardConcurrency", "ForwardReserved"))
+    if not wrong and int(reserved) <= int(batches):
+        wrong.append(
+            f"ForwardReserved is {reserved}, and must be more than ForwardConcurrency, which is {batches}: the forward "
+            "function follows jobs beside the batches"
+        )
     return wrong
 
 

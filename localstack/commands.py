@@ -28,8 +28,8 @@ from localstack.services import Service, Services, record_process
 from localstack.state import Data
 
 EXECUTE_LOG, EXECUTE_BROKER_LOG = RUN / "exec.log", RUN / "exec-broker.log"
-# The name of the parameter that an operator makes by hand on AWS.
-PULSE_PARAMETER = "/runnable-jobs/pulse"
+# The names of the parameters that an operator makes by hand on AWS.
+PULSE_PARAMETER, TASKCLUSTER_PARAMETER = "/runnable-jobs/pulse", "/runnable-jobs/taskcluster"
 # A parameter or a resource of the template.
 TEMPLATE_PARAMETER = re.compile(r"^  (\w+):$", re.MULTILINE)
 SAMPLE = RUN / "sample.json"
@@ -93,7 +93,7 @@ def _run(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Prog
     deployment.invoke("forward", {"Records": []})
     running = list(here.running)
     if options.listener:
-        listener = PulseListener(PULSE_LOG)
+        listener = PulseListener(PULSE_LOG, here.treeherder)
         ends.callback(listener.stop)
         record_process(ends, "listener", listener.process.pid)
         listener.wait_until_bound()
@@ -180,6 +180,7 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: P
     deployment = Deployment(here.scratch / "package", here.logs[0], here.has_fronts_in_path)
     deployment.package({name: programs.function(name) for name in FUNCTIONS} | dict(options.function))
     account = {"username": PUBLISHER, "password": here.passwords[PUBLISHER]}
+    client = json.dumps(here.taskcluster_client) if here.taskcluster_client else ""
     known = set(TEMPLATE_PARAMETER.findall(TEMPLATE.read_text()))
     parameters = (
         {name: value for name, value in here.parameters.items() if name in known}
@@ -191,6 +192,7 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: P
             "Schedule": options.schedule,
             "PulseNamespace": PUBLISHER,
             "PulseParameter": deployment.keep_parameter(PULSE_PARAMETER, json.dumps(account)),
+            "TaskclusterParameter": client and deployment.keep_parameter(TASKCLUSTER_PARAMETER, client),
         }
     )
     if is_file:

@@ -99,6 +99,8 @@ def start(ends: contextlib.ExitStack, folder: Path) -> Services:
         artifacts=f"http://{artifacts}",
         decision_task_id=containers.printed_by("taskcluster").split()[2],
         passwords=passwords,
+        # The functions do not reach Taskcluster here.
+        taskcluster_client={},
         parameters=FUNCTIONS_REACH
         | {
             "AllowedOrigins": ALLOWED_ORIGINS,

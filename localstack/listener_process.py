@@ -1,4 +1,6 @@
-"""The Pulse listener (`fakes/pulse_listener.py`) as a child process of the running stack: it prints what arrives."""
+"""The Pulse listener (`fakes/pulse_listener.py`) as a child process of the running stack: it prints what arrives, and
+the jobs that are asked for appear in the fake Treeherder.
+"""
 
 import subprocess
 import threading
@@ -14,12 +16,16 @@ BOUND = "listening to "
 
 
 class PulseListener:
-    """A listener whose lines go to `log` and to the terminal. The environment names its broker and its exchange."""
+    """A listener whose lines go to `log` and to the terminal. The environment names its broker and its exchange. The
+    jobs that are asked for appear in the fake Treeherder at the address `treeherder`, run, and succeed.
+    """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, treeherder: str) -> None:
         self.log = log
         self.is_bound = threading.Event()
-        self.process = start_fake("pulse_listener", "--name", "make-run", errors=subprocess.STDOUT)
+        self.process = start_fake(
+            "pulse_listener", "--name", "make-run", "--treeherder", treeherder, errors=subprocess.STDOUT
+        )
         self.thread = threading.Thread(target=self._show, daemon=True)
         self.thread.start()
 

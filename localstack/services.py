@@ -43,6 +43,8 @@ class Services:
     decision_task_id: str
     # The passwords of the broker's users.
     passwords: dict[str, str]
+    # The client that triggers jobs of Taskcluster, as its parameter has it; empty: they cannot be triggered.
+    taskcluster_client: dict[str, str]
     # As the functions reach them: parameters of the template.
     parameters: dict[str, str]
     # Whether the emulator takes the name of an API in the path; otherwise it has to be the host.
@@ -68,7 +70,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> tuple[Services, Emulator]
     treeherder = TreeherderProcess(TREEHERDER_LOG)
     ends.callback(treeherder.stop)
     record_process(ends, "treeherder", treeherder.process.pid)
-    taskcluster = TaskclusterProcess(TASKCLUSTER_LOG)
+    taskcluster = TaskclusterProcess(TASKCLUSTER_LOG, treeherder.url)
     ends.callback(taskcluster.stop)
     record_process(ends, "taskcluster", taskcluster.process.pid)
     services = Services(
@@ -80,6 +82,7 @@ def start(ends: contextlib.ExitStack, folder: Path) -> tuple[Services, Emulator]
         artifacts=taskcluster.artifact_url,
         decision_task_id=taskcluster.decision_task_id,
         passwords=broker.passwords,
+        taskcluster_client=taskcluster.client(),
         parameters={
             "EndpointUrl": emulator.endpoint,
             "PulseUrl": f"amqp://{broker.address}",

@@ -23,6 +23,7 @@ GROUPS = (
     "replay",
     "kept-stack",
     "promises",
+    "taskcluster-trigger",
     "taskcluster",
     "failing-stack",
     "running-stack",

@@ -79,10 +79,10 @@ Examples:
     /// Look at requests to run jobs, and send them again
     #[command(arg_required_else_help = true)]
     Requests(Requests),
-    /// Forward queued requests to Pulse, as the function does in Lambda
+    /// Forward queued requests and follow their jobs, as the function does in Lambda
     ///
     /// The variables are those of the forward function, and `RUNNABLE_JOBS_QUEUE_URL`. Prints one line of JSON a message
-    /// of the queue.
+    /// of the queue. Without --once it also follows the jobs that were forwarded: one round, and one line, a minute.
     #[command(after_help = "\
 Examples:
   runnable-jobs forward --once

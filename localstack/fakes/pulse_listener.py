@@ -2,9 +2,11 @@
 """A Pulse listener with kombu, as Mozilla's were: it prints one line of JSON for each message that asks for jobs.
 
     pulse_listener.py [--name NAME] [--with-parent]
+    python3 -m localstack.fakes.pulse_listener --treeherder URL [--pace SECONDS] [--result NAME=RESULT ...]
 
 It listens to the exchange of PULSE_NAMESPACE on the broker AMQP_URL, both as `. .run/stack.env` sets them. Its queue
-keeps the messages that arrive while it does not run.
+keeps the messages that arrive while it does not run. With the address of a fake Treeherder it runs the jobs as Buildbot
+did: they appear there, run, and end.
 """
 
 import argparse
@@ -114,6 +116,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", default="by-hand", help="of its queue, queue/listener/NAME (default: %(default)s)")
     parser.add_argument("--with-parent", action="store_true", help="end when the standard input is closed")
+    parser.add_argument("--treeherder", metavar="URL", help="a fake Treeherder, in which the jobs appear")
+    parser.add_argument("--pace", type=float, metavar="SECONDS", help="how long a job stays in each state (default: 3)")
+    parser.add_argument(
+        "--result",
+        type=_result,
+        action="append",
+        default=[],
+        metavar="NAME=RESULT",
+        help="the result of the jobs of this name, or of all with the name *; `never`: they do not appear",
+    )
     options = parser.parse_args()
     try:
         url, namespace = os.environ["AMQP_URL"], os.environ["PULSE_NAMESPACE"]
@@ -121,15 +133,35 @@ def main() -> None:
         sys.exit(f"{missing.args[0]} is not set; `. .run/stack.env` sets it, while `make run` runs")
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    buildbot = None
+    if options.treeherder:
+        # Only here: as a file by itself, this program finds no other.
+        from localstack.fakes.buildbot import PACE, Buildbot
+
+        pace = PACE if options.pace is None else options.pace
+        buildbot = Buildbot(options.treeherder, pace, dict(options.result))
+
+    def receive(message: dict[str, Any]) -> None:
+        print(json.dumps(message, ensure_ascii=False), flush=True)
+        if buildbot:
+            buildbot.receive(message)
+
     listener = Listener(
         url,
         namespace,
         options.name,
-        receive=lambda message: print(json.dumps(message, ensure_ascii=False), flush=True),
+        receive,
         report=lambda sentence: print(sentence, file=sys.stderr, flush=True),
     )
     with contextlib.suppress(KeyboardInterrupt):
         listener.run()
+
+
+def _result(text: str) -> tuple[str, str]:
+    name, _, result = text.rpartition("=")
+    if not name or not result:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=RESULT")
+    return name, result
 
 
 def _end_with_parent() -> None:

@@ -7,21 +7,18 @@ same pushes (`PUSH_IDS`) of several authors, with no job but the decision task, 
 `Control` changes that over HTTP, and makes it fail. It needs only the standard library.
 """
 
-import hashlib
 import http.client
 import json
 import re
 import threading
-import time
 import urllib.parse
-import uuid
-from base64 import urlsafe_b64decode
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from localstack.fakes import serving
-from localstack.fakes.pushes import PUSH_ID, PUSH_IDS, author_of, decision_task_id, pushed_at, revision_of
+from localstack.fakes.pushes import PUSH_ID, PUSH_IDS
+from localstack.fakes.treeherder_data import Data, Invalid, NotFound
 
 __all__ = ["PUSH_ID", "PUSH_IDS", "Control", "Treeherder"]
 
@@ -29,15 +26,6 @@ PROJECT = re.compile(r"[A-Za-z0-9._-]+")
 # How many results Treeherder returns by default, and at most.
 DEFAULT_COUNT, MAX_COUNT = 10, 2000
 
-# Treeherder's states of a job.
-STATES = ("unscheduled", "pending", "running", "completed")
-
-# The properties of jobs by which a list of them can be filtered.
-FILTERS = ("build_system_type", "job_type_name", "job_type_symbol", "platform", "result", "state")
-
-MODES = ("ok", "down", "slow", "garbage", "huge")
-# Longer than any client should wait.
-SLOW_SECONDS = 60
 HUGE_BYTES = 64 * 1024 * 1024
 CONTROL_SECONDS = 10
 
@@ -58,6 +46,17 @@ class Control:
         Treeherder adds new ones.
         """
         self._put(f"/_control/jobs/{project}/{push}", jobs)
+
+    def add_job(self, project: str, push: int, ref_data_name: str, state: str = "pending", **properties: object) -> int:
+        """Add a job to those of a push, or change the one that has its `job_guid`; returns its id, which is larger than
+        those of all other jobs. The properties are Treeherder's, such as `result` and `submit_timestamp`.
+        """
+        content = {"ref_data_name": ref_data_name, "state": state, **properties}
+        return self._put(f"/_control/job/{project}/{push}", content)["id"]
+
+    def set_state(self, job_id: int, state: str, result: str = "success") -> None:
+        """Move a job that was added or set to another state; the result is that of one that completed."""
+        self._put(f"/_control/job-state/{job_id}", {"state": state, "result": result})
 
     def set_decision_task(
         self,
@@ -81,7 +80,7 @@ class Control:
         """
         self._put("/_control/mode", {"mode": mode})
 
-    def _put(self, path: str, content: Any) -> None:
+    def _put(self, path: str, content: Any) -> Any:
         url = urllib.parse.urlsplit(self.url)
         assert url.hostname
         connection = http.client.HTTPConnection(url.hostname, url.port, timeout=CONTROL_SECONDS)
@@ -93,6 +92,7 @@ class Control:
             connection.close()
         if answer.status != HTTPStatus.OK:
             raise ValueError(f"PUT {path}: {answer.status} {body.decode(errors='replace')}")
+        return json.loads(body)
 
 
 class Treeherder(Control):
@@ -116,182 +116,10 @@ class Treeherder(Control):
         self._thread.join()
 
 
-class _NotFound(Exception):
-    """The requested object does not exist; holds what Treeherder answers then."""
-
-
-class _Invalid(Exception):
-    """A control request is invalid."""
-
-
-class _Data:
-    """The pushes and jobs of all projects, and the mode."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.mode = "ok"
-        self.is_slow = threading.Condition(self.lock)
-        self.authors: dict[tuple[str, int], str] = {}
-        self.jobs: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        self.decisions: dict[tuple[str, int], dict[str, Any] | None] = {}
-
-    def push(self, project: str, push: int) -> dict[str, Any]:
-        """One push, in Treeherder's shape."""
-        with self.lock:
-            author = self.authors.get((project, push))
-        if author is None and push in PUSH_IDS:
-            author = author_of(push)
-        if author is None:
-            raise _NotFound(f"No push with id: {push}")
-        revision = revision_of(project, push)
-        return {
-            "id": push,
-            "revision": revision,
-            "author": author,
-            "revisions": [
-                {
-                    "result_set_id": push,
-                    "repository_id": 1,
-                    "revision": revision,
-                    "author": author,
-                    "comments": f"Push {push} of {project}",
-                }
-            ],
-            "revision_count": 1,
-            "push_timestamp": pushed_at(push),
-            "repository_id": 1,
-        }
-
-    def page_of_jobs(
-        self, project: str, push: int, offset: int, count: int, wanted: dict[str, list[str]]
-    ) -> dict[str, Any]:
-        """Some of a push's jobs, in Treeherder's shape: those with the `wanted` properties. An unknown push has none,
-        as in Treeherder.
-        """
-        with self.lock:
-            jobs = self.jobs.get((project, push), [])
-        decision = self.decision_job(project, push)
-        jobs = [
-            job
-            for job in ([decision] if decision else []) + jobs
-            if all(str(job.get(name)) in wanted[name] for name in FILTERS if name in wanted)
-        ]
-        return {
-            "meta": {"repository": project, "offset": offset, "count": count},
-            "results": jobs[offset : offset + count],
-        }
-
-    def decision_job(self, project: str, push: int) -> dict[str, Any] | None:
-        """The job of a push's decision task, in Treeherder's shape."""
-        with self.lock:
-            is_known = push in PUSH_IDS or (project, push) in self.authors
-            usual: dict[str, Any] = {"state": "completed", "result": "success", "run": 0}
-            found = self.decisions.get((project, push), usual if is_known else None)
-        if found is None:
-            return None
-        task_id, run = found.get("task_id") or decision_task_id(project, push), found["run"]
-        signature = hashlib.sha1(f"{project} Gecko Decision Task".encode()).hexdigest()
-        return {
-            "id": push * 10_000 + 9_999,
-            "push_id": push,
-            "build_system_type": "taskcluster",
-            "build_platform": "gecko-decision",
-            "platform": "gecko-decision",
-            "platform_option": "opt",
-            "job_group_name": "unknown",
-            "job_group_symbol": "?",
-            "job_guid": f"{uuid.UUID(bytes=urlsafe_b64decode(task_id + '=='))}/{run}",
-            "job_type_name": "Gecko Decision Task",
-            "job_type_symbol": "D",
-            # Of a Taskcluster job this is a hash, not the name.
-            "ref_data_name": signature,
-            "signature": signature,
-            "state": found["state"],
-            "result": found["result"] if found["state"] == "completed" else "unknown",
-            "tier": 1,
-            "submit_timestamp": pushed_at(push),
-            "task_id": task_id,
-            "retry_id": run,
-        }
-
-    def decision_tasks(self, project: str, pushes: str) -> dict[str, Any]:
-        """The decision tasks of pushes that succeeded, by push."""
-        found = {}
-        for push in pushes.split(","):
-            job = self.decision_job(project, int(push))
-            if job and job["result"] == "success":
-                found[str(int(push))] = {"id": job["task_id"], "run": str(job["retry_id"])}
-        if not found:
-            raise _NotFound(f"No decision tasks found for pushes: {pushes}")
-        return found
-
-    def set_decision(self, project: str, push: int, content: Any) -> None:
-        match content:
-            case {"task_id": str() | None as task_id, "state": state, "result": str(), "run": int()}:
-                if state not in STATES:
-                    raise _Invalid(f"a state is one of {', '.join(STATES)}")
-                with self.lock:
-                    self.decisions[project, push] = None if task_id == "" else content
-            case _:
-                raise _Invalid("a decision task has task_id, state, result and run")
-
-    def set_author(self, project: str, push: int, content: Any) -> None:
-        match content:
-            case {"author": str(author)} if len(content) == 1:
-                with self.lock:
-                    self.authors[project, push] = author
-            case _:
-                raise _Invalid('a push is {"author": "..."}')
-
-    def set_jobs(self, project: str, push: int, content: Any) -> None:
-        if not isinstance(content, list):
-            raise _Invalid("jobs are a list")
-        jobs = []
-        for number, job in enumerate(content):
-            if not isinstance(job, dict) or "ref_data_name" not in job:
-                raise _Invalid(f"job {number} has no ref_data_name")
-            state = job.get("state", "completed")
-            if state not in STATES:
-                raise _Invalid(f"job {number}: a state is one of {', '.join(STATES)}")
-            jobs.append(
-                {
-                    "id": push * 10_000 + number,
-                    "push_id": push,
-                    "build_system_type": "buildbot",
-                    "state": state,
-                    "result": "success" if state == "completed" else "unknown",
-                    "submit_timestamp": int(time.time()),
-                }
-                | job
-            )
-        with self.lock:
-            self.jobs[project, push] = jobs
-
-    def set_mode(self, content: Any) -> None:
-        match content:
-            case {"mode": mode} if mode in MODES:
-                with self.lock:
-                    self.mode = mode
-                    self.is_slow.notify_all()
-            case _:
-                raise _Invalid(f"a mode is one of {', '.join(MODES)}")
-
-    def wait_slowly(self) -> None:
-        """Return after a minute, or when the mode changes."""
-        with self.lock:
-            self.is_slow.wait_for(lambda: self.mode != "slow", SLOW_SECONDS)
-
-    def end_slowness(self) -> None:
-        """End the waits of slow answers."""
-        with self.lock:
-            self.mode = "ok"
-            self.is_slow.notify_all()
-
-
 class _Server(serving.FakeServer):
     def __init__(self, host: str, port: int) -> None:
         super().__init__((host, port), _Handler)
-        self.data = _Data()
+        self.data = Data()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -314,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
                 data.wait_slowly()
         try:
             self._send_json(HTTPStatus.OK, self._found(url.path, urllib.parse.parse_qs(url.query)))
-        except _NotFound as error:
+        except NotFound as error:
             self._send_json(HTTPStatus.NOT_FOUND, *error.args)
         except ValueError as error:
             self._send_json(HTTPStatus.BAD_REQUEST, {"detail": str(error)})
@@ -323,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = path.split("/")
         match parts:
             case ["", "api", "project", project, ("push" | "jobs"), *_] if not PROJECT.fullmatch(project):
-                raise _NotFound({"detail": f"No project with name {project}"})
+                raise NotFound({"detail": f"No project with name {project}"})
             case ["", "api", "project", project, "push", push, ""] if push.isdecimal():
                 return self.server.data.push(project, int(push))
             case ["", "api", "project", project, "push", "decisiontask", ""]:
@@ -336,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if int(count) > MAX_COUNT:
                     raise ValueError(f"Specified count exceeds API MAX value: {MAX_COUNT}")
                 return self.server.data.page_of_jobs(project, int(push), int(offset), int(count), query)
-        raise _NotFound({"detail": "Not found."})
+        raise NotFound({"detail": "Not found."})
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -348,6 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
                     data.set_author(project, int(push), content)
                 case ["", "_control", "jobs", project, push]:
                     data.set_jobs(project, int(push), content)
+                case ["", "_control", "job", project, push]:
+                    self._send_json(HTTPStatus.OK, {"id": data.add_job(project, int(push), content)})
+                    return
+                case ["", "_control", "job-state", job_id]:
+                    data.set_state(int(job_id), content)
                 case ["", "_control", "decision", project, push]:
                     data.set_decision(project, int(push), content)
                 case ["", "_control", "mode"]:
@@ -355,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
                 case _:
                     self._send_json(HTTPStatus.NOT_FOUND, {"detail": "Not found."})
                     return
-        except (ValueError, _Invalid) as error:
+        except (ValueError, Invalid) as error:
             self._send_json(HTTPStatus.BAD_REQUEST, {"detail": str(error)})
             return
         self._send_json(HTTPStatus.OK, {})

@@ -119,8 +119,9 @@ class RunningStack(unittest.TestCase):
         self.assertNotIn("FunctionError", answer, report)
         self.assertEqual(report["outcome"], "unchanged")
 
-    # The jobs and the trigger function may write lists of pushes, and no other items of the catalog. The emulator does
-    # not know the condition on partition keys that says so; tests/unit/test_template.py checks that it is there.
+    # The jobs and the trigger function may write lists of pushes, and no other items of the catalog; the sweep and the
+    # forward function may delete locks of pushes, and no other items of the requests. The emulator does not know the
+    # conditions on partition keys that say so; tests/unit/test_template.py checks that they are there.
 
     def test_the_jobs_function_may_read_the_catalog_and_keep_lists_of_pushes_and_do_nothing_else(self) -> None:
         key = {"pk": {"S": "project#try"}, "sk": {"S": "current"}}
@@ -174,13 +175,13 @@ class RunningStack(unittest.TestCase):
         self.assert_forbidden(
             lambda: dynamodb.get_item(TableName=catalog, Key=key),
             lambda: dynamodb.scan(TableName=requests),
-            lambda: dynamodb.delete_item(TableName=requests, Key=key),
+            lambda: dynamodb.update_item(TableName=requests, Key=key),
             lambda: self.query(dynamodb, "by_push", "push"),
             lambda: self.query(dynamodb, "by_requester", "requester"),
             lambda: sqs.receive_message(QueueUrl=queue),
         )
 
-    def test_the_forward_function_may_read_one_parameter_and_may_not_list_or_queue_requests(self) -> None:
+    def test_the_forward_function_may_read_its_parameters_and_may_not_list_or_queue_requests(self) -> None:
         key = {"pk": {"S": "request#x"}, "sk": {"S": "head"}}
         catalog, requests, queue = (self.stack.env[name] for name in ("CATALOG_TABLE", "REQUESTS_TABLE", "QUEUE_URL"))
         other = "/runnable-jobs/other"
@@ -192,14 +193,18 @@ class RunningStack(unittest.TestCase):
         self.assertNotIn("Item", dynamodb.get_item(TableName=requests, Key=key))
         account = json.loads(parameters.get_parameter(Name=pulse, WithDecryption=True)["Parameter"]["Value"])
         self.assertEqual(account.keys(), {"username", "password"})
+        if taskcluster := self.stack.env["RUNNABLE_JOBS_TASKCLUSTER_PARAMETER"]:
+            client = json.loads(parameters.get_parameter(Name=taskcluster, WithDecryption=True)["Parameter"]["Value"])
+            self.assertEqual(client.keys(), {"clientId", "accessToken"})
+        self.assertEqual(self.query(dynamodb, "open", "open")["Count"], 0)
         self.assert_forbidden(
             lambda: parameters.get_parameter(Name=other, WithDecryption=True),
             lambda: parameters.put_parameter(Name=pulse, Value="{}", Overwrite=True),
             lambda: dynamodb.get_item(TableName=catalog, Key=key),
             lambda: dynamodb.scan(TableName=requests),
-            lambda: dynamodb.delete_item(TableName=requests, Key=key),
-            lambda: self.query(dynamodb, "open", "open"),
+            lambda: dynamodb.update_item(TableName=requests, Key=key),
             lambda: self.query(dynamodb, "by_push", "push"),
+            lambda: self.query(dynamodb, "by_requester", "requester"),
             lambda: sqs.send_message(QueueUrl=queue, MessageBody="{}"),
             lambda: sqs.purge_queue(QueueUrl=queue),
         )

@@ -39,6 +39,7 @@ from tests.faults.proxies import (
     THROTTLED,
     CuttableProxy,
     Exchange,
+    Hold,
     TaskclusterProxy,
     ThrottlingProxy,
     request_of,
@@ -305,19 +306,19 @@ class Scenario:
 
     def _kill_at(self, event: str, thread: threading.Thread) -> None:
         """Kill the forwarders when one of them is at a point. Which of them it is cannot be seen."""
-        point = POINTS[event]
-        for name in filter(None, (point.first, event)):
-            now = POINTS[name]
-            hold = (self.store if now.proxy == STORE else self.taskcluster).hold
-            expected = len(hold.held) + 1
-            hold.next(now.is_at, now.is_after)
+        for name in filter(None, (POINTS[event].first, event)):
+            point = POINTS[name]
+            hold = (self.store if point.proxy == STORE else self.taskcluster).hold
+            hold.next(point.is_at, point.is_after)
             if not thread.ident:
                 thread.start()
-            self._until(lambda hold=hold, expected=expected: len(hold.held) >= expected)
-            # The holds stay until the next ones: what is killed must not go on.
+            self._until_held(hold)
             self.forwarders.kill(*range(FORWARDERS))
             hold.release()
             self.kills += 1
+
+    def _until_held(self, hold: Hold) -> None:
+        self._until(lambda: bool(hold.holding))
 
     def _do(self, event: str) -> None:
         """Make one event happen; returns when it has had its effect."""

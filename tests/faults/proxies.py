@@ -1,5 +1,5 @@
-"""Proxies in front of the broker, the store and Taskcluster: they cut, throttle and lose, and hold a caller at a point at
-which it can be killed.
+"""Proxies in front of the broker, the store and Taskcluster: they cut, throttle and lose, and hold a caller at a point
+at which it can be killed.
 """
 
 import contextlib
@@ -241,7 +241,9 @@ class _TaskclusterHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if proxy.takes("refuse"):
-            self._answer(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1", "Content-Type": "text/plain"}, b"Slow down.")
+            self._answer(
+                HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1", "Content-Type": "text/plain"}, b"Slow down."
+            )
             return
         connection = http.client.HTTPConnection(*self.server.to, timeout=HOLD_SECONDS)
         with contextlib.closing(connection):

@@ -73,6 +73,14 @@ class Configurations(unittest.TestCase):
         without = {name: value for name, value in FILLED.items() if name != "PulseParameter"}
         self.assertEqual(check.of_parameters(without, known), ["PulseParameter is missing"])
 
+    def test_the_forward_function_has_an_execution_beside_those_of_the_queue(self) -> None:
+        known = check.parameters()
+
+        [wrong] = check.of_parameters(FILLED | {"ForwardConcurrency": "3"}, known)
+        self.assertTrue(wrong.startswith("ForwardReserved is 3, and must be more than ForwardConcurrency"), wrong)
+        both = FILLED | {"ForwardConcurrency": "10", "ForwardReserved": "11"}
+        self.assertEqual(check.of_parameters(both, known), [])
+
     def test_a_former_parameter_says_what_replaces_it(self) -> None:
         [wrong] = check.of_parameters(FILLED | {"PulseSecretArn": "arn:aws:secretsmanager:x"}, check.parameters())
 

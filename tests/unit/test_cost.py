@@ -239,6 +239,12 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.units("UpdateItem", Key=KEY), (0, 5))
         self.assertEqual(self.units("PutItem", Item=item(10)), (0, 5))
 
+    def test_a_deleted_item_costs_its_size_and_a_missing_one_the_minimum(self) -> None:
+        self.store.items = [item(1_500)]
+
+        self.assertEqual(self.units("DeleteItem", Key=KEY), (0, 2))
+        self.assertEqual(self.units("DeleteItem", Key={"pk": {"S": "p"}, "sk": {"S": "none"}}), (0, 1))
+
     def test_a_transaction_costs_twice_and_an_index_entry_once_more(self) -> None:
         write = {"Put": {"TableName": "c", "Item": item(1_500)}}
         self.assertEqual(self.units("TransactWriteItems", TransactItems=[write]), (0, 4))

@@ -1,16 +1,11 @@
 """The fake Taskcluster answers and fails as the services do, and the fake Treeherder agrees with it."""
 
 import gzip
-import http.client
 import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,92 +13,27 @@ import yaml
 
 from localstack.fakes.pushes import PUSH_ID, PUSH_IDS, decision_task_id, revision_of, slugid
 from localstack.fakes.taskcluster import FULL_TASK_GRAPH, PROJECTS, RUNNABLE_JOBS, Taskcluster, own_label
-from localstack.fakes.taskcluster.faults import BOMB_BYTES, HUGE_BYTES, KINDS, gzip_bomb
-from localstack.fakes.treeherder import Treeherder
 from localstack.process import module_environment
 from localstack.taskcluster_process import TaskclusterProcess, parameters, settings
+from tests.support.fake_taskcluster import (
+    INDEX,
+    LATEST,
+    QUEUE,
+    TASK,
+    UNKNOWN,
+    artifact_path,
+    ask,
+    assert_error,
+    content,
+    fetch,
+    get,
+    signed,
+)
 
 SLUGID = r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]"
-LATEST = "gecko.v2.try.latest.taskgraph.decision"
-TASK = decision_task_id("try", PUSH_ID)
-UNKNOWN = slugid("unknown")
-INDEX, QUEUE = "/api/index/v1", "/api/queue/v1"
 JSON_ARTIFACTS = [
     f"public/{name}.json" for name in ("actions", "full-task-graph", "label-to-taskid", "runnable-jobs", "target-tasks")
 ]
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def ask(url: str, method: str = "GET", body: Any = None, seconds: float = 30, **headers: str) -> Answer:
-    """One request, whose answer is neither followed nor unpacked."""
-    parts = urlsplit(url)
-    assert parts.hostname
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
-    with closing(connection):
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        connection.request(method, path, None if body is None else json.dumps(body), sent)
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, answer.read())
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Taskcluster]:
-    fake = Taskcluster().start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
-def fake(running: Taskcluster) -> Taskcluster:
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def treeherder() -> Iterator[Treeherder]:
-    fake = Treeherder().start()
-    yield fake
-    fake.stop()
-
-
-def get(fake: Taskcluster, path: str) -> Answer:
-    return ask(fake.url + path)
-
-
-def artifact_path(name: str = RUNNABLE_JOBS, task: str = TASK, run: int | None = None) -> str:
-    return f"{QUEUE}/task/{task}/{'' if run is None else f'runs/{run}/'}artifacts/{name}"
-
-
-def fetch(fake: Taskcluster, name: str = RUNNABLE_JOBS, task: str = TASK) -> Answer:
-    """An artifact as the artifact host sends it."""
-    found = get(fake, artifact_path(name, task))
-    assert found.status == 303, found.body
-    return ask(found.headers["Location"])
-
-
-def content(fake: Taskcluster, name: str = RUNNABLE_JOBS, task: str = TASK) -> Any:
-    """The content of a JSON artifact."""
-    return json.loads(gzip.decompress(fetch(fake, name, task).body))
-
-
-def assert_error(answer: Answer, status: int, code: str, message: str) -> None:
-    found = answer.json()
-    assert (answer.status, found["code"]) == (status, code)
-    text, _, details = found["message"].partition("\n\n---\n\n")
-    assert re.search(message, text), text
-    assert re.fullmatch(
-        rf"\* method:     (\w+)\n\* errorCode:  {code}\n\* statusCode: {status}\n\* time:       \S+Z", details
-    ), details
-    assert found["requestInfo"].keys() == {"method", "params", "payload", "time"}
 
 
 # Tasks and the Index.
@@ -436,118 +366,6 @@ def test_decision_tasks_and_entries_of_the_index_can_be_added_and_removed(fake: 
         fake.set_state(UNKNOWN, "failed")
 
 
-# Faults.
-
-
-def test_a_slow_answer_comes_late_and_another_setting_ends_its_wait(fake: Taskcluster) -> None:
-    for kind in ("slow", "stalled"):
-        fake.set_fault(TASK, RUNNABLE_JOBS, kind, seconds=0.3)
-        begin = time.monotonic()
-        assert gzip.decompress(fetch(fake).body).startswith(b"{")
-        assert time.monotonic() - begin >= 0.3
-        fake.set_fault(TASK, RUNNABLE_JOBS, kind)
-        with pytest.raises(TimeoutError):
-            ask(f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}", seconds=0.2)
-    fake.set_fault(TASK, RUNNABLE_JOBS, "none")
-    assert fetch(fake).status == 200
-
-
-def test_a_body_is_cut_broken_or_excessive(fake: Taskcluster) -> None:
-    fake.set_fault(TASK, RUNNABLE_JOBS, "cut")
-    with pytest.raises(http.client.IncompleteRead):
-        fetch(fake)
-    fake.set_fault(TASK, RUNNABLE_JOBS, "garbage")
-    with pytest.raises(ValueError, match="Unterminated"):
-        fetch(fake).json()
-    fake.set_fault(TASK, RUNNABLE_JOBS, "huge")
-    huge = fetch(fake)
-    assert len(huge.body) == HUGE_BYTES
-    assert huge.json() == {}
-
-
-def test_a_gzip_bomb_is_valid_and_unpacks_to_a_gigabyte(fake: Taskcluster) -> None:
-    fake.set_fault(TASK, RUNNABLE_JOBS, "bomb")
-    found = fetch(fake)
-
-    assert found.headers["Content-Encoding"] == "gzip"
-    assert len(found.body) < 2**21
-    # The last four bytes are the size. A smaller one, as it takes long to unpack this.
-    assert int.from_bytes(found.body[-4:], "little") == BOMB_BYTES
-    assert json.loads(unpacked := gzip.decompress(gzip_bomb(2**24))) == {}
-    assert len(unpacked) == 2**24
-
-
-def test_redirects_lead_in_a_circle_or_to_another_host(fake: Taskcluster) -> None:
-    fake.set_fault(TASK, RUNNABLE_JOBS, "redirect_loop")
-    found = get(fake, artifact_path())
-    for _ in range(3):
-        found = ask(found.headers["Location"])
-        assert (found.status, found.headers["Location"]) == (302, f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}")
-    fake.set_fault(TASK, RUNNABLE_JOBS, "redirect", location="http://localhost:1/x", status=307)
-    found = fetch(fake)
-    assert (found.status, found.headers["Location"]) == (307, "http://localhost:1/x")
-
-
-def test_errors_of_proxies_pass_after_some_times(fake: Taskcluster) -> None:
-    fake.set_fault(TASK, RUNNABLE_JOBS, "unavailable", times=2, status=500)
-    assert [fetch(fake).status for _ in range(4)] == [500, 500, 200, 200]
-    fake.set_fault(TASK, RUNNABLE_JOBS, "too_many_requests", retry_after=7, times=1)
-    assert (found := fetch(fake)).status == 429
-    assert found.headers["Retry-After"] == "7"
-    fake.set_fault(TASK, RUNNABLE_JOBS, "html")
-    assert (found := fetch(fake)).status == 502
-    assert (found.headers["Content-Type"], found.body[:6]) == ("text/html", b"<html>")
-    fake.set_fault(TASK, RUNNABLE_JOBS, "html", status=200)
-    assert fetch(fake).status == 200
-
-
-def test_the_api_has_the_same_faults_below_a_path(fake: Taskcluster) -> None:
-    fake.set_api_fault("/api/", "html")
-    fake.set_api_fault("/api/index/", "too_many_requests", times=1)
-
-    assert [get(fake, f"{INDEX}/task/{LATEST}").status for _ in range(2)] == [429, 200]
-    assert get(fake, artifact_path()).status == 502
-    fake.set_api_fault("/api/", "none")
-    assert get(fake, artifact_path()).status == 303
-
-
-def test_every_kind_of_fault_can_be_set_and_others_are_refused(fake: Taskcluster) -> None:
-    for kind in KINDS:
-        fake.set_fault(TASK, RUNNABLE_JOBS, kind, location="http://localhost:1/")
-    for options in ({"kind": "other"}, {"kind": "redirect"}, {"kind": "slow", "minutes": 1}):
-        with pytest.raises(ValueError, match=r"fault|redirect"):
-            fake.set_fault(TASK, RUNNABLE_JOBS, **options)
-    with pytest.raises(ValueError, match="no artifact"):
-        fake.set_fault(TASK, "public/nothing", "cut")
-
-
-def test_the_log_holds_each_request_with_its_headers_and_no_control_requests(fake: Taskcluster) -> None:
-    get(fake, f"{INDEX}/task/{LATEST}?limit=1")
-    ask(get(fake, artifact_path()).headers["Location"], Authorization="Bearer x")
-
-    first, second = fake.requests("api")
-    [third] = fake.requests("artifacts")
-    assert (first["method"], first["path"]) == ("GET", f"{INDEX}/task/{LATEST}?limit=1")
-    assert (second["path"], "authorization" in second["headers"]) == (artifact_path(), False)
-    assert (third["path"], third["headers"]["authorization"]) == (f"/{TASK}/0/{RUNNABLE_JOBS}", "Bearer x")
-    assert fake.requests() == [first, second, third]
-    fake.forget_requests()
-    assert fake.requests() == []
-
-
-def test_a_reset_undoes_everything(fake: Taskcluster) -> None:
-    before = fetch(fake).body
-    fake.set_artifact(TASK, RUNNABLE_JOBS, b"{}")
-    fake.set_state(TASK, "failed")
-    fake.set_api_fault("/", "slow")
-    fake.set_index(LATEST, None)
-    fake.reset()
-
-    assert fetch(fake).body == before
-    assert get(fake, f"{INDEX}/task/{LATEST}").status == 200
-    assert get(fake, f"{QUEUE}/task/{TASK}/status").json()["status"]["state"] == "completed"
-
-
 # As programs.
 
 
@@ -556,6 +374,9 @@ def test_it_runs_as_a_program_beside_its_artifact_host(tmp_path: Path) -> None:
     try:
         fake.check()
         assert fake.decision_task_id == TASK
+        url = f"{fake.url}{artifact_path()}"
+        header = signed(url, client_id=fake.client_id, token=fake.access_token)
+        assert ask(url, Authorization=header).status == 303
         found = ask(f"{fake.url}{artifact_path()}")
         assert found.headers["Location"] == f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}"
         given = parameters(fake.url, fake.artifact_url)
@@ -573,41 +394,3 @@ def test_both_fakes_need_only_the_standard_library() -> None:
         path = module_environment()["PYTHONPATH"]
         code = f"import sys; sys.path.append({path!r}); import localstack.fakes.{name}"
         subprocess.run([*command, code], check=True)
-
-
-# The fake Treeherder.
-
-
-def test_treeherder_has_the_decision_task_of_each_push(treeherder: Treeherder) -> None:
-    found = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}").json()["results"]
-    filtered = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}&job_type_symbol=D").json()["results"]
-    others = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}&job_type_symbol=B").json()["results"]
-
-    assert (found, others) == (filtered, [])
-    [job] = found
-    assert (job["job_type_symbol"], job["platform"], job["task_id"]) == ("D", "gecko-decision", TASK)
-    assert (job["state"], job["result"], job["job_type_name"]) == ("completed", "success", "Gecko Decision Task")
-    assert ask(f"{treeherder.url}/api/project/try/push/{PUSH_ID}/").json()["revision"] == revision_of("try", PUSH_ID)
-    assert ask(f"{treeherder.url}/api/project/try/jobs/?push_id=1").json()["results"] == []
-    treeherder.set_jobs("try", PUSH_ID, [{"ref_data_name": "a build"}])
-    both = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}").json()["results"]
-    assert [each["build_system_type"] for each in both] == ["taskcluster", "buildbot"]
-
-
-def test_treeherder_names_the_decision_tasks_that_succeeded(treeherder: Treeherder) -> None:
-    path = f"{treeherder.url}/api/project/autoland/push/decisiontask/?push_ids="
-    first, second = PUSH_IDS[:2]
-    usual = decision_task_id("autoland", first)
-
-    assert ask(f"{path}{first},1").json() == {str(first): {"id": usual, "run": "0"}}
-    treeherder.set_decision_task("autoland", first, UNKNOWN, run=2)
-    treeherder.set_decision_task("autoland", second, state="running")
-    assert ask(f"{path}{first},{second}").json() == {str(first): {"id": UNKNOWN, "run": "2"}}
-    [job] = ask(f"{treeherder.url}/api/project/autoland/jobs/?push_id={second}").json()["results"]
-    assert (job["state"], job["result"]) == ("running", "unknown")
-    treeherder.set_decision_task("autoland", first, "")
-    missing = ask(f"{path}{first},{second}")
-    assert (missing.status, type(missing.json())) == (404, str)
-    assert ask(f"{treeherder.url}/api/project/autoland/jobs/?push_id={first}").json()["results"] == []
-    with pytest.raises(ValueError, match="state"):
-        treeherder.set_decision_task("autoland", first, state="other")

@@ -18,8 +18,9 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 HOUR, DAY, WEEK = 3600, 86400, 604800
 Permission = tuple[str, str]
 
-# The only resource outside this template, which the deployment names.
-PULSE_PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${PulseParameter}"
+# The only resources outside this template, which the deployment names.
+PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
+PULSE_PARAMETER, TASKCLUSTER_PARAMETER = PARAMETER + "${PulseParameter}", PARAMETER + "${TaskclusterParameter}"
 # The actions of each function's code, and of Lambda on its behalf, by resource. A new one needs a reason in its review.
 PERMISSIONS = {
     # Reads the current catalog, publishes another, archives the dump.
@@ -41,18 +42,21 @@ PERMISSIONS = {
         "${RequestsTable.Arn}/index/by_requester": "dynamodb: Query",
         "RequestsQueue.Arn": "sqs: SendMessage",
     },
-    # Finds open requests and queues them, and counts the dead letters.
+    # Finds open requests and queues them, releases pushes, and counts the dead letters.
     "Sweep": {
         "${RequestsTable.Arn}/index/open": "dynamodb: Query",
-        "RequestsTable.Arn": "dynamodb: BatchGetItem GetItem PutItem",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem",
         "RequestsQueue.Arn": "sqs: SendMessage",
         "RequestsDeadLetters.Arn": "sqs: GetQueueAttributes",
     },
-    # Receives from the queue, signs in to Pulse, records the outcome of requests.
+    # Receives from the queue, signs in to Pulse and Taskcluster, locks and releases pushes, finds followed requests,
+    # records the outcome of requests.
     "Forward": {
         "RequestsQueue.Arn": "sqs: DeleteMessage GetQueueAttributes ReceiveMessage",
-        "RequestsTable.Arn": "dynamodb: GetItem PutItem",
+        "${RequestsTable.Arn}/index/open": "dynamodb: Query",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem",
         PULSE_PARAMETER: "ssm: GetParameter",
+        TASKCLUSTER_PARAMETER: "ssm: GetParameter",
     },
 }
 
@@ -98,19 +102,36 @@ def written(resource: Any) -> str:
             return str(resource)
 
 
+def statements(role: dict) -> list[dict]:
+    """The statements of a role's policies, including those that depend on a parameter."""
+    found = []
+    for policy in role.get("Policies", []):
+        for statement in listed(policy["PolicyDocument"]["Statement"]):
+            match statement:
+                case {"Fn::If": [_, permitted, {"Ref": "AWS::NoValue"}]}:
+                    found.append(permitted)
+                case _:
+                    found.append(statement)
+    return found
+
+
 def permissions(role: dict) -> set[Permission]:
     """Each action that a role allows, with its resource."""
     found = set()
-    for policy in role.get("Policies", []):
-        for statement in listed(policy["PolicyDocument"]["Statement"]):
-            assert statement["Effect"] == "Allow", statement
-            assert not statement.keys() & {"NotAction", "NotResource"}, statement
-            found |= {
-                (action, written(resource))
-                for action in listed(statement["Action"])
-                for resource in listed(statement["Resource"])
-            }
+    for statement in statements(role):
+        assert statement["Effect"] == "Allow", statement
+        assert not statement.keys() & {"NotAction", "NotResource"}, statement
+        found |= {
+            (action, written(resource))
+            for action in listed(statement["Action"])
+            for resource in listed(statement["Resource"])
+        }
     return found
+
+
+def deletes(statement: dict) -> bool:
+    """Whether a statement allows that items are deleted."""
+    return "dynamodb:DeleteItem" in listed(statement["Action"])
 
 
 class Permissions(unittest.TestCase):
@@ -121,7 +142,7 @@ class Permissions(unittest.TestCase):
                 with self.subTest(role=name, action=action, resource=resource):
                     self.assertRegex(action, r"^[a-z0-9]+:[A-Za-z]+$")
                     if action == "ssm:GetParameter":
-                        self.assertEqual(resource, PULSE_PARAMETER)
+                        self.assertIn(resource, (PULSE_PARAMETER, TASKCLUSTER_PARAMETER))
                         continue
                     # One resource of this template, a folder in one of its buckets, or an index of one of its tables.
                     self.assertRegex(
@@ -159,8 +180,7 @@ class Permissions(unittest.TestCase):
         conditions = {
             name: [
                 statement.get("Condition")
-                for policy in role["Policies"]
-                for statement in policy["PolicyDocument"]["Statement"]
+                for statement in statements(role)
                 if "CatalogTable.Arn" in map(written, listed(statement["Resource"]))
                 if any(map(writing.match, listed(statement["Action"])))
             ]
@@ -172,6 +192,15 @@ class Permissions(unittest.TestCase):
             {"EtlRole": [None], "JobsRole": [only_pushes], "TriggerRole": [only_pushes]},
         )
 
+    def test_the_sweep_and_the_forward_function_may_delete_locks_of_pushes_and_nothing_else(self) -> None:
+        deleting = {
+            name: [statement.get("Condition") for statement in statements(role) if deletes(statement)]
+            for name, role in resources("AWS::IAM::Role").items()
+        }
+
+        only_locks = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["push#*"]}}
+        self.assertEqual((deleting["SweepRole"], deleting["ForwardRole"]), ([only_locks], [only_locks]))
+
     def test_only_lambda_may_assume_a_role(self) -> None:
         for name, role in resources("AWS::IAM::Role").items():
             [statement] = role["AssumeRolePolicyDocument"]["Statement"]
@@ -182,12 +211,14 @@ class Permissions(unittest.TestCase):
             )
 
     def test_the_parameter_is_named_by_its_full_path(self) -> None:
-        allowed = parameters()["PulseParameter"]["AllowedPattern"]
         whole = "/runnable-jobs/pulse"
 
-        self.assertRegex(whole, allowed)
-        for wrong in ("", "*", "/", "runnable-jobs/pulse", f"{whole}*", "/runnable-jobs/", "/runnable-jobs/*/pulse"):
-            self.assertNotRegex(wrong, allowed)
+        for name, may_be_empty in (("PulseParameter", False), ("TaskclusterParameter", True)):
+            allowed = parameters()[name]["AllowedPattern"]
+            self.assertRegex(whole, allowed)
+            self.assertEqual(bool(re.search(allowed, "")), may_be_empty)
+            for wrong in ("*", "/", "runnable-jobs/pulse", f"{whole}*", "/runnable-jobs/", "/runnable-jobs/*/pulse"):
+                self.assertNotRegex(wrong, allowed)
 
     def test_failed_messages_stay_in_the_queue_and_invisible_for_longer_than_the_forward_function_runs(self) -> None:
         [mapping] = resources("AWS::Lambda::EventSourceMapping").values()
@@ -281,6 +312,38 @@ class Settings(unittest.TestCase):
                     self.assertEqual(settings[variable]["Fn::If"][:2], [condition, {"Ref": schedule}])
         self.assertEqual(parameters()["TaskclusterUrl"]["Default"], "")
 
+    def test_labels_are_accepted_where_they_can_be_triggered(self) -> None:
+        functions = resources("AWS::Serverless::Function")
+        settings = [functions[f"{name}Function"]["Environment"]["Variables"] for name in ("Trigger", "Forward")]
+        projects = {"Fn::If": ["CanTriggerTaskcluster", {"Ref": "TaskclusterTriggerProjects"}, "{}"]}
+
+        for variables in settings:
+            self.assertEqual(variables["RUNNABLE_JOBS_TASKCLUSTER_TRIGGER"], projects)
+        self.assertEqual(settings[1]["RUNNABLE_JOBS_TASKCLUSTER_PARAMETER"], {"Ref": "TaskclusterParameter"})
+        self.assertEqual(
+            section("Conditions")["CanTriggerTaskcluster"],
+            {"Fn::Not": [{"Fn::Equals": [{"Ref": "TaskclusterParameter"}, ""]}]},
+        )
+        self.assertEqual(parameters()["TaskclusterParameter"]["Default"], "")
+        self.assertEqual(json.loads(parameters()["TaskclusterTriggerProjects"]["Default"]), {"try": 1})
+        # Without the parameter, the role has no right to it.
+        policies = resources("AWS::IAM::Role")["ForwardRole"]["Policies"]
+        conditional = [
+            statement["Fn::If"][0] for statement in policies[0]["PolicyDocument"]["Statement"] if "Fn::If" in statement
+        ]
+        self.assertEqual(conditional, ["CanTriggerTaskcluster"])
+
+    def test_a_round_of_following_begins_each_minute_and_is_not_repeated(self) -> None:
+        function = resources("AWS::Serverless::Function")["ForwardFunction"]
+        [rule] = [event["Properties"] for event in function["Events"].values()]
+
+        self.assertEqual(json.loads(rule["Input"]), {"follow": True})
+        self.assertEqual(rule["Schedule"], {"Ref": "FollowSchedule"})
+        self.assertEqual(parameters()["FollowSchedule"]["Default"], "rate(1 minute)")
+        for wrong in ("", "1 minute", "rate()"):
+            self.assertNotRegex(wrong, parameters()["FollowSchedule"]["AllowedPattern"])
+        self.assertEqual(function["EventInvokeConfig"], {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60})
+
     def test_each_function_and_the_api_have_a_log_group_that_expires(self) -> None:
         groups = resources("AWS::Logs::LogGroup")
         functions = resources("AWS::Serverless::Function")
@@ -370,12 +433,20 @@ class Settings(unittest.TestCase):
         }
 
         self.assertEqual(reserved.keys(), public | {"ForwardFunction"})
+        shares = {
+            "JobsFunction": "JobsConcurrency",
+            "TriggerFunction": "TriggerConcurrency",
+            "ForwardFunction": "ForwardReserved",
+        }
         for name, value in reserved.items():
-            share = {"Ref": name.removesuffix("Function") + "Concurrency"}
+            share = {"Ref": shares[name]}
             self.assertEqual(value, {"Fn::If": ["IsConcurrencyReserved", share, {"Ref": "AWS::NoValue"}]}, name)
         # AWS requires that 100 of an account's 1,000 are left; the ingest and the sweep run in those.
-        total = sum(parameters()[f"{name.removesuffix('Function')}Concurrency"]["Default"] for name in reserved)
+        total = sum(parameters()[share]["Default"] for share in shares.values())
         self.assertLessEqual(total, 100)
+        # A round of following takes the place of no batch.
+        for bound in ("Default", "MinValue", "MaxValue"):
+            self.assertEqual(parameters()["ForwardReserved"][bound], parameters()["ForwardConcurrency"][bound] + 1)
         self.assertEqual(
             section("Conditions")["IsConcurrencyReserved"], {"Fn::Equals": [{"Ref": "ReserveConcurrency"}, "true"]}
         )

@@ -73,6 +73,8 @@ class Tables:
                 )
             case "UpdateItem":
                 return 0, self._update(content["TableName"], content["Key"])
+            case "DeleteItem":
+                return 0, self._delete(content["TableName"], content["Key"])
         raise SystemExit(f"the units of {call.operation} are not known here")
 
     def _read(self, name: str, key: dict, is_consistent: bool | None) -> float:
@@ -103,6 +105,11 @@ class Tables:
 
     def _update(self, name: str, key: dict) -> int:
         return self._written(name, self.dynamodb.get_item(TableName=name, Key=key, ConsistentRead=True)["Item"])
+
+    def _delete(self, name: str, key: dict) -> int:
+        """Only locks of pushes and claims are deleted, which no index has. One that is not there costs the minimum."""
+        deleted = self.items[name].pop(key_of(key), key)
+        return write_units(self.tables[name], deleted, deleted)
 
     def _written(self, name: str, item: dict) -> int:
         old, self.items[name][key_of(item)] = self.items[name].get(key_of(item)), item

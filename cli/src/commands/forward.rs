@@ -1,14 +1,15 @@
-//! `forward`: takes requests from the queue and publishes them, without Lambda.
+//! `forward`: takes requests from the queue and forwards them, and follows their jobs, without Lambda.
 
 use std::time::Duration;
 
 use clap::Args;
 use forward::settings::Settings;
-use forward::{Delivery, Disposition, Forwarder, print_line};
+use forward::{Delivery, Disposition, Forwarder, print_line, print_round};
 use runtime::settings::{Variables, variables};
 use runtime::{Aws, ClientProfile};
 use serde_json::json;
 use store::{Queue, ReceivedMessage};
+use tokio::time::MissedTickBehavior;
 
 use super::{clock, lookup};
 use crate::failure::Failure;
@@ -20,6 +21,8 @@ const MAX_MESSAGES: usize = 10;
 const EMPTY_AFTER: Duration = Duration::from_secs(1);
 /// How long each call waits for messages, if the command runs until it is stopped.
 const LONG_POLL: Duration = Duration::from_secs(20);
+/// The time between the beginnings of two rounds that follow jobs.
+const FOLLOW_INTERVAL: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct Forward {
@@ -46,10 +49,35 @@ pub(crate) async fn run(arguments: Forward) -> Result<(), Failure> {
     if arguments.dry_run {
         return preview(&forwarder, &queue).await;
     }
-    let wait = if arguments.once { EMPTY_AFTER } else { LONG_POLL };
+    if arguments.once {
+        return forward_all(&forwarder, &queue, EMPTY_AFTER, true).await;
+    }
+    tokio::select! {
+        result = forward_all(&forwarder, &queue, LONG_POLL, false) => result,
+        () = follow_all(&forwarder) => Ok(()),
+    }
+}
+
+/// Follows the jobs that were forwarded, for ever.
+async fn follow_all(forwarder: &Forwarder) {
+    let mut turns = tokio::time::interval(FOLLOW_INTERVAL);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        print_round(&forwarder.follow_round(None).await, &forwarder.clock);
+    }
+}
+
+/// Forwards the requests in the queue: until it is empty, or for ever.
+async fn forward_all(
+    forwarder: &Forwarder,
+    queue: &Queue,
+    wait: Duration,
+    is_until_empty: bool,
+) -> Result<(), Failure> {
     loop {
         let received = queue.receive(MAX_MESSAGES, wait).await?;
-        if received.is_empty() && arguments.once {
+        if received.is_empty() && is_until_empty {
             return Ok(());
         }
         let deliveries: Vec<Delivery> = received.iter().map(delivery).collect();

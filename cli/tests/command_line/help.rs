@@ -2,7 +2,7 @@
 
 use crate::program::{run, stderr, well};
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &["ingest"],
     &["catalog"],
     &["classify"],
@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["requests", "retry"],
     &["requests", "replay"],
     &["requests", "sweep"],
+    &["requests", "follow"],
     &["forward"],
     &["serve"],
     &["openapi"],

@@ -173,11 +173,11 @@ impl Looks {
     }
 
     /// The running actions of a request whose tasks have ended.
-    pub fn ended_actions<'r>(&self, request: &'r Request) -> impl Iterator<Item = (&'r Action, &SeenTask)> {
+    pub fn ended_actions<'r>(&self, request: &'r Request) -> impl Iterator<Item = &'r Action> {
         let running = request.actions.iter().filter(|action| action.state == ActionState::Running);
-        running.filter_map(|action| {
-            let task = self.tasks.get(action.task_id.as_deref()?)?.as_ref()?;
-            task.has_ended().then_some((action, task))
+        running.filter(|action| {
+            let task = action.task_id.as_ref().and_then(|id| self.tasks.get(id)?.as_ref());
+            task.is_some_and(SeenTask::has_ended)
         })
     }
 }
@@ -209,7 +209,7 @@ pub fn follow(
     request: &Request,
     jobs: &[RequestedJob],
     looks: &Looks,
-    following: &Following,
+    following: Following,
     now: DateTime<Utc>,
 ) -> Option<(Request, Vec<RequestedJob>)> {
     let mut followed = Followed { request: request.clone(), jobs: jobs.to_vec(), looks, following, now };
@@ -225,7 +225,7 @@ struct Followed<'l> {
     request: Request,
     jobs: Vec<RequestedJob>,
     looks: &'l Looks,
-    following: &'l Following,
+    following: Following,
     now: DateTime<Utc>,
 }
 
@@ -342,7 +342,7 @@ fn end_label(
     job: &mut RequestedJob,
     ending: &ActionEnding<'_>,
     looks: &Looks,
-    following: &Following,
+    following: Following,
     now: DateTime<Utc>,
 ) {
     match ending {
@@ -402,13 +402,13 @@ fn set_outcome(job: &mut RequestedJob, outcome: Option<Outcome>) {
 }
 
 /// Ends a job that was followed for the longest time that is allowed.
-fn end_old(job: &mut RequestedJob, asked_at: DateTime<Utc>, following: &Following, now: DateTime<Utc>) {
+fn end_old(job: &mut RequestedJob, asked_at: DateTime<Utc>, following: Following, now: DateTime<Utc>) {
     if is_followed(job) && now - asked_at >= following.followed_for() {
         not_seen(job, end_not_seen(following), now);
     }
 }
 
-fn end_not_seen(following: &Following) -> JobReason {
+fn end_not_seen(following: Following) -> JobReason {
     let hours = u32::try_from(following.followed_for().num_hours()).unwrap_or(u32::MAX);
     JobReason::EndNotSeen { hours }
 }

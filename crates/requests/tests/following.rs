@@ -88,18 +88,18 @@ fn a_buildbot_job_is_followed_from_its_first_run_to_its_end() {
     let request = forwarded(&jobs);
     assert_eq!(request.state, RequestState::Forwarded);
     assert_eq!(names_to_follow(&jobs).into_iter().collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!(follow(&request, &jobs, &saw(&[]), &FOLLOWING, at(1)), None);
+    assert_eq!(follow(&request, &jobs, &saw(&[]), FOLLOWING, at(1)), None);
     // Runs of other jobs, of earlier requests, and in states that are not known.
     let others = [
         sighting(1, "c", "running", "unknown", 1),
         sighting(2, "a", "running", "unknown", -1),
         sighting(3, "a", "a new state", "unknown", 1),
     ];
-    assert_eq!(follow(&request, &jobs, &saw(&others), &FOLLOWING, at(1)), None);
+    assert_eq!(follow(&request, &jobs, &saw(&others), FOLLOWING, at(1)), None);
 
     // The same second as that of the request.
     let pending = saw(&[sighting(5, "a", "pending", "unknown", 0), sighting(9, "a", "running", "unknown", 1)]);
-    let (request, jobs) = follow(&request, &jobs, &pending, &FOLLOWING, at(2)).expect("a run");
+    let (request, jobs) = follow(&request, &jobs, &pending, FOLLOWING, at(2)).expect("a run");
     assert_eq!(outcome(&jobs[0]), Some((OutcomeState::Pending, None)));
     let seen = jobs[0].outcome.as_ref().expect("an outcome");
     assert_eq!((&seen.run, seen.since.timestamp()), (&Some(RunOf::Job(5)), at(0).timestamp()));
@@ -107,7 +107,7 @@ fn a_buildbot_job_is_followed_from_its_first_run_to_its_end() {
     let events = request.history.len();
 
     let running = saw(&[sighting(5, "a", "running", "unknown", 0), sighting(6, "b", "completed", "busted", 1)]);
-    let (request, jobs) = follow(&request, &jobs, &running, &FOLLOWING, at(3)).expect("a change");
+    let (request, jobs) = follow(&request, &jobs, &running, FOLLOWING, at(3)).expect("a change");
     assert_eq!(
         [outcome(&jobs[0]), outcome(&jobs[1])],
         [Some((OutcomeState::Running, None)), Some((OutcomeState::Completed, Some("busted")))]
@@ -116,7 +116,7 @@ fn a_buildbot_job_is_followed_from_its_first_run_to_its_end() {
     assert_eq!(names_to_follow(&jobs).into_iter().collect::<Vec<_>>(), ["a"]);
 
     let done = saw(&[sighting(5, "a", "completed", "success", 0), sighting(6, "b", "completed", "success", 1)]);
-    let (request, jobs) = follow(&request, &jobs, &done, &FOLLOWING, at(30)).expect("a change");
+    let (request, jobs) = follow(&request, &jobs, &done, FOLLOWING, at(30)).expect("a change");
     assert_eq!(outcome(&jobs[1]), Some((OutcomeState::Completed, Some("busted"))), "it had ended");
     assert_eq!((request.state, request.finished_at()), (RequestState::Finished, Some(at(30))));
     assert_eq!(last_sentence(&request), "Jobs: 1 succeeded, 1 failed.");
@@ -127,11 +127,11 @@ fn a_run_that_buildbot_repeats_by_itself_is_not_the_outcome() {
     let jobs = [builder("a")];
     let request = forwarded(&jobs);
     let first = saw(&[sighting(5, "a", "running", "unknown", 1)]);
-    let (request, jobs) = follow(&request, &jobs, &first, &FOLLOWING, at(2)).expect("a run");
+    let (request, jobs) = follow(&request, &jobs, &first, FOLLOWING, at(2)).expect("a run");
     let repeated = [sighting(5, "a", "completed", "retry", 1)];
-    assert_eq!(follow(&request, &jobs, &saw(&repeated), &FOLLOWING, at(3)), None, "the next run is not there yet");
+    assert_eq!(follow(&request, &jobs, &saw(&repeated), FOLLOWING, at(3)), None, "the next run is not there yet");
     let second = [repeated[0].clone(), sighting(8, "a", "pending", "unknown", 4)];
-    let (_, jobs) = follow(&request, &jobs, &saw(&second), &FOLLOWING, at(5)).expect("the next run");
+    let (_, jobs) = follow(&request, &jobs, &saw(&second), FOLLOWING, at(5)).expect("the next run");
     assert_eq!(jobs[0].outcome.as_ref().and_then(|outcome| outcome.run.clone()), Some(RunOf::Job(8)));
 }
 
@@ -140,9 +140,9 @@ fn a_buildbot_job_that_does_not_appear_was_not_seen() {
     // Earlier versions did not store when a job was asked for.
     let jobs = [RequestedJob { asked_at: None, ..builder("a") }];
     let request = forwarded(&jobs);
-    assert_eq!(follow(&request, &jobs, &saw(&[]), &FOLLOWING, at(24 * 60 - 1)), None);
-    assert_eq!(follow(&request, &jobs, &Looks::default(), &FOLLOWING, at(24 * 60)), None, "it was not looked for");
-    let (request, jobs) = follow(&request, &jobs, &saw(&[]), &FOLLOWING, at(24 * 60)).expect("an end");
+    assert_eq!(follow(&request, &jobs, &saw(&[]), FOLLOWING, at(24 * 60 - 1)), None);
+    assert_eq!(follow(&request, &jobs, &Looks::default(), FOLLOWING, at(24 * 60)), None, "it was not looked for");
+    let (request, jobs) = follow(&request, &jobs, &saw(&[]), FOLLOWING, at(24 * 60)).expect("an end");
     assert_eq!((outcome(&jobs[0]), jobs[0].code), (Some((OutcomeState::NotSeen, None)), Some(JobCode::NotSeen)));
     let reason = jobs[0].reason_text().expect("a reason");
     assert!(reason.starts_with("It did not appear on Treeherder within 24 hours"), "{reason}");
@@ -156,18 +156,18 @@ fn labels_get_their_tasks_when_their_action_has_ended() {
     assert_eq!(tasks_to_check(&request, &jobs).into_iter().collect::<Vec<_>>(), [ACTION]);
     let mut running = Looks::default();
     running.saw_task(ACTION, task("running", None));
-    assert_eq!(follow(&request, &jobs, &running, &FOLLOWING, at(1)), None, "labels have no outcome yet");
+    assert_eq!(follow(&request, &jobs, &running, FOLLOWING, at(1)), None, "labels have no outcome yet");
     let mut unread = Looks::default();
     unread.saw_task(ACTION, task("completed", None));
-    assert_eq!(follow(&request, &jobs, &unread, &FOLLOWING, at(2)), None, "it is not known what the action made");
-    assert_eq!(unread.ended_actions(&request).map(|(action, _)| action.number).collect::<Vec<_>>(), [1]);
+    assert_eq!(follow(&request, &jobs, &unread, FOLLOWING, at(2)), None, "it is not known what the action made");
+    assert_eq!(unread.ended_actions(&request).map(|action| action.number).collect::<Vec<_>>(), [1]);
 
     let made = [("build", "T0"), ("test-1", "T1"), ("test-2", "T2"), ("test-3", "T3"), ("other", "T4")];
     let mut looks = ended("completed", &made, "");
     looks.saw_task("T0", task("running", None));
     looks.saw_task("T1", task("unscheduled", None));
     looks.saw_task("T2", task("a new state", None));
-    let (request, jobs) = follow(&request, &jobs, &looks, &FOLLOWING, at(2)).expect("tasks");
+    let (request, jobs) = follow(&request, &jobs, &looks, FOLLOWING, at(2)).expect("tasks");
     let states: Vec<_> = jobs.iter().map(|job| outcome(job).map(|(state, _)| state)).collect();
     let [running, unscheduled, pending] = [OutcomeState::Running, OutcomeState::Unscheduled, OutcomeState::Pending];
     assert_eq!(states, [Some(running), Some(unscheduled), Some(pending), Some(pending)]);
@@ -178,12 +178,12 @@ fn labels_get_their_tasks_when_their_action_has_ended() {
     looks.saw_task("T0", task("completed", Some("completed")));
     looks.saw_task("T1", task("failed", Some("failed")));
     looks.saw_task("T2", task("exception", Some("canceled")));
-    let (request, jobs) = follow(&request, &jobs, &looks, &FOLLOWING, at(40)).expect("ends");
+    let (request, jobs) = follow(&request, &jobs, &looks, FOLLOWING, at(40)).expect("ends");
     let results: Vec<_> = jobs.iter().map(|job| outcome(job).and_then(|(_, result)| result)).collect();
     assert_eq!(results, [Some("success"), Some("testfailed"), Some("usercancel"), None]);
     let mut looks = Looks::default();
     looks.saw_task("T3", task("exception", Some("deadline-exceeded")));
-    let (request, _) = follow(&request, &jobs, &looks, &FOLLOWING, at(41)).expect("the last one");
+    let (request, _) = follow(&request, &jobs, &looks, FOLLOWING, at(41)).expect("the last one");
     assert_eq!(
         (request.state, last_sentence(&request).as_str()),
         (RequestState::Finished, "Jobs: 1 succeeded, 3 failed.")
@@ -199,7 +199,7 @@ fn a_label_that_its_action_did_not_create_failed_and_says_why() {
     let mut looks = ended("failed", &[("build", "T0"), ("test-1", "T1")], "Could not create 'test-1'");
     looks.saw_task("T0", task("pending", None));
     looks.saw_task("T1", None);
-    let (request, jobs) = follow(&request, &jobs, &looks, &FOLLOWING, at(2)).expect("an end");
+    let (request, jobs) = follow(&request, &jobs, &looks, FOLLOWING, at(2)).expect("an end");
     assert_eq!(jobs[0].state, JobState::Forwarded);
     for job in &jobs[1..] {
         assert_eq!((job.state, job.code, outcome(job)), (JobState::Failed, Some(JobCode::NotCreated), None));
@@ -212,7 +212,7 @@ fn a_label_that_its_action_did_not_create_failed_and_says_why() {
     let mut looks = Looks::default();
     looks.saw_task(ACTION, task("exception", Some("deadline-exceeded")));
     looks.saw_made(ACTION, MadeTasks::default());
-    let (_, jobs) = follow(&forwarded(&jobs), &jobs, &looks, &FOLLOWING, at(2)).expect("an end");
+    let (_, jobs) = follow(&forwarded(&jobs), &jobs, &looks, FOLLOWING, at(2)).expect("an end");
     assert_eq!(jobs[0].code, Some(JobCode::NeededBuild), "that it is an added build is not forgotten");
     assert!(jobs[0].reason_text().expect("a reason").starts_with("The action ended (deadline-exceeded)"));
 }
@@ -224,14 +224,14 @@ fn a_task_that_taskcluster_has_forgotten_was_not_seen() {
     let mut forgotten = Looks::default();
     forgotten.saw_task(ACTION, None);
     forgotten.saw_task("T1", None);
-    assert_eq!(follow(&request, &jobs, &forgotten, &FOLLOWING, at(9)), None, "the task may be too new");
-    let (_, lost) = follow(&request, &jobs, &forgotten, &FOLLOWING, at(10)).expect("an end");
+    assert_eq!(follow(&request, &jobs, &forgotten, FOLLOWING, at(9)), None, "the task may be too new");
+    let (_, lost) = follow(&request, &jobs, &forgotten, FOLLOWING, at(10)).expect("an end");
     assert_eq!((lost[0].state, lost[0].code), (JobState::Failed, Some(JobCode::NotCreated)));
 
     let made = ended("completed", &[("test-1", "T1")], "");
-    let (request, jobs) = follow(&request, &jobs, &made, &FOLLOWING, at(20)).expect("a task");
-    assert_eq!(follow(&request, &jobs, &forgotten, &FOLLOWING, at(29)), None);
-    let (request, jobs) = follow(&request, &jobs, &forgotten, &FOLLOWING, at(30)).expect("an end");
+    let (request, jobs) = follow(&request, &jobs, &made, FOLLOWING, at(20)).expect("a task");
+    assert_eq!(follow(&request, &jobs, &forgotten, FOLLOWING, at(29)), None);
+    let (request, jobs) = follow(&request, &jobs, &forgotten, FOLLOWING, at(30)).expect("an end");
     assert_eq!((request.state, outcome(&jobs[0])), (RequestState::Finished, Some((OutcomeState::NotSeen, None))));
     assert_eq!(jobs[0].outcome.as_ref().and_then(|outcome| outcome.run.clone()), Some(RunOf::Task("T1".to_owned())));
 }
@@ -241,8 +241,8 @@ fn what_is_never_looked_at_ends_all_the_same() {
     let jobs = [builder("a"), label("test-1")];
     let request = forwarded(&jobs);
     let minutes = (7 * 24 + 24) * 60;
-    assert_eq!(follow(&request, &jobs, &Looks::default(), &FOLLOWING, at(minutes - 1)), None);
-    let (request, jobs) = follow(&request, &jobs, &Looks::default(), &FOLLOWING, at(minutes)).expect("an end");
+    assert_eq!(follow(&request, &jobs, &Looks::default(), FOLLOWING, at(minutes - 1)), None);
+    let (request, jobs) = follow(&request, &jobs, &Looks::default(), FOLLOWING, at(minutes)).expect("an end");
     assert_eq!((request.state, request.actions[0].state), (RequestState::Finished, ActionState::Ended));
     for job in &jobs {
         assert_eq!((outcome(job), job.code), (Some((OutcomeState::NotSeen, None)), Some(JobCode::NotSeen)));
@@ -263,7 +263,7 @@ fn a_request_that_is_open_stays_open() {
     assert_eq!(request.state, RequestState::Waiting);
     let mut looks = ended("completed", &[("test-1", "T1"), ("test-2", "T9")], "");
     looks.saw_push("try", 7, vec![sighting(5, "a", "completed", "success", 1)]);
-    let (next, jobs) = follow(&request, &jobs, &looks, &FOLLOWING, at(2)).expect("an end");
+    let (next, jobs) = follow(&request, &jobs, &looks, FOLLOWING, at(2)).expect("an end");
     assert_eq!((next.state, next.due_at, &next.history), (RequestState::Waiting, request.due_at, &request.history));
     assert_eq!(outcome(&jobs[0]), Some((OutcomeState::Pending, None)));
     assert_eq!((jobs[1].state, outcome(&jobs[1])), (JobState::Waiting, None), "it is in no action");
@@ -355,8 +355,8 @@ proptest! {
         for step in steps {
             minutes += step.minutes;
             let looks = step.looks();
-            if let Some((next, after)) = follow(&request, &jobs, &looks, &FOLLOWING, at(minutes)) {
-                prop_assert_eq!(follow(&next, &after, &looks, &FOLLOWING, at(minutes)), None, "to follow twice is to follow once");
+            if let Some((next, after)) = follow(&request, &jobs, &looks, FOLLOWING, at(minutes)) {
+                prop_assert_eq!(follow(&next, &after, &looks, FOLLOWING, at(minutes)), None, "to follow twice is to follow once");
                 prop_assert_eq!((next.version, next.attempt), (request.version + 1, request.attempt));
                 for (before, after) in jobs.iter().zip(&after) {
                     prop_assert!(!has_ended(before) || before == after, "an outcome that has ended stays");
@@ -384,7 +384,7 @@ proptest! {
         // Silence.
         minutes += 8 * 24 * 60;
         if request.state == RequestState::Forwarded {
-            (request, jobs) = follow(&request, &jobs, &Looks::default(), &FOLLOWING, at(minutes)).expect("an end");
+            (request, jobs) = follow(&request, &jobs, &Looks::default(), FOLLOWING, at(minutes)).expect("an end");
         }
         prop_assert!(request.state.has_ended());
         prop_assert!(request.state == RequestState::Failed || names_to_follow(&jobs).is_empty());

@@ -7,7 +7,9 @@ pub enum Incident {
     DamagedItems,
     /// The dead-letter queue has messages.
     DeadLetters,
-    /// Jobs failed on their way to Pulse.
+    /// A round of following failed: what became of jobs is not recorded.
+    FollowFailed,
+    /// Jobs failed on their way to Pulse or Taskcluster.
     ForwardFailed,
     /// Pulse refuses the connection or a message.
     ForwardRefused,
@@ -23,13 +25,16 @@ pub enum Incident {
     SweepFailed,
     /// An ingest of Taskcluster failed, or was refused, for some projects.
     TaskclusterIngest,
+    /// Taskcluster does not accept the credentials, or scopes are missing.
+    TaskclusterRefused,
 }
 
 impl Incident {
     /// All incidents.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DamagedItems,
         Self::DeadLetters,
+        Self::FollowFailed,
         Self::ForwardFailed,
         Self::ForwardRefused,
         Self::FunctionFailed,
@@ -38,6 +43,7 @@ impl Incident {
         Self::Stale,
         Self::SweepFailed,
         Self::TaskclusterIngest,
+        Self::TaskclusterRefused,
     ];
 
     /// Those whose count is not 0.
@@ -50,6 +56,7 @@ impl Incident {
         match self {
             Self::DamagedItems => "Stored items cannot be read",
             Self::DeadLetters => "Dead letters",
+            Self::FollowFailed => "Jobs are not followed",
             Self::ForwardFailed => "Jobs failed",
             Self::ForwardRefused => "Pulse refuses",
             Self::FunctionFailed | Self::IngestFailed => "A function fails",
@@ -57,6 +64,7 @@ impl Incident {
             Self::Stale => "Lists are served without the store",
             Self::SweepFailed => "The sweep fails",
             Self::TaskclusterIngest => "Ingests of Taskcluster",
+            Self::TaskclusterRefused => "Taskcluster refuses",
         }
     }
 

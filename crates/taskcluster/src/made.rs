@@ -25,8 +25,8 @@ const TASKS_OF_FAILED: &str = "public/label-to-taskid-0.json";
 const LIMITS_OF_TASKS: ArtifactLimits =
     ArtifactLimits { max_bytes: 10 * 1024 * 1024, timeout: Duration::from_secs(20) };
 const LOG: &str = "public/logs/live_backing.log";
-/// A log is read to its end for its last lines.
-const LIMITS_OF_LOG: ArtifactLimits = ArtifactLimits { max_bytes: 64 * 1024 * 1024, timeout: Duration::from_secs(30) };
+/// A log is read to its end for its last lines. What the action made matters more: a log that takes too long is left out.
+const LIMITS_OF_LOG: ArtifactLimits = ArtifactLimits { max_bytes: 64 * 1024 * 1024, timeout: Duration::from_secs(10) };
 /// Maximum length of a line of a log, in bytes. The rest of it counts as another line.
 const MAX_LINE: u64 = 4096;
 /// Maximum number of characters of a line that are kept.

@@ -175,7 +175,6 @@ pub(crate) fn is_index_path(path: &str) -> bool {
     path.len() <= MAX_PATH && path.split('.').all(is_word)
 }
 
-/// Reads the projects whose jobs can be triggered, and their levels.
 fn hosts(value: &str) -> Result<Vec<Host>, String> {
     hosts_of(value)
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use pulse::{Message, Publisher};
 use requests::delivery::DeliveryOutcome;
+use requests::following::{Following, names_to_follow, tasks_to_check};
 use requests::id::RequestId;
 use requests::job::{JobCode, RequestedJob};
 use requests::planning::{PlanContext, Planning, Runs, names_to_check, plan};
@@ -20,6 +21,7 @@ use treeherder::Treeherder;
 
 use crate::destination::pulse::PulseDestination;
 use crate::destination::taskcluster::TaskclusterDestination;
+use crate::follow::{FollowReport, Follower};
 use crate::record::Recorded;
 use crate::settings::Settings;
 
@@ -28,6 +30,8 @@ use crate::settings::Settings;
 pub const TIME_NEEDED: Duration = Duration::from_secs(30);
 /// Stop publishing when less than this remains: confirms take up to 5 s and recording up to 4 s.
 pub const TIME_TO_RECORD: Duration = Duration::from_secs(10);
+/// Maximum time of looking at the jobs of waiting requests that were forwarded before.
+const TIME_TO_LOOK: Duration = Duration::from_secs(10);
 
 /// Forwards requests.
 pub struct Forwarder {
@@ -41,6 +45,8 @@ pub struct Forwarder {
     pub treeherder: Treeherder,
     /// How jobs are planned.
     pub planning: Planning,
+    /// How jobs are followed that were forwarded.
+    pub following: Following,
     /// The clock.
     pub clock: Clock,
 }
@@ -171,8 +177,54 @@ impl Forwarder {
             // Treeherder caches pushes only, and the forwarder reads none.
             treeherder: Treeherder::new(&settings.treeherder_url, TimeDelta::zero(), clock.clone()),
             planning: settings.planning,
+            following: settings.following,
             clock,
         })
+    }
+
+    /// Looks at the forwarded requests whose turn it is, and records what became of their jobs. Nothing is asked after
+    /// `until`: the next round goes on.
+    pub async fn follow_round(&self, until: Option<Instant>) -> FollowReport {
+        self.follower().round(until).await
+    }
+
+    fn follower(&self) -> Follower<'_> {
+        Follower {
+            requests: &self.requests,
+            treeherder: &self.treeherder,
+            taskcluster: self.taskcluster.as_ref().map(|taskcluster| &taskcluster.client),
+            following: self.following,
+            clock: &self.clock,
+        }
+    }
+
+    /// Looks at the jobs of waiting requests that were forwarded before. If an action of such a request has ended, its next
+    /// one can begin.
+    async fn follow_waiting(&self, loaded: &mut [PendingRequest], until: Option<Instant>) {
+        let is_followed = |one: &PendingRequest| {
+            let is_any =
+                || !tasks_to_check(&one.request, &one.jobs).is_empty() || !names_to_follow(&one.jobs).is_empty();
+            one.request.state == RequestState::Waiting && is_any()
+        };
+        let (places, pairs): (Vec<usize>, Vec<_>) = loaded
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| is_followed(one))
+            .map(|(place, one)| (place, (one.request.clone(), one.jobs.clone())))
+            .unzip();
+        if pairs.is_empty() {
+            return;
+        }
+        let enough = Instant::now() + TIME_TO_LOOK;
+        let until = until.map_or(enough, |until| until.min(enough));
+        let mut report = FollowReport::default();
+        let seen = self.follower().look_at(pairs, Some(until), &mut report).await;
+        for (place, (request, jobs)) in places.into_iter().zip(seen) {
+            (loaded[place].request, loaded[place].jobs) = (request, jobs);
+        }
+        if let Some(error) = report.error {
+            tracing::warn!(error, "what became of forwarded jobs is not known");
+        }
     }
 
     /// Forwards the requests that the messages name and records the outcome of each job. Returns what to do with each
@@ -205,6 +257,7 @@ impl Forwarder {
             }
         }
 
+        self.follow_waiting(&mut loaded, until).await;
         let runs_by_push = self.fetch_runs(&loaded).await;
         let mut planned = Vec::with_capacity(loaded.len());
         for done in join_all(loaded.into_iter().map(|one| self.plan(one, &runs_by_push))).await {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use pulse::{Credentials, MessageFormat, PulseSettings};
+use requests::following::Following;
 use requests::planning::Planning;
 use requests::read_object;
 use runtime::Aws;
@@ -31,6 +32,8 @@ pub const TASKCLUSTER_PARAMETER: &str = "RUNNABLE_JOBS_TASKCLUSTER_PARAMETER";
 pub const PULSE_CERTIFICATES: &str = "RUNNABLE_JOBS_PULSE_CERTIFICATES";
 /// The most messages that are published in a second.
 pub const PULSE_RATE: &str = "RUNNABLE_JOBS_PULSE_RATE";
+/// How jobs are followed that were forwarded.
+pub const FOLLOWING: &str = "RUNNABLE_JOBS_FOLLOWING";
 
 const MOVED: &str = "the credentials are in Parameter Store now; set RUNNABLE_JOBS_PULSE_PARAMETER to the parameter's \
     name (docs/operations.md: Change the Pulse password)";
@@ -55,10 +58,25 @@ pub struct Settings {
     pub treeherder_url: String,
     /// How jobs are planned.
     pub planning: Planning,
+    /// How jobs are followed that were forwarded.
+    pub following: Following,
     /// Taskcluster; `None` if none is configured.
     pub taskcluster: Option<TaskclusterSettings>,
     /// The parameter with the credentials that call the hooks of Taskcluster. Without one, no label is triggered.
     pub taskcluster_parameter: Option<String>,
+}
+
+/// What following jobs by hand needs of the settings: nothing of Pulse, and no credentials.
+#[derive(Debug)]
+pub struct FollowSettings {
+    /// The requests table.
+    pub requests_table: String,
+    /// Treeherder's address, without a slash at the end.
+    pub treeherder_url: String,
+    /// Taskcluster; `None` if none is configured.
+    pub taskcluster: Option<TaskclusterSettings>,
+    /// How jobs are followed that were forwarded.
+    pub following: Following,
 }
 
 /// The user at the broker.
@@ -84,7 +102,7 @@ impl Settings {
     /// The first variable that is missing or wrong. Passwords are not repeated.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let read = Variables::new(&lookup);
-        let requests_table = read.required(variables::REQUESTS_TABLE, "the name of the requests table")?;
+        let FollowSettings { requests_table, treeherder_url, taskcluster, following } = FollowSettings::read(&lookup)?;
         let url = read.required(PULSE_URL, "the address of the broker")?;
         let namespace = read.required(PULSE_NAMESPACE, "the Pulse user whose exchange is written to")?;
         let file = |path: &str| std::fs::read_to_string(path);
@@ -110,12 +128,11 @@ impl Settings {
             user,
             formats: formats.unwrap_or_default(),
             max_per_second: read.parsed(PULSE_RATE, rate)?.unwrap_or(RATE),
-            treeherder_url: read
-                .parsed(variables::TREEHERDER_URL, address)?
-                .unwrap_or_else(|| DEFAULT_TREEHERDER_URL.to_owned()),
+            treeherder_url,
             planning: read.parsed(variables::PLANNING, Planning::read)?.unwrap_or_default(),
+            following,
             taskcluster_parameter: read.get(TASKCLUSTER_PARAMETER),
-            taskcluster: TaskclusterSettings::read(lookup)?,
+            taskcluster,
         })
     }
 
@@ -127,6 +144,23 @@ impl Settings {
             levels: settings.trigger.clone(),
             credentials: self.taskcluster_parameter.clone().map(parameter),
             client: Taskcluster::new(settings),
+        })
+    }
+}
+
+impl FollowSettings {
+    /// Reads the settings through `lookup`, which returns the value of a variable. An empty value counts as unset.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let read = Variables::new(&lookup);
+        let treeherder_url = read.parsed(variables::TREEHERDER_URL, address)?;
+        Ok(Self {
+            requests_table: read.required(variables::REQUESTS_TABLE, "the name of the requests table")?,
+            treeherder_url: treeherder_url.unwrap_or_else(|| DEFAULT_TREEHERDER_URL.to_owned()),
+            following: read.parsed(FOLLOWING, Following::read)?.unwrap_or_default(),
+            taskcluster: TaskclusterSettings::read(lookup)?,
         })
     }
 }
@@ -190,9 +224,15 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_variable_is_said_without_what_it_holds() {
         const SECRET: &str = "c0rrect-Horse";
-        for variable in
-            [PULSE_URL, PULSE_FORMS, PULSE_CERTIFICATES, PULSE_RATE, variables::TREEHERDER_URL, variables::PLANNING]
-        {
+        for variable in [
+            PULSE_URL,
+            PULSE_FORMS,
+            PULSE_CERTIFICATES,
+            PULSE_RATE,
+            FOLLOWING,
+            variables::TREEHERDER_URL,
+            variables::PLANNING,
+        ] {
             for value in runtime::settings::wrong_values(SECRET) {
                 let error = read(&[(variable, &value)]).map(|_| ()).unwrap_err();
                 assert!(error.starts_with(variable) && !error.contains(SECRET), "{error}");
@@ -227,6 +267,8 @@ mod tests {
             ((PULSE_FORMS, "[]"), "RUNNABLE_JOBS_PULSE_FORMS is wrong: a JSON object"),
             ((PULSE_RATE, "0"), "RUNNABLE_JOBS_PULSE_RATE is wrong: a whole number of at least 1"),
             ((variables::TREEHERDER_URL, "x"), "RUNNABLE_JOBS_TREEHERDER_URL is wrong: an address"),
+            ((FOLLOWING, "1"), "RUNNABLE_JOBS_FOLLOWING is wrong: a JSON object"),
+            ((FOLLOWING, r#"{"max_hours": 0}"#), "RUNNABLE_JOBS_FOLLOWING is wrong: max_hours is 1 to 168"),
             ((variables::PLANNING, "1"), "RUNNABLE_JOBS_PLANNING is wrong: a JSON object"),
             ((PULSE_CERTIFICATES, "/not/there"), "RUNNABLE_JOBS_PULSE_CERTIFICATES is wrong: No such file"),
         ] {

@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use forward::destination::pulse::PulseDestination;
 use forward::{Delivery, Disposition, Forwarder};
 use pulse::{MessageFormat, Publisher};
+use requests::following::Following;
 use requests::id::RequestId;
 use requests::job::{JobCode, RequestedJob};
 use requests::new_request::NewRequest;
@@ -67,6 +68,7 @@ fn forwarder(requests: RequestsTable, publisher: Publisher) -> Forwarder {
         taskcluster: None,
         treeherder: Treeherder::new(closed_address(), TimeDelta::zero(), Arc::new(morning)),
         planning: Planning::default(),
+        following: Following::default(),
         clock: Arc::new(|| morning() + TimeDelta::seconds(10)),
     }
 }

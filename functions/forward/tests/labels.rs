@@ -10,6 +10,7 @@ use forward::destination::pulse::PulseDestination;
 use forward::destination::taskcluster::{CredentialsSource, TaskclusterDestination};
 use forward::{Delivery, DeliveryLog, Disposition, Forwarder};
 use requests::action::{ActionState, LabelWaitReason};
+use requests::following::Following;
 use requests::id::RequestId;
 use requests::job::{JobCode, RequestedJob};
 use requests::new_request::NewRequest;
@@ -79,6 +80,7 @@ impl TestApp {
             }),
             treeherder: Treeherder::new(treeherder, TimeDelta::zero(), clock.clone()),
             planning: Planning::default(),
+            following: Following::default(),
             clock,
         };
         Self { requests, forwarder, taskcluster, project, now, treeherder_jobs }
@@ -420,4 +422,35 @@ async fn taskcluster_down_does_not_hold_up_pulse() {
     app.wait(61);
     app.forward(&request).await;
     assert_eq!(app.now(&request).await.0.state, RequestState::Forwarded);
+}
+
+#[tokio::test]
+async fn the_next_action_of_a_request_begins_when_the_forwarder_sees_that_the_first_one_ended() {
+    let app = TestApp::new().await;
+    let labels: Vec<String> = (0..1001).map(|chunk| format!("test-{chunk}")).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let request = app.labels(1, &labels).await;
+    app.forward(&request).await;
+    let action = app.taskcluster.action_tasks().remove(0);
+    let tasks: BTreeMap<String, String> =
+        (0..1000).map(|chunk| (format!("test-{chunk}"), format!("{:08}TPSVFNUvaOlinQ", chunk + 100))).collect();
+    for (label, id) in &tasks {
+        if label != "test-7" {
+            app.taskcluster.set(id, Task::in_state("pending"));
+        }
+    }
+    let list = json!(tasks).to_string().into_bytes();
+    app.taskcluster.change(&action, |task| {
+        task.state = "completed".to_owned();
+        task.artifacts.insert("public/label-to-taskid.json".to_owned(), list);
+    });
+    app.wait(61);
+    assert_eq!(app.forward(&request).await, Disposition::Ack);
+    let (now, jobs) = app.now(&request).await;
+    let states: Vec<ActionState> = now.actions.iter().map(|action| action.state).collect();
+    assert_eq!((states, app.taskcluster.action_tasks().len()), (vec![ActionState::Ended, ActionState::Running], 2));
+    assert_eq!((now.state, now.label_wait), (RequestState::Forwarded, None));
+    assert_eq!((jobs[7].state, jobs[7].code), (JobState::Failed, Some(JobCode::NotCreated)));
+    assert_eq!(jobs.iter().filter(|job| job.outcome.is_some()).count(), 999);
+    assert_eq!((jobs[1000].state, &jobs[1000].outcome), (JobState::Forwarded, &None));
 }

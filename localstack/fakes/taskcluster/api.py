@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import re
-import time
 import urllib.parse
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from localstack.fakes.taskcluster.decision import timestamp
+from localstack.fakes.taskcluster.clients import Caller
+from localstack.fakes.taskcluster.errors import ApiError
 from localstack.fakes.taskcluster.faults import Answer
 from localstack.fakes.taskcluster.state import State
 
@@ -22,32 +22,13 @@ PARAMETERS = {
     "name": re.compile(r"[\x20-\x7e]+"),
     "indexPath": NAMESPACE,
     "namespace": NAMESPACE,
+    "hookGroupId": re.compile(r"[a-zA-Z0-9_-]*"),
+    "hookId": re.compile(r"[a-zA-Z0-9_/-]*"),
     "limit": re.compile(r"[0-9]+"),
     "continuationToken": re.compile(r"[0-9]+"),
 }
-STATUSES = {
-    "MalformedPayload": 400,
-    "InvalidRequestArguments": 400,
-    "InputValidationError": 400,
-    "InputError": 400,
-    "AuthenticationFailed": 401,
-    "InsufficientScopes": 403,
-    "ResourceNotFound": 404,
-    "RequestConflict": 409,
-    "ResourceExpired": 410,
-    "InputTooLarge": 413,
-    "InternalServerError": 500,
-}
 # The maximum of results in a page.
 MAX_PAGE = 1000
-
-
-class ApiError(Exception):
-    """An error in Taskcluster's form: its code, and the first part of its message."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.code, self.message = code, message
 
 
 class Call(NamedTuple):
@@ -56,16 +37,20 @@ class Call(NamedTuple):
     parameters: dict[str, str]
     query: dict[str, str]
     body: Any
+    caller: Caller
 
 
 @dataclasses.dataclass
 class Found:
-    """The JSON that answers a call, or another answer."""
+    """The JSON that answers a call, or another answer: after a while, when `at_end` is done, perhaps with an error."""
 
     content: Any
     status: int = HTTPStatus.OK
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     text: str | None = None
+    wait_seconds: float = 0
+    at_end: Callable[[], None] | None = None
+    error: ApiError | None = None
 
 
 class Route:
@@ -126,17 +111,6 @@ def read_query(text: str, known: tuple[str, ...]) -> dict[str, str]:
             message = f"Query-string parameter: {name}='{value}' does not match '/^{PARAMETERS[name].pattern}$/'"
             raise ApiError("InvalidRequestArguments", message)
     return query
-
-
-def error_content(error: ApiError, method: str, parameters: dict[str, str], payload: Any) -> dict[str, Any]:
-    """The body of an error."""
-    now, status = timestamp(time.time()), STATUSES[error.code]
-    lines = (f"method:     {method}", f"errorCode:  {error.code}", f"statusCode: {status}", f"time:       {now}")
-    return {
-        "code": error.code,
-        "message": f"{error.message}\n\n---\n\n" + "\n".join(f"* {line}" for line in lines),
-        "requestInfo": {"method": method, "params": parameters, "payload": payload, "time": now},
-    }
 
 
 def answer_of(found: Found) -> Answer:

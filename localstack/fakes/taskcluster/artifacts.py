@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,14 @@ class Artifact:
         """Make the stored bytes now; returns itself."""
         assert self.stored is not None
         return self
+
+    @functools.cached_property
+    def parsed(self) -> Any:
+        """The content of one that is JSON; None if it is not."""
+        try:
+            return json.loads(self.content())
+        except ValueError:
+            return None
 
     @functools.cached_property
     def stored(self) -> bytes:

@@ -72,21 +72,85 @@ class Control:
         self._send("PUT", f"task/{task_id}/fault/{name}", {"kind": kind, **options})
 
     def set_api_fault(self, prefix: str, kind: str, **options: object) -> None:
-        """Set what is wrong with the answers of the API below a path, such as /api/index/; `none` ends it."""
+        """Set what is wrong with the answers of the API below a path, such as /api/index/, or of a call, such as
+        hooks.triggerHook; `none` ends it. With `before=True` the fault comes before the call does anything, else after.
+        """
         self._send("PUT", "api-fault", {"prefix": prefix, "kind": kind, **options})
 
     def requests(self, server: str | None = None) -> list[dict[str, Any]]:
         """The requests so far, of the `api` or to the host of `artifacts`, or both: `server`, `method`, `path` with its
-        query, and `headers` by their names in lower case.
+        query, `headers` by their names in lower case, and of the API the `call`, such as queue.statuses.
         """
         return [each for each in self._send("GET", "requests") if server in (None, each["server"])]
+
+    def calls(self) -> dict[str, int]:
+        """How often each call of the API was made so far, such as queue.statuses, whatever the answer was."""
+        return self._send("GET", "calls")
+
+    def triggers(self) -> list[dict[str, Any]]:
+        """The calls of hooks so far, as they arrived: `method`, `path`, the list of `headers`, `body`, and `status` and
+        `answer` if the service came to answer.
+        """
+        return self._send("GET", "triggers")
+
+    def actions(self, request: str | None = None) -> list[dict[str, Any]]:
+        """The actions that were created, or those whose input has this marker in `request`: `task_id`, `name`, `hook`,
+        `input`, `decision_task_id`, `project`, `client_id`, `state`, and in `created` the labels of new tasks by id.
+        """
+        found = self._send("GET", "actions")
+        return [each for each in found if request is None or (each["input"] or {}).get("request") == request]
+
+    def set_client(self, client_id: str, scopes: list[str] | None, token: str | None = None) -> str:
+        """Add a client, or change one; returns its access token. With None for `scopes` there is no such client."""
+        content = {"client_id": client_id, "scopes": scopes, "token": token}
+        return self._send("PUT", "client", content)["access_token"]
+
+    def set_role(self, role: str, scopes: list[str]) -> None:
+        """Set the scopes of a role, such as repo:hg.mozilla.org/try:*."""
+        self._send("PUT", "role", {"role": role, "scopes": scopes})
+
+    def remove_hook(self, hook: str) -> None:
+        """Remove a hook, named GROUP/ID."""
+        self._send("DELETE", "hook", {"hook": hook})
+
+    def set_firing(self, kind: str, **options: object) -> None:
+        """Set what calls of hooks end with: one of the kinds of `hooks.Firing`, with its options; `none` ends it."""
+        self._send("PUT", "firing", {"kind": kind, **options})
+
+    def spoil_actions(self, decision_task_id: str, kind: str) -> None:
+        """Give a decision task a list of actions with which something is wrong: one of `decoys.KINDS`."""
+        self._send("PUT", f"task/{decision_task_id}/actions", {"kind": kind})
+
+    def set_pace(self, seconds: float | None) -> None:
+        """Set how long created tasks stay in each state; None: until `advance`."""
+        self._send("PUT", "pace", {"seconds": seconds})
+
+    def advance(self, task_id: str | None = None) -> int:
+        """Move one created task, or all, to their next state; returns how many moved."""
+        return self._send("POST", "advance", {"task_id": task_id})["moved"]
+
+    def finish(self) -> None:
+        """Move all created tasks until none moves any more."""
+        while self.advance():
+            pass
+
+    def set_result(self, name: str, result: str, **options: str) -> None:
+        """Set what becomes of created tasks of this name, which is a label, the name of an action's task, or `*` for
+        all but actions: `success`, `failed`, `exception` (with a `reason`), or that they stay `pending` or `running`,
+        or are `retried`.
+        """
+        self._send("PUT", "result", {"name": name, "result": result, **options})
+
+    def set_creation_error(self, label: str, message: str = "Error: Unknown Server Error") -> None:
+        """Make the Queue refuse to create tasks of this label."""
+        self._send("PUT", "creation-error", {"label": label, "message": message})
 
     def forget_requests(self) -> None:
         """Forget the requests so far."""
         self._send("DELETE", "requests")
 
     def reset(self) -> None:
-        """Forget all that was set, and the requests."""
+        """Forget all that was set, the tasks that were created, and the requests."""
         self._send("PUT", "reset")
 
     def _send(self, method: str, path: str, content: Any = None) -> Any:

@@ -1,18 +1,18 @@
 """The definition and the artifacts of a push's decision task."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from localstack.fakes.pushes import PUSH_IDS, author_of, decision_task_id, pushed_at, revision_of
-from localstack.fakes.taskcluster import graph
+from localstack.fakes.taskcluster import created, graph
 from localstack.fakes.taskcluster.artifacts import Artifact
+from localstack.fakes.taskcluster.hooks import GROUP, hook_id
+from localstack.fakes.taskcluster.times import DAY, timestamp
 
 # The projects that have a decision task for each push.
 PROJECTS = ("try", "autoland", "mozilla-central")
-DAY = 86_400
 ACTIONS: tuple[tuple[str, str, list[Any], str], ...] = (
     # Name, title, context, input; as in a real file some names stand there several times.
     ("retrigger", "Retrigger", [{"kind": "decision-task"}, {"kind": "action-callback"}], "nothing"),
@@ -74,7 +74,7 @@ class Decision(NamedTuple):
 
     def definition(self) -> dict[str, Any]:
         """The definition, as `queue.task` returns it."""
-        created = pushed_at(self.push)
+        created_at = pushed_at(self.push)
         level, repository = graph.level_of(self.project), graph.repository_of(self.project)
         index = f"index.gecko.v2.{self.project}"
         owner = author_of(self.push)
@@ -95,8 +95,8 @@ class Decision(NamedTuple):
             ],
             "priority": "medium",
             "retries": 5,
-            "created": timestamp(created),
-            "deadline": timestamp(created + DAY),
+            "created": timestamp(created_at),
+            "deadline": timestamp(created_at + DAY),
             "expires": timestamp(time.time() + 365 * DAY),
             "scopes": [f"assume:repo:{repository.removeprefix('https://')}:branch:default"],
             "payload": {
@@ -125,6 +125,16 @@ class Decision(NamedTuple):
                 "treeherder": {"machine": {"platform": "gecko-decision"}, "symbol": "D"},
             },
         }
+
+    def created(self, label: str) -> dict[str, Any]:
+        """The definition of a task that it created."""
+        task = graph.labels(self.project, self.push)[label]
+        node = graph.node(label, task, self.project, self.push, self.pushlog_id)
+        task_ids = graph.label_to_taskid(self.project, self.push)
+        dependencies = [task_ids[each] for each in node["dependencies"].values() if each in task_ids]
+        return created.definition(
+            label, node, self.definition(), self.task_id, [*dependencies, self.task_id], pushed_at(self.push)
+        )
 
     def artifacts(self) -> dict[str, Artifact]:
         """Its artifacts by name. Their content is made when it is first needed."""
@@ -164,8 +174,7 @@ class Decision(NamedTuple):
     def actions(self) -> dict[str, Any]:
         """The content of `actions.json`."""
         level = graph.level_of(self.project)
-        # The name of a hook contains the hash of .taskcluster.yml.
-        hook = f"in-tree-action-{level}-generic/{hashlib.sha256(self.project.encode()).hexdigest()[:10]}"
+        hook = hook_id(level, self.project)
         return {"version": 1, "variables": {}, "actions": [self._action(hook, level, *each) for each in ACTIONS]}
 
     def _action(self, hook: str, level: str, name: str, title: str, context: list[Any], schema: str) -> dict[str, Any]:
@@ -177,7 +186,7 @@ class Decision(NamedTuple):
             "description": description,
             "context": context,
             "schema": SCHEMAS[schema],
-            "hookGroupId": "project-gecko",
+            "hookGroupId": GROUP,
             "hookId": hook,
             "extra": {"actionPerm": "generic"},
             "hookPayload": {
@@ -218,12 +227,6 @@ def every_decision() -> list[Decision]:
         for push in PUSH_IDS
         for project in PROJECTS
     ]
-
-
-def timestamp(seconds: float) -> str:
-    """A time as Taskcluster writes it."""
-    milliseconds = int(seconds * 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(milliseconds // 1000))}.{milliseconds % 1000:03}Z"
 
 
 def _as_json(content: Callable[[], Any]) -> Callable[[], bytes]:

@@ -19,6 +19,7 @@ KINDS = (
     "slow",
     "stalled",
     "cut",
+    "closed",
     "garbage",
     "huge",
     "bomb",
@@ -49,10 +50,11 @@ class Fault:
     """What happens to answers. Of `times` answers, if that is given; then they are as they should be.
 
     `slow`: the answer comes after `seconds`. `stalled`: its first half comes at once, the rest after `seconds`. `cut`:
-    the connection ends after the first half. `garbage`: a document that breaks off. `huge`: 64 MB of blanks in
-    an object. `bomb`: a gzipped body of 1 MB that unpacks to 1 GB. `redirect`: to `location`. `redirect_loop`: to
-    itself. `html`: a proxy's page, with `status` (502). `too_many_requests`: 429, with `retry_after` seconds.
-    `unavailable`: `status` (503), with `retry_after` seconds if that is given.
+    the connection ends after the first half. `closed`: it ends without an answer. `garbage`: a document that breaks
+    off. `huge`: 64 MB of blanks in an object. `bomb`: a gzipped body of 1 MB that unpacks to 1 GB. `redirect`: to
+    `location`. `redirect_loop`: to itself. `html`: a proxy's page, with `status` (502). `too_many_requests`: 429, with
+    `retry_after` seconds. `unavailable`: `status` (503), with `retry_after` seconds if that is given. With `before`,
+    the fault happens before the call does anything, and what is sent of its answer is empty.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Fault:
     status: int | None = None
     retry_after: int | None = None
     location: str = ""
+    before: bool = False
     ended: threading.Event = dataclasses.field(default_factory=threading.Event, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +97,8 @@ class Fault:
                 handler.close_connection = True
                 send_head(handler, answer, len(answer.body))
                 handler.wfile.write(answer.body[:half])
+            case "closed":
+                handler.close_connection = True
             case "huge":
                 _send_huge(handler)
             case _:

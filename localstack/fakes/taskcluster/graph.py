@@ -33,6 +33,7 @@ SUITES = (
 TALOS = ("chrome", "damp", "g1", "other", "tp5o", "webgl")
 LINTERS = (("eslint", "ES"), ("py-ruff", "ruff"), ("rustfmt", "rustfmt"), ("yaml", "yaml"), ("wptlint-gecko", "W"))
 TOOLCHAINS = ("linux64-clang-19", "linux64-rust-1.90", "linux64-node-22", "macosx64-sdk-15")
+LEFT_OUT_OF_TRY = "android"
 # These have no data for Treeherder.
 DUMMIES = 6
 
@@ -53,6 +54,7 @@ def own_label(push: int) -> str:
     return f"test-linux2404-64/opt-xpcshell-added-by-{push}"
 
 
+@functools.cache
 def labels(project: str, push: int) -> dict[str, Label]:
     """The graph of a push: most labels of the project, and one of its own."""
     found = {label: task for label, task in _all(project).items() if _is_kept(label, task, project, push)}
@@ -150,7 +152,7 @@ def _treeherder(
 
 def full_task_graph(project: str, push: int, pushlog_id: int) -> dict[str, Any]:
     """The content of `full-task-graph.json`."""
-    return {label: _node(label, task, project, push, pushlog_id) for label, task in labels(project, push).items()}
+    return {label: node(label, task, project, push, pushlog_id) for label, task in labels(project, push).items()}
 
 
 def runnable_jobs(project: str, push: int) -> dict[str, Any]:
@@ -166,20 +168,30 @@ def runnable_jobs(project: str, push: int) -> dict[str, Any]:
 
 
 def target_tasks(project: str, push: int) -> list[str]:
-    """The content of `target-tasks.json`: the builds, and an eighth of the tests."""
+    """The content of `target-tasks.json`: the builds, and an eighth of the tests. Pushes to try leave out a platform:
+    who asks for a test there needs its build too.
+    """
     return [
         label
         for label, task in labels(project, push).items()
-        if task.kind == "build" or (task.kind == "test" and _digest("target", label) % 8 == 0)
+        if (task.kind == "build" or (task.kind == "test" and _digest("target", label) % 8 == 0))
+        and not (project == "try" and LEFT_OUT_OF_TRY in label)
     ]
 
 
+@functools.cache
 def label_to_taskid(project: str, push: int) -> dict[str, str]:
     """The content of `label-to-taskid.json`: the tasks that the push has."""
     return {label: slugid(project, push, label) for label in target_tasks(project, push)}
 
 
-def _node(label: str, task: Label, project: str, push: int, pushlog_id: int) -> dict[str, Any]:
+@functools.cache
+def labels_by_task(project: str, push: int) -> dict[str, str]:
+    """The label of each task that the push has."""
+    return {task_id: label for label, task_id in label_to_taskid(project, push).items()}
+
+
+def node(label: str, task: Label, project: str, push: int, pushlog_id: int) -> dict[str, Any]:
     level, revision = level_of(project), revision_of(project, push)
     is_test = task.kind == "test"
     platform = (task.treeherder or {}).get("machine", {}).get("platform", "")

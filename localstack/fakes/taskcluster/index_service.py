@@ -4,7 +4,8 @@ import contextlib
 import urllib.parse
 from http import HTTPStatus
 
-from localstack.fakes.taskcluster.api import ApiError, Call, Found, Route, Service, page
+from localstack.fakes.taskcluster.api import Call, Found, Route, Service, page
+from localstack.fakes.taskcluster.errors import ApiError
 from localstack.fakes.taskcluster.queue_service import location_of, resolve
 from localstack.fakes.taskcluster.state import IndexEntry
 

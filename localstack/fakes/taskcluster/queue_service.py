@@ -4,10 +4,11 @@ import urllib.parse
 from http import HTTPStatus
 from typing import Any
 
-from localstack.fakes.taskcluster.api import ApiError, Call, Found, Route, Service, page
+from localstack.fakes.taskcluster.api import SLUGID, Call, Found, Route, Service, page
 from localstack.fakes.taskcluster.artifacts import Artifact
-from localstack.fakes.taskcluster.decision import timestamp
-from localstack.fakes.taskcluster.state import Task
+from localstack.fakes.taskcluster.errors import ApiError
+from localstack.fakes.taskcluster.tasks import Task
+from localstack.fakes.taskcluster.times import timestamp
 
 NO_TASK = "`{}` does not correspond to a task that exists.\nAre you sure this task has already been submitted?"
 NO_ARTIFACT = "Artifact not found"
@@ -24,6 +25,7 @@ class Queue(Service):
             Route(f"GET {task}", "task", self._task),
             Route(f"GET {task}/status", "status", self._status),
             Route("POST /tasks/status", "statuses", self._statuses, paging),
+            Route(f"GET {task}/dependents", "listDependentTasks", self._dependents, paging),
             Route(f"GET {task}/artifacts", "listLatestArtifacts", self._list, paging),
             Route(f"GET {task}/artifacts/<name*>", "getLatestArtifact", self._artifact),
             Route(f"GET {task}/artifact-info/<name*>", "latestArtifactInfo", self._info),
@@ -36,7 +38,7 @@ class Queue(Service):
 
     def _found(self, call: Call) -> Task:
         task_id = call.parameters["taskId"]
-        if not (task := self.state.tasks.get(task_id)):
+        if not (task := self.state.find(task_id)):
             raise ApiError("ResourceNotFound", NO_TASK.format(task_id))
         return task
 
@@ -48,15 +50,21 @@ class Queue(Service):
 
     def _statuses(self, call: Call) -> Found:
         match call.body:
-            case {"taskIds": [*ids]}:
-                tasks = [self.state.tasks[each] for each in ids if each in self.state.tasks]
+            case {"taskIds": [*ids]} if all(isinstance(each, str) and SLUGID.fullmatch(each) for each in ids):
+                tasks = [task for task in map(self.state.find, ids) if task]
                 found = [{"taskId": task.task_id, "status": task.status()} for task in tasks]
                 return page(found, call.query, "statuses")
         raise ApiError("InputValidationError", "Schema Validation Failed!\nRejecting Schema: taskIds are required")
 
+    def _dependents(self, call: Call) -> Found:
+        task = self._found(call)
+        found = map(self.state.find, self.state.dependents.get(task.task_id, ()))
+        dependents = [{"status": each.status(), "task": each.definition} for each in found if each]
+        return Found({"taskId": task.task_id} | page(dependents, call.query, "tasks").content)
+
     def _run(self, call: Call, missing: str = "Task not found") -> tuple[Task, int]:
         """The task and the run of a call; without a run, the latest one."""
-        task = self.state.tasks.get(call.parameters["taskId"])
+        task = self.state.find(call.parameters["taskId"])
         if not task:
             raise ApiError("ResourceNotFound", missing if "runId" in call.parameters else "Task not found")
         if not task.runs:

@@ -3,36 +3,61 @@
 import gzip
 import json
 import threading
-import time
 import urllib.parse
-from collections.abc import Callable
+import uuid
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from localstack.fakes.serving import FakeServer
-from localstack.fakes.taskcluster import api
-from localstack.fakes.taskcluster.api import ApiError, Call, Found, Service
+from localstack.fakes.taskcluster import api, hawk
+from localstack.fakes.taskcluster.api import Call, Found, Service
 from localstack.fakes.taskcluster.artifacts import Artifact
+from localstack.fakes.taskcluster.auth_service import Auth
+from localstack.fakes.taskcluster.clients import CLIENT_ID
 from localstack.fakes.taskcluster.control import Control
-from localstack.fakes.taskcluster.faults import Answer, Fault, Invalid, send
+from localstack.fakes.taskcluster.control_requests import control
+from localstack.fakes.taskcluster.errors import STATUSES, ApiError, error_content
+from localstack.fakes.taskcluster.faults import Answer, Invalid, send
+from localstack.fakes.taskcluster.hooks_service import Hooks
 from localstack.fakes.taskcluster.index_service import Index
+from localstack.fakes.taskcluster.life import PACE
 from localstack.fakes.taskcluster.queue_service import Queue
 from localstack.fakes.taskcluster.state import State
+from localstack.fakes.taskcluster.treeherder_jobs import TreeherderJobs
 
 # The services, by the names that they have in paths.
-SERVICES: dict[str, type[Service]] = {"index": Index, "queue": Queue}
+SERVICES: dict[str, type[Service]] = {"auth": Auth, "hooks": Hooks, "index": Index, "queue": Queue}
+TRIGGER_HOOK = "hooks.triggerHook"
 # The API packs longer bodies for clients that accept that.
 MIN_PACKED = 1024
+NOT_FOUND = ({"error": "Not found"}, HTTPStatus.NOT_FOUND)
+# The services fail at longer bodies.
+MAX_BODY = 10 * 1024 * 1024
 NO_KEY = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"""
 
 
 class Taskcluster(Control):
-    """The fake itself, on two ports of the loopback interface by default; port 0 is any free one."""
+    """The fake itself, on two ports of the loopback interface by default; port 0 is any free one.
 
-    def __init__(self, port: int = 0, artifact_port: int = 0, host: str = "127.0.0.1") -> None:
-        self._state = State()
+    A created task stays in each state for `pace` seconds; None: until `advance`. `treeherder` is the address of a fake
+    Treeherder, which shows those tasks as jobs. The client `client_id` may trigger hooks with `access_token`.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        artifact_port: int = 0,
+        host: str = "127.0.0.1",
+        treeherder: str = "",
+        pace: float | None = PACE,
+    ) -> None:
+        self._state = State(pace)
+        self._jobs = TreeherderJobs(treeherder) if treeherder else None
+        if self._jobs:
+            self._state.report = self._jobs.report
+        self.client_id, self.access_token = CLIENT_ID, self._state.token
         self._artifacts = _ArtifactServer(host, artifact_port, self._state)
         self.artifact_url = f"http://127.0.0.1:{self._artifacts.server_port}"
         self._api = _ApiServer(host, port, self._state, self.artifact_url)
@@ -41,6 +66,7 @@ class Taskcluster(Control):
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
             for server in (self._api, self._artifacts)
         ]
+        self._threads.append(threading.Thread(target=self._state.life.run, daemon=True))
 
     def start(self) -> "Taskcluster":
         """Start answering, in the background."""
@@ -51,10 +77,14 @@ class Taskcluster(Control):
     def stop(self) -> None:
         """Stop answering; slow answers are cut short."""
         self._state.end_waits()
-        for server, thread in zip((self._api, self._artifacts), self._threads, strict=True):
+        self._state.life.end()
+        for server in (self._api, self._artifacts):
             server.shutdown()
             server.server_close()
+        for thread in self._threads:
             thread.join()
+        if self._jobs:
+            self._jobs.stop()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -62,10 +92,10 @@ class _Handler(BaseHTTPRequestHandler):
     # Send head and body of a small answer in one packet: a second one would wait until the first is acknowledged.
     wbufsize = 64 * 1024
 
-    def record(self, state: State, server: str) -> None:
-        """Add this request to the log."""
+    def record(self, state: State, server: str) -> dict[str, Any]:
+        """Add this request to the log; returns the entry."""
         headers = {name.lower(): value for name, value in self.headers.items()}
-        state.record(server, self.command, self.path, headers)
+        return state.record(server, self.command, self.path, headers)
 
     def read_body(self) -> bytes:
         """The body that was sent."""
@@ -105,9 +135,23 @@ class _ApiHandler(_Handler):
             send(self, self._controlled(url, body))
             return
         state = self.server.state
-        self.record(state, "api")
-        fault = state.api_fault(url.path)
-        answer = self._found(url, body)
+        entry = self.record(state, "api")
+        service, found = self._route(url.path)
+        if found:
+            entry["call"] = f"{service}.{found[0].name}"
+            with state.lock:
+                state.calls[entry["call"]] += 1
+        if is_trigger := entry.get("call") == TRIGGER_HOOK:
+            # What a client sent, for a test that verifies it.
+            entry = entry | {"headers": list(self.headers.items()), "body": body.decode(errors="replace")}
+            state.triggers.append(entry)
+        fault = state.api_fault(url.path, entry.get("call", ""))
+        if fault and fault.before:
+            fault.send(self, Answer(HTTPStatus.OK, {"Content-Type": "application/json"}))
+            return
+        answer = self._called(*found, url.query, body) if found else api.answer_of(Found(*NOT_FOUND))
+        if is_trigger:
+            entry |= {"status": answer.status, "answer": answer.body.decode()}
         answer.headers["Access-Control-Allow-Origin"] = "*"
         accepts = self.headers.get("Accept-Encoding", "")
         if "gzip" in accepts and len(answer.body) >= MIN_PACKED:
@@ -115,20 +159,22 @@ class _ApiHandler(_Handler):
             answer.body = gzip.compress(answer.body, mtime=0)
         fault.send(self, answer) if fault else send(self, answer)
 
-    def _found(self, url: urllib.parse.SplitResult, body: bytes) -> Answer:
-        match url.path.split("/", 4):
+    def _route(self, path: str) -> tuple[str, tuple[api.Route, dict[str, str]] | None]:
+        """The service and the route of a path, and the parameters in it."""
+        match path.split("/", 4):
             case ["", "api", name, "v1", rest] if service := self.server.services.get(name):
                 method = "GET" if self.command == "HEAD" else self.command
-                if found := service.find(method, f"/{rest}"):
-                    return self._called(*found, url.query, body)
-        return api.answer_of(Found({"error": "Not found"}, HTTPStatus.NOT_FOUND))
+                return name, service.find(method, f"/{rest}")
+        return "", None
 
     def _called(self, route: api.Route, parameters: dict[str, str], query: str, body: bytes) -> Answer:
         payload: Any = {}
+        state = self.server.state
         try:
-            if authorization := self.headers.get("Authorization"):
-                # No client is known, whatever the call needs.
-                raise ApiError("AuthenticationFailed", f"Unauthorized: Bad credentials: {authorization.split(' ')[0]}")
+            if len(body) > MAX_BODY:
+                raise ApiError("InternalServerError", f"Internal Server Error, incidentId {uuid.uuid4()}.")
+            with state.lock:
+                caller = state.clients.caller(self.headers.get("Authorization"), self._as_signed(body))
             api.check_parameters(parameters)
             read = api.read_query(query, route.query)
             if body:
@@ -136,75 +182,32 @@ class _ApiHandler(_Handler):
                     payload = json.loads(body)
                 except ValueError as error:
                     raise ApiError("MalformedPayload", f"Failed to parse JSON: {error}") from None
-            with self.server.state.lock:
-                found = route.answer(Call(parameters, read, payload))
+            with state.lock:
+                found, ended = route.answer(Call(parameters, read, payload, caller)), state.ended_waits
+            if found.wait_seconds:
+                ended.wait(found.wait_seconds)
+            if found.at_end:
+                with state.lock:
+                    found.at_end()
+            if found.error:
+                raise found.error
         except ApiError as error:
-            content = api.error_content(error, route.name, parameters, payload)
-            found = Found(content, api.STATUSES[error.code])
+            content = error_content(error, route.name, parameters, payload)
+            found = Found(content, STATUSES[error.code])
         return api.answer_of(found)
+
+    def _as_signed(self, body: bytes) -> hawk.Request:
+        """This request, as its client signed it."""
+        host, _, port = self.headers.get("Host", "").partition(":")
+        content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return hawk.Request(self.command, self.path, host, int(port or 80), content_type, body)
 
     def _controlled(self, url: urllib.parse.SplitResult, body: bytes) -> Answer:
         try:
-            content = _control(self.server.state, self.command, url, body)
+            content = control(self.server.state, self.command, url, body)
         except (Invalid, ValueError, TypeError) as error:
             return api.answer_of(Found({"detail": str(error)}, HTTPStatus.BAD_REQUEST))
         return api.answer_of(Found(content))
-
-
-def _control(state: State, method: str, url: urllib.parse.SplitResult, body: bytes) -> Any:
-    """Do what a control request asks for; returns what it answers."""
-    match [method, *url.path.split("/", 5)[2:]]:
-        case ["PUT", "task", task_id, "artifacts", name]:
-            state.set_artifact(task_id, name, _artifact(body, url.query))
-        case ["DELETE", "task", task_id, "artifacts", name]:
-            state.set_artifact(task_id, name, None)
-        case ["PUT", "task", task_id, "fault", name]:
-            fault = Fault.read(json.loads(body))
-            state.change_artifact(task_id, name, lambda artifact: setattr(artifact, "fault", fault))
-        case ["PUT", "task", task_id, "expiry", name]:
-            state.change_artifact(task_id, name, _expiry(json.loads(body)))
-        case ["PUT", "task", task_id, "state"]:
-            given = {"reason": "", "artifacts": True, "retried": False} | json.loads(body)
-            state.set_state(task_id, given["state"], given["reason"], given["artifacts"], given["retried"])
-        case ["POST", "task"]:
-            given = {"push": None, "revision": None, "task_id": None} | json.loads(body)
-            added = state.add_decision_task(given["project"], given["push"], given["revision"], given["task_id"])
-            return {"task_id": added}
-        case ["DELETE", "task", task_id]:
-            state.remove_task(task_id)
-        case ["PUT", "index"]:
-            given = json.loads(body)
-            state.pin(given["path"], given["task_id"])
-        case ["PUT", "api-fault"]:
-            given = json.loads(body)
-            state.set_api_fault(given.pop("prefix"), Fault.read(given))
-        case ["GET", "requests"]:
-            with state.lock:
-                return list(state.requests)
-        case ["DELETE", "requests"]:
-            state.requests.clear()
-        case ["PUT", "reset"]:
-            state.reset()
-        case _:
-            raise Invalid(f"there is no control request {method} {url.path}")
-    return {}
-
-
-def _artifact(body: bytes, query: str) -> Artifact:
-    given: dict[str, Any] = dict(urllib.parse.parse_qsl(query, strict_parsing=bool(query)))
-    if "run" in given:
-        given["run"] = int(given["run"])
-    # A large body takes seconds to pack: not while a client waits for it.
-    return Artifact(lambda: body, **given).pack()
-
-
-def _expiry(content: Any) -> Callable[[Artifact], None]:
-    match content:
-        case {"at": "queue"}:
-            return lambda artifact: setattr(artifact, "expires_at", time.time())
-        case {"at": "host"}:
-            return lambda artifact: setattr(artifact, "is_gone", True)
-    raise Invalid("an artifact expires at the queue or at the host")
 
 
 class _ArtifactServer(FakeServer):
@@ -237,7 +240,7 @@ class _ArtifactHandler(_Handler):
         match path.removeprefix("/objects").split("/", 3):
             case ["", task_id, run, name] if run.isdecimal():
                 with self.server.state.lock:
-                    task = self.server.state.tasks.get(task_id)
+                    task = self.server.state.find(task_id)
                     artifact = task.artifacts_of(int(run)).get(name) if task else None
                 if artifact and artifact.has_body and not artifact.is_expired and not artifact.is_gone:
                     return artifact

@@ -1,77 +1,35 @@
-"""All tasks, the Index, the faults, and the log of requests."""
+"""All tasks, the Index, the hooks, the clients, the faults, and the log of requests."""
 
 import collections
 import dataclasses
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from localstack.fakes.pushes import PUSH_IDS, decision_task_id, revision_of, slugid
+from localstack.fakes.taskcluster import graph
 from localstack.fakes.taskcluster.artifacts import Artifact
-from localstack.fakes.taskcluster.decision import Decision, every_decision, timestamp
+from localstack.fakes.taskcluster.clients import Clients, new_token
+from localstack.fakes.taskcluster.decision import PROJECTS, Decision, every_decision
 from localstack.fakes.taskcluster.faults import Fault, Invalid
+from localstack.fakes.taskcluster.hooks import Firing, hooks_of
+from localstack.fakes.taskcluster.life import PACE, Life
+from localstack.fakes.taskcluster.tasks import RESOLVED, STATES, Run, Task
+from localstack.fakes.taskcluster.times import timestamp
 
-STATES = ("unscheduled", "pending", "running", "completed", "failed", "exception")
-RESOLVED = ("completed", "failed", "exception")
 # How many requests the log keeps.
 MAX_REQUESTS = 10_000
+# How many calls of hooks are kept, with their bodies.
+MAX_TRIGGERS = 1_000
+Counted = TypeVar("Counted", Fault, Firing)
 
 
-@dataclasses.dataclass
-class Run:
-    """One run of a task."""
+class Action(Protocol):
+    """An action that was created."""
 
-    state: str
-    reason: str = ""
-    has_artifacts: bool = False
-
-
-@dataclasses.dataclass
-class Task:
-    """A task: its definition, its runs and its artifacts."""
-
-    task_id: str
-    definition: dict[str, Any]
-    artifacts: dict[str, Artifact]
-    runs: list[Run] = dataclasses.field(default_factory=lambda: [Run("completed", "completed", True)])
-
-    @property
-    def state(self) -> str:
-        """The state of the task, which is that of its last run."""
-        return self.runs[-1].state if self.runs else "unscheduled"
-
-    def artifacts_of(self, run: int) -> dict[str, Artifact]:
-        """The artifacts of a run."""
-        if not (0 <= run < len(self.runs) and self.runs[run].has_artifacts):
-            return {name: artifact for name, artifact in self.artifacts.items() if artifact.run == run}
-        return {name: artifact for name, artifact in self.artifacts.items() if artifact.run in (None, run)}
-
-    def status(self) -> dict[str, Any]:
-        """The status, as `queue.status` returns it."""
-        taken = ("provisionerId", "workerType", "taskQueueId", "schedulerId", "projectId", "taskGroupId")
-        return {
-            "taskId": self.task_id,
-            **{name: self.definition[name] for name in (*taken, "deadline", "expires")},
-            "retriesLeft": self.definition["retries"] - max(len(self.runs) - 1, 0),
-            "state": self.state,
-            "runs": [self._run(number, run) for number, run in enumerate(self.runs)],
-        }
-
-    def _run(self, number: int, run: Run) -> dict[str, Any]:
-        created = self.definition["created"]
-        found = {
-            "runId": number,
-            "state": run.state,
-            "reasonCreated": "retry" if number else "scheduled",
-            "scheduled": created,
-        }
-        if run.state == "pending":
-            return found
-        found |= {"workerGroup": "us-west-2", "workerId": "i-0123456789abcdef0", "started": created}
-        if run.state == "running":
-            return found | {"takenUntil": self.definition["deadline"]}
-        return found | {"reasonResolved": run.reason, "resolved": created}
+    def summary(self) -> dict[str, Any]:
+        """What tests want to know."""
 
 
 @dataclasses.dataclass
@@ -86,22 +44,47 @@ class IndexEntry:
 class State:
     """All that the fake knows. Hold `lock` to use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: float | None = PACE) -> None:
         self.lock = threading.RLock()
         self.requests: collections.deque[dict[str, Any]] = collections.deque(maxlen=MAX_REQUESTS)
+        self.triggers: collections.deque[dict[str, Any]] = collections.deque(maxlen=MAX_TRIGGERS)
+        self.calls: collections.Counter[str] = collections.Counter()
         self.api_faults: dict[str, Fault] = {}
+        # The access token of the client that the fake starts with.
+        self.token = new_token()
+        self.life = Life(self.lock, self.changed, pace)
+        # What gets each change of a task, and its decision task.
+        self.report: Callable[[Task, Decision], None] = lambda _task, _decision: None
+        self.ended_waits = threading.Event()
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that control requests set."""
+        """Forget everything that control requests set, and the tasks that were created."""
         with self.lock:
             self.end_waits()
+            self.life.forget_all()
             self.api_faults = {}
-            self.requests.clear()
+            self.forget_requests()
+            self.decisions = {decision.task_id: decision for decision in every_decision()}
             # In the order in which they completed.
-            self.tasks = {decision.task_id: _task(decision) for decision in every_decision()}
+            self.tasks = {decision.task_id: _task(decision) for decision in self.decisions.values()}
+            # The tasks that depend on a task.
+            self.dependents: dict[str, list[str]] = {}
+            self.actions: dict[str, Action] = {}
+            self.hooks = {name: hook for project in PROJECTS for name, hook in hooks_of(project).items()}
+            self.clients = Clients(self.token)
+            self.firing: Firing | None = None
+            # Why createTask refuses labels.
+            self.creation_errors: dict[str, str] = {}
             self.pinned: dict[str, str | None] = {}
             self._index_all()
+
+    def forget_requests(self) -> None:
+        """Forget the requests so far."""
+        with self.lock:
+            self.requests.clear()
+            self.triggers.clear()
+            self.calls.clear()
 
     def end_waits(self) -> None:
         """End the waits of slow answers."""
@@ -110,12 +93,57 @@ class State:
             for fault in (*self.api_faults.values(), *(artifact.fault for artifact in artifacts)):
                 if fault:
                     fault.ended.set()
+            self.ended_waits.set()
+            self.ended_waits = threading.Event()
+
+    def find(self, task_id: str) -> Task | None:
+        """A task. Those that decision tasks created are made when they are looked for; all of them completed."""
+        if task := self.tasks.get(task_id):
+            return task
+        for decision in self.decisions.values():
+            if label := graph.labels_by_task(decision.project, decision.push).get(task_id):
+                self.tasks[task_id] = Task(task_id, decision.created(label))
+                return self.tasks[task_id]
+        return None
 
     def task(self, task_id: str) -> Task:
         """A task that a control request names."""
-        if not (task := self.tasks.get(task_id)):
+        if not (task := self.find(task_id)):
             raise Invalid(f"there is no task {task_id}")
         return task
+
+    def add(self, task: Task) -> None:
+        """Add a task that was created: it waits for the tasks that it depends on."""
+        self.tasks[task.task_id] = task
+        for each in task.definition["dependencies"]:
+            self.dependents.setdefault(each, []).append(task.task_id)
+        if not self._schedule(task):
+            self._reported(task)
+
+    def changed(self, task: Task) -> None:
+        """A task is in another state: the tasks that waited for it may start, and the Index has it if it completed."""
+        if task.state == "completed":
+            if any(route.startswith("index.") for route in task.definition["routes"]):
+                self.tasks[task.task_id] = self.tasks.pop(task.task_id)
+                self._index_all()
+            for each in self.dependents.get(task.task_id, ()):
+                if each in self.tasks:
+                    self._schedule(self.tasks[each])
+        self._reported(task)
+
+    def _schedule(self, task: Task) -> bool:
+        """Make a task pending if all that it depends on completed; a task that is not known did."""
+        found = (self.find(each) for each in task.definition["dependencies"])
+        if task.runs or any(each and each.state != "completed" for each in found):
+            return False
+        task.runs.append(Run("pending", scheduled_at=time.time()))
+        self.life.begin(task)
+        self._reported(task)
+        return True
+
+    def _reported(self, task: Task) -> None:
+        if decision := self.decisions.get(task.definition["taskGroupId"]):
+            self.report(task, decision)
 
     def add_decision_task(self, project: str, push: int | None, revision: str | None, task_id: str | None) -> str:
         """Add a completed decision task; returns its id."""
@@ -125,7 +153,9 @@ class State:
             if task_id is None:
                 task_id = usual if usual not in self.tasks else slugid("another", project, push, len(self.tasks))
             decision = Decision(task_id, project, push, revision or revision_of(project, push))
+            self.decisions[task_id] = decision
             self.tasks[task_id] = _task(decision)
+            self.hooks = hooks_of(project) | self.hooks
             self._index_all()
             return task_id
 
@@ -134,10 +164,12 @@ class State:
         with self.lock:
             self.task(task_id)
             del self.tasks[task_id]
+            self.decisions.pop(task_id, None)
+            self.life.forget(task_id)
             self._index_all()
 
     def set_state(self, task_id: str, state: str, reason: str, has_artifacts: bool, retried: bool) -> None:
-        """Set the runs of a task; a task that completes now is the latest one of its project."""
+        """Set the runs of a task, which stays so; one that completes now is the latest one of its project."""
         if state not in STATES:
             raise Invalid(f"a state is one of {', '.join(STATES)}")
         with self.lock:
@@ -148,8 +180,10 @@ class State:
             if state != "unscheduled":
                 is_done = state in RESOLVED
                 task.runs.append(Run(state, reason if is_done else "", has_artifacts and is_done and not retried))
+            self.life.forget(task_id)
             self.tasks[task_id] = self.tasks.pop(task_id)
             self._index_all()
+            self.changed(task)
 
     def pin(self, path: str, task_id: str | None) -> None:
         """Set what the Index has at a path: a task, or nothing."""
@@ -177,19 +211,20 @@ class State:
             change(artifact)
 
     def set_api_fault(self, prefix: str, fault: Fault | None) -> None:
-        """Set what happens to the API's answers below a path."""
+        """Set what happens to the API's answers below a path, or to those of a call such as `hooks.triggerHook`."""
         with self.lock:
             _end(self.api_faults.pop(prefix, None))
             if fault:
                 self.api_faults[prefix] = fault
 
-    def api_fault(self, path: str) -> Fault | None:
-        """The fault of an answer of the API, which counts as one of its times."""
+    def api_fault(self, path: str, call: str) -> Fault | None:
+        """The fault of an answer of the API, which counts as one of its times: that of the call, or of the path."""
         with self.lock:
             found = [prefix for prefix in self.api_faults if path.startswith(prefix)]
-            return self.counted(self.api_faults[max(found, key=len)]) if found else None
+            fault = self.api_faults.get(call) or (self.api_faults[max(found, key=len)] if found else None)
+            return self.counted(fault)
 
-    def counted(self, fault: Fault | None) -> Fault | None:
+    def counted(self, fault: Counted | None) -> Counted | None:
         """The fault, unless it has happened as often as it should; this is one time more."""
         with self.lock:
             if fault and fault.times is not None:
@@ -198,10 +233,12 @@ class State:
                 fault.times -= 1
             return fault
 
-    def record(self, server: str, method: str, path: str, headers: dict[str, str]) -> None:
-        """Add a request to the log."""
+    def record(self, server: str, method: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+        """Add a request to the log; returns the entry."""
         with self.lock:
-            self.requests.append({"server": server, "method": method, "path": path, "headers": headers})
+            entry = {"server": server, "method": method, "path": path, "headers": headers}
+            self.requests.append(entry)
+            return entry
 
     def _index_all(self) -> None:
         """The Index, of the completed tasks in the order in which they completed."""

@@ -1,5 +1,6 @@
 //! `requests`: looks at requests to run jobs, sends them again, and resolves recorded ones.
 
+mod follow;
 mod replay;
 mod retry;
 mod watch;
@@ -84,6 +85,21 @@ Example:
     /// Queue the requests that are due, as the sweep function does
     #[command(after_help = "Example:\n  runnable-jobs requests sweep")]
     Sweep,
+    /// Look at the jobs of forwarded requests whose turn it is, as the forward function does each minute
+    #[command(after_help = "\
+It asks Treeherder and Taskcluster what became of the jobs, and records what changed. A request has its turn each minute
+at first, and less and less often while nothing changes.
+
+Example:
+  runnable-jobs requests follow")]
+    Follow(Follow),
+}
+
+#[derive(Debug, Args)]
+struct Follow {
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +183,7 @@ pub(crate) async fn run(arguments: Requests) -> Result<(), Failure> {
         },
         Command::Replay(command) => replay::replay(&operator, &command).await,
         Command::Sweep => operator.sweep().await,
+        Command::Follow(Follow { json }) => follow::follow(&operator, json).await,
     }
 }
 

@@ -1,14 +1,15 @@
-//! The Lambda function that forwards requests from the queue.
+//! The Lambda function that forwards requests from the queue, and follows the jobs of those that were forwarded.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use forward::settings::Settings;
-use forward::{Delivery, DeliveryLog, Disposition, Forwarder, TIME_NEEDED, TIME_TO_RECORD, print_line};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use forward::{Delivery, DeliveryLog, Disposition, Forwarder, TIME_NEEDED, TIME_TO_RECORD, print_line, print_round};
+use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use runtime::settings::environment;
 use runtime::{Aws, ClientProfile, Incident, metrics, system_clock};
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -19,15 +20,24 @@ async fn main() -> ExitCode {
         aws.connect_early().await;
         // The first event makes the forwarder, which reads the secret. The forwarder and its connection are kept.
         let forwarder = OnceCell::new();
-        let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let handler = service_fn(async |event: LambdaEvent<Value>| {
             let make = async || Forwarder::new(&settings, &aws, system_clock()).await;
             let forwarder = forwarder.get_or_try_init(make).await.map_err(failed)?;
-            if event.payload.records.is_empty() {
+            let LambdaEvent { payload, context } = event;
+            // The event of the schedule.
+            if payload["follow"] == true {
+                let until = Instant::now() + time_left(&context).saturating_sub(TIME_TO_RECORD);
+                let report = forwarder.follow_round(Some(until)).await;
+                print_round(&report, &forwarder.clock);
+                return Ok::<_, Error>(json!(report));
+            }
+            let messages: SqsEvent = serde_json::from_value(payload).map_err(failed)?;
+            if messages.records.is_empty() {
                 // An operator invokes the function without records to check that Pulse accepts the credentials. From
                 // then on listeners can bind to the exchange.
                 forwarder.pulse.publisher.connect_now().await.map_err(failed)?;
             }
-            Ok::<_, Error>(forward_all(forwarder, event).await)
+            Ok(json!(forward_all(forwarder, messages, &context).await))
         });
         lambda_runtime::run(handler).await
     })
@@ -42,10 +52,16 @@ fn failed(error: impl Into<Error>) -> Error {
     error
 }
 
-async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
+/// The time until Lambda ends the invocation.
+fn time_left(context: &Context) -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "time enters the program here")]
+    let now = SystemTime::now();
+    context.deadline().duration_since(now).unwrap_or(Duration::ZERO)
+}
+
+async fn forward_all(forwarder: &Forwarder, messages: SqsEvent, context: &Context) -> SqsBatchResponse {
     let mut failed = Vec::new();
-    let deliveries: Vec<Delivery> = event
-        .payload
+    let deliveries: Vec<Delivery> = messages
         .records
         .into_iter()
         .map(|record| Delivery {
@@ -58,8 +74,7 @@ async fn forward_all(forwarder: &Forwarder, event: LambdaEvent<SqsEvent>) -> Sqs
                 .unwrap_or(1),
         })
         .collect();
-    #[expect(clippy::disallowed_methods, reason = "time enters the program here")]
-    let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+    let left = time_left(context);
     if left < TIME_NEEDED {
         tracing::warn!(left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX), "too late to start");
         failed.extend(deliveries.into_iter().map(|delivery| delivery.id));
