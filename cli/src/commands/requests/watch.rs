@@ -173,6 +173,8 @@ mod tests {
     use requests::job::count_jobs;
     use requests::new_request::NewRequest;
     use requests::outcome::{Outcome, OutcomeState, RunOf};
+    use requests::request::Request;
+    use trigger_api::api::PublicUrls;
 
     use requests::request::Request;
     use trigger_api::api::PublicUrls;
