@@ -176,9 +176,6 @@ mod tests {
     use requests::request::Request;
     use trigger_api::api::PublicUrls;
 
-    use requests::request::Request;
-    use trigger_api::api::PublicUrls;
-
     use super::*;
 
     fn job(name: &str, state: OutcomeState, result: Option<&str>) -> RequestedJob {
