@@ -107,7 +107,7 @@ impl TestApp {
     }
 
     async fn forward(&self, deliveries: &[Delivery]) -> Vec<Disposition> {
-        self.forwarder.forward(deliveries, None, &mut |_| ()).await
+        Box::pin(self.forwarder.forward(deliveries, None, &mut |_| ())).await
     }
 
     /// A queued request for a test and others.
