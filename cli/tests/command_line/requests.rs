@@ -195,8 +195,8 @@ async fn outcomes_and_actions_are_shown() {
     let url = format!("https://treeherder.example.org/jobs?repo=try&revision={}&selectedJob=77", "ab".repeat(20));
     for part in [
         "asked for by someone@mozilla.com (1 running, 1 succeeded)\n".to_owned(),
-        format!("forwarded  completed success {url}\n"),
-        format!("forwarded  running {url}\n"),
+        format!("forwarded  completed success  {url}\n"),
+        format!("forwarded  running            {url}\n"),
         "1       running  1     2026-11-23T06:00:00Z  fN1SbArXTPSVFNUvaOlinQ\n".to_owned(),
     ] {
         assert!(text.contains(&part), "{part}\n{text}");
