@@ -272,7 +272,8 @@ impl Operator<'_> {
         text += &table_text(&jobs_table(&shown.jobs));
         text.push('\n');
         if let Some(actions) = actions_table(&shown.summary.actions) {
-            text += &format!("{}\n", table_text(&actions));
+            text += &table_text(&actions);
+            text.push('\n');
         }
         let mut table = new_table(["WHEN", "STATE", "", "BY"]);
         for (place, event) in request.history.iter().enumerate() {
