@@ -11,7 +11,7 @@ use requests::state::{JobState, RequestState};
 use store::Consistency;
 use trigger_api::api::{JobStatus, TriggerRequest};
 
-use super::{Operator, actions_table, find, jobs_table, outcome_text, progress_text};
+use super::{Operator, actions_table, detail_text, find, jobs_table, outcome_text, progress_text};
 use crate::commands::now;
 use crate::failure::Failure;
 use crate::output::{print_text, table_text, time};
@@ -153,8 +153,8 @@ fn changes(printed: &mut HashMap<String, String>, request: &TriggerRequest, at: 
         (format!("action {}", action.number), format!("{}{task}", action.state))
     });
     let jobs = request.jobs.iter().map(|job| {
-        let (outcome, detail) = (outcome_text(job), job.detail.as_deref().unwrap_or_default());
-        let words = [job.state.as_str(), &outcome, detail].into_iter().filter(|word| !word.is_empty());
+        let (outcome, detail) = (outcome_text(job), detail_text(job));
+        let words = [job.state.as_str(), &outcome, &detail].into_iter().filter(|word| !word.is_empty());
         (job.name.clone(), words.collect::<Vec<_>>().join(" "))
     });
     let mut text = String::new();
