@@ -1,5 +1,9 @@
 //! Requests on their way from the queue to Pulse, with a table in the emulator and a real broker.
-#![allow(clippy::unwrap_used, clippy::large_futures, reason = "a helper of a test may fail, and be as large, as the test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::large_futures,
+    reason = "a helper of a test may fail, and be as large, as the test may"
+)]
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
