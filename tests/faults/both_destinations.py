@@ -121,7 +121,7 @@ POINTS = {
     "before the builders are recorded": Point(STORE, recorded_builders),
     "before the push is locked": Point(STORE, locked),
     "after the push is locked": Point(STORE, locked, is_after=True),
-    "before the list of actions is read": Point(TASKCLUSTER, asked("GET", "public/actions.json")),
+    "before the list of actions is read": Point(TASKCLUSTER, asked("GET", "actions.json")),
     "before scopes are expanded": Point(TASKCLUSTER, asked("POST", "/scopes/expand")),
     "before the call is recorded": Point(STORE, recorded("triggering")),
     "after the call is recorded": Point(STORE, recorded("triggering"), is_after=True),
