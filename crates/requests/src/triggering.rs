@@ -497,6 +497,7 @@ impl Request {
     /// Whether the action with this marker still needs the lock of its push, or will need it.
     pub fn needs_lock(&self, marker: &str) -> bool {
         match self.actions.iter().find(|action| action.marker(self.id) == marker) {
+            _ if self.state.has_ended() => false,
             Some(action) => matches!(action.state, ActionState::Triggering | ActionState::Running),
             // The lock is taken before the action is recorded.
             None => self.state.is_open(),
