@@ -113,7 +113,8 @@ impl TestApp {
         let mut lines = Vec::new();
         let mut log = |line: &DeliveryLog| lines.push(serde_json::to_value(line).unwrap());
         let disposition = self.forwarder.forward(&[delivery], None, &mut log).await.remove(0);
-        let line = lines.pop().unwrap();
+        // Nothing is logged of a message that is delivered twice.
+        let Some(line) = lines.pop() else { return (disposition, DeliveryLog::default()) };
         assert!(!line.to_string().contains(TOKEN));
         let count = |name: &str| u32::try_from(line[name].as_u64().unwrap()).unwrap();
         let text = |name: &str| line[name].as_str().map(ToOwned::to_owned);
@@ -272,7 +273,8 @@ async fn each_refusal_has_its_code_and_lets_the_next_request_through() {
         app.taskcluster.next_call(HookFate::Answered(answer));
         let request = app.labels(1, &[LABEL]).await;
         let (disposition, line) = app.logged(&request).await;
-        assert_eq!((disposition, line.failed), (Disposition::Ack, 1));
+        let for_operators = u32::from(code.is_for_operators());
+        assert_eq!((disposition, line.failed), (Disposition::Ack, for_operators), "an old push raises no alarm");
         assert_eq!(line.refused, u32::from(code == JobCode::MissingScopes), "{code:?}");
         let (now, jobs) = app.now(&request).await;
         assert_eq!((now.state, jobs[0].state, jobs[0].code), (RequestState::Failed, JobState::Failed, Some(code)));
