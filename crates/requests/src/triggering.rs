@@ -315,10 +315,9 @@ impl LabelRun {
         match std::mem::replace(&mut self.then, Then::Done) {
             Then::Decide => self.decide(now),
             Then::Call if self.sought().is_some_and(|action| now - action.called_at <= MAX_CALL_DELAY) => Effect::Call,
-            // The process stood still meanwhile.
-            Then::Call => Effect::Done,
             Then::Unlock(marker) => Effect::Unlock { marker },
-            Then::Done => Effect::Done,
+            // Without a call, the process stood still meanwhile.
+            Then::Call | Then::Done => Effect::Done,
         }
     }
 
