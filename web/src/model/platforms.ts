@@ -1,0 +1,66 @@
+// Platforms as people know them: the titles and the order of the grid's rows.
+
+import source from "./platforms.table?raw";
+
+/** How a platform is shown. */
+export interface PlatformTitle {
+  readonly title: string;
+  /** The place of the title among all titles, from the top; -1 for a platform that has none: it stands above all. */
+  readonly position: number;
+}
+
+/** Treeherder does not say `opt` behind these: nothing is built or tested. */
+const WITHOUT_OPT = new Set([
+  "devedition-release",
+  "diff",
+  "doc",
+  "fennec-beta",
+  "fennec-release",
+  "firefox-release",
+  "gecko-decision",
+  "lint",
+  "packages",
+  "taskcluster-images",
+  "thunderbird-release",
+  "toolchains",
+]);
+
+/** Nor any option behind titles with these words, which say how it is built. */
+const BUILD_IN_TITLE = /Shippable|DevEdition|asan|tsan|ccov|nightlyasrelease/i;
+
+const TITLES = read(source);
+
+/** How a platform is shown: by its title, or by its own name if it has none. */
+export function platformTitle(platform: string): PlatformTitle {
+  return TITLES.get(platform.replace(/-qr$/, "")) ?? { title: platform, position: -1 };
+}
+
+/** The title of a row: that of the platform, and the option where it says something. */
+export function rowTitle(platform: string, title: string, option: string): string {
+  const isClear = BUILD_IN_TITLE.test(title) || (option === "opt" && WITHOUT_OPT.has(platform));
+  return isClear || option === "" ? title : `${title} ${option}`;
+}
+
+function read(table: string): Map<string, PlatformTitle> {
+  const variants = new Map<string, string>();
+  const positions = new Map<string, number>();
+  const titles = new Map<string, PlatformTitle>();
+  const add = (platform: string, title: string) => {
+    const position = positions.get(title) ?? positions.size;
+    positions.set(title, position);
+    titles.set(platform, { title, position });
+  };
+  for (const line of table.split("\n")) {
+    if (line === "" || line.startsWith("#")) continue;
+    const [title = "", platforms = "", named = ""] = line.split("|").map((column) => column.trim());
+    if (title.startsWith("= ")) {
+      variants.set(platforms, title.slice(2));
+      continue;
+    }
+    for (const platform of platforms.split(" ")) add(platform, title);
+    for (const variant of named.split(" ").filter(Boolean)) {
+      for (const platform of platforms.split(" ")) add(`${platform}-${variant}`, `${title} ${variants.get(variant)}`);
+    }
+  }
+  return titles;
+}

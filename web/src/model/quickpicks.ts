@@ -1,0 +1,94 @@
+// Quick picks: selections that people ask for again and again, made of what ran on pushes.
+
+import type { Jobs } from "./jobs.ts";
+import { FAILURES, isUnderway, isWithoutResult, type Run, type Runs } from "./runs.ts";
+
+/** What a quick pick found. */
+export interface Pick {
+  /** The jobs to select. */
+  readonly jobs: readonly number[];
+  /** Names that it would have, but that cannot be run on this push: its list does not have them. */
+  readonly notListed: readonly string[];
+  /** Jobs that it leaves out because a run of them has not ended on this push. */
+  readonly underway: readonly number[];
+}
+
+/** Everything that failed here: the jobs whose last result is a failure. */
+export function failedHere(runs: Runs, options: { readonly unclassifiedOnly?: boolean } = {}): Pick {
+  const { jobs } = runs;
+  const failed = numbers(jobs.size).filter((job) => {
+    const last = runs.lastResult(job);
+    return last && FAILURES.has(last.status) && !(options.unclassifiedOnly && last.isClassified);
+  });
+  return {
+    jobs: failed.filter((job) => job < jobs.runnable && !runs.isUnderway(job)),
+    notListed: failed.filter((job) => job >= jobs.runnable).map((job) => jobs.name(job)),
+    underway: failed.filter((job) => job < jobs.runnable && runs.isUnderway(job)),
+  };
+}
+
+/** What another push ran, or runs, and this one did not. */
+export function ranThereNotHere(runs: Runs, others: Iterable<Run>, otherProject = runs.jobs.project): Pick {
+  const { jobs } = runs;
+  const found = { jobs: new Set<number>(), notListed: new Set<string>() };
+  for (const run of others) {
+    if (isWithoutResult(run)) continue;
+    const name = otherProject === jobs.project ? run.name : inProject(run.name, otherProject, jobs.project);
+    const job = jobs.find(name);
+    if (job === undefined) found.notListed.add(name);
+    else if (!ranHere(runs, job)) (job < jobs.runnable ? found.jobs : found.notListed).add(job as never);
+  }
+  const sorted = [...found.jobs].sort((one, other) => one - other);
+  return { jobs: sorted, notListed: [...found.notListed], underway: [] };
+}
+
+/** All tests of the builds that exist here: no build is started for them. */
+export function testsOfBuilds(runs: Runs, options: { readonly missingOnly?: boolean } = {}): Pick {
+  const { jobs } = runs;
+  const { builds, build } = jobs.words;
+  const hasPackages = builds.map((name) => {
+    const job = jobs.find(name);
+    return job !== undefined && buildIsThere(jobs, runs, job);
+  });
+  const tests = numbers(jobs.runnable).filter(
+    (job) => build[job] >= 0 && hasPackages[build[job]] && !(options.missingOnly && ranHere(runs, job)),
+  );
+  return {
+    jobs: tests.filter((job) => !runs.isUnderway(job)),
+    notListed: [],
+    underway: tests.filter((job) => runs.isUnderway(job)),
+  };
+}
+
+/** The name that a job of one project has in another: builder names have their project in them, labels do not. */
+export function inProject(name: string, from: string, to: string): string {
+  return name
+    .split(" ")
+    .map((word) => (word === from ? to : word))
+    .join(" ");
+}
+
+/** Whether a job ran here, or runs, and was not cancelled or superseded. */
+function ranHere(runs: Runs, job: number): boolean {
+  return runs.has(job) && runs.of(job).some((run) => !isWithoutResult(run));
+}
+
+/**
+ * Whether a run of a build left packages. One of Buildbot does so with failed tests too; Taskcluster runs tests only of
+ * builds that succeeded.
+ */
+function buildIsThere(jobs: Jobs, runs: Runs, job: number): boolean {
+  const isBuildbot = jobs.buildSystem(job) === "buildbot";
+  return runs
+    .of(job)
+    .some(
+      (run) =>
+        !isUnderway(run) &&
+        !isWithoutResult(run) &&
+        (run.status === "success" || (isBuildbot && run.status === "testfailed")),
+    );
+}
+
+function numbers(end: number): number[] {
+  return Array.from({ length: end }, (_, number) => number);
+}
