@@ -39,8 +39,7 @@ class TaskclusterProcess:
 
     def client(self) -> dict[str, str]:
         """The client that may trigger actions, as the parameter of a deployment has it."""
-        client_id, token = getattr(self, "client_id", None), getattr(self, "access_token", None)
-        return {"clientId": client_id, "accessToken": token} if client_id and token else {}
+        return {"clientId": self.client_id, "accessToken": self.access_token}
 
     def check(self) -> None:
         """Fail if the fake has ended by itself."""

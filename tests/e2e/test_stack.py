@@ -193,9 +193,9 @@ class RunningStack(unittest.TestCase):
         self.assertNotIn("Item", dynamodb.get_item(TableName=requests, Key=key))
         account = json.loads(parameters.get_parameter(Name=pulse, WithDecryption=True)["Parameter"]["Value"])
         self.assertEqual(account.keys(), {"username", "password"})
-        if taskcluster := self.stack.env["RUNNABLE_JOBS_TASKCLUSTER_PARAMETER"]:
-            client = json.loads(parameters.get_parameter(Name=taskcluster, WithDecryption=True)["Parameter"]["Value"])
-            self.assertEqual(client.keys(), {"clientId", "accessToken"})
+        taskcluster = self.stack.env["RUNNABLE_JOBS_TASKCLUSTER_PARAMETER"]
+        client = json.loads(parameters.get_parameter(Name=taskcluster, WithDecryption=True)["Parameter"]["Value"])
+        self.assertEqual(client.keys(), {"clientId", "accessToken"})
         self.assertEqual(self.query(dynamodb, "open", "open")["Count"], 0)
         self.assert_forbidden(
             lambda: parameters.get_parameter(Name=other, WithDecryption=True),
@@ -209,11 +209,11 @@ class RunningStack(unittest.TestCase):
             lambda: sqs.purge_queue(QueueUrl=queue),
         )
 
-    def incident(self, name: str, **settings: str) -> tuple[dict, dict]:
+    def incident(self, name: str, sent: bytes = b'{"Records": []}', **settings: str) -> tuple[dict, dict]:
         """The answer of a function, run here with its own settings and with these, and its line with an incident."""
         environment = lambda_environment(self.stack, f"{name.upper()}_FUNCTION") | settings
         with tempfile.NamedTemporaryFile() as log:
-            with Function(PROGRAMS.function(name), environment, b'{"Records": []}', log) as function:
+            with Function(PROGRAMS.function(name), environment, sent, log) as function:
                 answer = json.loads(function.answered()[0])
             lines = [json.loads(line) for line in Path(log.name).read_text().splitlines()]
         [line] = [line for line in lines if "incident" in line]
@@ -252,6 +252,12 @@ class RunningStack(unittest.TestCase):
         for project in json.loads(self.stack.env["RUNNABLE_JOBS_TASKCLUSTER_PROJECTS"]):
             self.assertIn(f"{project}: Taskcluster: ", answer["errorMessage"])
 
+    def test_a_round_of_following_that_fails_is_an_incident(self) -> None:
+        answer, line = self.incident("forward", b'{"follow": true}', RUNNABLE_JOBS_REQUESTS_TABLE="not-there")
+
+        self.assertEqual((answer["failed"], answer["followed"]), (1, 0))
+        self.assertEqual((line["incident"], line["error"]), ("Jobs are not followed", answer["error"]))
+
     def test_a_sweep_that_fails_and_dead_letters_are_incidents(self) -> None:
         answer, line = self.incident("sweep", RUNNABLE_JOBS_REQUESTS_TABLE="not-there")
         self.assertEqual((line["incident"], line["error"]), ("The sweep fails", answer["errorMessage"]))
@@ -263,7 +269,7 @@ class RunningStack(unittest.TestCase):
         [message] = sqs.receive_message(QueueUrl=letters)["Messages"]
         sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
 
-    def test_the_listener_shows_forwarded_messages(self) -> None:
+    def test_the_listener_shows_forwarded_messages_and_their_jobs_run_in_treeherder(self) -> None:
         name = self.stack.builds()[0]
         token = self.stack.token("--email", "someone@mozilla.com")
         path = f"/api/project/try/push/{self.stack.env['PUSH_ID']}/trigger_runnable_jobs/"
@@ -280,6 +286,9 @@ class RunningStack(unittest.TestCase):
 
         until(lambda: f'"{name}"' in (self.stack.run / "pulse.log").read_text())
         self.assertRegex(self.stack.printed(), rf'(?m)^pulse: \{{.*"{re.escape(name)}"')
+        path = f"/api/project/try/jobs/?push_id={self.stack.env['PUSH_ID']}&build_system_type=buildbot&result=success"
+        ended = until(lambda: self.stack.ask("GET", path, base="TREEHERDER_URL").json()["results"])
+        self.assertEqual([job["ref_data_name"] for job in ended], [name])
 
     def query(self, dynamodb: Any, index: str | None, attribute: str) -> dict:
         """Query the requests table, or one of its indexes, for an item that does not exist."""

@@ -6,18 +6,26 @@ import json
 import re
 import time
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 
 import mohawk
 
 from localstack.fakes.pushes import PUSH_ID, decision_task_id, slugid
-from localstack.fakes.taskcluster import RUNNABLE_JOBS, Taskcluster
+from localstack.fakes.taskcluster import RUNNABLE_JOBS
 
 TASK = decision_task_id("try", PUSH_ID)
 UNKNOWN = slugid("unknown")
 LATEST = "gecko.v2.try.latest.taskgraph.decision"
 INDEX, QUEUE, HOOKS, AUTH = (f"/api/{service}/v1" for service in ("index", "queue", "hooks", "auth"))
+
+
+class Running(Protocol):
+    """A fake that runs, in this process or in another."""
+
+    url: str
+    client_id: str
+    access_token: str
 
 
 class Answer(NamedTuple):
@@ -43,7 +51,7 @@ def ask(url: str, method: str = "GET", body: Any = None, seconds: float = 30, **
         return Answer(answer.status, answer.headers, answer.read())
 
 
-def get(fake: Taskcluster, path: str) -> Answer:
+def get(fake: Running, path: str) -> Answer:
     return ask(fake.url + path)
 
 
@@ -51,14 +59,14 @@ def artifact_path(name: str = RUNNABLE_JOBS, task: str = TASK, run: int | None =
     return f"{QUEUE}/task/{task}/{'' if run is None else f'runs/{run}/'}artifacts/{name}"
 
 
-def fetch(fake: Taskcluster, name: str = RUNNABLE_JOBS, task: str = TASK) -> Answer:
+def fetch(fake: Running, name: str = RUNNABLE_JOBS, task: str = TASK) -> Answer:
     """An artifact as the artifact host sends it."""
     found = get(fake, artifact_path(name, task))
     assert found.status == 303, found.body
     return ask(found.headers["Location"])
 
 
-def content(fake: Taskcluster, name: str = RUNNABLE_JOBS, task: str = TASK) -> Any:
+def content(fake: Running, name: str = RUNNABLE_JOBS, task: str = TASK) -> Any:
     """The content of a JSON artifact."""
     return json.loads(gzip.decompress(fetch(fake, name, task).body))
 
@@ -99,27 +107,27 @@ def signed(
     return sender.request_header
 
 
-def action_of(fake: Taskcluster, decision: str = TASK) -> dict[str, Any]:
+def action_of(fake: Running, decision: str = TASK) -> dict[str, Any]:
     """The action that adds jobs, of a decision task."""
     found = content(fake, "public/actions.json", decision)["actions"]
     [action] = [action for action in found if action["name"] == "add-new-jobs"]
     return action
 
 
-def payload_of(fake: Taskcluster, *labels: str, decision: str = TASK, **options: object) -> dict[str, Any]:
+def payload_of(fake: Running, *labels: str, decision: str = TASK, **options: object) -> dict[str, Any]:
     """The payload of a decision task's hook that adds jobs."""
     payload = action_of(fake, decision)["hookPayload"]
     payload["user"] = {"input": {"tasks": list(labels), **options}, "taskId": None, "taskGroupId": decision}
     return payload
 
 
-def hook_path(fake: Taskcluster, decision: str = TASK) -> str:
+def hook_path(fake: Running, decision: str = TASK) -> str:
     """The path of the hook of a decision task's actions."""
     action = action_of(fake, decision)
     return f"{HOOKS}/hooks/{action['hookGroupId']}/{quote(action['hookId'], safe='')}"
 
 
-def trigger(fake: Taskcluster, payload: Any, decision: str = TASK, path: str = "", **how: Any) -> Answer:
+def trigger(fake: Running, payload: Any, decision: str = TASK, path: str = "", **how: Any) -> Answer:
     """Call a hook with the fake's own client, or with what `how` says instead."""
     url = f"{fake.url}{path or hook_path(fake, decision)}/trigger"
     body = json.dumps(payload).encode()
@@ -128,12 +136,12 @@ def trigger(fake: Taskcluster, payload: Any, decision: str = TASK, path: str = "
     return ask(url, "POST", body, Authorization=header, Content_Type="application/json")
 
 
-def add_jobs(fake: Taskcluster, *labels: str, decision: str = TASK, **options: object) -> str:
+def add_jobs(fake: Running, *labels: str, decision: str = TASK, **options: object) -> str:
     """Trigger the action that adds jobs; returns the id of its task."""
     found = trigger(fake, payload_of(fake, *labels, decision=decision, **options), decision)
     assert found.status == 200, found.body
     return found.json()["taskId"]
 
 
-def state_of(fake: Taskcluster, task: str) -> str:
+def state_of(fake: Running, task: str) -> str:
     return get(fake, f"{QUEUE}/task/{task}/status").json()["status"]["state"]

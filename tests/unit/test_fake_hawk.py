@@ -207,7 +207,7 @@ def test_temporary_credentials_that_are_not_right_are_401(fake: Taskcluster) -> 
         ({"seed": "t" * 44}, "signature"),
         ({"scopes": ["*"]}, "doesn't satisfy all certificate scopes: \\*"),
         ({"version": 2}, "not valid"),
-        ({"issuer": "nobody"}, "'nobody' not found"),
+        ({"issuer": "missing"}, "'missing' not found"),
         ({"issuer": fake.client_id}, "must differ"),
     ):
         assert_error(call(fake, **temporary(fake, **changes)), 401, "AuthenticationFailed", message)

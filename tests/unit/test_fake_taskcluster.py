@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import yaml
 
 from localstack.fakes.pushes import PUSH_ID, PUSH_IDS, decision_task_id, revision_of, slugid
 from localstack.fakes.taskcluster import FULL_TASK_GRAPH, PROJECTS, RUNNABLE_JOBS, Taskcluster, own_label
+from localstack.fakes.treeherder import Treeherder
 from localstack.process import module_environment
 from localstack.taskcluster_process import TaskclusterProcess, parameters, settings
 from tests.support.fake_taskcluster import (
@@ -21,13 +23,13 @@ from tests.support.fake_taskcluster import (
     QUEUE,
     TASK,
     UNKNOWN,
+    add_jobs,
     artifact_path,
     ask,
     assert_error,
     content,
     fetch,
     get,
-    signed,
 )
 
 SLUGID = r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]"
@@ -369,14 +371,13 @@ def test_decision_tasks_and_entries_of_the_index_can_be_added_and_removed(fake: 
 # As programs.
 
 
-def test_it_runs_as_a_program_beside_its_artifact_host(tmp_path: Path) -> None:
-    fake = TaskclusterProcess(tmp_path / "log")
+def test_it_runs_as_a_program_beside_its_artifact_host_and_shows_actions_in_treeherder(
+    tmp_path: Path, treeherder: Treeherder
+) -> None:
+    fake = TaskclusterProcess(tmp_path / "log", treeherder.url)
     try:
         fake.check()
         assert fake.decision_task_id == TASK
-        url = f"{fake.url}{artifact_path()}"
-        header = signed(url, client_id=fake.client_id, token=fake.access_token)
-        assert ask(url, Authorization=header).status == 303
         found = ask(f"{fake.url}{artifact_path()}")
         assert found.headers["Location"] == f"{fake.artifact_url}/{TASK}/0/{RUNNABLE_JOBS}"
         given = parameters(fake.url, fake.artifact_url)
@@ -384,6 +385,11 @@ def test_it_runs_as_a_program_beside_its_artifact_host(tmp_path: Path) -> None:
         assert json.loads(given["TaskclusterProjects"])["autoland"] == "gecko.v2.autoland"
         assert f"http://{given['TaskclusterArtifactHosts']}" == fake.artifact_url
         assert list(settings(fake.url, fake.artifact_url).values()) == list(given.values())
+        task = add_jobs(fake, "test-linux2404-64/opt-xpcshell-1")
+        jobs = f"{treeherder.url}/api/project/try/jobs/?push_id={PUSH_ID}&job_type_symbol=add-new"
+        deadline = time.monotonic() + 10
+        while [job["task_id"] for job in ask(jobs).json()["results"]] != [task]:
+            assert time.monotonic() < deadline
     finally:
         fake.stop()
 

@@ -2,7 +2,7 @@
 
 use crate::program::{run, stderr, well};
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &["ingest"],
     &["catalog"],
     &["classify"],

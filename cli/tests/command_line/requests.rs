@@ -1,19 +1,22 @@
 //! The commands for requests, against tables and a queue in the emulator.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use catalog::buildbot::{CatalogJob, write_body};
 use catalog::list::PackedList;
 use chrono::{DateTime, TimeDelta, Utc};
+use requests::action::{Action, ActionState, Places};
 use requests::id::RequestId;
-use requests::job::{RequestedJob, count_jobs};
+use requests::job::{RequestedJob, count_jobs, digest, progress};
 use requests::new_request::NewRequest;
+use requests::outcome::{Outcome, OutcomeState, RunOf};
 use requests::push::Push;
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
 use runtime::JsonClient;
 use serde_json::{Value, json};
-use store::{CatalogTable, Provenance, RequestsTable, UpdateResult};
+use store::{CatalogTable, Consistency, Provenance, RequestsTable, UpdateResult};
 use test_support::store::{at, client, endpoint, new_requests_table, new_table, queue};
 
 use crate::program::{badly, feed, program, stderr, stdout, well};
@@ -150,6 +153,97 @@ async fn a_request_is_shown_with_its_jobs_and_its_history() {
         shown["links"]["push"],
         format!("https://treeherder.example.org/jobs?repo=try&revision={}", "ab".repeat(20))
     );
+}
+
+/// Stores what became of the jobs of a request.
+async fn follow(
+    env: &TestRequests,
+    request: &Request,
+    state: RequestState,
+    outcomes: &[(OutcomeState, &str)],
+) -> Request {
+    let (request, mut jobs) = env.requests.with_jobs(request.clone(), Consistency::Consistent).await.unwrap();
+    for (job, (outcome, result)) in jobs.iter_mut().zip(outcomes) {
+        let result = Some((*result).to_owned()).filter(|result| !result.is_empty());
+        job.outcome = Some(Outcome { state: *outcome, result, run: Some(RunOf::Job(77)), since: morning() });
+    }
+    let (job_counts, jobs_digest) = (count_jobs(&jobs), digest(&jobs));
+    let progress = Some(progress(&jobs));
+    let next = Request { version: request.version + 1, state, job_counts, jobs_digest, progress, ..request };
+    assert_eq!(env.requests.update(&next, Some(&jobs), morning()).await.unwrap(), UpdateResult::Stored);
+    next
+}
+
+#[tokio::test]
+async fn outcomes_and_actions_are_shown() {
+    let env = TestRequests::new().await;
+    let request = env.request(7, 1, &[JobState::Forwarded, JobState::Forwarded], RequestState::Forwarded).await;
+    let outcomes = [(OutcomeState::Completed, "success"), (OutcomeState::Running, "")];
+    let request = follow(&env, &request, RequestState::Forwarded, &outcomes).await;
+    let action = Action {
+        number: 1,
+        jobs: Places::new([1]),
+        hook: "project-gecko/in-tree-action-1-generic/0123abcdef".to_owned(),
+        state: ActionState::Running,
+        task_id: Some("fN1SbArXTPSVFNUvaOlinQ".to_owned()),
+        called_at: morning(),
+    };
+    let next = Request { version: request.version + 1, actions: vec![action], ..request };
+    env.requests.update(&next, None, morning()).await.unwrap();
+    let text = env.ok(&["show", &next.id.to_string()]);
+    let url = format!("https://treeherder.example.org/jobs?repo=try&revision={}&selectedJob=77", "ab".repeat(20));
+    for part in [
+        "asked for by someone@mozilla.com (1 running, 1 succeeded)\n".to_owned(),
+        format!("{BUILD}  forwarded  completed success {url}\n"),
+        format!("forwarded  running {url}\n"),
+        "1       running  1     2026-11-23T06:00:00Z  fN1SbArXTPSVFNUvaOlinQ\n".to_owned(),
+    ] {
+        assert!(text.contains(&part), "{part}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_watched_until_its_jobs_have_ended() {
+    let env = TestRequests::new().await;
+    for (last, code, said) in [("success", 0, ""), ("testfailed", 1, "runnable-jobs: 1 of 2 jobs did not succeed\n")] {
+        let states = [JobState::Forwarded, JobState::Forwarded];
+        let request = env.request(7, code + 1, &states, RequestState::Forwarded).await;
+        let first = [(OutcomeState::Completed, "success"), (OutcomeState::Running, "")];
+        let request = follow(&env, &request, RequestState::Forwarded, &first).await;
+        let id = request.id.to_string();
+        let mut command = env.command(&["watch", &id, "--timeout", "60"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut next = || lines.next().map(|line| line.unwrap().split_once(' ').unwrap().1.to_owned());
+        let url = format!("https://treeherder.example.org/jobs?repo=try&revision={}&selectedJob=77", "ab".repeat(20));
+        assert_eq!(next().unwrap(), "request: forwarded (1 running, 1 succeeded)");
+        assert_eq!(next().unwrap(), format!("{BUILD}: forwarded completed success {url}"));
+        assert_eq!(next().unwrap(), format!("{TEST}: forwarded running {url}"));
+
+        let ended = [first[0], (OutcomeState::Completed, last)];
+        follow(&env, &request, RequestState::Finished, &ended).await;
+        let counts = if code == 0 { "2 succeeded" } else { "1 succeeded, 1 failed" };
+        assert_eq!(next().unwrap(), format!("request: finished ({counts})"));
+        assert_eq!(next().unwrap(), format!("{TEST}: forwarded completed {last} {url}"));
+        assert_eq!(next(), None, "only what changed is printed");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output)), (Some(code.try_into().unwrap()), said));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_end_is_not_watched_for_ever() {
+    let env = TestRequests::new().await;
+    let request = env.request(7, 1, &[JobState::Forwarded], RequestState::Forwarded).await;
+    let done = env.run(&["watch", &request.id.to_string(), "--timeout", "1"]);
+    assert_eq!(badly(&done, 1), "runnable-jobs: it is forwarded still, after 1 s");
+    let old = Request { version: request.version + 1, progress: None, ..request };
+    env.requests.update(&old, None, morning()).await.unwrap();
+    let done = env.run(&["watch", &old.id.to_string()]);
+    let said = "runnable-jobs: an earlier version forwarded it: what became of its jobs is not followed";
+    assert_eq!(badly(&done, 3), said);
+    let done = env.run(&["watch", "01KAS4B0MRJ6WJ0RGDX8T0E4JQ"]);
+    assert!(badly(&done, 3).starts_with("runnable-jobs: there is no request 01KAS4B0MRJ6WJ0RGDX8T0E4JQ"));
 }
 
 #[tokio::test]

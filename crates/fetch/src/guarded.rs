@@ -255,4 +255,93 @@ mod tests {
             assert!(matches!(error.downcast::<FetchError>(), Ok(FetchError::TimedOut(_))));
         }
     }
+
+    fn unanswered(result: Result<Answer, PostError>) -> FetchError {
+        match result.unwrap_err() {
+            PostError::Unanswered(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_post_carries_its_body_and_is_sent_once() {
+        let (fetcher, url, request) = serving("HTTP/1.1 307 Moved\r\nlocation: /\r\ncontent-length: 2\r\n\r\n{}").await;
+        let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static("a/b"))]);
+        let answer = fetcher.post(&url, headers, b"a body".to_vec(), TIMEOUT).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(answer.bytes(2).await.unwrap(), b"{}");
+        let request = request.await.unwrap();
+        assert!(request.starts_with("POST / HTTP/1.1\r\ncontent-type: a/b\r\n"), "{request}");
+        assert!(request.ends_with("\r\n\r\na body"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_post_without_a_connection_was_certainly_not_sent() {
+        let (fetcher, url, _) = serving("").await;
+        let post = async |fetcher: &GuardedFetcher, url: &str, body| {
+            fetcher.post(&url.parse().unwrap(), HeaderMap::new(), body, TIMEOUT).await.unwrap_err()
+        };
+        let refused = post(&fetcher, "https://example.org/", Vec::new()).await;
+        let refusal = Refusal::Host("example.org".to_owned());
+        assert_eq!(refused, PostError::Unsent(GuardedError::Refused(refusal)));
+        let too_long = post(&fetcher, url.as_str(), vec![0; MAX_POST_BYTES + 1]).await;
+        assert_eq!(too_long, PostError::TooLong(MAX_POST_BYTES));
+
+        // A name that stands for this machine, nothing that listens, and no TLS.
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = service.local_addr().unwrap().port();
+        let named: Url = format!("https://localhost:{port}/").parse().unwrap();
+        let refused =
+            post(&GuardedFetcher::new(AllowedHosts::new(&named, []), TIMEOUT), named.as_str(), Vec::new()).await;
+        assert!(matches!(refused, PostError::Unsent(GuardedError::Refused(Refusal::Address { .. }))), "{refused:?}");
+        drop(service);
+        let local: Url = format!("http://127.0.0.1:{port}/").parse().unwrap();
+        let unsent =
+            post(&GuardedFetcher::new(AllowedHosts::new(&local, []), TIMEOUT), local.as_str(), Vec::new()).await;
+        assert!(matches!(unsent, PostError::Unsent(GuardedError::Failed(FetchError::Unreachable(_)))), "{unsent:?}");
+    }
+
+    #[tokio::test]
+    async fn a_post_that_was_sent_may_have_arrived_whatever_comes_after() {
+        // The connection ends without an answer, brings none in time, or brings something else.
+        for (sent, hangs) in [("", false), ("HTTP/1.1 200 OK\r\n", true), ("nonsense\r\n\r\n", false)] {
+            let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url: Url = format!("http://{}/", service.local_addr().unwrap()).parse().unwrap();
+            let connections = tokio::spawn(async move {
+                let mut connections = Vec::new();
+                while let Ok(accepted) = tokio::time::timeout(Duration::from_millis(700), service.accept()).await {
+                    let (mut connection, _) = accepted.unwrap();
+                    let _ = connection.read(&mut [0; 1024]).await.unwrap();
+                    connection.write_all(sent.as_bytes()).await.unwrap();
+                    connections.push(hangs.then_some(connection));
+                }
+                connections.len()
+            });
+            let fetcher = GuardedFetcher::new(AllowedHosts::new(&url, []), TIMEOUT);
+            let timeout = Duration::from_millis(300);
+            let error = unanswered(fetcher.post(&url, HeaderMap::new(), b"{}".to_vec(), timeout).await);
+            assert_eq!(matches!(error, FetchError::TimedOut(_)), hangs, "{error}");
+            assert_eq!(connections.await.unwrap(), 1, "it is not repeated");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_post_has_a_connection_of_its_own() {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url = format!("http://{}/", service.local_addr().unwrap()).parse().unwrap();
+        let fetcher = GuardedFetcher::new(AllowedHosts::new(&url, []), TIMEOUT);
+        for _ in 0..2 {
+            let post = fetcher.post(&url, HeaderMap::new(), Vec::new(), TIMEOUT);
+            let serve = async {
+                // Both requests get here only if the second has a new connection.
+                let (mut connection, _) = service.accept().await.unwrap();
+                let _ = connection.read(&mut [0; 1024]).await.unwrap();
+                connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                connection
+            };
+            let (answer, connection) = tokio::join!(post, serve);
+            assert_eq!(answer.unwrap().bytes(0).await.unwrap(), b"");
+            std::mem::forget(connection);
+        }
+    }
 }

@@ -132,21 +132,21 @@ impl Places {
     }
 }
 
-impl LabelWait {
+impl LabelWaitReason {
     /// The sentence for people.
     pub fn sentence(&self) -> String {
-        match &self.why {
-            LabelWaitReason::ActionRuns { task_id } => {
+        match self {
+            Self::ActionRuns { task_id } => {
                 let task = task_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
                 format!(
                     "An action of this push runs{task}: this waits for its end, as two at once would each create the \
                      builds that are missing."
                 )
             }
-            LabelWaitReason::Unavailable { error } => {
+            Self::Unavailable { error } => {
                 format!("Taskcluster does not answer: {}. It is tried again.", error.trim_end_matches('.'))
             }
-            LabelWaitReason::Unanswered { .. } => LOOKED_FOR.to_owned(),
+            Self::Unanswered { .. } => LOOKED_FOR.to_owned(),
         }
     }
 }

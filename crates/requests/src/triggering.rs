@@ -217,7 +217,7 @@ impl LabelRun {
             let (hook, since) = (action.hook.clone(), action.called_at);
             return Effect::Search { hook, marker: action.marker(self.request.id), since };
         }
-        self.places = self.open_places();
+        self.places = open_places(&self.jobs);
         if self.places.is_empty() {
             return Effect::Done;
         }
@@ -242,15 +242,6 @@ impl LabelRun {
 
     /// The places of the labels, builds first: Taskcluster lets a test depend on the build that is there when the test is
     /// created, and that one may have failed.
-    fn open_places(&self) -> Vec<usize> {
-        let open = || self.jobs.iter().enumerate().filter(|(_, job)| job.is_open_label());
-        let builds: HashSet<&str> = open().filter_map(|(_, job)| job.build.as_deref()).collect();
-        let (mut places, tests): (Vec<usize>, Vec<usize>) =
-            open().map(|(place, _)| place).partition(|place| builds.contains(self.jobs[*place].name.as_str()));
-        places.extend(tests);
-        places
-    }
-
     fn next_marker(&self) -> String {
         marker(&self.request, next_number(&self.request, &self.absent))
     }
@@ -511,6 +502,17 @@ impl Request {
             None => self.state.is_open(),
         }
     }
+}
+
+/// The places of the labels that are to be triggered, in the order in which actions take them: builds that others of them
+/// need come first.
+pub fn open_places(jobs: &[RequestedJob]) -> Vec<usize> {
+    let open = || jobs.iter().enumerate().filter(|(_, job)| job.is_open_label());
+    let builds: HashSet<&str> = open().filter_map(|(_, job)| job.build.as_deref()).collect();
+    let (mut places, tests): (Vec<usize>, Vec<usize>) =
+        open().map(|(place, _)| place).partition(|place| builds.contains(jobs[*place].name.as_str()));
+    places.extend(tests);
+    places
 }
 
 fn marker(request: &Request, number: u32) -> String {

@@ -89,7 +89,6 @@ mod tests {
 
         let hash = payload_hash(TEXT.0, TEXT.1);
         assert_eq!(hash, "Yi9LfIIFRtBEPt74PVmbTF/xVAwPn7ub15ePICfgnuY=");
-        let url: Url = "http://example.com:8000/resource/1?a=1&b=2".parse().unwrap();
         let post = SignedRequest { method: "POST", url: &url, payload: TEXT };
         let mac = post.mac(KEY.as_bytes(), TS, "j4h3g2", &hash, "some-app-ext-data");
         assert_eq!(mac, "aSe1DERmZuRl3pI36/9BdZmnErTw3sNzOOAUlfeKjVw=");

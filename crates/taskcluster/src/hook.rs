@@ -203,7 +203,7 @@ impl Taskcluster {
             }
             // The task of a fire that failed may not exist.
             let task = self.task(&fire.task_id).await?;
-            if task.is_some_and(|task| task.marker() == Some(marker)) {
+            if task.is_some_and(|task| task.marker.as_deref() == Some(marker)) {
                 return Ok(Some(fire.task_id.clone()));
             }
         }

@@ -22,8 +22,7 @@ const MAX_PAGES: usize = 20;
 const TASKS: &str = "public/label-to-taskid.json";
 /// The same of an action that failed, which does not join the files of its rounds. Not all its tasks exist.
 const TASKS_OF_FAILED: &str = "public/label-to-taskid-0.json";
-const LIMITS_OF_TASKS: ArtifactLimits =
-    ArtifactLimits { max_bytes: 10 * 1024 * 1024, timeout: Duration::from_secs(20) };
+const LIMITS_OF_TASKS: ArtifactLimits = ArtifactLimits { max_bytes: 4 * 1024 * 1024, timeout: Duration::from_secs(20) };
 const LOG: &str = "public/logs/live_backing.log";
 /// A log is read to its end for its last lines. What the action made matters more: a log that takes too long is left out.
 const LIMITS_OF_LOG: ArtifactLimits = ArtifactLimits { max_bytes: 64 * 1024 * 1024, timeout: Duration::from_secs(10) };

@@ -186,7 +186,7 @@ fn hosts_of(value: &str) -> Result<Vec<Host>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::variables::{TASKCLUSTER_ARTIFACT_HOSTS, TASKCLUSTER_PROJECTS, TASKCLUSTER_URL};
+    use super::variables::{TASKCLUSTER_ARTIFACT_HOSTS, TASKCLUSTER_PROJECTS, TASKCLUSTER_TRIGGER, TASKCLUSTER_URL};
     use super::*;
 
     const ROOT: (&str, &str) = (TASKCLUSTER_URL, "https://tc.example.org");
@@ -304,12 +304,34 @@ mod tests {
     }
 
     #[test]
+    fn only_try_can_be_triggered_unless_the_settings_say_otherwise() {
+        let trigger = |set: &[(&str, &str)]| read(set).unwrap().unwrap().trigger;
+        let levels = |levels: &[(&str, u8)]| levels.iter().map(|(name, level)| ((*name).to_owned(), *level)).collect();
+        assert_eq!(trigger(&[ROOT, TRY]), levels(&[("try", 1)]));
+        assert_eq!(trigger(&[ROOT, TRY, (TASKCLUSTER_TRIGGER, "{}")]), BTreeMap::new());
+        let some = r#"{"autoland": 3, "try": 1}"#;
+        assert_eq!(trigger(&[ROOT, TRY, (TASKCLUSTER_TRIGGER, some)]), levels(&[("autoland", 3), ("try", 1)]));
+        let refused = [r#"{"try": 0}"#, r#"{"try": 4}"#, r#"{"try": "1"}"#, r#"{"try": 1.5}"#, r#"{"": 1}"#, "[]", "{"];
+        for value in refused {
+            let error = wrong(&[ROOT, TRY, (TASKCLUSTER_TRIGGER, value)]);
+            assert!(
+                error.contains(r#"projects and their levels from 1 to 3, such as {"try": 1}, is expected"#),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn an_error_does_not_repeat_the_value() {
         const SECRET: &str = "c0rrect-Horse";
-        for variable in [TASKCLUSTER_URL, TASKCLUSTER_PROJECTS, TASKCLUSTER_ARTIFACT_HOSTS] {
+        for variable in [TASKCLUSTER_URL, TASKCLUSTER_PROJECTS, TASKCLUSTER_ARTIFACT_HOSTS, TASKCLUSTER_TRIGGER] {
             for value in runtime::settings::wrong_values(SECRET) {
                 // The secret alone could be the name of a host.
                 if (variable, value.as_str()) == (TASKCLUSTER_ARTIFACT_HOSTS, SECRET) {
+                    continue;
+                }
+                // It could also be the name of a project.
+                if variable == TASKCLUSTER_TRIGGER && levels(&value).is_ok() {
                     continue;
                 }
                 // The first one counts.

@@ -5,8 +5,8 @@ use std::fmt;
 
 use catalog::list::is_project_name;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// The route by which a task shows itself to Treeherder: `tc-treeherder.v2.PROJECT.REVISION`, and perhaps the push's
 /// number.
@@ -26,9 +26,31 @@ pub struct TaskDefinition {
     pub tags: BTreeMap<String, String>,
     /// What it says about itself to people.
     pub metadata: TaskMetadata,
-    /// What others know it by, in any form.
-    #[serde(default)]
-    pub extra: Value,
+    /// The marker in the input of an action, by which the service that called its hook finds it.
+    #[serde(default, rename = "extra", deserialize_with = "marker")]
+    pub marker: Option<String>,
+}
+
+/// The marker in a task's `extra`, which may have any form and size: only this part of it is kept.
+fn marker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Extra {
+        action: Action,
+    }
+    #[derive(Deserialize)]
+    struct Action {
+        context: Context,
+    }
+    #[derive(Deserialize)]
+    struct Context {
+        input: Input,
+    }
+    #[derive(Deserialize)]
+    struct Input {
+        request: String,
+    }
+    let extra = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str::<Extra>(extra.get()).ok().map(|extra| extra.action.context.input.request))
 }
 
 /// What a task says about itself to people.
@@ -46,11 +68,6 @@ impl TaskDefinition {
             let (project, revision) = (parts.next()?, parts.next()?);
             (is_project_name(project.as_bytes()) && !revision.is_empty()).then_some((project, revision))
         })
-    }
-
-    /// The marker in the input of an action, by which the service that called its hook finds it.
-    pub fn marker(&self) -> Option<&str> {
-        self.extra.pointer("/action/context/input/request")?.as_str()
     }
 
     /// The projects whose pushes the task belongs to.
@@ -172,7 +189,7 @@ mod tests {
             scopes: Vec::new(),
             tags: BTreeMap::new(),
             metadata: TaskMetadata { name: String::new() },
-            extra: Value::Null,
+            marker: None,
         };
         assert_eq!(task.pushes().collect::<Vec<_>>(), [("try", "0123abcd"), ("autoland", "4567cdef")]);
         assert_eq!(task.projects().collect::<Vec<_>>(), ["try", "autoland"]);

@@ -11,8 +11,12 @@ use serde_json::{Map, Value};
 
 use crate::error::one_line;
 
-/// Maximum size of all that is made on the way to a result, in bytes of JSON.
-const MAX_BYTES: usize = 1024 * 1024;
+/// Maximum size of all that is made on the way to a result, in bytes of memory. An input has at most 200,000.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// About how many bytes a value takes in memory, beside its text.
+const VALUE: usize = 64;
+/// The same of an object.
+const OBJECT: usize = 700;
 /// Maximum depth of a template.
 const MAX_DEPTH: usize = 50;
 /// Maximum number of names in an expression such as `a.b.c`.
@@ -23,10 +27,22 @@ const MAX_NAMES: usize = 5;
 /// # Errors
 /// It is not one that is rendered here, it would become too large, or it is wrong. The message is for people.
 pub(crate) fn render(template: &Value, context: Map<String, Value>) -> Result<Value, String> {
-    let sizes = context.iter().map(|(name, value)| (name.as_str(), value.to_string().len())).collect();
+    let sizes = context.iter().map(|(name, value)| (name.as_str(), size_of(value))).collect();
     let mut bound = Bound { total: 0 };
     bound.value(template, &sizes, 0)?;
     json_e::render(template, &Value::Object(context)).map_err(|error| one_line(&error.to_string()))
+}
+
+/// The size of a value in memory, roughly.
+fn size_of(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => VALUE,
+        Value::String(text) => VALUE + text.len(),
+        Value::Array(items) => VALUE + items.iter().map(size_of).sum::<usize>(),
+        Value::Object(object) => {
+            OBJECT + object.iter().map(|(key, value)| VALUE + key.len() + size_of(value)).sum::<usize>()
+        }
+    }
 }
 
 /// The sizes of the values that have names.
@@ -41,7 +57,7 @@ impl Bound {
     /// Adds up to the bound.
     fn add(&mut self, bytes: usize) -> Result<usize, String> {
         self.total = self.total.saturating_add(bytes);
-        if self.total > MAX_BYTES { Err(format!("it makes more than {MAX_BYTES} bytes")) } else { Ok(bytes) }
+        if self.total > MAX_BYTES { Err("it makes too much".to_owned()) } else { Ok(bytes) }
     }
 
     /// The bound of a value that is made from a template.
@@ -50,10 +66,10 @@ impl Bound {
             return Err(format!("it is more than {MAX_DEPTH} deep"));
         }
         match template {
-            Value::Null | Value::Bool(_) | Value::Number(_) => self.add(template.to_string().len()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => self.add(VALUE),
             Value::String(text) => self.text(text, sizes),
             Value::Array(items) => {
-                let mut bytes = self.add(2 + items.len())?;
+                let mut bytes = self.add(VALUE)?;
                 for item in items {
                     bytes += self.value(item, sizes, depth + 1)?;
                 }
@@ -65,7 +81,7 @@ impl Bound {
 
     /// A text in which `${NAME}` stands for a value.
     fn text(&mut self, text: &str, sizes: &Sizes<'_>) -> Result<usize, String> {
-        let mut bytes = self.add(text.len() + 2)?;
+        let mut bytes = self.add(VALUE + text.len())?;
         // What follows an escaped `$${` is judged in the same way.
         for part in text.split("${").skip(1) {
             let Some((expression, _)) = part.split_once('}') else {
@@ -94,12 +110,12 @@ impl Bound {
         // A key that starts with two is not an operator: it stands for the key with one.
         let operator = object.keys().find(|key| key.starts_with('$') && !key.starts_with("$$"));
         let Some(operator) = operator else {
-            let mut bytes = self.add(2)?;
+            let mut bytes = self.add(OBJECT)?;
             for (key, value) in object {
                 if key.contains("${") {
                     return Err(format!("the key '{}' is an expression", one_line(key)));
                 }
-                bytes += self.add(key.len() + 4)? + self.value(value, sizes, depth + 1)?;
+                bytes += self.add(VALUE + key.len())? + self.value(value, sizes, depth + 1)?;
             }
             return Ok(bytes);
         };
@@ -216,7 +232,8 @@ mod tests {
             (json!("${range(0, 9)}"), "only names are evaluated"),
             (json!("$${((((((}"), "only names are evaluated"),
             (json!("${level"), "an expression in it has no end"),
-            (json!({"${level}": 1}), "the key '${level}' is an expression"),
+            (json!({"${level}": 1}), "the operator ${level} is not allowed in this form"),
+            (json!({"a${level}": 1}), "the key 'a${level}' is an expression"),
             (json!({"$merge": [1]}), "TemplateError: $merge value must evaluate to an array of objects"),
             (json!("${input}"), "interpolation of 'input}' produced an array or object"),
             (json!({"$eval": "input.other"}), "object has no property"),
@@ -241,7 +258,7 @@ mod tests {
         let text = json!({"$let": {"x": "lol"}, "in": text});
         for template in [json!(many), doubled, text] {
             let started = Instant::now();
-            assert_eq!(rendered(&template), Err("it makes more than 1048576 bytes".to_owned()));
+            assert_eq!(rendered(&template), Err("it makes too much".to_owned()));
             assert!(started.elapsed() < Duration::from_secs(1));
         }
     }
@@ -254,9 +271,9 @@ mod tests {
             json!({"$merge": [{"$eval": "input"}, {"$if": "level", "then": {"x": "${level}"}, "else": {}}]}),
         ] {
             let context = context();
-            let sizes = context.iter().map(|(name, value)| (name.as_str(), value.to_string().len())).collect();
+            let sizes = context.iter().map(|(name, value)| (name.as_str(), size_of(value))).collect();
             let bound = Bound { total: 0 }.value(&template, &sizes, 0).unwrap();
-            assert!(rendered(&template).unwrap().to_string().len() <= bound, "{template}");
+            assert!(size_of(&rendered(&template).unwrap()) <= bound, "{template}");
         }
     }
 }

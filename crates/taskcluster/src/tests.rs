@@ -11,10 +11,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use runtime::Backoff;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::client::Timing;
+
+mod made;
+mod prepare;
+mod schema;
+mod trigger;
 
 const TASK: &str = "Ab-_9fIzT8aXVvV2yWqhGQ";
 const NAME: &str = "public/runnable-jobs.json";
@@ -37,9 +42,7 @@ impl Server {
         let behind = server.clone();
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
-                let mut request = [0; 4096];
-                let length = connection.read(&mut request).await.unwrap_or_default();
-                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let request = whole_request(&mut connection).await;
                 let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
                 behind.requests.lock().unwrap().push(request);
                 let answer = match behind.script.lock().unwrap().get_mut(&path) {
@@ -63,9 +66,32 @@ impl Server {
         self
     }
 
+    /// The bodies of the requests.
+    fn bodies(&self) -> Vec<String> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().map(|request| request.split("\r\n\r\n").nth(1).unwrap().to_owned()).collect()
+    }
+
     fn paths(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
         requests.iter().map(|request| request.split(' ').nth(1).unwrap().to_owned()).collect()
+    }
+}
+
+/// A request with its body.
+async fn whole_request(connection: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        if connection.read_buf(&mut request).await.unwrap_or_default() == 0 {
+            return text;
+        }
     }
 }
 

@@ -89,6 +89,9 @@ pub struct DeliveryLog {
     pub failed: u32,
     /// Jobs that the broker or Taskcluster refused, for example because of credentials: they failed, or are retried.
     pub refused: u32,
+    /// Those of them that Taskcluster refused.
+    #[serde(skip)]
+    pub refused_by_taskcluster: u32,
     /// Stored items of the request that cannot be read.
     #[serde(skip)]
     pub damaged: u32,
@@ -320,7 +323,8 @@ impl Forwarder {
         line.waiting = done.request.job_count(JobState::Waiting);
         let failed = || before.iter().zip(&done.jobs).filter(|(before, _)| before.is_open_label()).map(|(_, job)| job);
         let is_refused = |job: &&RequestedJob| job.code == Some(JobCode::MissingScopes);
-        line.refused += u32::try_from(failed().filter(is_refused).count()).unwrap_or(u32::MAX);
+        line.refused_by_taskcluster = u32::try_from(failed().filter(is_refused).count()).unwrap_or(u32::MAX);
+        line.refused += line.refused_by_taskcluster;
         let reason = failed().find(|job| job.state == JobState::Failed).and_then(RequestedJob::reason_text);
         line.taskcluster = done.trouble().or(reason);
         let mut again = done.again.or(again);

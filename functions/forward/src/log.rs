@@ -18,7 +18,8 @@ pub fn print_line(line: &DeliveryLog, clock: &Clock) {
     }
     .into();
     let incidents = Incident::that_occurred(&[
-        (line.refused, Incident::ForwardRefused),
+        (line.refused - line.refused_by_taskcluster, Incident::ForwardRefused),
+        (line.refused_by_taskcluster, Incident::TaskclusterRefused),
         (line.failed, Incident::ForwardFailed),
         (line.damaged, Incident::DamagedItems),
     ]);
@@ -31,7 +32,7 @@ pub fn print_line(line: &DeliveryLog, clock: &Clock) {
 pub fn print_round(report: &FollowReport, clock: &Clock) {
     let mut json = serde_json::to_value(report).unwrap_or_default();
     let incidents =
-        Incident::that_occurred(&[(report.failed, Incident::FunctionFailed), (report.damaged, Incident::DamagedItems)]);
+        Incident::that_occurred(&[(report.failed, Incident::FollowFailed), (report.damaged, Incident::DamagedItems)]);
     json["level"] = match (incidents.is_empty(), &report.error) {
         (false, _) => "ERROR",
         (true, Some(_)) => "WARN",

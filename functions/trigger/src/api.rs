@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use requests::action::{Action, ActionState, LOOKED_FOR, LabelWait};
+use requests::action::{Action, ActionState, LOOKED_FOR};
 use requests::destination::Destination;
 use requests::history::Event;
 use requests::job::RequestedJob;
@@ -329,7 +329,7 @@ pub fn jobs(project: &str, jobs: &[RequestedJob]) -> Vec<JobStatus> {
 /// What a person has to know about a job of a request. Why a label waits stands in the head of the request.
 pub fn detail(request: &Request, job: &RequestedJob) -> Option<String> {
     let wait = match (job.destination, job.state) {
-        (Destination::Taskcluster, JobState::Waiting) => request.label_wait.as_ref().map(LabelWait::sentence),
+        (Destination::Taskcluster, JobState::Waiting) => request.label_wait.as_ref().map(|wait| wait.why.sentence()),
         (Destination::Taskcluster, JobState::Triggering) => Some(LOOKED_FOR.to_owned()),
         _ => None,
     };

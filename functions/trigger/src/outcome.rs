@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use requests::destination::Destination;
 use requests::job::{JobCode, RequestedJob};
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
@@ -126,9 +127,16 @@ impl TriggerOutcome {
             );
         }
         // The jobs of a request show what they wait for; a dry run shows it here alone.
-        let waiting = number(&|job| job.state == JobState::Waiting);
-        if waiting > 0 && self.kind == OutcomeKind::DryRun {
-            let _ = write!(message, " {} for a build first.", plural(waiting, "One would wait", "would wait"));
+        if self.kind == OutcomeKind::DryRun {
+            let waiting = |to: Destination| number(&|job| job.state == JobState::Waiting && job.destination == to);
+            for (waiting, what) in [
+                (waiting(Destination::Pulse), "a build first"),
+                (waiting(Destination::Taskcluster), "an action that runs on the push"),
+            ] {
+                if waiting > 0 {
+                    let _ = write!(message, " {} for {what}.", plural(waiting, "One would wait", "would wait"));
+                }
+            }
         }
         if left_alone > 0 {
             let _ = write!(message, " {} running already, and left alone.", plural(left_alone, "One is", "are"));

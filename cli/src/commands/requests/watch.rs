@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use requests::id::RequestId;
 use requests::job::RequestedJob;
-use requests::request::Request;
 use requests::state::{JobState, RequestState};
 use store::Consistency;
-use trigger_api::api::{JobStatus, PublicUrls, TriggerRequest};
+use trigger_api::api::{JobStatus, TriggerRequest};
 
 use super::{Operator, actions_table, find, jobs_table, outcome_text, progress_text};
 use crate::commands::now;
@@ -174,6 +173,8 @@ mod tests {
     use requests::job::count_jobs;
     use requests::new_request::NewRequest;
     use requests::outcome::{Outcome, OutcomeState, RunOf};
+    use requests::request::Request;
+    use trigger_api::api::PublicUrls;
 
     use super::*;
 

@@ -11,8 +11,8 @@ use requests::request::Request;
 use requests::state::{JobState, RequestState};
 use serde_json::{Value, json};
 use test_support::store::http::Message;
-use test_support::taskcluster::{FakeTaskcluster, Task};
-use trigger_api::api::{JobStatus, Triggered};
+use test_support::taskcluster::{FakeTaskcluster, HOOK, Task};
+use trigger_api::api::{ActionPreview, JobStatus, Triggered};
 
 use crate::app::{Answer, BUILD, Label, SOMEONE, TestApp, path, token};
 
@@ -242,4 +242,94 @@ async fn a_label_that_was_not_created_is_sent_again_and_one_that_ran_is_not() {
     app.requests.update(&next, Some(&jobs), app.time()).await.unwrap();
     taskcluster.fail_with(Some(Message::answer("429 Too Many Requests", "")));
     retry(&app, &taken).await.problem(StatusCode::SERVICE_UNAVAILABLE, "taskcluster_unavailable");
+}
+
+async fn dry_run(app: &TestApp, names: &[&str]) -> Triggered {
+    let body = json!({"requested_jobs": names});
+    let answer = app.post(&format!("{}?dry_run=true", path("try", "1001")), &token(SOMEONE), &[], &body).await;
+    answer.json(StatusCode::OK)
+}
+
+/// A job of Taskcluster as Treeherder lists it.
+fn run(id: u64, label: &str, state: &str, result: &str) -> Value {
+    json!({"id": id, "build_system_type": "taskcluster", "job_type_name": label, "ref_data_name": "0123", "state": state,
+           "result": result, "submit_timestamp": 1_795_400_000})
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_action_and_what_it_starts_and_calls_nothing() {
+    let (app, taskcluster) = app().await;
+    let checked = dry_run(&app, &[LABEL, BUILD]).await;
+    assert_eq!(shown(&checked.jobs), [label("accepted", None), BUILDER]);
+    let marker = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ.1";
+    let input_bytes = json!({"request": marker, "tasks": [LABEL]}).to_string().len();
+    let expected = |also_starts: &[&str]| ActionPreview {
+        hook: HOOK.to_owned(),
+        labels: vec![LABEL.to_owned()],
+        input_bytes,
+        also_starts: also_starts.iter().map(|build| (*build).to_owned()).collect(),
+    };
+    assert_eq!(checked.actions, Some(vec![expected(&[BUILD_LABEL])]));
+    assert_eq!(checked.message, "2 jobs would be requested for push 1001 of try.");
+
+    *app.runs.lock().unwrap() = json!([run(1, BUILD_LABEL, "completed", "success")]);
+    assert_eq!(dry_run(&app, &[LABEL]).await.actions, Some(vec![expected(&[])]));
+    assert_eq!(dry_run(&app, &[BUILD]).await.actions, None);
+    assert_eq!(taskcluster.hook_calls(), []);
+    assert!(app.queued().await.is_empty());
+    assert!(app.items().await.keys().all(|kind| kind.starts_with("budget")));
+}
+
+#[tokio::test]
+async fn a_dry_run_adds_the_build_that_failed() {
+    let (app, _taskcluster) = app().await;
+    *app.runs.lock().unwrap() = json!([run(1, BUILD_LABEL, "completed", "busted")]);
+    let checked = dry_run(&app, &[LABEL]).await;
+    let build = (BUILD_LABEL, "accepted", Some("needed_build"), Some("taskcluster"));
+    assert_eq!(shown(&checked.jobs), [label("accepted", None), build]);
+    let actions = checked.actions.unwrap();
+    assert_eq!(
+        (&actions[0].labels[..], &actions[0].also_starts[..]),
+        (&[BUILD_LABEL, LABEL].map(str::to_owned)[..], &[][..])
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_says_that_an_action_runs_on_the_push() {
+    let (app, _taskcluster) = app().await;
+    let action = json!({"id": 1, "build_system_type": "taskcluster", "job_type_name": "Action: Add new jobs",
+        "job_type_symbol": "add-new", "job_group_symbol": "AC", "ref_data_name": "0123", "state": "running",
+        "result": "unknown", "task_id": TASK, "submit_timestamp": 1_795_400_000});
+    *app.runs.lock().unwrap() = json!([action]);
+    let checked = dry_run(&app, &[LABEL]).await;
+    assert_eq!(shown(&checked.jobs), [label("waiting", None)]);
+    assert!(detail(&checked, LABEL).starts_with(&format!("An action of this push runs ({TASK})")), "{checked:?}");
+    assert_eq!(checked.actions.map(|actions| actions.len()), Some(1));
+    let said = "1 job would be requested for push 1001 of try. One would wait for an action that runs on the push.";
+    assert_eq!(checked.message, said);
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_a_refusal_as_the_forwarder_would_give_it() {
+    let (app, taskcluster) = app().await;
+    taskcluster.change(TASK, |task| task.scopes.clear());
+    let checked = dry_run(&app, &[LABEL, BUILD]).await;
+    assert_eq!(shown(&checked.jobs), [label("failed", Some("hook_not_allowed")), BUILDER]);
+    assert!(detail(&checked, LABEL).contains("it lacks the scope in-tree:hook-action:project-gecko"), "{checked:?}");
+    assert_eq!(checked.actions, None);
+    let said = "1 job would be requested for push 1001 of try. One Taskcluster job cannot be run on this push.";
+    assert_eq!(checked.message, said);
+}
+
+#[tokio::test]
+async fn a_dry_run_is_answered_while_taskcluster_does_not_answer() {
+    let (app, taskcluster) = app().await;
+    // The push's list is known.
+    dry_run(&app, &[LABEL]).await;
+    taskcluster.fail_with(Some(Message::answer("429 Too Many Requests", "")));
+    let checked = dry_run(&app, &[LABEL, BUILD]).await;
+    assert_eq!(shown(&checked.jobs), [label("accepted", Some("taskcluster_unavailable")), BUILDER]);
+    assert!(detail(&checked, LABEL).starts_with("Taskcluster does not answer at the moment"), "{checked:?}");
+    assert_eq!(checked.actions, None);
+    assert!(app.line()["error"].as_str().unwrap().starts_with("Taskcluster: "), "{}", app.line());
 }
