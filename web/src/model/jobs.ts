@@ -254,7 +254,11 @@ function places<T extends Uint8Array | Uint16Array | Uint32Array>(column: T, val
 }
 
 /** Appends names to a text, each with a line feed behind it. */
-function joined(names: string[], text = "\n", before: Uint32Array = new Uint32Array([1])): { text: string; starts: Uint32Array } {
+function joined(
+  names: string[],
+  text = "\n",
+  before: Uint32Array = new Uint32Array([1]),
+): { text: string; starts: Uint32Array } {
   const starts = new Uint32Array(before.length + names.length);
   starts.set(before);
   let end = text.length;

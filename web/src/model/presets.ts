@@ -24,7 +24,10 @@ export function readPresets(text: string | null): StoredPresets {
     const stored: unknown = JSON.parse(text);
     const { version, presets } = stored as { version?: unknown; presets?: unknown };
     if (!Array.isArray(presets)) return { presets: [], isWritable: false };
-    return { presets: presets.filter(isPreset).map(({ name, query }) => ({ name, query })), isWritable: version === VERSION };
+    return {
+      presets: presets.filter(isPreset).map(({ name, query }) => ({ name, query })),
+      isWritable: version === VERSION,
+    };
   } catch {
     return { presets: [], isWritable: false };
   }

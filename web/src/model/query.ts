@@ -31,16 +31,20 @@ export function parseQuery(text: string): Query {
   // An escaped blank is a tab until the words are split.
   const words = text.replace(/\s/g, " ").replaceAll("\\ ", "\t").split(/ +/);
   let isAfterBar = false;
+  // The next term joins the set before it: also if a word that is left out stands between.
+  let joins = false;
   for (const escaped of words) {
     const word = escaped.replaceAll("\t", " ");
     if (word === "|" && query.length > 0 && !isAfterBar) {
-      isAfterBar = true;
+      isAfterBar = joins = true;
       continue;
     }
-    const term = parseTerm(word);
-    if (term && isAfterBar) query[query.length - 1].push(term);
-    else if (term) query.push([term]);
     isAfterBar = false;
+    const term = parseTerm(word);
+    if (!term) continue;
+    if (joins) query[query.length - 1].push(term);
+    else query.push([term]);
+    joins = false;
   }
   return query;
 }

@@ -30,16 +30,17 @@ export function failedHere(runs: Runs, options: { readonly unclassifiedOnly?: bo
 /** What another push ran, or runs, and this one did not. */
 export function ranThereNotHere(runs: Runs, others: Iterable<Run>, otherProject = runs.jobs.project): Pick {
   const { jobs } = runs;
-  const found = { jobs: new Set<number>(), notListed: new Set<string>() };
+  const found = new Set<number>();
+  const notListed = new Set<string>();
   for (const run of others) {
     if (isWithoutResult(run)) continue;
     const name = otherProject === jobs.project ? run.name : inProject(run.name, otherProject, jobs.project);
     const job = jobs.find(name);
-    if (job === undefined) found.notListed.add(name);
-    else if (!ranHere(runs, job)) (job < jobs.runnable ? found.jobs : found.notListed).add(job as never);
+    if (job !== undefined && ranHere(runs, job)) continue;
+    if (job !== undefined && job < jobs.runnable) found.add(job);
+    else notListed.add(name);
   }
-  const sorted = [...found.jobs].sort((one, other) => one - other);
-  return { jobs: sorted, notListed: [...found.notListed], underway: [] };
+  return { jobs: [...found].sort((one, other) => one - other), notListed: [...notListed], underway: [] };
 }
 
 /** All tests of the builds that exist here: no build is started for them. */

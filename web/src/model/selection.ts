@@ -74,7 +74,11 @@ export class Selection {
   }
 
   /** Selects, of these chunks, those with a number in the ranges, and takes out the others. */
-  setChunks(chunks: Iterable<number>, ranges: readonly Range[], numberOf: (job: number) => number | undefined): Selection {
+  setChunks(
+    chunks: Iterable<number>,
+    ranges: readonly Range[],
+    numberOf: (job: number) => number | undefined,
+  ): Selection {
     const all = [...chunks];
     const chosen = all.filter((job) => isIn(numberOf(job) ?? NaN, ranges));
     return this.clear(all).set(chosen);

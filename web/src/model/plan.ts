@@ -1,0 +1,109 @@
+// A dry run's answer, sorted by what would happen: what runs, what is requested too, what waits and for what, what runs
+// already, and what is refused and why.
+
+import type { ActionPreview, RequestedJob, Triggered } from "./requests.ts";
+
+/** By which way jobs go: builder names to Pulse, labels to Taskcluster. */
+export type Way = "pulse" | "taskcluster";
+
+/** Jobs for which the same holds. */
+export interface Reason {
+  /** The API's code; empty if it has none. */
+  readonly code: string;
+  /** The sentence for people; that of the first job where the sentences differ. */
+  readonly detail: string;
+  /** The build that the jobs wait for, if that is known. */
+  readonly build?: string;
+  readonly jobs: readonly RequestedJob[];
+}
+
+/** What would happen. Each job is in one of the lists from `runs` to `refused`. */
+export interface Plan {
+  /** Jobs that go at once. */
+  readonly runs: readonly RequestedJob[];
+  /** Builds that nobody asked for and that are requested too, because a job needs them. */
+  readonly builds: readonly RequestedJob[];
+  /** Jobs that wait, by what they wait for. */
+  readonly waits: readonly Reason[];
+  /** Jobs that the push has already, pending or running, and that run once more. */
+  readonly again: readonly RequestedJob[];
+  /** Jobs that the push has already, and that are not requested. */
+  readonly leftAlone: readonly RequestedJob[];
+  /** Jobs that are not requested, by the reason. */
+  readonly refused: readonly Reason[];
+
+  /** Builds that Taskcluster starts by itself, because a label needs them. */
+  readonly alsoStarts: readonly string[];
+  /** Jobs that go by another name than was asked for. */
+  readonly renamed: readonly RequestedJob[];
+  /** Whether Treeherder or Taskcluster did not answer, so that some of this is not certain. */
+  readonly isUncertain: boolean;
+  /** How many jobs would be requested, with the builds, by each way. */
+  readonly ways: Readonly<Record<Way, number>>;
+  /** How many that are. */
+  readonly requested: number;
+  /** The actions of Taskcluster that would run the labels, one after the other. */
+  readonly actions: readonly ActionPreview[];
+}
+
+const UNCERTAIN: ReadonlySet<string> = new Set(["unplanned", "taskcluster_unavailable"]);
+
+/** Sorts the answer of a dry run. `buildOf` says which build a job needs. */
+export function readPlan(
+  { jobs, actions = [] }: Triggered,
+  buildOf: (name: string) => string | undefined = () => undefined,
+): Plan {
+  const lists = { runs: [], builds: [], waits: [], again: [], leftAlone: [], refused: [] } as Record<
+    Place,
+    RequestedJob[]
+  >;
+  for (const job of jobs) lists[placeOf(job)].push(job);
+  const requested = [...lists.runs, ...lists.builds, ...lists.waits, ...lists.again];
+  const ways = { pulse: 0, taskcluster: 0 };
+  for (const job of requested) ways[wayOf(job)]++;
+  return {
+    ...lists,
+    waits: byReason(lists.waits, (job) => buildOf(job.name)),
+    refused: byReason(lists.refused, () => undefined),
+    alsoStarts: [...new Set(actions.flatMap((action) => action.also_starts))],
+    renamed: requested.filter((job) => job.asked_as !== undefined),
+    isUncertain: jobs.some((job) => UNCERTAIN.has(job.code ?? "")),
+    ways,
+    requested: requested.length,
+    actions,
+  };
+}
+
+/** The way of a job; an API without destinations knows only Pulse. */
+export function wayOf(job: RequestedJob): Way {
+  return job.destination === "taskcluster" ? "taskcluster" : "pulse";
+}
+
+type Place = "runs" | "builds" | "waits" | "again" | "leftAlone" | "refused";
+
+function placeOf({ state, code }: RequestedJob): Place {
+  switch (state) {
+    case "accepted":
+      return code === "needed_build" ? "builds" : code === "already_running" ? "again" : "runs";
+    case "waiting":
+      return "waits";
+    case "rejected":
+      return code === "already_running" ? "leftAlone" : "refused";
+    default:
+      return "refused";
+  }
+}
+
+function byReason(jobs: readonly RequestedJob[], buildOf: (job: RequestedJob) => string | undefined): Reason[] {
+  const reasons = new Map<string, { code: string; detail: string; build?: string; jobs: RequestedJob[] }>();
+  for (const job of jobs) {
+    const { code = "", detail = "" } = job;
+    const build = buildOf(job);
+    // Sentences about unknown names differ, and need no group each.
+    const key = [code, build ?? (code === "" ? detail : "")].join("\n");
+    const reason = reasons.get(key) ?? { code, detail, ...(build !== undefined && { build }), jobs: [] };
+    reason.jobs.push(job);
+    reasons.set(key, reason);
+  }
+  return [...reasons.values()].sort((one, other) => other.jobs.length - one.jobs.length);
+}

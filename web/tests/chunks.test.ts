@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { chunkOf, formatRanges, isIn, parseRanges } from "../src/model/chunks.ts";
+
+test.each([
+  ["test-linux2404-64/opt-mochitest-3", "test-linux2404-64/opt-mochitest-*", 3],
+  ["test-linux2404-64/opt-mochitest-12-cf", "test-linux2404-64/opt-mochitest-*-cf", 12],
+  ["Ubuntu VM 12.04 x64 try opt test mochitest-1", "Ubuntu VM 12.04 x64 try opt test mochitest-*", 1],
+])("%s is chunk %3$s", (name, stem, number) => {
+  expect(chunkOf(name)).toEqual({ stem, number });
+});
+
+test.each(["build-linux64/opt", "talos-g4", "source-test-1proc", "x-cf", "job-20240131", "1", ""])(
+  "%s is not a chunk",
+  (name) => {
+    expect(chunkOf(name)).toBeUndefined();
+  },
+);
+
+test.each([
+  ["1,4-6", [1, 4, 5, 6]],
+  [" 1, 4 - 6 ;9 ", [1, 4, 5, 6, 9]],
+  ["2 3", [2, 3]],
+  ["8-", [8, 9]],
+  ["-2", [1, 2]],
+  ["7–8", [7, 8]],
+])("the ranges %s are read", (text, expected) => {
+  const ranges = parseRanges(text) ?? [];
+  expect([1, 2, 3, 4, 5, 6, 7, 8, 9].filter((number) => isIn(number, ranges))).toEqual(expected);
+});
+
+test.each(["", " ", "a", "6-4", "1,-", "1-2-3", "1.5", "-"])("%j are not ranges", (text) => {
+  expect(parseRanges(text)).toBeUndefined();
+});
+
+test("numbers are written as ranges", () => {
+  expect(formatRanges([4, 1, 2, 3, 9, 7, 6, 9])).toBe("1-4,6-7,9");
+  expect(formatRanges([])).toBe("");
+});
