@@ -1,18 +1,21 @@
 import { expect, test } from "vitest";
-import { chunkOf, formatRanges, isIn, parseRanges } from "../src/model/chunks.ts";
+import { chunkAt, formatRanges, isIn, parseRanges } from "../src/model/chunks.ts";
 
 test.each([
-  ["test-linux2404-64/opt-mochitest-3", "test-linux2404-64/opt-mochitest-*", 3],
-  ["test-linux2404-64/opt-mochitest-12-cf", "test-linux2404-64/opt-mochitest-*-cf", 12],
-  ["Ubuntu VM 12.04 x64 try opt test mochitest-1", "Ubuntu VM 12.04 x64 try opt test mochitest-*", 1],
-])("%s is chunk %3$s", (name, stem, number) => {
-  expect(chunkOf(name)).toEqual({ stem, number });
+  ["test-linux2404-64/opt-mochitest-3", "test-linux2404-64/opt-mochitest", 3, false],
+  ["test-linux2404-64/opt-mochitest-12-cf", "test-linux2404-64/opt-mochitest", 12, true],
+  ["Ubuntu VM 12.04 x64 try opt test mochitest-1", "Ubuntu VM 12.04 x64 try opt test mochitest", 1, false],
+  ["toolchain-clang-2023", "toolchain-clang", 2023, false],
+])("%s is a chunk of %s", (name, suite, number, isConfirming) => {
+  const text = `before-7\n${name}\nafter-8\n`;
+  const found = chunkAt(text, 9, 9 + name.length);
+  expect(found).toEqual({ number, isConfirming, hyphen: 9 + suite.length });
 });
 
-test.each(["build-linux64/opt", "talos-g4", "source-test-1proc", "x-cf", "job-20240131", "1", ""])(
+test.each(["build-linux64/opt", "talos-g4", "source-test-1proc", "x-cf", "job-20240131", "-1", "-cf", "1", ""])(
   "%s is not a chunk",
   (name) => {
-    expect(chunkOf(name)).toBeUndefined();
+    expect(chunkAt(`a-1\n${name}\nb-2\n`, 4, 4 + name.length)).toBeUndefined();
   },
 );
 

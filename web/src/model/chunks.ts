@@ -1,22 +1,33 @@
 // Chunks: the numbered parts of a suite, such as `test-linux2404-64/opt-mochitest-browser-chrome-3`, and ranges of them.
 
-/** The number of a chunk, and the rest of its name. */
+/** Where the number of a chunk stands in its name. */
 export interface Chunk {
-  readonly stem: string;
   readonly number: number;
+  /** The place of the hyphen before the number: what stands before it is the suite's. */
+  readonly hyphen: number;
+  /** Whether the job confirms a failure of the chunk: its name ends in `-cf`. */
+  readonly isConfirming: boolean;
 }
 
-/** A number at the end of a name, or before `-cf`, the ending of jobs that confirm a failure. */
-const CHUNK = /-(\d{1,4})(-cf)?$/;
+const [HYPHEN, ZERO, NINE] = ["-", "0", "9"].map((character) => character.charCodeAt(0));
+const MOST_DIGITS = 4;
 
-/** The chunk that a name is of; undefined for a name without a number at its end. */
-export function chunkOf(name: string): Chunk | undefined {
-  // Most names without a chunk end with a letter: no need to search them.
-  const last = name.charCodeAt(name.length - 1);
-  if (last !== 0x66 && !(last >= 0x30 && last <= 0x39)) return undefined;
-  const found = CHUNK.exec(name);
-  if (!found) return undefined;
-  return { stem: `${name.slice(0, found.index)}-*${found[2] ?? ""}`, number: Number(found[1]) };
+/**
+ * The chunk that a name is of, in a text with many names; undefined for a name without a number at its end. It is called
+ * for each job of a list, so it makes no strings.
+ */
+export function chunkAt(text: string, start: number, end: number): Chunk | undefined {
+  const isConfirming = text.endsWith("-cf", end);
+  let place = isConfirming ? end - 4 : end - 1;
+  let [number, unit] = [0, 1];
+  for (let digits = 0; digits < MOST_DIGITS && place > start; digits++, place--) {
+    const digit = text.charCodeAt(place);
+    if (digit < ZERO || digit > NINE) break;
+    number += (digit - ZERO) * unit;
+    unit *= 10;
+  }
+  if (unit === 1 || place === start || text.charCodeAt(place) !== HYPHEN) return undefined;
+  return { number, hyphen: place, isConfirming };
 }
 
 /** Numbers from the first to the last, both included. */

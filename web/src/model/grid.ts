@@ -3,7 +3,7 @@
 // The layout of a list is made once: all jobs in the order in which they are drawn, and where in this order rows, groups
 // and folds begin. What is visible of it, by a filter, is counted anew each time; that is a loop over numbers.
 
-import { chunkOf, formatRanges } from "./chunks.ts";
+import { chunkAt, formatRanges } from "./chunks.ts";
 import type { Jobs } from "./jobs.ts";
 import { platformTitle, rowTitle } from "./platforms.ts";
 import { FAILURES, type Run, type Runs } from "./runs.ts";
@@ -345,12 +345,16 @@ interface Ranks {
 function rankJobs(jobs: Jobs): Ranks {
   const { symbols, symbol: symbolOf } = jobs.words;
   const stems = new Map<string, number>();
+  const confirmed = new Map<string, number>();
   const stem = new Int32Array(jobs.size).fill(NO_STEM);
   const chunk = new Int16Array(jobs.size).fill(-1);
+  const { text, starts } = jobs;
   for (let job = 0; job < jobs.size; job++) {
-    const found = chunkOf(jobs.name(job));
+    const found = chunkAt(text, starts[job], starts[job + 1] - 1);
     if (!found) continue;
-    stem[job] = numbered(stems, found.stem);
+    const head = text.slice(starts[job], found.hyphen);
+    // Even numbers are of chunks, odd ones of those that confirm them.
+    stem[job] = found.isConfirming ? numbered(confirmed, head) * 2 + 1 : numbered(stems, head) * 2;
     chunk[job] = found.number;
   }
   const endings = symbols.map((symbol) => /(?<!\d)0*(\d{1,4})$/.exec(symbol)?.[1]);

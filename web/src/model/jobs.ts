@@ -53,17 +53,17 @@ export class Jobs {
   readonly size: number;
   /** All names in lower case, for searches; the same string as the names where those have no capitals. */
   readonly lowerText: string;
-  /** Where jobs that do not stand in the order of their names are. */
-  private readonly unsorted: ReadonlyMap<string, number>;
-  private readonly sorted: number;
+  /** The jobs that do not stand in the order of their names, by name. */
+  private readonly unsorted = new Map<string, number>();
 
-  constructor(private readonly columns: Columns) {
+  /** `sorted` is how many jobs stand in the order of their names. */
+  constructor(
+    private readonly columns: Columns,
+    private readonly sorted: number,
+  ) {
     this.size = columns.starts.length - 1;
     this.lowerText = columns.text.toLowerCase();
-    this.sorted = this.sortedUpTo(columns.runnable);
-    const unsorted = new Map<string, number>();
-    for (let job = this.sorted; job < this.size; job++) unsorted.set(this.name(job), job);
-    this.unsorted = unsorted;
+    for (let job = sorted; job < this.size; job++) this.unsorted.set(this.name(job), job);
   }
 
   /** The project of the list. */
@@ -130,13 +130,22 @@ export class Jobs {
 
   /** The job with a name, whether it can run or only ran. */
   find(name: string): number | undefined {
+    const { text, starts } = this.columns;
     let [low, high] = [0, this.sorted];
+    // How many characters the name has in common with those before `low` and from `high` on: all between have them too.
+    let [lowCommon, highCommon] = [0, 0];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.name(middle) < name) low = middle + 1;
-      else high = middle;
+      const [start, end] = [starts[middle], starts[middle + 1] - 1];
+      let common = Math.min(lowCommon, highCommon);
+      while (common < name.length && text.charCodeAt(start + common) === name.charCodeAt(common)) common++;
+      const isEnd = start + common === end;
+      if (common === name.length && isEnd) return middle;
+      const isBefore = isEnd || (common < name.length && text.charCodeAt(start + common) < name.charCodeAt(common));
+      if (isBefore) [low, lowCommon] = [middle + 1, common];
+      else [high, highCommon] = [middle, common];
     }
-    return low < this.sorted && this.name(low) === name ? low : this.unsorted.get(name);
+    return this.unsorted.get(name);
   }
 
   /** Those of the list, with these others behind them; the same object if there are no others. */
@@ -172,7 +181,7 @@ export class Jobs {
       added.forEach((job, place) => (all[this.size + place] = of(job)));
       return all;
     };
-    return new Jobs({
+    const columns = {
       project: old.project,
       runnable: old.runnable,
       text,
@@ -190,17 +199,8 @@ export class Jobs {
       symbols: symbols.words,
       groups: groups.words,
       buildSystems: buildSystems.words,
-    });
-  }
-
-  private sortedUpTo(end: number): number {
-    let before = "";
-    for (let job = 0; job < end; job++) {
-      const name = this.name(job);
-      if (name < before) return job;
-      before = name;
-    }
-    return end;
+    };
+    return new Jobs(columns, this.sorted);
   }
 }
 
@@ -212,14 +212,16 @@ export function readGrid(grid: Grid): Jobs {
     if (!Array.isArray(column) || column.length !== size) throw new MalformedGrid(`the column ${name} is incomplete`);
   }
   const names = new Array<string>(size);
-  let name = "";
+  let [name, sorted] = ["", size];
   for (let job = 0; job < size; job++) {
+    const before = name;
     name = name.slice(0, jobs.shared[job]) + jobs.rest[job];
+    if (name.includes("\n")) throw new MalformedGrid("a name has a line feed");
+    if (name < before) sorted = Math.min(sorted, job);
     names[job] = name;
   }
   const { text, starts } = joined(names);
-  if (text.split("\n").length !== size + 2) throw new MalformedGrid("a name has a line feed");
-  return new Jobs({
+  const columns = {
     project: grid.meta.repository,
     runnable: size,
     text,
@@ -237,7 +239,8 @@ export function readGrid(grid: Grid): Jobs {
     tier: Uint8Array.from(jobs.tier, (tier) => tier ?? 0),
     buildSystem: places(new Uint8Array(size), jobs.build_system, grid.build_systems.length),
     build: Int32Array.from(jobs.upstream, (build) => build ?? -1),
-  });
+  };
+  return new Jobs(columns, sorted);
 }
 
 /** A group by its words: Treeherder writes `?` and `unknown` for none. */
