@@ -22,6 +22,8 @@ ME = "someone@mozilla.com"
 PROJECT = "try"
 HOOK = f"{GROUP}/{hook_id('1', PROJECT)}"
 BUILD = "build-linux64/opt"
+# How long tasks stay in each state.
+PACE_SECONDS = 0.2
 # A label that waits for another action is tried again after a minute.
 WAITING_SECONDS = 120
 
@@ -49,6 +51,7 @@ class TaskclusterTrigger(unittest.TestCase):
     def setUp(self) -> None:
         self.push = next(self.pushes)
         self.addCleanup(self.control.reset)
+        self.control.set_pace(PACE_SECONDS)
         # A label that only this push has, which needs BUILD.
         self.label = own_label(self.push)
         of_push = self.stack.ask(
@@ -107,6 +110,11 @@ class TaskclusterTrigger(unittest.TestCase):
     def follow(self) -> None:
         """Run a round of the follower."""
         self.invoke("FORWARD_FUNCTION", {"follow": True})
+
+    def followed(self, url: str) -> dict:
+        """A request's status after a round of the follower."""
+        self.follow()
+        return self.status(url)
 
     def listening(self) -> queue.SimpleQueue[dict]:
         return self.enterContext(self.stack.listening(self._testMethodName))
@@ -189,7 +197,7 @@ class TaskclusterTrigger(unittest.TestCase):
         self.assertEqual(len(self.actions()), 1)
         self.control.finish()
         self.comes_to(first_url, "finished")
-        self.control.set_pace(0.1)
+        self.control.set_pace(PACE_SECONDS)
         finished = self.comes_to(second_url, "finished", WAITING_SECONDS)
 
         [job] = waiting["jobs"]
@@ -206,6 +214,7 @@ class TaskclusterTrigger(unittest.TestCase):
         url = self.trigger(self.label, builder)
         refused = self.comes_to(url, "forwarded")
         self.control.reset()
+        self.control.set_pace(PACE_SECONDS)
         self.assertEqual(self.ask("POST", refused["links"]["retry"]).status, 202)
         self.treeherder.add_job(PROJECT, self.push, builder, state="completed", result="busted")
         finished = self.comes_to(url, "finished")
@@ -236,13 +245,16 @@ class TaskclusterTrigger(unittest.TestCase):
         self.control.set_creation_error(self.label, "Error: the quota is used up")
 
         url = self.trigger(self.label, self.labels[0])
-        finished = self.comes_to(url, "finished")
+        self.comes_to(url, "forwarded")
+        found = until(lambda: (found := self.followed(url))["progress"]["failed"] == 1 and found)
 
-        job = self.job(finished, self.label)
+        job = self.job(found, self.label)
         self.assertEqual((job["state"], job["code"]), ("failed", "not_created"))
         self.assertIn("quota", job["detail"])
-        self.assertEqual(self.job(finished, self.labels[0])["outcome"]["result"], "success")
-        self.assertEqual(finished["progress"], {"waiting": 0, "running": 0, "succeeded": 1, "failed": 1})
+        # It was created, and depends on the action, which failed.
+        self.assertEqual(self.job(found, self.labels[0])["outcome"]["state"], "unscheduled")
+        self.assertEqual(found["progress"], {"waiting": 1, "running": 0, "succeeded": 0, "failed": 1})
+        self.assertEqual(self.ask("POST", found["links"]["retry"]).status, 202)
 
     def test_a_test_of_a_failed_build_is_triggered_with_its_build(self) -> None:
         failed = {"job_type_name": BUILD, "build_system_type": "taskcluster", "state": "completed", "result": "busted"}

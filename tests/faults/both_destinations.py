@@ -64,6 +64,8 @@ THROTTLED_HARD = 20
 PAUSE_SECONDS, AWAY_SECONDS = 1.0, 3.0
 # Within this time an event has its effect. A label whose call was cut off is searched for after two minutes.
 EVENT_SECONDS = 240
+# How long tasks stay in each state.
+PACE_SECONDS = 0.3
 # The pause between two rounds of the sweep and the follower.
 ROUND_SECONDS = 4.0
 # Within this time all requests end: a wait for Taskcluster takes minutes, and a request may wait several times.
@@ -212,6 +214,7 @@ class Scenario:
         self.heard: dict[str, list[dict]] = defaultdict(list)
         self.begin = time.monotonic()
         self.treeherder, self.control = Control(stack.env["TREEHERDER_URL"]), stack.taskcluster()
+        self.control.set_pace(PACE_SECONDS)
         self.sqs = stack.client("sqs")
         self.sqs.set_queue_attributes(
             QueueUrl=stack.env["QUEUE_URL"], Attributes={"VisibilityTimeout": str(VISIBLE_AGAIN_SECONDS)}

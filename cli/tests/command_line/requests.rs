@@ -143,7 +143,8 @@ async fn a_request_is_shown_with_its_jobs_and_its_history() {
     let request = env.request(7, 1, &[JobState::Forwarded, JobState::Failed], RequestState::Forwarded).await;
     let id = request.id.to_string();
     let text = env.ok(&["show", &id]);
-    assert!(text.starts_with(&format!("{id} forwarded: push 7 of try, asked for by someone@mozilla.com\n")), "{text}");
+    let heading = format!("{id} forwarded: push 7 of try, asked for by someone@mozilla.com (1 waiting, 1 failed)\n");
+    assert!(text.starts_with(&heading), "{text}");
     for line in [format!("{BUILD}  "), format!("{TEST}  failed"), "2026-11-23T06:00:00Z  accepted".to_owned()] {
         assert!(text.contains(&line), "{line}\n{text}");
     }
@@ -194,8 +195,8 @@ async fn outcomes_and_actions_are_shown() {
     let url = format!("https://treeherder.example.org/jobs?repo=try&revision={}&selectedJob=77", "ab".repeat(20));
     for part in [
         "asked for by someone@mozilla.com (1 running, 1 succeeded)\n".to_owned(),
-        format!("{BUILD}  forwarded  completed success {url}\n"),
-        format!("forwarded  running {url}\n"),
+        format!("forwarded  completed success  {url}\n"),
+        format!("forwarded  running            {url}\n"),
         "1       running  1     2026-11-23T06:00:00Z  fN1SbArXTPSVFNUvaOlinQ\n".to_owned(),
     ] {
         assert!(text.contains(&part), "{part}\n{text}");

@@ -287,15 +287,15 @@ mod tests {
         let too_long = post(&fetcher, url.as_str(), vec![0; MAX_POST_BYTES + 1]).await;
         assert_eq!(too_long, PostError::TooLong(MAX_POST_BYTES));
 
-        // A name that stands for this machine, nothing that listens, and no TLS.
+        // A name that stands for this machine, and a port on which nothing listens.
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = service.local_addr().unwrap().port();
-        let named: Url = format!("https://localhost:{port}/").parse().unwrap();
+        let address = service.local_addr().unwrap();
+        let named: Url = format!("https://localhost:{}/", address.port()).parse().unwrap();
         let refused =
             post(&GuardedFetcher::new(AllowedHosts::new(&named, []), TIMEOUT), named.as_str(), Vec::new()).await;
         assert!(matches!(refused, PostError::Unsent(GuardedError::Refused(Refusal::Address { .. }))), "{refused:?}");
         drop(service);
-        let local: Url = format!("http://127.0.0.1:{port}/").parse().unwrap();
+        let local: Url = format!("http://{address}/").parse().unwrap();
         let unsent =
             post(&GuardedFetcher::new(AllowedHosts::new(&local, []), TIMEOUT), local.as_str(), Vec::new()).await;
         assert!(matches!(unsent, PostError::Unsent(GuardedError::Failed(FetchError::Unreachable(_)))), "{unsent:?}");

@@ -56,6 +56,12 @@ pub enum JobCode {
 }
 
 impl JobCode {
+    /// Whether the failure of a job with this code concerns those who operate the service, and not the person whose push
+    /// it is.
+    pub fn is_for_operators(self) -> bool {
+        matches!(self, Self::TaskclusterUnavailable | Self::RateLimited | Self::MissingScopes | Self::SchemaChanged)
+    }
+
     /// The name of the code in the API.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -21,17 +21,20 @@ fn preparing(criterion: &mut Criterion) {
     assert_eq!(fits(&labels), MAX_LABELS);
     let mut group = criterion.benchmark_group("1,000 labels");
     group.bench_function("file, schema and JSON-e", |bencher| {
-        bencher.iter(|| prepare(TODAY.as_bytes(), DECISION_TASK, black_box(&labels), MARKER, 3).unwrap());
+        bencher
+            .iter(|| prepare(TODAY.as_bytes(), DECISION_TASK, black_box(&labels), MARKER, 3).expect("a good action"));
     });
     group.bench_function("the same with variables", |bencher| {
-        bencher.iter(|| prepare(WITH_VARIABLES.as_bytes(), DECISION_TASK, black_box(&labels), MARKER, 1).unwrap());
+        bencher.iter(|| {
+            prepare(WITH_VARIABLES.as_bytes(), DECISION_TASK, black_box(&labels), MARKER, 1).expect("a good action")
+        });
     });
     let file: Value = serde_json::from_str(TODAY).expect("good JSON");
     let actions = file["actions"].as_array().expect("a list");
     let action = actions.iter().find(|action| action["name"] == "add-new-jobs").expect("the action");
     let input = json!({"request": MARKER, "tasks": labels});
     group.bench_function("schema alone", |bencher| {
-        bencher.iter(|| schema::check(&action["schema"], black_box(&input)).unwrap());
+        bencher.iter(|| schema::check(&action["schema"], black_box(&input)).expect("a good input"));
     });
     group.bench_function("how many labels fit", |bencher| bencher.iter(|| fits(black_box(&labels))));
     group.finish();

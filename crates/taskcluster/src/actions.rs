@@ -16,8 +16,8 @@ pub const MAX_LABELS: usize = 1000;
 /// Maximum size of the JSON of an action's input, in bytes. It travels in one environment variable, of which Linux
 /// takes 128 KiB.
 pub const MAX_INPUT_BYTES: usize = 120_000;
-/// Maximum size of the file, in bytes. Those of Firefox have some 30 KB. In memory, a file of small objects is a hundred
-/// times as large.
+/// Maximum size of the file, in bytes. Those of Firefox have some 30 KB. In memory, a file of small objects takes a
+/// hundred times as much.
 pub const MAX_FILE_BYTES: u64 = 512 * 1024;
 
 /// The action that runs labels.

@@ -283,7 +283,9 @@ fn task_of(hook: &HookId, status: StatusCode, body: &[u8]) -> Result<TaskId, Tri
         (
             StatusCode::BAD_REQUEST,
             "InputError" | "InputValidationError" | "MalformedPayload" | "InvalidRequestArguments",
-        ) if !AMBIGUOUS.iter().any(|beginning| message.contains(beginning)) => ActionRefusal::InputRefused { message },
+        ) if !AMBIGUOUS.iter().any(|beginning| error.message.contains(beginning)) => {
+            ActionRefusal::InputRefused { message }
+        }
         (StatusCode::PAYLOAD_TOO_LARGE, "InputTooLarge") => ActionRefusal::InputRefused { message },
         _ => {
             let parts = [format!("it answers {status}"), one_line(&error.code), message];

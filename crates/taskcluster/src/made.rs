@@ -142,8 +142,8 @@ fn tasks_in(mut file: impl Read) -> Result<BTreeMap<String, TaskId>, ArtifactErr
     Ok(tasks.into_iter().filter_map(|(label, id)| Some((label, id.parse().ok()?))).collect())
 }
 
-/// The last lines of a log that say something, joined by ` / `. Lines of the worker are left out if the task itself wrote
-/// some.
+/// The last lines of a log that say something, joined by ` / `. Lines of the worker are left out if the task itself
+/// wrote some.
 fn last_lines(log: impl Read) -> Result<String, ArtifactError> {
     let mut log = BufReader::new(log);
     let (mut of_task, mut of_worker) = (VecDeque::new(), VecDeque::new());

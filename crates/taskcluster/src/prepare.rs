@@ -41,8 +41,8 @@ struct Scopes {
 
 impl Taskcluster {
     /// Prepares the action that runs labels on a push of a project: reads its decision task and the actions that this
-    /// left, and checks that the hook is one of this level, that the action takes the labels, and that the decision task
-    /// may name the hook. It sends at most four requests if all is well.
+    /// left, and checks that the hook is one of this level, that the action takes the labels, and that the decision
+    /// task may name the hook. It sends at most four requests if all is well.
     ///
     /// # Errors
     /// The labels cannot be run, or Taskcluster does not answer.

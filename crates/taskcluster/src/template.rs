@@ -1,9 +1,9 @@
 //! The rendering of a hook's payload from a template in JSON-e.
 //!
 //! A task wrote the template, so it is not trusted. JSON-e has loops, functions and a parser that backtracks, and the
-//! library that renders it has no limits. Only operators without loops are allowed here, and expressions that are names.
-//! The size of the result is then known before it is made: the sum of what the template itself holds and of the values
-//! that it names. See ADR 0035.
+//! library that renders it has no limits. Only operators without loops are allowed here, and expressions that are
+//! names. The size of the result is then known before it is made: the sum of what the template itself holds and of the
+//! values that it names. See ADR 0035.
 
 use std::collections::BTreeMap;
 
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn the_size_of_a_result_is_within_its_bound() {
         for template in [
-            json!({"a": {"$eval": "input"}, "b": "x${level}y${taskGroupId}", "c": [1, null, true, {"$eval": "taskId"}]}),
+            json!({"a": {"$eval": "input"}, "b": "x${level}y${taskGroupId}", "c": [1, true, {"$eval": "taskId"}]}),
             json!({"$let": {"x": [{"$eval": "input"}, {"$eval": "input"}]}, "in": [{"$eval": "x"}, {"$eval": "x"}]}),
             json!({"$merge": [{"$eval": "input"}, {"$if": "level", "then": {"x": "${level}"}, "else": {}}]}),
         ] {

@@ -169,17 +169,14 @@ impl Treeherder {
         let now = (self.clock)();
         let cached = self.cached(cache(&mut self.state()), key, now);
         let is_fresh = |entry: &CacheEntry<_>, now| self.is_fresh(entry, now);
-        let found = match cached.peek().filter(|entry| is_fresh(entry, now)) {
-            Some(entry) => Ok((entry, CacheStatus::Hit)),
-            None => match self.unreachable(now) {
-                Some(reason) => Err(Unavailable(reason)),
-                None => {
-                    let load = async || load.await.map_err(|failure| self.record(failure, (self.clock)()));
-                    cached.get(&self.clock, is_fresh, load).await
-                }
-            },
-        };
-        match found {
+        if let Some(entry) = cached.peek().filter(|entry| is_fresh(entry, now)) {
+            return Ok(entry.value);
+        }
+        if let Some(reason) = self.unreachable(now) {
+            return Err(reason);
+        }
+        let load = async || load.await.map_err(|failure| self.record(failure, (self.clock)()));
+        match cached.get(&self.clock, is_fresh, load).await {
             Ok((_, CacheStatus::Stale { reason })) | Err(Unavailable(reason)) => Err(reason),
             Ok((CacheEntry { value, .. }, _)) => Ok(value),
         }

@@ -9,7 +9,7 @@ use pulse::{Message, Publisher};
 use requests::delivery::DeliveryOutcome;
 use requests::following::{Following, names_to_follow, tasks_to_check};
 use requests::id::RequestId;
-use requests::job::{JobCode, RequestedJob};
+use requests::job::RequestedJob;
 use requests::planning::{PlanContext, Planning, Runs, names_to_check, plan};
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
@@ -22,7 +22,6 @@ use treeherder::Treeherder;
 use crate::destination::pulse::PulseDestination;
 use crate::destination::taskcluster::TaskclusterDestination;
 use crate::follow::{FollowReport, Follower};
-use crate::record::Recorded;
 use crate::settings::Settings;
 
 /// Do not start a batch when less than this remains: Treeherder may take 10 s to answer, and opening a connection and
@@ -85,7 +84,7 @@ pub struct DeliveryLog {
     pub waiting: u32,
     /// Jobs without a listener.
     pub unroutable: u32,
-    /// Jobs that failed.
+    /// Jobs that failed, but for labels that their push cannot run: these concern no operator.
     pub failed: u32,
     /// Jobs that the broker or Taskcluster refused, for example because of credentials: they failed, or are retried.
     pub refused: u32,
@@ -294,49 +293,6 @@ impl Forwarder {
             dispositions[place] = again.map_or(Disposition::Ack, Disposition::Retry);
         }
         dispositions
-    }
-
-    /// Triggers the labels of a request whose other jobs are published. Returns its log line, and why its message in the
-    /// queue is to be retried, if it is. `seen` is the version of the request before anything was recorded.
-    async fn finish(
-        &self,
-        recorded: Recorded,
-        seen: u64,
-        runs: Option<&Runs>,
-        until: Option<Instant>,
-    ) -> (DeliveryLog, Option<String>) {
-        let Recorded { mut line, again, request, jobs, is_stored } = recorded;
-        let is_due = jobs.iter().any(RequestedJob::is_open_label);
-        if !is_stored || !is_due {
-            return (line, again);
-        }
-        let before = jobs.clone();
-        let other_action = runs.and_then(Runs::running_action).map(ToOwned::to_owned);
-        let done = self.trigger_labels(request, jobs, other_action, until).await;
-        let changed = |state| {
-            let pairs = before.iter().zip(&done.jobs);
-            let count = pairs.filter(|(before, after)| before.state != state && after.state == state).count();
-            u32::try_from(count).unwrap_or(u32::MAX)
-        };
-        line.forwarded += changed(JobState::Forwarded);
-        line.failed += changed(JobState::Failed);
-        line.waiting = done.request.job_count(JobState::Waiting);
-        let failed = || before.iter().zip(&done.jobs).filter(|(before, _)| before.is_open_label()).map(|(_, job)| job);
-        let is_refused = |job: &&RequestedJob| job.code == Some(JobCode::MissingScopes);
-        line.refused_by_taskcluster = u32::try_from(failed().filter(is_refused).count()).unwrap_or(u32::MAX);
-        line.refused += line.refused_by_taskcluster;
-        let reason = failed().find(|job| job.state == JobState::Failed).and_then(RequestedJob::reason_text);
-        line.taskcluster = done.trouble().or(reason);
-        let mut again = done.again.or(again);
-        if again.is_none() && done.request.version == seen && done.request.state == RequestState::Waiting {
-            // The sweeper put the next check off until this pass is over.
-            let settle = |request: &Request, now| self.with_results(request, &done.jobs, now);
-            again = self.store(&done.request, None, settle).await.err();
-        }
-        if again.is_some() {
-            line.error.clone_from(&again);
-        }
-        (line, again)
     }
 
     /// Loads the request that a message names. Returns `None` if there is nothing to do: the request was forwarded before,

@@ -272,7 +272,8 @@ impl Operator<'_> {
         text += &table_text(&jobs_table(&shown.jobs));
         text.push('\n');
         if let Some(actions) = actions_table(&shown.summary.actions) {
-            text += &format!("{}\n", table_text(&actions));
+            text += &table_text(&actions);
+            text.push('\n');
         }
         let mut table = new_table(["WHEN", "STATE", "", "BY"]);
         for (place, event) in request.history.iter().enumerate() {
@@ -315,17 +316,24 @@ impl Operator<'_> {
 fn jobs_table<'j>(jobs: impl IntoIterator<Item = &'j JobStatus>) -> Table {
     let mut table = new_table(["JOB", "STATE", "OUTCOME", ""]);
     for job in jobs {
-        let detail = job.detail.clone().unwrap_or_default();
-        table.add_row([job.name.clone(), job.state.clone(), outcome_text(job), detail]);
+        table.add_row([job.name.clone(), job.state.clone(), outcome_text(job), detail_text(job)]);
     }
     table
 }
 
-/// What became of a job, and where its page is.
+/// How far a job is after it was forwarded, and its result.
 fn outcome_text(job: &JobStatus) -> String {
     let Some(outcome) = &job.outcome else { return String::new() };
-    let words = [Some(&outcome.state), outcome.result.as_ref(), outcome.url.as_ref()].into_iter().flatten();
-    words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    joined([Some(&outcome.state), outcome.result.as_ref()])
+}
+
+/// The page about the run of a job, and what else there is to know about it.
+fn detail_text(job: &JobStatus) -> String {
+    joined([job.outcome.as_ref().and_then(|outcome| outcome.url.as_ref()), job.detail.as_ref()])
+}
+
+fn joined(words: [Option<&String>; 2]) -> String {
+    words.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// The actions that run labels of a request, if there are some.

@@ -1,6 +1,7 @@
 //! Watches a request until it has ended: a table that is updated in place on a terminal, a line for each change elsewhere.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use requests::state::{JobState, RequestState};
 use store::Consistency;
 use trigger_api::api::{JobStatus, TriggerRequest};
 
-use super::{Operator, actions_table, find, jobs_table, outcome_text, progress_text};
+use super::{Operator, actions_table, detail_text, find, jobs_table, outcome_text, progress_text};
 use crate::commands::now;
 use crate::failure::Failure;
 use crate::output::{print_text, table_text, time};
@@ -119,10 +120,11 @@ fn table(request: &TriggerRequest, max_rows: usize) -> String {
     let mut text = format!("{}\n\n", heading(request));
     text += &table_text(&jobs_table(jobs.iter().copied().take(max_rows)));
     if jobs.len() > max_rows {
-        text += &format!("... and {} more jobs\n", jobs.len() - max_rows);
+        let _ = writeln!(text, "... and {} more jobs", jobs.len() - max_rows);
     }
     if let Some(actions) = actions_table(&request.summary.actions) {
-        text += &format!("\n{}", table_text(&actions));
+        text.push('\n');
+        text += &table_text(&actions);
     }
     text
 }
@@ -153,14 +155,14 @@ fn changes(printed: &mut HashMap<String, String>, request: &TriggerRequest, at: 
         (format!("action {}", action.number), format!("{}{task}", action.state))
     });
     let jobs = request.jobs.iter().map(|job| {
-        let (outcome, detail) = (outcome_text(job), job.detail.as_deref().unwrap_or_default());
-        let words = [job.state.as_str(), &outcome, detail].into_iter().filter(|word| !word.is_empty());
+        let (outcome, detail) = (outcome_text(job), detail_text(job));
+        let words = [job.state.as_str(), &outcome, &detail].into_iter().filter(|word| !word.is_empty());
         (job.name.clone(), words.collect::<Vec<_>>().join(" "))
     });
     let mut text = String::new();
     for (what, words) in std::iter::once(head).chain(actions).chain(jobs) {
         if printed.get(&what) != Some(&words) {
-            text += &format!("{at} {what}: {words}\n");
+            let _ = writeln!(text, "{at} {what}: {words}");
             printed.insert(what, words);
         }
     }

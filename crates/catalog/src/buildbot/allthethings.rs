@@ -21,7 +21,12 @@ const NO_BUILDERS: ReadError = ReadError::OtherDocument("this is not allthething
 /// # Errors
 /// The document breaks off, is not JSON, has no object `builders`, or is too long. A malformed builder or scheduler is
 /// not an error: it is among the findings.
-pub fn read(input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(Progress)) -> Result<Dump, ReadError> {
+pub fn read(mut input: impl Read, max_bytes: u64, progress: &mut dyn FnMut(Progress)) -> Result<Dump, ReadError> {
+    read_from(&mut input, max_bytes, progress)
+}
+
+/// Not generic, so that it is compiled with this crate's optimisation and not with that of its callers.
+fn read_from(input: &mut dyn Read, max_bytes: u64, progress: &mut dyn FnMut(Progress)) -> Result<Dump, ReadError> {
     let mut reading = Reading::new(JsonReader::new(input, max_bytes), progress);
     reading.document()?;
     Ok(reading.dump)

@@ -100,7 +100,8 @@ async fn a_failed_action_says_why_in_its_log() {
         "[taskcluster 2026-11-26 11:00:00.000Z] Task ID: x\n{noise}\
          [task 2026-11-26T11:00:01.000Z] Traceback (most recent call last):\n\
          [task 2026-11-26T11:00:01.000Z]   File \"a.py\", line 1 --- x\n\
-         [task 2026-11-26T11:00:01.000Z] \u{1b}[31mException: test/x was \u{202e}not found in the task-graph\u{1b}[0m\u{7}\n\
+         [task 2026-11-26T11:00:01.000Z] \u{1b}[31mException: test/x was \u{202e}not found in the \
+         task-graph\u{1b}[0m\u{7}\n\
          [task 2026-11-26T11:00:01.000Z] \n\
          [taskcluster 2026-11-26 11:00:02.000Z] === Task Finished ===\n\
          [taskcluster 2026-11-26 11:00:02.000Z] Unsuccessful task run with exit code: 1"
@@ -110,8 +111,8 @@ async fn a_failed_action_says_why_in_its_log() {
     assert!(made.tasks.is_empty());
     assert_eq!(
         made.log,
-        "loading / loading / Traceback (most recent call last): / File \"a.py\", line 1 --- x / Exception: test/x was not \
-         found in the task-graph"
+        "loading / loading / Traceback (most recent call last): / File \"a.py\", line 1 --- x / Exception: test/x was \
+         not found in the task-graph"
     );
 
     // What it made before it failed.

@@ -69,6 +69,7 @@ fn an_action_of_2018_is_prepared_with_its_variables() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn the_real_files_are_prepared() {
     for (name, level) in [("actions-autoland.json", 3), ("actions-variables.json", 1)] {
         let shared = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|dir| dir.join("shared/data").join(name));

@@ -135,7 +135,7 @@ fn value() -> impl Strategy<Value = Value> {
         Just(json!(null)),
         any::<bool>().prop_map(Value::from),
         (-9i64..9).prop_map(Value::from),
-        (-9i64..9).prop_map(|number| json!(number as f64 / 2.0)),
+        (-9i32..9).prop_map(|number| json!(f64::from(number) / 2.0)),
         "[abé]{0,3}".prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
@@ -184,12 +184,14 @@ fn change(value: &mut Value, path: &[prop::sample::Index]) {
         }
         Value::Null => *value = json!(0),
         Value::Bool(it) => *it = !*it,
-        Value::Number(it) => *value = json!(it.as_f64().unwrap() + if path.len() % 2 == 0 { 0.5 } else { -1.0 }),
-        Value::String(it) if path.len() % 2 == 0 && !it.is_empty() => drop(it.pop()),
+        Value::Number(it) => {
+            *value = json!(it.as_f64().unwrap() + if path.len().is_multiple_of(2) { 0.5 } else { -1.0 });
+        }
+        Value::String(it) if path.len().is_multiple_of(2) && !it.is_empty() => drop(it.pop()),
         Value::String(it) => it.push('é'),
-        Value::Array(items) if path.len() % 2 == 0 && !items.is_empty() => drop(items.pop()),
+        Value::Array(items) if path.len().is_multiple_of(2) && !items.is_empty() => drop(items.pop()),
         Value::Array(items) => items.push(json!(1)),
-        Value::Object(properties) if path.len() % 2 == 0 && !properties.is_empty() => {
+        Value::Object(properties) if path.len().is_multiple_of(2) && !properties.is_empty() => {
             let name = properties.keys().next().unwrap().clone();
             properties.remove(&name);
         }

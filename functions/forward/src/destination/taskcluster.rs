@@ -8,9 +8,11 @@ use std::time::Duration;
 use catalog::taskcluster::TaskId;
 use chrono::{DateTime, TimeDelta, Utc};
 use requests::action::LabelWaitReason;
-use requests::job::RequestedJob;
+use requests::job::{JobCode, RequestedJob};
+use requests::planning::Runs;
 use requests::refusal::ActionRefusal;
 use requests::request::Request;
+use requests::state::{JobState, RequestState};
 use requests::triggering::{Called, Change, Effect, LabelRun, Locked, Outage, Prepared, Searched};
 use runtime::Aws;
 use store::{Consistency, PushLock, StoreError, UpdateResult};
@@ -18,7 +20,8 @@ use taskcluster::{Credentials, PrepareError, PreparedAction, Taskcluster, Trigge
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::batch::Forwarder;
+use crate::batch::{DeliveryLog, Forwarder};
+use crate::record::Recorded;
 
 /// Maximum time of preparing an action, and of a call of a hook. After a call that takes longer, its task is searched for.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(12);
@@ -101,6 +104,50 @@ impl LabelsDone {
 }
 
 impl Forwarder {
+    /// Triggers the labels of a request whose other jobs are published. Returns its log line, and why its message in the
+    /// queue is to be retried, if it is. `seen` is the version of the request before anything was recorded.
+    pub(crate) async fn finish(
+        &self,
+        recorded: Recorded,
+        seen: u64,
+        runs: Option<&Runs>,
+        until: Option<Instant>,
+    ) -> (DeliveryLog, Option<String>) {
+        let Recorded { mut line, again, request, jobs, is_stored } = recorded;
+        let is_due = jobs.iter().any(RequestedJob::is_open_label);
+        if !is_stored || !is_due {
+            return (line, again);
+        }
+        let before = jobs.clone();
+        let other_action = runs.and_then(Runs::running_action).map(ToOwned::to_owned);
+        let done = self.trigger_labels(request, jobs, other_action, until).await;
+        let now_in = |state: JobState| {
+            let pairs = before.iter().zip(&done.jobs);
+            pairs.filter(move |(before, after)| before.state != state && after.state == state).map(|(_, job)| job)
+        };
+        let count = |is: &dyn Fn(JobCode) -> bool| {
+            let jobs = now_in(JobState::Failed).filter(|job| job.code.is_some_and(is));
+            u32::try_from(jobs.count()).unwrap_or(u32::MAX)
+        };
+        line.forwarded += u32::try_from(now_in(JobState::Forwarded).count()).unwrap_or(u32::MAX);
+        line.failed += count(&JobCode::is_for_operators);
+        line.waiting = done.request.job_count(JobState::Waiting);
+        line.refused_by_taskcluster = count(&|code| code == JobCode::MissingScopes);
+        line.refused += line.refused_by_taskcluster;
+        let reason = now_in(JobState::Failed).next().and_then(RequestedJob::reason_text);
+        line.taskcluster = done.trouble().or(reason);
+        let mut again = done.again.or(again);
+        if again.is_none() && done.request.version == seen && done.request.state == RequestState::Waiting {
+            // The sweeper put the next check off until this pass is over.
+            let settle = |request: &Request, now| self.with_results(request, &done.jobs, now);
+            again = self.store(&done.request, None, settle).await.err();
+        }
+        if again.is_some() {
+            line.error.clone_from(&again);
+        }
+        (line, again)
+    }
+
     /// Triggers the labels of a request, as far as that is possible now. `other_action` is the task of an action that
     /// Treeherder shows to be running on the push. Nothing is begun after `until`.
     pub(crate) async fn trigger_labels(

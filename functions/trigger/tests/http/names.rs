@@ -42,9 +42,9 @@ async fn each_unknown_name_is_reported_and_the_other_jobs_are_accepted() {
     let expected = json!([
         {"name": "Linux x86-64 try biuld", "state": "rejected", "code": "unknown_job", "closest": BUILD,
             "detail": format!("try has no job of this name. Did you mean '{BUILD}'?")},
-        {"name": NEW_NAME, "asked_as": OLD_NAME, "state": "accepted", "code": "renamed",
+        {"name": NEW_NAME, "asked_as": OLD_NAME, "state": "accepted", "code": "renamed", "destination": "pulse",
             "detail": format!("It was asked for as '{OLD_NAME}', which is its former name.")},
-        {"name": TEST, "state": "accepted"},
+        {"name": TEST, "state": "accepted", "destination": "pulse"},
         {"name": "qqq", "state": "rejected", "code": "unknown_job", "detail": "try has no job of this name."},
     ]);
     assert_eq!(jobs, expected);
@@ -62,7 +62,7 @@ async fn a_name_in_another_case_or_with_other_blanks_is_corrected_and_the_answer
     let said = "2 jobs are queued for push 1001 of try. 2 names were corrected in case or blanks.";
     assert_eq!(taken.message, said);
     let job = |name: &str, sent: &str| {
-        json!({"name": name, "asked_as": sent, "state": "accepted", "code": "corrected",
+        json!({"name": name, "asked_as": sent, "state": "accepted", "code": "corrected", "destination": "pulse",
             "detail": format!("It was asked for as '{sent}': case or blanks were corrected.")})
     };
     let expected = json!([job(TEST, &sent), job(BUILD, &shouted)]);

@@ -44,8 +44,14 @@ fn action(state: ActionState, task_id: Option<&str>, called_at: DateTime<Utc>) -
     Action { number: 1, jobs, hook: HOOK.to_owned(), state, task_id, called_at }
 }
 
-fn outcome(state: OutcomeState, result: Option<&str>, run: Option<RunOf>, since: DateTime<Utc>) -> Option<Outcome> {
-    Some(Outcome { state, result: result.map(ToOwned::to_owned), run, since })
+fn outcome(state: OutcomeState, result: Option<&str>, run: Option<RunOf>, since: DateTime<Utc>) -> Outcome {
+    Outcome { state, result: result.map(ToOwned::to_owned), run, since }
+}
+
+fn forwarded(jobs: &mut [RequestedJob]) {
+    for job in jobs {
+        job.state = JobState::Forwarded;
+    }
 }
 
 async fn seen(app: &TestApp, taken: &Triggered) -> Value {
@@ -57,11 +63,11 @@ async fn what_became_of_each_job_is_shown_with_a_link() {
     let app = app().await;
     let taken = request(&app, |request, jobs, now| {
         request.state = RequestState::Finished;
-        jobs.iter_mut().for_each(|job| job.state = JobState::Forwarded);
-        jobs[0].outcome = outcome(OutcomeState::Completed, Some("success"), Some(RunOf::Job(77)), now);
-        jobs[1].outcome = outcome(OutcomeState::NotSeen, None, None, now);
+        forwarded(jobs);
+        jobs[0].outcome = Some(outcome(OutcomeState::Completed, Some("success"), Some(RunOf::Job(77)), now));
+        jobs[1].outcome = Some(outcome(OutcomeState::NotSeen, None, None, now));
         let task = Some(RunOf::Task(TASK.to_owned()));
-        jobs[2].outcome = outcome(OutcomeState::Completed, Some("testfailed"), task, now);
+        jobs[2].outcome = Some(outcome(OutcomeState::Completed, Some("testfailed"), task, now));
         request.actions = vec![action(ActionState::Ended, Some(TASK), now)];
     })
     .await;
@@ -95,8 +101,8 @@ async fn a_job_links_to_treeherder_without_the_revision_if_that_is_not_known() {
     let taken = request(&app, |request, jobs, now| {
         request.pushed = None;
         request.state = RequestState::Forwarded;
-        jobs.iter_mut().for_each(|job| job.state = JobState::Forwarded);
-        jobs[0].outcome = outcome(OutcomeState::Running, None, Some(RunOf::Job(77)), now);
+        forwarded(jobs);
+        jobs[0].outcome = Some(outcome(OutcomeState::Running, None, Some(RunOf::Job(77)), now));
     })
     .await;
     let answer = seen(&app, &taken).await;
@@ -129,7 +135,7 @@ async fn a_label_that_waits_says_for_what() {
     ] {
         let taken = request(&app, |request, jobs, now| {
             request.state = RequestState::Waiting;
-            jobs[..2].iter_mut().for_each(|job| job.state = JobState::Forwarded);
+            forwarded(&mut jobs[..2]);
             request.label_wait = Some(LabelWait { why: why.clone(), since: now, until: now, attempts: 0 });
         })
         .await;
@@ -145,7 +151,7 @@ async fn a_label_whose_hook_is_being_called_is_triggering() {
     let app = app().await;
     let taken = request(&app, |request, jobs, now| {
         request.state = RequestState::Waiting;
-        jobs[..2].iter_mut().for_each(|job| job.state = JobState::Forwarded);
+        forwarded(&mut jobs[..2]);
         request.actions = vec![action(ActionState::Triggering, None, now)];
     })
     .await;
@@ -166,7 +172,7 @@ async fn a_followed_request_is_polled_ever_more_slowly_for_half_a_read_unit() {
     let taken = request(&app, |request, jobs, now| {
         request.state = RequestState::Forwarded;
         request.due_at = now.timestamp();
-        jobs.iter_mut().for_each(|job| job.state = JobState::Forwarded);
+        forwarded(jobs);
     })
     .await;
     let url = taken.status_url.as_deref().unwrap();
@@ -201,7 +207,7 @@ async fn a_request_that_an_earlier_version_forwarded_is_not_followed() {
         request.state = RequestState::Forwarded;
         request.progress = None;
         jobs[2].destination = Destination::Pulse;
-        jobs.iter_mut().for_each(|job| job.state = JobState::Forwarded);
+        forwarded(jobs);
     })
     .await;
     let answer = app.get(taken.status_url.as_deref().unwrap(), SOMEONE).await;
