@@ -129,8 +129,8 @@ export interface paths {
         put?: never;
         /**
          * Trigger jobs on a push
-         * @description Stores the request and queues it for Pulse. Each job is checked by itself: a job that the project does not have is
-         *     rejected with the closest name, and the others are queued. With an `Idempotency-Key`, a repeated request gets the first
+         * @description Stores the request and queues it: builder names for Pulse, labels for an action of the push in Taskcluster. Each job is
+         *     checked by itself: a job that the project does not have is rejected with the closest name, and the others are queued. With an `Idempotency-Key`, a repeated request gets the first
          *     answer again for a day, marked by `Idempotent-Replayed`; without a key, a request for the same jobs of the same push
          *     within a minute is a repetition.
          */
@@ -194,8 +194,8 @@ export interface paths {
         };
         /**
          * One request
-         * @description The state, the jobs and the history of a request. While the request is open, `Retry-After` says when to ask again; with
-         *     `If-None-Match` that costs next to nothing.
+         * @description The state, the jobs and the history of a request, and what became of each job. Until every job has ended, `Retry-After`
+         *     says when to ask again; with `If-None-Match` that costs next to nothing.
          */
         get: operations["getTriggerRequest"];
         put?: never;
@@ -218,8 +218,8 @@ export interface paths {
         /**
          * Retry a request
          * @description Sends the failed and unroutable jobs again, under the rules of a new request: it requires permission to trigger jobs on
-         *     the push, and counts against the budget. Builds that were added for tests do not count. A job whose `detail` says that
-         *     it may have arrived may then run twice.
+         *     the push, and counts against the budget. Builds that were added for tests do not count. Jobs that were forwarded are not
+         *     sent again, whatever became of them. A job whose `detail` says that it may have arrived may then run twice.
          */
         post: operations["retryTriggerRequest"];
         delete?: never;
@@ -273,6 +273,53 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An action of Taskcluster that would run labels. */
+        ActionPreview: {
+            /**
+             * @description Builds that the labels need and that Treeherder does not show on the push: Taskcluster would start them too. Empty
+             *     if Treeherder does not answer.
+             */
+            also_starts: string[];
+            /**
+             * @description The hook that would be called, with its group.
+             * @example project-gecko/in-tree-action-1-generic/0123abcdef
+             */
+            hook: string;
+            /** @description The size of the action's input, in bytes of JSON. */
+            input_bytes: number;
+            /** @description The labels that it would run. */
+            labels: string[];
+        };
+        /** @description An action of Taskcluster that runs labels of a request. */
+        ActionStatus: {
+            /**
+             * Format: date-time
+             * @description When the hook was called last.
+             */
+            called_at: string;
+            /**
+             * @description The hook that was called, with its group.
+             * @example project-gecko/in-tree-action-1-generic/0123abcdef
+             */
+            hook: string;
+            /** @description The number of its jobs. */
+            jobs: number;
+            /**
+             * Format: int32
+             * @description Its number within the request.
+             */
+            number: number;
+            /**
+             * @description How far it is: `triggering` (the hook is being called), `running`, `ended`, or `uncertain` (the call was not answered,
+             *     and it is not known whether there is a task).
+             * @example running
+             */
+            state: string;
+            /** @description Its task; null while it is not known. */
+            task_id?: string | null;
+            /** @description A page about its task; null while that is not known. */
+            url?: string | null;
+        };
         /**
          * @description A field of a job.
          * @enum {string}
@@ -559,6 +606,38 @@ export interface components {
              */
             repository: string;
         };
+        /** @description What became of a job after it was forwarded. */
+        JobOutcome: {
+            /**
+             * Format: int64
+             * @description The job's number in Treeherder, if Buildbot runs it.
+             */
+            job_id?: number;
+            /**
+             * @description Treeherder's word for the result of a completed job, of both build systems: `success`, `testfailed`, `busted`,
+             *     `exception`, `usercancel`, `superseded`, ...
+             * @example success
+             */
+            result?: string;
+            /**
+             * Format: date-time
+             * @description Since when the job is in this state, as far as is known.
+             */
+            since: string;
+            /**
+             * @description How far the job is: `unscheduled` (it waits for other tasks), `pending`, `running`, `completed`, or `not_seen` (it did
+             *     not appear in time, and is not followed any more).
+             * @example completed
+             */
+            state: string;
+            /**
+             * @description The job's task, if Taskcluster runs it.
+             * @example fN1SbArXTPSVFNUvaOlinQ
+             */
+            task_id?: string;
+            /** @description A page about the run. */
+            url?: string;
+        };
         /** @description A job, the build that it needs, and the tests that need it. */
         JobWithRelatives: {
             /** @description The job. */
@@ -629,6 +708,29 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /** @description How many jobs of a request are how far. Rejected jobs are not counted. */
+        ProgressCounts: {
+            /**
+             * Format: int32
+             * @description Jobs that ended otherwise, could not be forwarded, or were not seen.
+             */
+            failed: number;
+            /**
+             * Format: int32
+             * @description Jobs that run.
+             */
+            running: number;
+            /**
+             * Format: int32
+             * @description Jobs that ended with success.
+             */
+            succeeded: number;
+            /**
+             * Format: int32
+             * @description Jobs that have not begun.
+             */
+            waiting: number;
+        };
         /** @description A project at a glance. */
         Project: {
             /** @description How many of them each build system has. */
@@ -691,12 +793,24 @@ export interface components {
             /** @description A suggestion for a name that is not known. */
             closest?: string;
             /**
-             * @description What a program has to know beside the state: `unknown_job`, `renamed` (the job has another name now), or `corrected`
-             *     (the name was sent in another case or with other blanks); after planning also `needed_build` (a job that was asked
-             *     for needs this build), `already_running`, `unplanned` (Treeherder did not answer), `build_running` and
-             *     `build_requested` (the job waits for that), `build_failed`, or `waited_too_long`.
+             * @description What a program has to know beside the state.
+             *
+             *     - Of the name: `unknown_job`; `renamed`: the job has another name now; `corrected`: the name was sent in another case
+             *       or with other blanks.
+             *     - Of the plan: `needed_build`: a job that was asked for needs this build; `already_running`; `unplanned`: Treeherder
+             *       did not answer; `build_running`, `build_requested`: the job waits for that; `build_failed`; `waited_too_long`.
+             *     - Of labels: `not_triggerable`: Taskcluster jobs of this project cannot be triggered here; `no_decision_task`: the
+             *       push has no usable decision task or list of actions; `action_unusable`; `hook_not_allowed`; `schema_changed`;
+             *       `input_refused`; `hook_missing`: the push is too old, or changes `.taskcluster.yml`; `missing_scopes`;
+             *       `hook_declined`; `rate_limited`; `taskcluster_unavailable`; `not_created`: the action ended without the job's task.
+             *     - Of forwarded jobs: `not_seen`: the job did not appear in time.
              */
             code?: string;
+            /**
+             * @description Where the job goes: `pulse` (a builder name) or `taskcluster` (a label). Left out for a name that is not known.
+             * @example pulse
+             */
+            destination?: string;
             /**
              * @description What a person has to know beside the state, in a sentence or two. If a message for a failed or unroutable job was
              *     sent and not confirmed, the detail says that it may have arrived: a retry may run the job twice.
@@ -707,8 +821,11 @@ export interface components {
              * @example Linux x86-64 try build
              */
             name: string;
+            /** @description What became of the job after it was forwarded. Left out while nothing is known. */
+            outcome?: components["schemas"]["JobOutcome"];
             /**
-             * @description The state: `accepted`, `rejected`, `waiting`, `forwarded`, `unroutable` or `failed`.
+             * @description The state: `accepted`, `rejected`, `waiting` (for a build, or for Taskcluster), `triggering` (the hook was called, and
+             *     it is not known yet whether it made a task), `forwarded`, `unroutable` or `failed`.
              * @example accepted
              */
             state: string;
@@ -848,13 +965,20 @@ export interface components {
         };
         /** @description A request, without its jobs. */
         Summary: {
+            /** @description The actions of Taskcluster that run labels of the request, oldest first. */
+            actions?: components["schemas"]["ActionStatus"][];
             /**
              * Format: date-time
              * @description When the request was accepted.
              */
             created_at: string;
-            /** @description The push's decision task, if the client named it. */
+            /** @description The push's decision task, if the client named it or the request has labels. */
             decision_task_id?: string;
+            /**
+             * Format: date-time
+             * @description When the request ended: it is finished, or failed. Null until then.
+             */
+            finished_at?: string | null;
             /**
              * @description The number of jobs in each state.
              * @example {
@@ -869,6 +993,8 @@ export interface components {
             links: components["schemas"]["Links"];
             /** @description The service that asked on behalf of the requester. */
             on_behalf_by?: string;
+            /** @description How far the jobs are. Left out of requests that an earlier version stored. */
+            progress?: components["schemas"]["ProgressCounts"];
             /**
              * @description The project.
              * @example try
@@ -893,7 +1019,8 @@ export interface components {
             /** @description The revision of the push; null if Treeherder did not answer. */
             revision?: string | null;
             /**
-             * @description The state: `accepted`, `queued`, `waiting`, `forwarded` or `failed`.
+             * @description The state: `accepted`, `queued`, `waiting`, `forwarded` (jobs are followed to their end), `finished` (all of them have
+             *     ended) or `failed` (none could be forwarded).
              * @example queued
              */
             state: string;
@@ -960,6 +1087,11 @@ export interface components {
         };
         /** @description The outcome of triggering jobs. */
         Triggered: {
+            /**
+             * @description In a dry run, the actions of Taskcluster that would run the labels, one after the other. Left out if no label would
+             *     be run, or if Taskcluster does not answer.
+             */
+            actions?: components["schemas"]["ActionPreview"][];
             /** @description The jobs, each once, in the order of the request, followed by builds that they need. */
             jobs: components["schemas"]["RequestedJob"][];
             /**
@@ -1433,7 +1565,7 @@ export interface operations {
     triggerRunnableJobs: {
         parameters: {
             query?: {
-                /** @description Check everything, store and queue nothing */
+                /** @description Check everything, store and queue nothing. The answer has the actions that would run labels */
                 dry_run?: boolean;
             };
             header?: {

@@ -47,6 +47,7 @@ function read(table: string): Map<string, PlatformTitle> {
   const titles = new Map<string, PlatformTitle>();
   const add = (platform: string, title: string) => {
     const position = positions.get(title) ?? positions.size;
+    if (titles.has(platform)) throw new Error(`platforms.table: ${platform} is there twice`);
     positions.set(title, position);
     titles.set(platform, { title, position });
   };
@@ -59,7 +60,9 @@ function read(table: string): Map<string, PlatformTitle> {
     }
     for (const platform of platforms.split(" ")) add(platform, title);
     for (const variant of named.split(" ").filter(Boolean)) {
-      for (const platform of platforms.split(" ")) add(`${platform}-${variant}`, `${title} ${variants.get(variant)}`);
+      const suffix = variants.get(variant);
+      if (suffix === undefined) throw new Error(`platforms.table: ${variant} is not a variant`);
+      for (const platform of platforms.split(" ")) add(`${platform}-${variant}`, `${title} ${suffix}`);
     }
   }
   return titles;
