@@ -39,21 +39,27 @@ const VARIANTS = ["", "swr", "spi-nw", "a11y-checks", "nofis", "1proc", "http3",
 /** So many jobs, in the order of their names. */
 export function madeJobs(size: number): MadeJob[] {
   const jobs: MadeJob[] = [];
-  for (let round = 0; jobs.length < size; round++) {
-    for (const platform of PLATFORMS) {
-      for (const option of ONE_OPTION.test(platform) ? ["opt"] : ["opt", "debug"]) {
-        const build = `build-${platform}/${option}`;
-        const shared = { platform, option, buildSystem: "taskcluster" };
-        if (round === 0) {
-          const none = { groupSymbol: "", groupName: "", tier: 1, build: null };
-          jobs.push({ ...shared, ...none, name: build, symbol: "B" });
+  for (const made of allJobs()) {
+    if (jobs.length >= size) break;
+    jobs.push(made);
+  }
+  return jobs.sort((one, other) => (one.name < other.name ? -1 : Number(one.name > other.name)));
+}
+
+/** All jobs that there could be: without an end, as suites get ever more chunks. */
+function* allJobs(): Generator<MadeJob> {
+  for (let round = 0; ; round++) {
+    for (const variant of VARIANTS) {
+      for (const platform of PLATFORMS) {
+        for (const option of ONE_OPTION.test(platform) ? ["opt"] : ["opt", "debug"]) {
+          const build = `build-${platform}/${option}`;
+          const shared = { platform, option, buildSystem: "taskcluster" };
+          if (round === 0 && variant === "") yield job(build, shared);
+          yield* suites(shared, variant, round, build);
         }
-        for (const variant of VARIANTS) jobs.push(...suites(shared, variant, round, build));
       }
     }
   }
-  const chosen = jobs.slice(0, size);
-  return chosen.sort((one, other) => (one.name < other.name ? -1 : Number(one.name > other.name)));
 }
 
 function suites(
