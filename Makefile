@@ -158,4 +158,4 @@ fmt: ## Format the Rust and the Python
 
 clean: ## Remove what the other targets made
 	cargo clean
-	rm -rf .run .venv* .hypothesis .schemathesis .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .run .venv* .hypothesis .schemathesis .pytest_cache .ruff_cache .mypy_cache web/node_modules

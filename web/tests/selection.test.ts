@@ -63,6 +63,14 @@ test("what only ran cannot be selected", () => {
   expect(Selection.of(all, ["Gecko Decision Task"]).absent).toEqual(["Gecko Decision Task"]);
 });
 
+test("a selection stays while more jobs run on the push", () => {
+  const set = Selection.of(jobs, ["b", "e", "elsewhere"]);
+  const later = set.in(jobs.with([job("Gecko Decision Task"), job("e")]));
+  expect([later.jobs.size, later.mask.length, later.size]).toEqual([6, 6, 2]);
+  expect([later.names(), later.absent]).toEqual([["b", "e"], ["elsewhere"]]);
+  expect(later.in(jobs).mask).toEqual(set.mask);
+});
+
 test("a selection is stored and read, in another list too", () => {
   const stored = none.set([0, 4]).serialise();
   expect(Selection.read(jobs, stored).names()).toEqual(["a", "e"]);

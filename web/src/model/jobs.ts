@@ -128,6 +128,11 @@ export class Jobs {
     return build < 0 ? undefined : this.columns.builds[build];
   }
 
+  /** Whether the jobs that can run are those of the same answer, with the same numbers. */
+  isSameList(other: Jobs): boolean {
+    return this.columns.builds === other.columns.builds;
+  }
+
   /** The job with a name, whether it can run or only ran. */
   find(name: string): number | undefined {
     const { text, starts } = this.columns;

@@ -91,9 +91,12 @@ export class Selection {
     return names;
   }
 
-  /** The same names selected in another list, such as that of another push. */
+  /** The same names selected in another list, such as that of another push, or in this one after more jobs ran. */
   in(jobs: Jobs): Selection {
-    return jobs === this.jobs ? this : Selection.of(jobs, [...this.names(), ...this.absent]);
+    if (!jobs.isSameList(this.jobs)) return Selection.of(jobs, [...this.names(), ...this.absent]);
+    const mask = new Uint8Array(jobs.size);
+    mask.set(this.mask.subarray(0, jobs.runnable));
+    return new Selection(jobs, mask, this.absent, this.size);
   }
 
   /** The selection as a text to store. */
