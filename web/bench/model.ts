@@ -4,8 +4,8 @@
 //
 // GRID.json is an answer to `?view=grid`; without it, 30,000 made-up jobs are one. Times are the processor's, in
 // milliseconds: the median and the worst of 30 rounds, after five that do not count. "first" is the first round, for
-// which nothing is compiled. A ratio is a median through that of JSON.parse, which no page can avoid: it is much the same
-// on a slower or a busy machine.
+// which nothing is compiled. A ratio is a median through that of JSON.parse, which no page can avoid: it is much the
+// same on a slower or a busy machine.
 
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";

@@ -27,11 +27,11 @@ test.each([
   [`?project=try&request=${REQUEST.toLowerCase()}`, { project: "try", request: REQUEST }],
   ["?project=try&q=&other=1", { project: "try" }],
   ["?q=%E0%A4%A", { query: "\ufffd%A" }],
-])("what cannot be meant in %s is left out", (search, address) => {
+])("the invalid parameters of %s are left out", (search, address) => {
   expect(readAddress(search)).toEqual(address);
 });
 
-test("addresses that differ in their query show the same", () => {
+test("addresses that differ only in their queries are the same place", () => {
   const one = { project: "try", push: 1, query: "a" };
   expect(isSamePlace(one, { ...one, query: "b" })).toBe(true);
   expect(isSamePlace(one, { ...one, push: 2 })).toBe(false);

@@ -128,7 +128,7 @@ describe("chunks", () => {
     expect(drawn(layoutOf(jobs))).toEqual(["Linux 24.04 opt: TL 15-16"]);
   });
 
-  test("keep their number and their fold whatever is visible", () => {
+  test("keep their number and their fold under any filter", () => {
     const layout = layoutOf([1, 2, 3].map((chunk) => mochitest(chunk)));
     const [item] = layout.items(layout.groups[0], Uint8Array.of(1, 0, 1));
     expect(item).toMatchObject({ kind: "chunks", symbol: "bc", jobs: [0, 2] });
@@ -151,7 +151,7 @@ describe("a view", () => {
     expect(layout.rows.flatMap((row) => [...layout.jobsOf(row)])).toEqual([...layout.order]);
   });
 
-  test("counts what is visible and selected in rows and groups", () => {
+  test("counts visible and selected jobs in rows and groups", () => {
     const visible = search(jobs, parseQuery("mochitest linux2404"));
     const selected = search(jobs, parseQuery("debug"));
     const view = layout.view(visible, selected);
@@ -163,7 +163,7 @@ describe("a view", () => {
     expect(view.rows.every((row) => row.row.title.startsWith("Linux 24.04"))).toBe(true);
   });
 
-  test("is drawn open when little is visible", () => {
+  test("is open when few jobs are visible", () => {
     const none = new Uint8Array(jobs.size);
     expect(layout.view(new Uint8Array(jobs.size).fill(1), none).isOpen).toBe(false);
     expect(layout.view(none.slice().fill(1, 0, DRAWN_OPEN), none).isOpen).toBe(true);

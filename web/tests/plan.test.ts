@@ -68,7 +68,7 @@ test("jobs are counted by the way that they go", () => {
 
 test("builds that Taskcluster starts by itself are named once", () => {
   const action = { hook: "group/hook", labels: ["label"], input_bytes: 80 };
-  const actions = [{ ...action, also_starts: ["build-a"] }, { ...action, also_starts: ["build-a", "build-b"] }]; // prettier-ignore
+  const actions = [["build-a"], ["build-a", "build-b"]].map((builds) => ({ ...action, also_starts: builds }));
   const plan = planOf([{ name: "label", state: "accepted", ...label }], { actions });
   expect(plan.alsoStarts).toEqual(["build-a", "build-b"]);
   expect(plan.actions).toHaveLength(2);

@@ -16,7 +16,7 @@ test("presets are stored and read", () => {
   expect(readPresets(null)).toEqual({ presets: [], isWritable: true });
 });
 
-test("what a newer page or another program stored is not overwritten", () => {
+test("presets of a newer page or another program are not overwritten", () => {
   const newer = JSON.stringify({ version: 2, presets: [{ ...LINUX, colour: "red" }] });
   expect(readPresets(newer)).toEqual({ presets: [LINUX], isWritable: false });
   for (const text of ["{", "7", "null", '"x"', "{}", '{"version":1}']) {
@@ -24,12 +24,12 @@ test("what a newer page or another program stored is not overwritten", () => {
   }
 });
 
-test("presets that cannot be meant are left out", () => {
+test("invalid presets are left out", () => {
   const presets = [LINUX, null, { name: "x" }, { name: " ", query: "x" }, 7];
   expect(readPresets(JSON.stringify({ version: 1, presets })).presets).toEqual([LINUX]);
 });
 
-test("a name has letters, and not too many", () => {
+test("a name is neither empty nor long", () => {
   expect(presetName("  my \t tests ")).toBe("my tests");
   expect(presetName(" ")).toBeUndefined();
   expect(presetName("x".repeat(61))).toBeUndefined();

@@ -37,8 +37,8 @@ function names(runs: Runs, pick: Pick): string[] {
   return pick.jobs.map((number) => runs.jobs.name(number));
 }
 
-describe("everything that failed here", () => {
-  test("is what has a failure as its last result", () => {
+describe("the jobs that failed here", () => {
+  test("are those with a failure as their last result", () => {
     const runs = runsOf([
       run("build-a", "busted"),
       run("build-b", "success"),
@@ -51,7 +51,7 @@ describe("everything that failed here", () => {
     expect(names(runs, failedHere(runs))).toEqual(["build-a", "test-a1"]);
   });
 
-  test("leaves out what runs again, and what cannot be run", () => {
+  test("leave out jobs that run again, and jobs that cannot run", () => {
     const runs = runsOf([
       run("test-a1", "testfailed"),
       run("test-a1", "pending"),
@@ -64,7 +64,7 @@ describe("everything that failed here", () => {
     expect(pick.notListed).toEqual(["Action: something"]);
   });
 
-  test("can be what nobody has classified", () => {
+  test("can be limited to unclassified failures", () => {
     const runs = runsOf([
       run("test-a1", "testfailed", { failure_classification_id: 4 }),
       run("test-a2", "testfailed", { failure_classification_id: 1 }),
@@ -74,8 +74,8 @@ describe("everything that failed here", () => {
   });
 });
 
-describe("what another push ran and this one did not", () => {
-  test("are its jobs, but for those that ran here too", () => {
+describe("the jobs that another push ran and this one did not", () => {
+  test("are its jobs without those that ran here too", () => {
     const runs = runsOf([run("build-a", "success"), run("test-a1", "usercancel"), run("test-b1", "running")]);
     const there = ["build-a", "test-a1", "test-a2", "test-a2", "test-b1"].map((name) => run(name, "testfailed"));
     const pick = ranThereNotHere(runs, [...there, run("test-c1", "superseded"), run("test-z", "success")]);
@@ -83,13 +83,13 @@ describe("what another push ran and this one did not", () => {
     expect(pick.notListed).toEqual(["test-z"]);
   });
 
-  test("does not have what only ran and cannot be run, such as the decision task", () => {
+  test("do not include jobs that cannot run, such as the decision task", () => {
     const runs = runsOf([run("Gecko Decision Task", "retry")]);
     const pick = ranThereNotHere(runs, [run("Gecko Decision Task", "success")]);
     expect([pick.jobs, pick.notListed]).toEqual([[], ["Gecko Decision Task"]]);
   });
 
-  test("has the builders of another project under their names here", () => {
+  test("have the names of builders in this project", () => {
     const listed = readGrid(gridOf([job("Linux x86-64 try build", { buildSystem: "buildbot" })], "try"));
     const runs = runsOf([], listed);
     const there = [buildbotRun("Linux x86-64 mozilla-central build", "success")];
@@ -98,7 +98,7 @@ describe("what another push ran and this one did not", () => {
   });
 });
 
-describe("all tests of the builds that exist here", () => {
+describe("the tests of the builds that exist here", () => {
   const ran = [
     run("build-a", "busted"),
     run("build-a", "success"),
@@ -111,7 +111,7 @@ describe("all tests of the builds that exist here", () => {
     expect(names(runs, testsOfBuilds(runs))).toEqual(["test-a1", "test-a2"]);
   });
 
-  test("can be those that have not run", () => {
+  test("can be limited to tests that have not run", () => {
     const runs = runsOf(ran);
     expect(names(runs, testsOfBuilds(runs, { missingOnly: true }))).toEqual(["test-a2"]);
   });
@@ -125,14 +125,14 @@ describe("all tests of the builds that exist here", () => {
     expect(testsOfBuilds(taskcluster).jobs).toEqual([]);
   });
 
-  test("leave out those that have not ended", () => {
+  test("leave out tests that have not ended", () => {
     const runs = runsOf([run("build-a", "success"), run("test-a2", "pending")]);
     const pick = testsOfBuilds(runs);
     expect(names(runs, pick)).toEqual(["test-a1"]);
     expect(pick.underway).toEqual([3]);
   });
 
-  test("do not count a build that stands for another's", () => {
+  test("do not count a build that another run stands for", () => {
     const runs = runsOf([run("build-a", "success", { job_coalesced_to_guid: "another" })]);
     expect(testsOfBuilds(runs).jobs).toEqual([]);
   });

@@ -27,7 +27,7 @@ test("a step leaves the selection before it as it was", () => {
   expect([none.size, set.names()]).toEqual([0, ["b"]]);
 });
 
-test("all that is visible can be set, cleared and inverted, and the rest stays", () => {
+test("visible jobs can be set, cleared and inverted, and the others stay", () => {
   const visible = Uint8Array.of(0, 1, 1, 1, 0);
   const set = none.set([0, 1]);
   expect(set.set(visible).names()).toEqual(["a", "b", "c", "d"]);
@@ -56,7 +56,7 @@ test("chunks are set by ranges, and the others of the suite cleared", () => {
   ]);
 });
 
-test("what only ran cannot be selected", () => {
+test("a job that is not in the list cannot be selected", () => {
   const all = jobs.with([job("Gecko Decision Task")]);
   expect(Selection.none(all).set([4, 5]).names()).toEqual(["e"]);
   expect(Selection.none(all).invert(new Uint8Array(6).fill(1)).size).toBe(5);
@@ -83,13 +83,13 @@ test("a selection is stored and read, in another list too", () => {
 });
 
 test.each([null, "", "{", "[]", "null", '{"version":2,"names":["a"]}', '{"version":1,"names":"a"}'])(
-  "what is not a selection, such as %s, is none",
+  "the invalid selection %s is empty",
   (text) => {
     expect(Selection.read(jobs, text).size).toBe(0);
   },
 );
 
-test("the tray is the view of what is selected", () => {
+test("the tray is the view of the selection", () => {
   const listed = readGrid(gridOf(madeJobs(2_000)));
   const layout = new Layout(listed);
   const { mask, size } = Selection.none(listed).set(search(listed, parseQuery("mochitest-plain linux2404-64")));

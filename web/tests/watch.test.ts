@@ -66,7 +66,7 @@ describe("a watched request", () => {
     expect(counts).toEqual({ waiting: 6, running: 1, succeeded: 1, failed: 4, refused: 1 });
   });
 
-  test("retries what was not delivered, where the API allows it, and requests anew what ran and failed", () => {
+  test("retries jobs that were not delivered where the API allows it, and requests failed jobs anew", () => {
     const open = readWatch(requestOf(JOBS));
     expect([open.retryPath, open.retried, open.requestedAnew]).toEqual([undefined, [], ["orange", "not seen"]]);
     const links = { self: "/request/", retry: "/request/retry/", push: null };
@@ -98,7 +98,7 @@ describe("a watched request", () => {
   });
 });
 
-describe("the status is asked for again", () => {
+describe("the next poll is", () => {
   const now = Date.parse("2026-11-26T12:00:00Z");
 
   test.each([
@@ -113,11 +113,11 @@ describe("the status is asked for again", () => {
     expect(pauseBefore(header, now)).toBe(pause);
   });
 
-  test("not at all once the request has ended", () => {
+  test("none once the request has ended", () => {
     expect(pauseBefore(null, now)).toBeUndefined();
   });
 
-  test("ever more rarely while it cannot be read", () => {
+  test("later after each failure", () => {
     expect([1, 2, 3, 20].map((failures) => pauseAfterFailures(failures, null, now))).toEqual([
       2_000, 4_000, 8_000, 300_000,
     ]);

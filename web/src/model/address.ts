@@ -1,7 +1,7 @@
-// The state of the page in its address: `/?project=try&push=1001&q=mochitest+linux`. With `request`, the page shows that
-// request: such an address can be sent to a colleague.
+// The state of the page in its address: `/?project=try&push=1001&q=mochitest+linux`. With `request`, the page shows
+// that request: such an address can be sent to a colleague.
 
-/** What an address names. */
+/** The state that an address holds. */
 export interface Address {
   readonly project?: string;
   /** The push, by its number in Treeherder. */
@@ -14,7 +14,7 @@ export interface Address {
 const PROJECT = /^[A-Za-z0-9._-]{1,100}$/;
 const REQUEST = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
-/** Reads the part of an address behind its `?`. What cannot be meant is left out, and so are other parameters. */
+/** Reads the query string of an address. Invalid and unknown parameters are left out. */
 export function readAddress(search: string): Address {
   const parameters = new URLSearchParams(search);
   const project = parameters.get("project") ?? "";
@@ -31,7 +31,7 @@ export function readAddress(search: string): Address {
   };
 }
 
-/** Writes the part of an address from its `?` on; empty for an address that names nothing. */
+/** Writes the query string of an address, with its `?`; empty without any state. */
 export function writeAddress({ project, push, query, request }: Address): string {
   const parameters = new URLSearchParams();
   if (project !== undefined) parameters.set("project", project);
@@ -42,7 +42,7 @@ export function writeAddress({ project, push, query, request }: Address): string
   return text === "" ? "" : `?${text}`;
 }
 
-/** Whether two addresses show the same, but for the query: a page replaces the address then, and adds none to the history. */
+/** Whether two addresses differ in the query at most. A change of the query adds no entry to the browser's history. */
 export function isSamePlace(one: Address, other: Address): boolean {
   return one.project === other.project && one.push === other.push && one.request === other.request;
 }

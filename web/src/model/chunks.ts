@@ -1,9 +1,10 @@
-// Chunks: the numbered parts of a suite, such as `test-linux2404-64/opt-mochitest-browser-chrome-3`, and ranges of them.
+// Chunks: the numbered parts of a suite, such as `test-linux2404-64/opt-mochitest-browser-chrome-3`, and ranges of
+// them.
 
 /** Where the number of a chunk stands in its name. */
 export interface Chunk {
   readonly number: number;
-  /** The place of the hyphen before the number: what stands before it is the suite's. */
+  /** The place of the hyphen before the number. The suite's name ends there. */
   readonly hyphen: number;
   /** Whether the job confirms a failure of the chunk: its name ends in `-cf`. */
   readonly isConfirming: boolean;
@@ -13,8 +14,8 @@ const [HYPHEN, ZERO, NINE] = ["-", "0", "9"].map((character) => character.charCo
 const MOST_DIGITS = 4;
 
 /**
- * The chunk that a name is of, in a text with many names; undefined for a name without a number at its end. It is called
- * for each job of a list, so it makes no strings.
+ * Finds the chunk that a name is of, in a text with many names; undefined for a name without a number at its end. It
+ * runs for each job of a list, so it makes no strings.
  */
 export function chunkAt(text: string, start: number, end: number): Chunk | undefined {
   const isConfirming = text.endsWith("-cf", end);

@@ -1,7 +1,7 @@
 // The rows of the page: jobs by platform and option, in groups, with their chunks folded; in Treeherder's order.
 //
-// The layout of a list is made once: all jobs in the order in which they are drawn, and where in this order rows, groups
-// and folds begin. What is visible of it, by a filter, is counted anew each time; that is a loop over numbers.
+// The layout of a list is computed once: the order of its jobs, and the places where rows, groups and folds begin. A
+// view counts the jobs that pass a filter, in one loop over numbers.
 
 import { chunkAt, formatRanges } from "./chunks.ts";
 import type { Jobs } from "./jobs.ts";
@@ -9,7 +9,9 @@ import { platformTitle, rowTitle } from "./platforms.ts";
 import { FAILURES, type Run, type Runs } from "./runs.ts";
 import type { Mask } from "./search.ts";
 
-/** Up to so many visible jobs are drawn one by one; of more, groups are folded until they are opened by hand. */
+/**
+ * Maximum number of visible jobs that are drawn one by one. With more, groups stay folded until a person opens them.
+ */
 export const DRAWN_OPEN = 3_000;
 
 /** A row of the grid: a platform with an option. Platforms with one title and one option share a row. */
@@ -30,7 +32,7 @@ export interface Group {
   /** The number of its row. */
   readonly row: number;
   readonly symbol: string;
-  /** What the symbol stands for; empty if that is not known. */
+  /** The meaning of the symbol; empty if it is not known. */
   readonly name: string;
   readonly tier: number;
   /** Whether its jobs stand without symbol and brackets. */
@@ -39,14 +41,14 @@ export interface Group {
   readonly end: number;
 }
 
-/** What is drawn in a group: a job, or several chunks of a suite together. */
+/** A part of a group: a job, or several chunks of a suite together. */
 export type Item =
   | { readonly kind: "job"; readonly job: number }
   | {
       readonly kind: "chunks";
-      /** The number of the fold: the same whatever is visible. */
+      /** The number of the fold. It does not depend on the filter. */
       readonly fold: number;
-      /** What the chunks have in common, such as `bc`; may be empty. */
+      /** The symbol of the chunks without their numbers, such as `bc`; may be empty. */
       readonly symbol: string;
       /** The visible chunks, by their numbers. */
       readonly jobs: readonly number[];
@@ -54,14 +56,14 @@ export type Item =
       readonly text: string;
     };
 
-/** A group of which something is visible. */
+/** A group with visible jobs. */
 export interface GroupView {
   readonly group: Group;
   readonly visible: number;
   readonly selected: number;
 }
 
-/** A row of which something is visible. */
+/** A row with visible jobs. */
 export interface RowView {
   readonly row: Row;
   readonly visible: number;
@@ -69,19 +71,19 @@ export interface RowView {
   readonly groups: readonly GroupView[];
 }
 
-/** What is visible. */
+/** The rows with visible jobs. */
 export interface GridView {
   readonly rows: readonly RowView[];
   readonly visible: number;
   readonly selected: number;
-  /** Whether it is little enough to be drawn job by job. */
+  /** Whether groups are open, because few jobs are visible. */
   readonly isOpen: boolean;
 }
 
 /** The runs of a group: failures one by one, the others counted. */
 export interface RunsView {
   readonly failures: readonly { readonly job: number; readonly run: Run }[];
-  /** How many runs have each other status. */
+  /** The number of other runs by status. */
   readonly counts: ReadonlyMap<string, number>;
 }
 
@@ -132,7 +134,7 @@ export class Layout {
     return this.chunks[job] < 0 ? undefined : this.chunks[job];
   }
 
-  /** What is visible of the rows, and how much of that is selected. With the selection as both, it sums that up. */
+  /** Counts visible jobs, and the selected ones among them. A selection as both masks gives the rows of the tray. */
   view(visible: Mask, selected: Mask): GridView {
     const rows: RowView[] = [];
     let [allVisible, allSelected] = [0, 0];
@@ -160,7 +162,7 @@ export class Layout {
     return { rows, visible: allVisible, selected: allSelected, isOpen: allVisible <= DRAWN_OPEN };
   }
 
-  /** What is drawn in a group: its visible jobs, with chunks folded where several of a suite are visible. */
+  /** The visible jobs of a group. Chunks are folded where several of a suite are visible. */
   items(group: Group, visible: Mask): Item[] {
     const items: Item[] = [];
     for (let fold = this.foldAt(group.first); this.folds[fold] < group.end; fold++) {
@@ -261,7 +263,7 @@ function optionOrder(option: string): number {
   return place < 0 ? OPTION_ORDER.length : place;
 }
 
-/** Says the option in titles that would be those of another row: Treeherder has two rows "Linux 24.04 asan". */
+/** Adds the option to titles that occur twice: Treeherder has two rows "Linux 24.04 asan". */
 function unambiguous(rows: readonly RowTitle[]): RowTitle[] {
   const seen = new Set<string>();
   return rows.map(({ title, option }) => {
@@ -341,7 +343,7 @@ interface Ranks {
   readonly chunk: Int16Array;
 }
 
-/** By what jobs of a group are ordered, so that the chunks of a suite stand together. */
+/** Computes sort keys of the jobs in a group. They keep the chunks of a suite together. */
 function rankJobs(jobs: Jobs): Ranks {
   const { symbols, symbol: symbolOf } = jobs.words;
   const stems = new Map<string, number>();
@@ -353,7 +355,7 @@ function rankJobs(jobs: Jobs): Ranks {
     const found = chunkAt(text, starts[job], starts[job + 1] - 1);
     if (!found) continue;
     const head = text.slice(starts[job], found.hyphen);
-    // Even numbers are of chunks, odd ones of those that confirm them.
+    // Even numbers are for chunks, odd ones for the jobs that confirm their failures.
     stem[job] = found.isConfirming ? numbered(confirmed, head) * 2 + 1 : numbered(stems, head) * 2;
     chunk[job] = found.number;
   }
@@ -382,7 +384,7 @@ function sortKey(symbol: string): string {
   return symbol.replace(/\d+/g, (digits) => digits.padStart(6, "0"));
 }
 
-/** Where folds begin: at each job that is not of the same suite as the one before it. */
+/** Finds the places where folds begin. Chunks of one suite share a fold. */
 function foldsOf(order: Uint32Array, groups: readonly Group[], { symbol, stem }: Ranks): Uint32Array {
   const folds: number[] = [];
   for (const { first, end } of groups) {
@@ -407,7 +409,7 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : Number(one > other);
 }
 
-/** The first place of sorted values that is late enough. */
+/** Finds the first place at which a condition holds. It has to hold from there on. */
 function lowerBound<Value>(values: ArrayLike<Value>, isLate: (value: Value) => boolean): number {
   let [low, high] = [0, values.length];
   while (low < high) {

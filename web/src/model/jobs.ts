@@ -1,7 +1,7 @@
 // The jobs of a list as columns: 30,000 of them take 3 MB, where an object for each would take ten times that.
 //
-// A job is a number, its place in the columns. Words that jobs share are in tables, as in the answer of the API, and all
-// names are one string, which is searched as a whole.
+// A job is a number, its place in the columns. Words that jobs share are in tables, as in the answer of the API, and
+// all names are one string, which is searched as a whole.
 
 import type { components } from "../api.ts";
 
@@ -13,7 +13,7 @@ export interface JobGroup {
   readonly name: string;
 }
 
-/** A job that is described by itself: one that ran and is not in the list. */
+/** A job with its words, such as one that ran and is not in the list. */
 export interface JobDescription {
   readonly name: string;
   readonly platform: string;
@@ -48,7 +48,7 @@ interface Columns {
 /** The answer of the API is not a grid. */
 export class MalformedGrid extends Error {}
 
-/** The jobs of a push: those that can run, by name, and behind them those that only ran. */
+/** The jobs of a push: first the list of jobs that can run, in the order of their names, then jobs that only ran. */
 export class Jobs {
   readonly size: number;
   /** All names in lower case, for searches; the same string as the names where those have no capitals. */
@@ -71,7 +71,7 @@ export class Jobs {
     return this.columns.project;
   }
 
-  /** How many jobs can run: those with smaller numbers. The others ran on the push, and are not in the list. */
+  /** The number of jobs in the list. Jobs from this number on ran on the push, and cannot be requested. */
   get runnable(): number {
     return this.columns.runnable;
   }
@@ -81,7 +81,7 @@ export class Jobs {
     return this.columns.text;
   }
 
-  /** Where each name begins in the text; the last number is where the text ends. */
+  /** The place in the text where each name begins; at last, the end of the text. */
   get starts(): Uint32Array {
     return this.columns.starts;
   }
@@ -128,7 +128,7 @@ export class Jobs {
     return build < 0 ? undefined : this.columns.builds[build];
   }
 
-  /** Whether the jobs that can run are those of the same answer, with the same numbers. */
+  /** Whether both come from the same answer, so that jobs of the list have the same numbers. */
   isSameList(other: Jobs): boolean {
     return this.columns.builds === other.columns.builds;
   }
@@ -153,7 +153,7 @@ export class Jobs {
     return this.unsorted.get(name);
   }
 
-  /** Those of the list, with these others behind them; the same object if there are no others. */
+  /** Appends jobs that the list does not have. Returns the same object if it has them all. */
   with(others: Iterable<JobDescription>): Jobs {
     const added = new Map<string, JobDescription>();
     for (const other of others) {
@@ -248,7 +248,7 @@ export function readGrid(grid: Grid): Jobs {
   return new Jobs(columns, sorted);
 }
 
-/** A group by its words: Treeherder writes `?` and `unknown` for none. */
+/** Makes a group. Treeherder writes `?` and `unknown` for jobs without one. */
 export function groupOf(symbol: string, name: string): JobGroup {
   return { symbol: symbol === "?" ? "" : symbol, name: name === "unknown" ? "" : name };
 }

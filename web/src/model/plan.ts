@@ -1,12 +1,12 @@
-// A dry run's answer, sorted by what would happen: what runs, what is requested too, what waits and for what, what runs
-// already, and what is refused and why.
+// The plan: a dry run's answer, with its jobs sorted into lists. Jobs run, are added as builds, wait, run once more,
+// are left alone, or are refused.
 
 import type { ActionPreview, RequestedJob, Triggered } from "./requests.ts";
 
-/** By which way jobs go: builder names to Pulse, labels to Taskcluster. */
+/** The destination of a job: builder names go to Pulse, labels to Taskcluster. */
 export type Way = "pulse" | "taskcluster";
 
-/** Jobs for which the same holds. */
+/** Jobs that wait, or are refused, for the same reason. */
 export interface Reason {
   /** The API's code; empty if it has none. */
   readonly code: string;
@@ -17,30 +17,30 @@ export interface Reason {
   readonly jobs: readonly RequestedJob[];
 }
 
-/** What would happen. Each job is in one of the lists from `runs` to `refused`. */
+/** The plan. Each job is in one of the lists from `runs` to `refused`. */
 export interface Plan {
   /** Jobs that go at once. */
   readonly runs: readonly RequestedJob[];
-  /** Builds that nobody asked for and that are requested too, because a job needs them. */
+  /** Builds that are added to the request, because jobs need them. */
   readonly builds: readonly RequestedJob[];
-  /** Jobs that wait, by what they wait for. */
+  /** Jobs that wait, by reason. */
   readonly waits: readonly Reason[];
-  /** Jobs that the push has already, pending or running, and that run once more. */
+  /** Jobs that are pending or running on the push already, and run once more. */
   readonly again: readonly RequestedJob[];
-  /** Jobs that the push has already, and that are not requested. */
+  /** Jobs that are pending or running on the push already, and are not requested. */
   readonly leftAlone: readonly RequestedJob[];
-  /** Jobs that are not requested, by the reason. */
+  /** Jobs that are not requested, by reason. */
   readonly refused: readonly Reason[];
 
   /** Builds that Taskcluster starts by itself, because a label needs them. */
   readonly alsoStarts: readonly string[];
   /** Jobs that go by another name than was asked for. */
   readonly renamed: readonly RequestedJob[];
-  /** Whether Treeherder or Taskcluster did not answer, so that some of this is not certain. */
+  /** Whether parts of the plan are uncertain, because Treeherder or Taskcluster did not answer. */
   readonly isUncertain: boolean;
-  /** How many jobs would be requested, with the builds, by each way. */
+  /** The number of requested jobs and builds, by destination. */
   readonly ways: Readonly<Record<Way, number>>;
-  /** How many that are. */
+  /** The number of requested jobs and builds. */
   readonly requested: number;
   /** The actions of Taskcluster that would run the labels, one after the other. */
   readonly actions: readonly ActionPreview[];
@@ -48,7 +48,7 @@ export interface Plan {
 
 const UNCERTAIN: ReadonlySet<string> = new Set(["unplanned", "taskcluster_unavailable"]);
 
-/** Sorts the answer of a dry run. `buildOf` says which build a job needs. */
+/** Sorts the answer of a dry run. `buildOf` returns the build that a job needs. */
 export function readPlan(
   { jobs, actions = [] }: Triggered,
   buildOf: (name: string) => string | undefined = () => undefined,
@@ -74,7 +74,7 @@ export function readPlan(
   };
 }
 
-/** The way of a job; an API without destinations knows only Pulse. */
+/** The destination of a job. */
 export function wayOf(job: RequestedJob): Way {
   return job.destination === "taskcluster" ? "taskcluster" : "pulse";
 }
@@ -99,7 +99,7 @@ function byReason(jobs: readonly RequestedJob[], buildOf: (job: RequestedJob) =>
   for (const job of jobs) {
     const { code = "", detail = "" } = job;
     const build = buildOf(job);
-    // Sentences about unknown names differ, and need no group each.
+    // With a code, sentences differ only in names.
     const key = [code, build ?? (code === "" ? detail : "")].join("\n");
     const reason = reasons.get(key) ?? { code, detail, ...(build !== undefined && { build }), jobs: [] };
     reason.jobs.push(job);

@@ -5,11 +5,13 @@ import source from "./platforms.table?raw";
 /** How a platform is shown. */
 export interface PlatformTitle {
   readonly title: string;
-  /** The place of the title among all titles, from the top; -1 for a platform that has none: it stands above all. */
+  /**
+   * The place of the title among all titles, from the top; -1 for a platform without a title, which stands above all.
+   */
   readonly position: number;
 }
 
-/** Treeherder does not say `opt` behind these: nothing is built or tested. */
+/** Platforms without builds and tests: their rows do not show `opt`. */
 const WITHOUT_OPT = new Set([
   "devedition-release",
   "diff",
@@ -25,17 +27,17 @@ const WITHOUT_OPT = new Set([
   "toolchains",
 ]);
 
-/** Nor any option behind titles with these words, which say how it is built. */
+/** Words for kinds of builds: titles with them do not show the option. */
 const BUILD_IN_TITLE = /Shippable|DevEdition|asan|tsan|ccov|nightlyasrelease/i;
 
 const TITLES = read(source);
 
-/** How a platform is shown: by its title, or by its own name if it has none. */
+/** The title of a platform, or its name if it has none. */
 export function platformTitle(platform: string): PlatformTitle {
   return TITLES.get(platform.replace(/-qr$/, "")) ?? { title: platform, position: -1 };
 }
 
-/** The title of a row: that of the platform, and the option where it says something. */
+/** The title of a row: the platform's title, and the option unless the title implies it. */
 export function rowTitle(platform: string, title: string, option: string): string {
   const isClear = BUILD_IN_TITLE.test(title) || (option === "opt" && WITHOUT_OPT.has(platform));
   return isClear || option === "" ? title : `${title} ${option}`;

@@ -9,15 +9,15 @@ export interface Preset {
 /** Presets as they were stored. */
 export interface StoredPresets {
   readonly presets: readonly Preset[];
-  /** Whether they may be stored again: not if a newer page stored them, or if what is stored cannot be read. */
+  /** Whether the page may overwrite them. It must not if a newer version stored them, or if they cannot be read. */
   readonly isWritable: boolean;
 }
 
 const VERSION = 1;
-/** How long a name may be, in characters. */
+/** Maximum length of a name, in characters. */
 export const NAME_LENGTH = 60;
 
-/** Reads what was stored; nothing is no presets. */
+/** Reads stored presets. */
 export function readPresets(text: string | null): StoredPresets {
   if (text === null || text === "") return { presets: [], isWritable: true };
   try {
@@ -38,7 +38,7 @@ export function serialisePresets(presets: readonly Preset[]): string {
   return JSON.stringify({ version: VERSION, presets });
 }
 
-/** The name as it is saved: without blanks at its ends; undefined if nothing is left, or too much. */
+/** Normalises a name; undefined if it is empty or too long. */
 export function presetName(text: string): string | undefined {
   const name = text.trim().replace(/\s+/g, " ");
   return name === "" || name.length > NAME_LENGTH ? undefined : name;

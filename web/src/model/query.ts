@@ -8,9 +8,9 @@
 //     ^word$                lines that are the word
 //     opt\ test             a word with a blank in it
 //
-// A word with capitals has to match their case, as with fzf; others match any case. A quote before a word, with which fzf
-// switches between exact and fuzzy words, changes nothing: all words are exact. Letters with accents are only themselves;
-// fzf takes them for those without, too. Names are ASCII.
+// A word with capitals has to match their case, as with fzf; others match any case. A quote before a word, with which
+// fzf switches between exact and fuzzy words, changes nothing: all words are exact. Letters with accents are only
+// themselves; fzf takes them for those without, too. Names are ASCII.
 //
 // `tests/data/query-cases.json` has cases that every implementation passes.
 

@@ -1,19 +1,19 @@
-// Quick picks: selections that people ask for again and again, made of what ran on pushes.
+// Quick picks: common selections, computed from the runs on pushes.
 
 import type { Jobs } from "./jobs.ts";
 import { FAILURES, isUnderway, isWithoutResult, type Run, type Runs } from "./runs.ts";
 
-/** What a quick pick found. */
+/** The result of a quick pick. */
 export interface Pick {
   /** The jobs to select. */
   readonly jobs: readonly number[];
-  /** Names that it would have, but that cannot be run on this push: its list does not have them. */
+  /** Names that the list of this push does not have, so that they cannot run. */
   readonly notListed: readonly string[];
-  /** Jobs that it leaves out because a run of them has not ended on this push. */
+  /** Jobs that are left out, because they are pending or running on this push. */
   readonly underway: readonly number[];
 }
 
-/** Everything that failed here: the jobs whose last result is a failure. */
+/** The jobs that failed on this push: their last result is a failure. */
 export function failedHere(runs: Runs, options: { readonly unclassifiedOnly?: boolean } = {}): Pick {
   const { jobs } = runs;
   const failed = numbers(jobs.size).filter((job) => {
@@ -27,7 +27,7 @@ export function failedHere(runs: Runs, options: { readonly unclassifiedOnly?: bo
   };
 }
 
-/** What another push ran, or runs, and this one did not. */
+/** The jobs that another push ran, or runs, and this push did not. */
 export function ranThereNotHere(runs: Runs, others: Iterable<Run>, otherProject = runs.jobs.project): Pick {
   const { jobs } = runs;
   const found = new Set<number>();
@@ -43,7 +43,7 @@ export function ranThereNotHere(runs: Runs, others: Iterable<Run>, otherProject 
   return { jobs: [...found].sort((one, other) => one - other), notListed: [...notListed], underway: [] };
 }
 
-/** All tests of the builds that exist here: no build is started for them. */
+/** The tests of all builds that exist on this push. They start no new build. */
 export function testsOfBuilds(runs: Runs, options: { readonly missingOnly?: boolean } = {}): Pick {
   const { jobs } = runs;
   const { builds, build } = jobs.words;

@@ -1,4 +1,4 @@
-// What the API says of requests and of their jobs, by the names that the model uses.
+// The API's types of requests and their jobs.
 
 import type { components } from "../api.ts";
 

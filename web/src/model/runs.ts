@@ -1,4 +1,4 @@
-// What ran on a push: Treeherder's jobs. A job of a list may have several runs, or none.
+// The runs on a push, which are Treeherder's jobs. A job of a list has any number of runs.
 
 import type { JobDescription, Jobs } from "./jobs.ts";
 
@@ -6,12 +6,14 @@ import type { JobDescription, Jobs } from "./jobs.ts";
 export interface Run extends JobDescription {
   /** Treeherder's number. */
   readonly id: number;
-  /** `unscheduled`, `pending`, `running`, or the result: `success`, `testfailed`, `busted`, `exception`, `retry`, ... */
+  /**
+   * `unscheduled`, `pending`, `running`, or the result: `success`, `testfailed`, `busted`, `exception`, `retry`, ...
+   */
   readonly status: string;
   readonly taskId: string | undefined;
-  /** Whether someone has said why it failed. */
+  /** Whether a person has classified the failure. */
   readonly isClassified: boolean;
-  /** The run of another push or job that stands for this one. */
+  /** Whether another run stands for this one, which was never started. */
   readonly isCoalesced: boolean;
   /** In seconds since 1970; 0 while it is not known. */
   readonly submittedAt: number;
@@ -19,7 +21,7 @@ export interface Run extends JobDescription {
 
 export const FAILURES: ReadonlySet<string> = new Set(["testfailed", "busted", "exception"]);
 const UNDERWAY: ReadonlySet<string> = new Set(["unscheduled", "pending", "running"]);
-/** Results that say nothing about the job: it did not run to its end. */
+/** Results of runs that did not reach their end. They say nothing about the job. */
 const WITHOUT_RESULT: ReadonlySet<string> = new Set([
   "coalesced",
   "retry",
@@ -28,7 +30,7 @@ const WITHOUT_RESULT: ReadonlySet<string> = new Set([
   "unknown",
   "usercancel",
 ]);
-/** Classifications that do not say why: not classified, and those that a program made. */
+/** The ids of classifications that give no cause: not classified, or classified by a program. */
 const UNCLASSIFIED: ReadonlySet<number> = new Set([0, 1, 6, 7, 8]);
 
 type Properties = Record<string, unknown>;
@@ -39,7 +41,7 @@ export interface TreeherderJobs {
   readonly job_property_names?: readonly string[];
 }
 
-/** Reads a page of Treeherder's jobs. What is not a job is left out: the page can do without. */
+/** Reads a page of Treeherder's jobs. Entries that are not jobs are left out. */
 export function readRuns({ results, job_property_names: names = [] }: TreeherderJobs): Run[] {
   return results.flatMap((result) => {
     const job = Array.isArray(result)
@@ -79,7 +81,7 @@ export function isUnderway({ status }: Run): boolean {
   return UNDERWAY.has(status);
 }
 
-/** Whether a run ended without saying anything about its job, as one that was cancelled or superseded. */
+/** Whether a run ended without a result for its job: it was cancelled, superseded, or the like. */
 export function isWithoutResult({ status, isCoalesced }: Run): boolean {
   return isCoalesced || WITHOUT_RESULT.has(status);
 }

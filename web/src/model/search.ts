@@ -1,9 +1,9 @@
 // A query over the jobs of a list.
 //
-// A job's line is `label symbol group groupname platform title option`, without those that it has not, and a query
-// matches jobs whose line it matches. Lines are not made: a word without a blank is in a line if it is in one of its
-// parts, and most parts are words that thousands of jobs share. So a query looks at some hundred words, and once at the
-// text of all names.
+// A job's line is `label symbol group groupname platform title option`, without empty parts. A query matches the jobs
+// whose lines it matches. The search does not build the lines: a word without a blank is in a line if it is in one of
+// its parts, and thousands of jobs share most parts. So it looks at some hundred words, and once at the text of all
+// names.
 
 import type { Jobs } from "./jobs.ts";
 import { platformTitle } from "./platforms.ts";
@@ -12,7 +12,7 @@ import { isHit, type Query, type Term } from "./query.ts";
 /** Some of the jobs: 1 for each that is among them. */
 export type Mask = Uint8Array;
 
-/** How many jobs a mask has. */
+/** The number of jobs in a mask. */
 export function count(mask: Mask): number {
   let sum = 0;
   for (let job = 0; job < mask.length; job++) sum += mask[job];

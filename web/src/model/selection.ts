@@ -1,20 +1,20 @@
-// Which jobs are selected. A selection never changes: each step makes a new one, so that a page sees what changed.
+// The selected jobs. A selection is immutable: each step returns a new one, so that a page can compare the two.
 //
-// Every step sets or clears the jobs that it is given, and leaves the others, also those that a filter hides. What is set
-// twice stays set.
+// A step sets or clears the given jobs and leaves all others as they are, including jobs that a filter hides. Setting a
+// job twice leaves it set.
 
 import { isIn, type Range } from "./chunks.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Mask } from "./search.ts";
 
-/** How many jobs a request may have; a push with more runs at a lower priority, and may miss its deadline. */
+/** Maximum number of jobs of a request. Taskcluster runs larger pushes at a lower priority. */
 export const REQUEST_JOBS = 1_000;
-/** How large the body of a request may be, in bytes. */
+/** Maximum size of the names of a request, in bytes of JSON. The API accepts bodies of 256 KiB. */
 const REQUEST_BYTES = 250_000;
 
 const VERSION = 1;
 
-/** Some of the jobs of a list: a mask or their numbers. */
+/** Jobs of a list: a mask or their numbers. */
 export type Some = Mask | Iterable<number>;
 
 /** The selected jobs of a list. */
@@ -26,7 +26,7 @@ export class Selection {
     readonly jobs: Jobs,
     /** 1 for each job that is selected. */
     readonly mask: Mask,
-    /** Names that were selected and are not in this list, or cannot run; they are back with a list that has them. */
+    /** Selected names that this list does not have. A list that has them selects them again. */
     readonly absent: readonly string[],
     size?: number,
   ) {
@@ -53,27 +53,27 @@ export class Selection {
     return this.mask[job] === 1;
   }
 
-  /** Selects these jobs too, as far as they can run. */
+  /** Adds these jobs, as far as they can run. */
   set(jobs: Some): Selection {
     return this.change((mask) => each(jobs, (job) => (mask[job] = 1)));
   }
 
-  /** Takes these jobs out. */
+  /** Removes these jobs. */
   clear(jobs: Some): Selection {
     return this.change((mask) => each(jobs, (job) => (mask[job] = 0)));
   }
 
-  /** Takes all jobs out. */
+  /** Removes all jobs. */
   clearAll(): Selection {
     return Selection.none(this.jobs);
   }
 
-  /** Selects those of these jobs that are not selected, and takes out the others. */
+  /** Adds those of these jobs that are not selected, and removes the others. */
   invert(jobs: Some): Selection {
     return this.change((mask) => each(jobs, (job) => (mask[job] ^= 1)));
   }
 
-  /** Selects, of these chunks, those with a number in the ranges, and takes out the others. */
+  /** Adds the chunks with a number in the ranges, and removes the other chunks. */
   setChunks(
     chunks: Iterable<number>,
     ranges: readonly Range[],
@@ -104,7 +104,7 @@ export class Selection {
     return JSON.stringify({ version: VERSION, names: [...this.names(), ...this.absent] });
   }
 
-  /** The selection that was stored; none if the text is not one. */
+  /** Reads a stored selection. An invalid text is an empty selection. */
   static read(jobs: Jobs, text: string | null): Selection {
     return Selection.of(jobs, storedNames(text));
   }
@@ -112,18 +112,18 @@ export class Selection {
   private change(apply: (mask: Mask) => void): Selection {
     const mask = this.mask.slice();
     apply(mask);
-    // What only ran, such as the decision task, cannot be requested.
+    // Jobs that are not in the list, such as the decision task, cannot be requested.
     mask.fill(0, this.jobs.runnable);
     return new Selection(this.jobs, mask, this.absent);
   }
 }
 
-/** Whether so many jobs are too many for one request. */
+/** Whether the number of jobs exceeds that of one request. */
 export function isLarge(size: number): boolean {
   return size > REQUEST_JOBS;
 }
 
-/** Names in as few requests as the limits of the API allow, in their order. */
+/** Splits names into requests that the API accepts. The names keep their order. */
 export function requestsOf(names: readonly string[]): string[][] {
   const requests: string[][] = [];
   let bytes = Infinity;

@@ -1,4 +1,4 @@
-// A request's status, as rows for the view in which people watch it, and when to ask for it again.
+// A request's status as rows for the view that watches it, and the pauses between two polls.
 
 import { wayOf, type Way } from "./plan.ts";
 import type { ActionStatus, RequestedJob, TriggerRequest } from "./requests.ts";
@@ -6,7 +6,7 @@ import type { ActionStatus, RequestedJob, TriggerRequest } from "./requests.ts";
 /** How far a job is. */
 export type Stage = "waiting" | "running" | "succeeded" | "failed" | "refused";
 
-/** How a job that failed can run again: it was not delivered, so the request is retried; or it is requested anew. */
+/** The way to run a failed job again: retry the request (the job was not delivered), or request the job anew. */
 export type Again = "retry" | "request";
 
 /** A job of the request. */
@@ -14,13 +14,15 @@ export interface WatchRow {
   readonly name: string;
   readonly askedAs: string | undefined;
   readonly stage: Stage;
-  /** The finest word that is known: a result (`testfailed`), how far the run is (`pending`), or the state (`waiting`). */
+  /**
+   * The most precise word for it: a result (`testfailed`), the state of the run (`pending`) or of the job (`waiting`).
+   */
   readonly status: string;
   readonly detail: string | undefined;
   /** A page about its run. */
   readonly url: string | undefined;
   readonly taskId: string | undefined;
-  /** Since when it is so. */
+  /** The time of the last change. */
   readonly since: string | undefined;
   readonly way: Way;
   /** Whether it is a build that the plan added. */
@@ -32,13 +34,13 @@ export interface WatchRow {
 export interface Watch {
   readonly rows: readonly WatchRow[];
   readonly counts: Readonly<Record<Stage, number>>;
-  /** Whether nothing happens any more, unless it is retried. */
+  /** Whether the request has ended. A retry opens it again. */
   readonly isFinished: boolean;
-  /** Where to send the jobs that were not delivered once more; undefined while that is not possible. */
+  /** The path that retries the request; undefined while it cannot be retried. */
   readonly retryPath: string | undefined;
-  /** The jobs that this would send. */
+  /** The jobs that a retry sends. */
   readonly retried: readonly string[];
-  /** The jobs that ran and failed, or were not seen: a new request runs them again. */
+  /** The jobs that ran and failed, or were not seen. A new request runs them again. */
   readonly requestedAnew: readonly string[];
   readonly actions: readonly ActionStatus[];
 }
@@ -61,13 +63,13 @@ export function readWatch(request: TriggerRequest): Watch {
   };
 }
 
-/** The rows whose status changed, to say so to people who do not see the page. */
+/** The rows whose status changed, for a live region. */
 export function changes(before: Watch, after: Watch): WatchRow[] {
   const known = new Map(before.rows.map((row) => [row.name, row.status]));
   return after.rows.filter((row) => known.get(row.name) !== row.status);
 }
 
-/** The pause before the status is asked for again, in milliseconds; undefined once the request has ended. */
+/** The pause before the next poll, in milliseconds; undefined once the request has ended. */
 export function pauseBefore(retryAfter: string | null, now: number): number | undefined {
   if (retryAfter === null || retryAfter.trim() === "") return undefined;
   const seconds = Number(retryAfter);
@@ -75,7 +77,7 @@ export function pauseBefore(retryAfter: string | null, now: number): number | un
   return Number.isNaN(pause) ? LONGEST_PAUSE : Math.min(Math.max(pause, SHORTEST_PAUSE), LONGEST_PAUSE);
 }
 
-/** The pause after the status could not be read so many times in a row, in milliseconds. */
+/** The pause after a number of failed polls in a row, in milliseconds. */
 export function pauseAfterFailures(failures: number, retryAfter: string | null, now: number): number {
   const grown = Math.min(SHORTEST_PAUSE * 2 ** failures, LONGEST_FAILURE_PAUSE);
   return Math.max(pauseBefore(retryAfter, now) ?? 0, grown);

@@ -1,5 +1,5 @@
-// Made-up jobs in the shape of Firefox's: which combinations exist is invented, how many and what they are called is not.
-// The same number of jobs is always the same jobs.
+// Made-up jobs in the shape of Firefox's: which combinations exist is invented, how many and what they are called is
+// not. The same number of jobs is always the same jobs.
 
 import type { Grid, JobDescription } from "../../src/model/jobs.ts";
 
