@@ -107,6 +107,12 @@ test("more than 1,000 jobs are large, and are several requests", () => {
   expect(requestsOf([])).toEqual([]);
 });
 
+test("builds are requested before the jobs that need them", () => {
+  const buildbot = readGrid(gridOf([job("test a", { build: "z build" }), job("test b"), job("z build")]));
+  expect(Selection.none(buildbot).set([0, 1, 2]).requests()).toEqual([["z build", "test a", "test b"]]);
+  expect(Selection.none(buildbot).requests()).toEqual([]);
+});
+
 test("a request of long names has fewer", () => {
   const names = Array.from({ length: 600 }, (_, number) => "é".repeat(490) + number);
   const requests = requestsOf(names);

@@ -91,6 +91,16 @@ export class Selection {
     return names;
   }
 
+  /**
+   * The names of the selected jobs in requests that the API accepts. Builds that jobs need come first: a request adds a
+   * build that is missing on the push, and a later request would run it a second time.
+   */
+  requests(): string[][] {
+    const builds = new Set(this.jobs.words.builds);
+    const names = this.names();
+    return requestsOf([...names.filter((name) => builds.has(name)), ...names.filter((name) => !builds.has(name))]);
+  }
+
   /** The same names selected in another list, such as that of another push, or in this one after more jobs ran. */
   in(jobs: Jobs): Selection {
     if (!jobs.isSameList(this.jobs)) return Selection.of(jobs, [...this.names(), ...this.absent]);
