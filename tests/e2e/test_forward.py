@@ -128,15 +128,18 @@ class Forwarding(unittest.TestCase):
         self.assertEqual([event["state"] for event in request["history"]], ["accepted", "queued", "forwarded"])
 
     def test_the_project_is_the_routing_key_and_the_decision_task_is_named(self) -> None:
+        builder = next(self.names["autoland"])
         with self.stack.listening(self._testMethodName) as heard:
             task = decision_task_id("autoland", PUSH)
-            self.trigger(next(self.names["autoland"]), own_label(PUSH), project="autoland", decision_task_id=task)
+            # Labels of this project cannot be triggered.
+            url = self.trigger(builder, own_label(PUSH), project="autoland", decision_task_id=task)
 
             message = heard.get(timeout=TIMEOUT_SECONDS)
 
         self.assertEqual((message["routing_key"], message["body"]["project"]), ("autoland", "autoland"))
         self.assertEqual(message["body"]["decision_task_id"], task)
-        self.assertEqual(message["body"]["requested_jobs"][1], own_label(PUSH))
+        self.assertEqual(message["body"]["requested_jobs"], [builder])
+        self.assert_states(self.end_of(url), "forwarded", "rejected")
 
     def test_a_request_without_a_listener_fails_with_that_reason(self) -> None:
         self.assertEqual(self.unheard["state"], "failed")

@@ -17,7 +17,9 @@ Each promise is tested once. The others are
 - in test_trigger: who may trigger jobs (functions/trigger/tests/http/authorization.rs tests the messages); one unknown
   name; the same request twice; a request that was stored but not queued is queued; the rules while Treeherder is down;
 - in test_forward: the exact message; no listener; a broker that is down, refuses, or is another;
-- in tests/faults: nothing is lost, whatever is killed;
+- in test_taskcluster_trigger: labels run through the hook, each job is followed to its end, or it is said why not;
+- in functions/forward/tests/labels.rs: a hook is called once, and its task is found when its answer is lost;
+- in tests/faults: nothing is lost and no label is run twice, whatever is killed;
 - in etl/tests and functions/jobs/tests: an ingest that is killed; a store that does not answer.
 """
 

@@ -119,7 +119,7 @@ class Taskcluster(unittest.TestCase):
             self.control.set_fault(broken, RUNNABLE_JOBS, kind)
             self.problem(f"decision_task_id={broken}", status, "push_list_unusable")
 
-    def test_a_request_for_a_label_reaches_pulse_with_the_decision_task(self) -> None:
+    def test_of_a_request_with_a_label_and_a_builder_only_the_builder_reaches_pulse(self) -> None:
         task = decision_task_id(PROJECT, TRIGGERED)
         label, builder = own_label(TRIGGERED), self.stack.builds(PROJECT)[0]
         authorization = f"Bearer {self.stack.token('--email', ME)}"
@@ -137,7 +137,7 @@ class Taskcluster(unittest.TestCase):
 
         states = {job["name"]: job["state"] for job in answer.json()["jobs"]}
         self.assertEqual(states, {label: "accepted", builder: "accepted", own_label(NEWEST): "rejected"})
-        self.assertEqual((body["decision_task_id"], body["requested_jobs"]), (task, [label, builder]))
+        self.assertEqual((body["decision_task_id"], body["requested_jobs"]), (task, [builder]))
 
     def test_an_ingest_of_taskcluster_that_fails_leaves_the_list_as_it_was(self) -> None:
         before = self.stack.ask("GET", LIST)

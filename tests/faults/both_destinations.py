@@ -121,7 +121,7 @@ POINTS = {
     "before the builders are recorded": Point(STORE, recorded_builders),
     "before the push is locked": Point(STORE, locked),
     "after the push is locked": Point(STORE, locked, is_after=True),
-    "before the list of actions is read": Point(TASKCLUSTER, asked("GET", "public/actions.json")),
+    "before the list of actions is read": Point(TASKCLUSTER, asked("GET", "actions.json")),
     "before scopes are expanded": Point(TASKCLUSTER, asked("POST", "/scopes/expand")),
     "before the call is recorded": Point(STORE, recorded("triggering")),
     "after the call is recorded": Point(STORE, recorded("triggering"), is_after=True),
@@ -201,8 +201,8 @@ class Rounds:
 class Scenario:
     """One run by a plan. `summary` counts what happened; `doubled`, `lost` and `problems` list what is wrong."""
 
-    def __init__(self, stack: Stack, plan: Plan, seed: int) -> None:
-        self.stack, self.plan, self.chance = stack, plan, random.Random(seed)
+    def __init__(self, stack: Stack, plan: Plan, seed: int, report: Callable[[str], None]) -> None:
+        self.stack, self.plan, self.chance, self.report = stack, plan, random.Random(seed), report
         self.did: Counter[str] = Counter()
         self.kills = self.retries = self.returned = 0
         self.summary: dict[str, int] = {}
@@ -285,6 +285,7 @@ class Scenario:
         """Make requests with each event, so that the event finds some of them on their way."""
         orders = self._orders()
         for event in self.plan.events(self.chance):
+            self.report(event)
             self.forwarders.restart_ended()
             made = next(orders)
             if event == "before the builders are recorded":
@@ -293,8 +294,7 @@ class Scenario:
             if event in POINTS:
                 self._kill_at(event, thread)
             else:
-                thread.start()
-                self._do(event)
+                self._do(event, thread)
             thread.join()
             self.did[event] += 1
         self.summary["seconds of disturbance"] = round(time.monotonic() - self.begin)
@@ -323,55 +323,63 @@ class Scenario:
     def _until_held(self, hold: Hold) -> None:
         self._until(lambda: bool(hold.holding))
 
-    def _do(self, event: str) -> None:
-        """Make one event happen; returns when it has had its effect."""
-        proxy = self.taskcluster
+    def _do(self, event: str, thread: threading.Thread) -> None:
+        """Make one event happen, and requests during it; returns when it has had its effect."""
+        proxy, control = self.taskcluster, self.control
         match event:
             case "at any time":
+                thread.start()
                 time.sleep(self.chance.uniform(0, PAUSE_SECONDS))
                 self.forwarders.kill(self.chance.randrange(FORWARDERS))
                 self.kills += 1
             case "Taskcluster down":
+                before = proxy.did["down"]
                 proxy.is_down = True
-                self._until_more("down", 1)
+                thread.start()
+                self._until(lambda: proxy.did["down"] > before)
                 time.sleep(self.chance.uniform(0, AWAY_SECONDS))
                 proxy.is_down = False
             case "Taskcluster refuses calls":
                 proxy.to_refuse = 2
-                self._until_more("refuse", 2)
+                thread.start()
+                self._until(lambda: not proxy.to_refuse)
             case "requests to Taskcluster cut":
                 proxy.to_cut = 2
-                self._until_more("cut", 2)
+                thread.start()
+                self._until(lambda: not proxy.to_cut)
             case "answers of Taskcluster lost":
                 proxy.to_lose = 2
-                self._until_more("lose", 2)
+                thread.start()
+                self._until(lambda: not proxy.to_lose)
             case "the hook's answer lost":
-                self._once(lambda: self.control.set_api_fault("hooks.triggerHook", "closed", times=1))
+                control.set_api_fault("hooks.triggerHook", "closed", times=1)
+                self._until_called(thread)
             case "the hook declines":
-                self._once(lambda: self.control.set_firing("declined", times=1))
+                control.set_firing("declined", times=1)
+                self._until_called(thread)
             case "the hook fails and makes a task":
-                self._once(lambda: self.control.set_firing("hanging", times=1, seconds=1.0, later=1.0))
+                control.set_firing("hanging", times=1, seconds=1.0, later=1.0)
+                self._until_called(thread)
             case "broker stopped":
+                thread.start()
                 self.stack.stop_broker()
                 time.sleep(self.chance.uniform(0, AWAY_SECONDS))
                 self.stack.start_broker()
             case "connections to the broker cut":
+                thread.start()
                 self._until(self.wire.cut)
             case "store throttled hard":
                 enough = self.store.refused.total() + THROTTLED_HARD
                 self.store.share = 1.0
+                thread.start()
                 self._until(lambda: self.store.refused.total() >= enough)
                 self.store.share = THROTTLED
 
-    def _once(self, spoil: Callable[[], None]) -> None:
-        """Spoil the next call of a hook, and wait for it."""
+    def _until_called(self, thread: threading.Thread) -> None:
+        """Make requests, and wait until a hook is called."""
         before = len(self.control.triggers())
-        spoil()
+        thread.start()
         self._until(lambda: len(self.control.triggers()) > before)
-
-    def _until_more(self, what: str, count: int) -> None:
-        enough = self.taskcluster.did[what] + count
-        self._until(lambda: self.taskcluster.did[what] >= enough)
 
     def _until(self, found: Callable[[], int]) -> int:
         """Wait for a condition, and start forwarders again that end meanwhile."""
@@ -391,6 +399,7 @@ class Scenario:
         while (left := [request for request in self.requests if request not in self.last]) and (
             time.monotonic() < deadline
         ):
+            self.report(f"{len(left)} requests have not ended")
             self.forwarders.restart_ended()
             self._return_dead_letters()
             for request in left:
@@ -483,12 +492,12 @@ class Scenario:
         return f"{self.kills} kills: {len(self.doubled)} doubled, {len(self.lost)} lost"
 
 
-def run(plan: Plan, seed: int) -> Scenario:
-    """Run a plan in a stack of its own."""
+def run(plan: Plan, seed: int, report: Callable[[str], None] = lambda _: None) -> Scenario:
+    """Run a plan in a stack of its own; `report` gets each event and how many requests are left."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
         stack = Stack(sample(Path(folder)), name="both-destinations")
         ends.callback(stack.stop)
-        done = Scenario(stack, plan, seed)
+        done = Scenario(stack, plan, seed, report)
         done.run()
         return done
 
@@ -503,7 +512,12 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
     options = parser.parse_args()
     print(f"seed: {options.seed}", flush=True)
-    done = run(Plan(options.kills, options.outages), options.seed)
+    begin = time.monotonic()
+    done = run(
+        Plan(options.kills, options.outages),
+        options.seed,
+        lambda event: print(f"{time.monotonic() - begin:.0f} s: {event}", flush=True),
+    )
     for label, count in done.summary.items():
         print(f"{label}: {count:,}")
     wrong = done.doubled + done.lost + done.problems

@@ -289,7 +289,7 @@ impl<'l> Followed<'l> {
             let asked_at = self.asked_at(place);
             let job = &mut self.jobs[place];
             match seen {
-                Some(Some(task)) => set_outcome(job, task_outcome(task, &outcome.run, self.now)),
+                Some(Some(task)) => set_outcome(job, task_outcome(task, outcome.run.as_ref(), self.now)),
                 Some(None) if self.now - outcome.since >= FORGOTTEN_AFTER => {
                     not_seen(job, JobReason::TaskForgotten, self.now);
                 }
@@ -349,9 +349,9 @@ fn end_label(
         ActionEnding::Ended { how, made } => match made.tasks.get(&job.name).map(|id| (id, looks.tasks.get(id))) {
             None | Some((_, Some(None))) => not_created(job, how, &made.log),
             Some((id, seen)) => {
-                let run = Some(RunOf::Task(id.clone()));
-                let outcome = seen.and_then(Option::as_ref).and_then(|task| task_outcome(task, &run, now));
-                let pending = Outcome { state: OutcomeState::Pending, result: None, run, since: now };
+                let run = RunOf::Task(id.clone());
+                let outcome = seen.and_then(Option::as_ref).and_then(|task| task_outcome(task, Some(&run), now));
+                let pending = Outcome { state: OutcomeState::Pending, result: None, run: Some(run), since: now };
                 job.outcome = Some(outcome.unwrap_or(pending));
             }
         },
@@ -387,9 +387,9 @@ fn run_outcome(run: &Sighting, state: OutcomeState, now: DateTime<Utc>) -> Outco
     }
 }
 
-fn task_outcome(task: &SeenTask, run: &Option<RunOf>, now: DateTime<Utc>) -> Option<Outcome> {
+fn task_outcome(task: &SeenTask, run: Option<&RunOf>, now: DateTime<Utc>) -> Option<Outcome> {
     let (state, since) = (task.state()?, task.since.unwrap_or(now));
-    Some(Outcome { state, result: task.result().map(str::to_owned), run: run.clone(), since })
+    Some(Outcome { state, result: task.result().map(str::to_owned), run: run.cloned(), since })
 }
 
 /// Sets the outcome of a job, unless it is what it was.

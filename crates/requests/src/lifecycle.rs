@@ -109,7 +109,7 @@ impl Request {
             return next;
         }
         let is_waiting = [JobState::Waiting, JobState::Triggering].iter().any(|state| next.job_count(*state) > 0);
-        next.state = if is_waiting { RequestState::Waiting } else { final_state(jobs) };
+        next.state = if is_waiting { RequestState::Waiting } else { next.final_state(jobs) };
         match next.state {
             RequestState::Waiting => next.due_at = (now + poll_interval).timestamp(),
             RequestState::Forwarded => next.due_at = now.timestamp(),
@@ -159,7 +159,8 @@ impl Request {
             _ => job.clone(),
         };
         let jobs: Vec<RequestedJob> = jobs.iter().map(close).collect();
-        let mut next = Self { version: self.version + 1, state: final_state(&jobs), ..self.clone() };
+        let mut next = Self { version: self.version + 1, ..self.clone() };
+        next.state = next.final_state(&jobs);
         for action in next.actions.iter_mut().filter(|action| action.state == ActionState::Triggering) {
             action.state = ActionState::Uncertain;
         }
@@ -181,6 +182,21 @@ impl Request {
         let detail = Some(EventDetail::GivenUp { counts: None });
         next.record_event(Event { at: now, state: next.state, detail, by: None });
         next
+    }
+
+    /// The state of the request if no job of it is on its way any more. An action that runs is followed, even if it runs
+    /// nothing that was asked for: it locks the push.
+    fn final_state(&self, jobs: &[RequestedJob]) -> RequestState {
+        let forwarded = || jobs.iter().filter(|job| job.state == JobState::Forwarded);
+        if self.actions.iter().any(|action| action.state == ActionState::Running) {
+            RequestState::Forwarded
+        } else if !forwarded().any(RequestedJob::is_asked_for) {
+            RequestState::Failed
+        } else if forwarded().all(|job| job.outcome.as_ref().is_some_and(Outcome::has_ended)) {
+            RequestState::Finished
+        } else {
+            RequestState::Forwarded
+        }
     }
 
     /// The request with its jobs as they are resolved now, to be forwarded once more; `None` if no job is to be sent.
@@ -216,25 +232,13 @@ impl Request {
         if next.state.is_open() {
             return next;
         }
-        next.state = final_state(jobs);
+        next.state = next.final_state(jobs);
         next.due_at = now.timestamp();
         if next.state.has_ended() && next.state != self.state {
             let detail = Some(EventDetail::Finished { progress: next.progress.unwrap_or_default() });
             next.record_event(Event { at: now, state: next.state, detail, by: None });
         }
         next
-    }
-}
-
-/// The state of a request no job of which is on its way any more.
-fn final_state(jobs: &[RequestedJob]) -> RequestState {
-    let forwarded = || jobs.iter().filter(|job| job.state == JobState::Forwarded);
-    if !forwarded().any(RequestedJob::is_asked_for) {
-        RequestState::Failed
-    } else if forwarded().all(|job| job.outcome.as_ref().is_some_and(Outcome::has_ended)) {
-        RequestState::Finished
-    } else {
-        RequestState::Forwarded
     }
 }
 

@@ -315,10 +315,9 @@ impl LabelRun {
         match std::mem::replace(&mut self.then, Then::Done) {
             Then::Decide => self.decide(now),
             Then::Call if self.sought().is_some_and(|action| now - action.called_at <= MAX_CALL_DELAY) => Effect::Call,
-            // The process stood still meanwhile.
-            Then::Call => Effect::Done,
             Then::Unlock(marker) => Effect::Unlock { marker },
-            Then::Done => Effect::Done,
+            // Without a call, the process stood still meanwhile.
+            Then::Call | Then::Done => Effect::Done,
         }
     }
 
@@ -497,6 +496,7 @@ impl Request {
     /// Whether the action with this marker still needs the lock of its push, or will need it.
     pub fn needs_lock(&self, marker: &str) -> bool {
         match self.actions.iter().find(|action| action.marker(self.id) == marker) {
+            _ if self.state.has_ended() => false,
             Some(action) => matches!(action.state, ActionState::Triggering | ActionState::Running),
             // The lock is taken before the action is recorded.
             None => self.state.is_open(),

@@ -61,14 +61,14 @@ fn saw(sightings: &[Sighting]) -> Looks {
     looks
 }
 
-fn task(state: &str, reason: Option<&str>) -> Option<SeenTask> {
-    Some(SeenTask { state: state.to_owned(), reason: reason.map(str::to_owned), since: None })
+fn task(state: &str, reason: Option<&str>) -> SeenTask {
+    SeenTask { state: state.to_owned(), reason: reason.map(str::to_owned), since: None }
 }
 
 /// The action ended in this state, and made these tasks.
 fn ended(state: &str, made: &[(&str, &str)], log: &str) -> Looks {
     let mut looks = Looks::default();
-    looks.saw_task(ACTION, task(state, None));
+    looks.saw_task(ACTION, Some(task(state, None)));
     let tasks = made.iter().map(|(label, id)| ((*label).to_owned(), (*id).to_owned())).collect();
     looks.saw_made(ACTION, MadeTasks { tasks, log: log.to_owned() });
     looks
@@ -155,18 +155,18 @@ fn labels_get_their_tasks_when_their_action_has_ended() {
     let request = forwarded(&jobs);
     assert_eq!(tasks_to_check(&request, &jobs).into_iter().collect::<Vec<_>>(), [ACTION]);
     let mut running = Looks::default();
-    running.saw_task(ACTION, task("running", None));
+    running.saw_task(ACTION, Some(task("running", None)));
     assert_eq!(follow(&request, &jobs, &running, FOLLOWING, at(1)), None, "labels have no outcome yet");
     let mut unread = Looks::default();
-    unread.saw_task(ACTION, task("completed", None));
+    unread.saw_task(ACTION, Some(task("completed", None)));
     assert_eq!(follow(&request, &jobs, &unread, FOLLOWING, at(2)), None, "it is not known what the action made");
     assert_eq!(unread.ended_actions(&request).map(|action| action.number).collect::<Vec<_>>(), [1]);
 
     let made = [("build", "T0"), ("test-1", "T1"), ("test-2", "T2"), ("test-3", "T3"), ("other", "T4")];
     let mut looks = ended("completed", &made, "");
-    looks.saw_task("T0", task("running", None));
-    looks.saw_task("T1", task("unscheduled", None));
-    looks.saw_task("T2", task("a new state", None));
+    looks.saw_task("T0", Some(task("running", None)));
+    looks.saw_task("T1", Some(task("unscheduled", None)));
+    looks.saw_task("T2", Some(task("a new state", None)));
     let (request, jobs) = follow(&request, &jobs, &looks, FOLLOWING, at(2)).expect("tasks");
     let states: Vec<_> = jobs.iter().map(|job| outcome(job).map(|(state, _)| state)).collect();
     let [running, unscheduled, pending] = [OutcomeState::Running, OutcomeState::Unscheduled, OutcomeState::Pending];
@@ -175,14 +175,14 @@ fn labels_get_their_tasks_when_their_action_has_ended() {
     assert_eq!(tasks_to_check(&request, &jobs).into_iter().collect::<Vec<_>>(), ["T0", "T1", "T2", "T3"]);
 
     let mut looks = Looks::default();
-    looks.saw_task("T0", task("completed", Some("completed")));
-    looks.saw_task("T1", task("failed", Some("failed")));
-    looks.saw_task("T2", task("exception", Some("canceled")));
+    looks.saw_task("T0", Some(task("completed", Some("completed"))));
+    looks.saw_task("T1", Some(task("failed", Some("failed"))));
+    looks.saw_task("T2", Some(task("exception", Some("canceled"))));
     let (request, jobs) = follow(&request, &jobs, &looks, FOLLOWING, at(40)).expect("ends");
     let results: Vec<_> = jobs.iter().map(|job| outcome(job).and_then(|(_, result)| result)).collect();
     assert_eq!(results, [Some("success"), Some("testfailed"), Some("usercancel"), None]);
     let mut looks = Looks::default();
-    looks.saw_task("T3", task("exception", Some("deadline-exceeded")));
+    looks.saw_task("T3", Some(task("exception", Some("deadline-exceeded"))));
     let (request, _) = follow(&request, &jobs, &looks, FOLLOWING, at(41)).expect("the last one");
     assert_eq!(
         (request.state, last_sentence(&request).as_str()),
@@ -197,7 +197,7 @@ fn a_label_that_its_action_did_not_create_failed_and_says_why() {
     let request = forwarded(&jobs);
     // Of what a failed action lists, not everything exists.
     let mut looks = ended("failed", &[("build", "T0"), ("test-1", "T1")], "Could not create 'test-1'");
-    looks.saw_task("T0", task("pending", None));
+    looks.saw_task("T0", Some(task("pending", None)));
     looks.saw_task("T1", None);
     let (request, jobs) = follow(&request, &jobs, &looks, FOLLOWING, at(2)).expect("an end");
     assert_eq!(jobs[0].state, JobState::Forwarded);
@@ -210,7 +210,7 @@ fn a_label_that_its_action_did_not_create_failed_and_says_why() {
 
     let jobs = [RequestedJob { code: Some(JobCode::NeededBuild), ..label("build") }];
     let mut looks = Looks::default();
-    looks.saw_task(ACTION, task("exception", Some("deadline-exceeded")));
+    looks.saw_task(ACTION, Some(task("exception", Some("deadline-exceeded"))));
     looks.saw_made(ACTION, MadeTasks::default());
     let (_, jobs) = follow(&forwarded(&jobs), &jobs, &looks, FOLLOWING, at(2)).expect("an end");
     assert_eq!(jobs[0].code, Some(JobCode::NeededBuild), "that it is an added build is not forgotten");
@@ -291,7 +291,7 @@ fn step() -> impl Strategy<Value = Step> {
         prop::sample::select(vec!["unscheduled", "pending", "running", "completed", "failed", "exception", "new"]);
     let reason = prop::sample::select(vec![None, Some("canceled"), Some("superseded"), Some("deadline-exceeded")]);
     let seen = prop::option::weighted(0.8, (state, reason));
-    let seen = seen.prop_map(|seen| seen.and_then(|(state, reason)| task(state, reason)));
+    let seen = seen.prop_map(|seen| seen.map(|(state, reason)| task(state, reason)));
     let one = (prop::sample::select(vec!["l", "m", "n"]), prop::sample::select(vec!["T1", "T2", "T3"]));
     let action = prop::sample::select(vec!["action-1", "action-2", "action-3"]);
     let made = (action, prop::collection::vec(one, 0..4));

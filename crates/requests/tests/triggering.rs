@@ -38,6 +38,7 @@ enum Fate {
 
 /// What happens at a step of a pass.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an event of its own")]
 struct Luck {
     /// The process is killed before the effect.
     dies_before: bool,

@@ -105,7 +105,6 @@ async fn progress_of_an_action_changes_the_head_alone() {
         let metered = table.metered();
         assert_eq!(metered.update(&next, None, later(3)).await.unwrap(), UpdateResult::Stored);
         let cost = metered.cost();
-        println!("{state:?}: {} write units in {} operations", cost.write_units, cost.operations);
         assert!(cost.write_units <= 4.0, "{cost:?}");
 
         // The states of the labels follow from the head, however they are read.
@@ -124,7 +123,6 @@ async fn progress_of_an_action_changes_the_head_alone() {
     assert_eq!(stored.remove(&key).unwrap(), stored_jobs);
     // An item of up to 1 KB costs one write unit.
     let head: usize = stored[&(pk, "head".to_owned())].iter().map(|(name, value)| name.len() + bytes(value)).sum();
-    println!("the head has {head} bytes");
     assert!(head < 2048, "{head}");
 }
 

@@ -259,7 +259,7 @@ impl Forwarder {
             }
         }
 
-        self.follow_waiting(&mut loaded, until).await;
+        Box::pin(self.follow_waiting(&mut loaded, until)).await;
         let runs_by_push = self.fetch_runs(&loaded).await;
         let mut planned = Vec::with_capacity(loaded.len());
         for done in join_all(loaded.into_iter().map(|one| self.plan(one, &runs_by_push))).await {

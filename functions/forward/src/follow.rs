@@ -204,7 +204,9 @@ impl Follower<'_> {
         let (pushes, (tasks, errors)) = tokio::join!(self.ask_treeherder(requests, until), self.ask_queue(&ids, until));
         report.pushes += count(pushes.len());
         report.tasks += count(ids.len());
-        errors.into_iter().for_each(|error| report.unanswered(error));
+        for error in errors {
+            report.unanswered(error);
+        }
         for ((project, push_id), found) in pushes {
             match found {
                 Ok(sightings) => looks.saw_push(project, push_id, sightings),
@@ -297,7 +299,9 @@ impl Follower<'_> {
         let ids: BTreeSet<TaskId> = made_by.iter().flat_map(|(_, made)| made.tasks.values().cloned()).collect();
         let (tasks, errors) = self.ask_queue(&ids, until).await;
         report.tasks += count(ids.len());
-        errors.into_iter().for_each(|error| report.unanswered(error));
+        for error in errors {
+            report.unanswered(error);
+        }
         see(looks, &tasks);
         for (action, made) in made_by {
             // Of the tasks that a failed action lists, not all exist.

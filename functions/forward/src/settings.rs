@@ -139,7 +139,8 @@ impl Settings {
     /// Taskcluster as the destination of labels.
     pub fn taskcluster(&self, aws: &Aws) -> Option<TaskclusterDestination> {
         let settings = self.taskcluster.clone()?;
-        let parameter = |name: String| CredentialsSource::Parameter { name, aws: aws.clone(), read: Mutex::default() };
+        let parameter =
+            |name: String| CredentialsSource::Parameter { name, aws: Box::new(aws.clone()), read: Mutex::default() };
         Some(TaskclusterDestination {
             levels: settings.trigger.clone(),
             credentials: self.taskcluster_parameter.clone().map(parameter),

@@ -306,12 +306,10 @@ async fn five_hundred_requests_on_fifty_pushes_are_followed_by_few_calls_and_one
     let requests = RequestsTable::new(client(&proxy.endpoint).await, &app.table);
     let follower = Follower { requests: &requests, ..app.follower() };
     app.wait(1);
-    let start = Instant::now();
     let report = follower.round(None).await;
     let outgoing = app.treeherder_calls() + app.fake.paths().len();
     let operations = proxy.seen();
     let writes = operations.iter().filter(|operation| is_write(operation)).count();
-    println!("{outgoing} requests, {writes} writes, {:?}, {:?}", requests.cost(), start.elapsed());
     assert_eq!((report.followed, report.looked_at, report.unanswered), (500, 500, 0));
     assert_eq!((report.pushes, report.tasks), (50, 500));
     assert!(outgoing <= 60, "{outgoing} requests");

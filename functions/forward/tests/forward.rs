@@ -1,5 +1,9 @@
 //! Requests on their way from the queue to Pulse, with a table in the emulator and a real broker.
-#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::large_futures,
+    reason = "a helper of a test may fail, and be as large, as the test may"
+)]
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -107,7 +111,7 @@ impl TestApp {
     }
 
     async fn forward(&self, deliveries: &[Delivery]) -> Vec<Disposition> {
-        self.forwarder.forward(deliveries, None, &mut |_| ()).await
+        Box::pin(self.forwarder.forward(deliveries, None, &mut |_| ())).await
     }
 
     /// A queued request for a test and others.

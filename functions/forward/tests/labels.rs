@@ -113,7 +113,8 @@ impl TestApp {
         let mut lines = Vec::new();
         let mut log = |line: &DeliveryLog| lines.push(serde_json::to_value(line).unwrap());
         let disposition = self.forwarder.forward(&[delivery], None, &mut log).await.remove(0);
-        let line = lines.pop().unwrap();
+        // Nothing is logged of a message that is delivered twice.
+        let Some(line) = lines.pop() else { return (disposition, DeliveryLog::default()) };
         assert!(!line.to_string().contains(TOKEN));
         let count = |name: &str| u32::try_from(line[name].as_u64().unwrap()).unwrap();
         let text = |name: &str| line[name].as_str().map(ToOwned::to_owned);

@@ -28,9 +28,9 @@ pub(super) async fn follow(operator: &Operator<'_>, as_json: bool) -> Result<(),
     let report = follower.round(None).await;
     warn_of_damage(report.damaged);
     if as_json {
-        print_json_line(&report)?
+        print_json_line(&report)?;
     } else {
-        print_text(&text(&report))?
+        print_text(&text(&report))?;
     }
     match report.error {
         Some(error) if report.failed > 0 => Err(Failure::Internal(error)),
@@ -40,15 +40,15 @@ pub(super) async fn follow(operator: &Operator<'_>, as_json: bool) -> Result<(),
 
 fn text(report: &FollowReport) -> String {
     let FollowReport { followed, looked_at, changed, ended, pushes, tasks, conflicts, unanswered, .. } = report;
-    let mut text = format!(
-        "{looked_at} of {followed} followed requests looked at: {changed} changed, {ended} of them ended\n\
-         {pushes} pushes and {tasks} tasks asked about\n"
-    );
+    let mut lines = vec![
+        format!("{looked_at} of {followed} followed requests looked at: {changed} changed, {ended} of them ended"),
+        format!("{pushes} pushes and {tasks} tasks asked about"),
+    ];
     if *conflicts > 0 {
-        text += &format!("{conflicts} changed at the same time: the next round looks at them\n");
+        lines.push(format!("{conflicts} changed at the same time: the next round looks at them"));
     }
     if let Some(error) = report.error.as_ref().filter(|_| *unanswered > 0) {
-        text += &format!("{unanswered} questions were not answered: {error}\n");
+        lines.push(format!("{unanswered} questions were not answered: {error}"));
     }
-    text
+    lines.join("\n") + "\n"
 }

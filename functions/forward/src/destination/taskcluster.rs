@@ -51,7 +51,7 @@ pub enum CredentialsSource {
         /// The name of the parameter.
         name: String,
         /// The client of Parameter Store.
-        aws: Aws,
+        aws: Box<Aws>,
         /// The credentials as they were read.
         read: Mutex<Option<Arc<Credentials>>>,
     },

@@ -274,20 +274,14 @@ async fn with_action(app: &TestApp, random: u128, action: Option<ActionState>) -
     let request = Request::new(RequestId::new(now, random), new_request, None, &jobs, now);
     app.requests.create(&request, &jobs, now).await.unwrap();
     let mut next = request;
-    match action {
-        Some(state) => next.actions.push(Action {
-            number: 1,
-            jobs: Places::new([0]),
-            hook: "project-gecko/in-tree-action-1-generic/0123abcdef".to_owned(),
-            state,
-            task_id: None,
-            called_at: now,
-        }),
-        None => {
-            let until = now + TimeDelta::minutes(1);
-            let why = LabelWaitReason::ActionRuns { task_id: None };
-            next.label_wait = Some(LabelWait { why, since: now, until, attempts: 0 });
-        }
+    if let Some(state) = action {
+        let hook = "project-gecko/in-tree-action-1-generic/0123abcdef".to_owned();
+        let jobs = Places::new([0]);
+        next.actions.push(Action { number: 1, jobs, hook, state, task_id: None, called_at: now });
+    } else {
+        let until = now + TimeDelta::minutes(1);
+        let why = LabelWaitReason::ActionRuns { task_id: None };
+        next.label_wait = Some(LabelWait { why, since: now, until, attempts: 0 });
     }
     next.apply_actions(&mut jobs);
     let next = next.with_results(&jobs, TimeDelta::minutes(1), now);
