@@ -61,6 +61,7 @@ test("jobs are counted by the way that they go", () => {
     { name: "builder", state: "accepted", destination: "pulse" },
     { name: "label", state: "accepted", ...label },
     { name: "waiting label", state: "waiting", ...label },
+    { name: "stored before destinations", state: "accepted" },
     { name: "refused label", state: "rejected", code: "not_triggerable", ...label },
   ]);
   expect(plan.ways).toEqual({ pulse: 1, taskcluster: 2 });

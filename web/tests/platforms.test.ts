@@ -50,6 +50,7 @@ test.each([
   ["toolchains", "opt", "Toolchains"],
   ["toolchains", "debug", "Toolchains debug"],
   ["other", "", "Other"],
+  ["", "opt", "No platform opt"],
 ])("the row of %s with %s is titled %s", (platform, option, title) => {
   expect(rowTitle(platform, platformTitle(platform).title, option)).toBe(title);
 });

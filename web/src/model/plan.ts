@@ -60,7 +60,10 @@ export function readPlan(
   for (const job of jobs) lists[placeOf(job)].push(job);
   const requested = [...lists.runs, ...lists.builds, ...lists.waits, ...lists.again];
   const ways = { pulse: 0, taskcluster: 0 };
-  for (const job of requested) ways[wayOf(job)]++;
+  for (const job of requested) {
+    const way = wayOf(job);
+    if (way) ways[way]++;
+  }
   return {
     ...lists,
     waits: byReason(lists.waits, (job) => buildOf(job.name)),
@@ -74,9 +77,9 @@ export function readPlan(
   };
 }
 
-/** The destination of a job. */
-export function wayOf(job: RequestedJob): Way {
-  return job.destination === "taskcluster" ? "taskcluster" : "pulse";
+/** The destination of a job; undefined for a name that is not known. */
+export function wayOf({ destination }: RequestedJob): Way | undefined {
+  return destination === "taskcluster" || destination === "pulse" ? destination : undefined;
 }
 
 type Place = "runs" | "builds" | "waits" | "again" | "leftAlone" | "refused";

@@ -30,6 +30,9 @@ const WITHOUT_OPT = new Set([
 /** Words for kinds of builds: titles with them do not show the option. */
 const BUILD_IN_TITLE = /Shippable|DevEdition|asan|tsan|ccov|nightlyasrelease/i;
 
+/** The title of the row of jobs without a platform. */
+const NO_PLATFORM = "No platform";
+
 const TITLES = read(source);
 
 /** The title of a platform, or its name if it has none. */
@@ -40,7 +43,7 @@ export function platformTitle(platform: string): PlatformTitle {
 /** The title of a row: the platform's title, and the option unless the title implies it. */
 export function rowTitle(platform: string, title: string, option: string): string {
   const isClear = BUILD_IN_TITLE.test(title) || (option === "opt" && WITHOUT_OPT.has(platform));
-  return isClear || option === "" ? title : `${title} ${option}`;
+  return [title || NO_PLATFORM, isClear ? "" : option].filter(Boolean).join(" ");
 }
 
 function read(table: string): Map<string, PlatformTitle> {

@@ -24,7 +24,7 @@ export interface WatchRow {
   readonly taskId: string | undefined;
   /** The time of the last change. */
   readonly since: string | undefined;
-  readonly way: Way;
+  readonly way: Way | undefined;
   /** Whether it is a build that the plan added. */
   readonly isAdded: boolean;
   readonly again: Again | undefined;
