@@ -16,17 +16,19 @@
 //!
 //! A wait or a refusal is recorded wherever it comes up, and ends the pass.
 
+mod change;
+
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::action::{Action, ActionState, LabelWait, LabelWaitReason, Places};
 use crate::job::RequestedJob;
-use crate::planning::Planning;
-use crate::reason::JobReason;
 use crate::refusal::ActionRefusal;
 use crate::request::Request;
-use crate::state::JobState;
+
+pub use self::change::Change;
+use self::change::ChangeKind;
 
 /// How long after a call its task may appear: the hooks service gives up after 30 s, and so does the client.
 pub const SEARCH_TIME: TimeDelta = TimeDelta::minutes(2);
@@ -138,26 +140,6 @@ pub struct Outage {
     pub retry_after: Option<TimeDelta>,
     /// Whether Taskcluster refuses calls because there are too many.
     pub is_rate_limit: bool,
-}
-
-/// A change of a stored request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// Actions that certainly have no task: they are forgotten.
-    absent: Vec<u32>,
-    kind: ChangeKind,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum ChangeKind {
-    /// A hook is about to be called.
-    Call { places: Places, hook: String },
-    /// An action has a task.
-    Task { number: u32, task_id: String },
-    /// The labels wait.
-    Wait(LabelWait),
-    /// The labels fail. `uncertain` is an action that may have a task.
-    Refuse { refusal: ActionRefusal, uncertain: Option<u32> },
 }
 
 /// One pass over the labels of a request.
@@ -408,60 +390,6 @@ impl LabelRun {
     }
 }
 
-impl Change {
-    /// The request after the change, and its jobs.
-    #[must_use]
-    pub fn apply(
-        &self,
-        request: &Request,
-        jobs: &[RequestedJob],
-        planning: &Planning,
-        now: DateTime<Utc>,
-    ) -> (Request, Vec<RequestedJob>) {
-        let (mut next, mut jobs) = (request.clone(), jobs.to_vec());
-        next.actions.retain(|action| !self.absent.contains(&action.number));
-        match &self.kind {
-            ChangeKind::Call { places, hook } => {
-                let number = next_number(&next, &[]);
-                next.actions.push(Action {
-                    number,
-                    jobs: places.clone(),
-                    hook: hook.clone(),
-                    state: ActionState::Triggering,
-                    task_id: None,
-                    called_at: now,
-                });
-                next.apply_actions(&mut jobs);
-                return (next.with_plan(&jobs, now), jobs);
-            }
-            ChangeKind::Task { number, task_id } => {
-                for action in next.actions.iter_mut().filter(|action| action.number == *number) {
-                    action.state = ActionState::Running;
-                    action.task_id = Some(task_id.clone());
-                }
-                next.label_wait = None;
-            }
-            ChangeKind::Wait(wait) => next.label_wait = Some(wait.clone()),
-            ChangeKind::Refuse { refusal, uncertain } => {
-                for action in next.actions.iter_mut().filter(|action| Some(action.number) == *uncertain) {
-                    action.state = ActionState::Uncertain;
-                }
-                for job in jobs.iter_mut().filter(|job| job.is_open_label()) {
-                    let may_have_arrived = uncertain.is_some() && job.state == JobState::Triggering;
-                    job.in_doubt |= may_have_arrived;
-                    job.state = JobState::Failed;
-                    job.code = Some(refusal.code());
-                    job.reason = Some(JobReason::ActionRefused { refusal: refusal.clone(), may_have_arrived });
-                }
-                next.label_wait = None;
-            }
-        }
-        next.apply_actions(&mut jobs);
-        let poll_interval = next.next_check(&jobs, planning, now);
-        (next.with_results(&jobs, poll_interval, now), jobs)
-    }
-}
-
 impl LabelWait {
     /// The error, if Taskcluster did not answer.
     fn error(&self) -> Option<String> {
@@ -470,49 +398,6 @@ impl LabelWait {
             LabelWaitReason::Unavailable { error } | LabelWaitReason::Unanswered { error } => Some(error.clone()),
         }
     }
-}
-
-impl Request {
-    /// Sets the states of labels that follow from the actions of the request. The store does it for jobs that it reads.
-    pub fn apply_actions(&self, jobs: &mut [RequestedJob]) {
-        let state_without = if self.label_wait.is_some() { JobState::Waiting } else { JobState::Accepted };
-        for (place, job) in jobs.iter_mut().enumerate().filter(|(_, job)| job.follows_actions()) {
-            let mut actions = self.actions.iter().rev().filter(|action| action.jobs.contains(place));
-            job.state = match actions.next().map(|action| action.state) {
-                Some(ActionState::Triggering) => JobState::Triggering,
-                Some(ActionState::Running) => JobState::Forwarded,
-                Some(ActionState::Ended | ActionState::Uncertain) | None => state_without,
-            };
-        }
-    }
-
-    /// The time until the next check of a request that waits: for builds, or for Taskcluster.
-    pub fn next_check(&self, jobs: &[RequestedJob], planning: &Planning, now: DateTime<Utc>) -> TimeDelta {
-        let builds = jobs.iter().any(|job| job.build_wait.is_some()).then(|| planning.next_poll(jobs, now));
-        let labels = self.label_wait.as_ref().map(|wait| (wait.until - now).max(TimeDelta::zero()));
-        builds.into_iter().chain(labels).min().unwrap_or_else(|| planning.next_poll(jobs, now))
-    }
-
-    /// Whether the action with this marker still needs the lock of its push, or will need it.
-    pub fn needs_lock(&self, marker: &str) -> bool {
-        match self.actions.iter().find(|action| action.marker(self.id) == marker) {
-            _ if self.state.has_ended() => false,
-            Some(action) => matches!(action.state, ActionState::Triggering | ActionState::Running),
-            // The lock is taken before the action is recorded.
-            None => self.state.is_open(),
-        }
-    }
-}
-
-/// The places of the labels that are to be triggered, in the order in which actions take them: builds that others of them
-/// need come first.
-pub fn open_places(jobs: &[RequestedJob]) -> Vec<usize> {
-    let open = || jobs.iter().enumerate().filter(|(_, job)| job.is_open_label());
-    let builds: HashSet<&str> = open().filter_map(|(_, job)| job.build.as_deref()).collect();
-    let (mut places, tests): (Vec<usize>, Vec<usize>) =
-        open().map(|(place, _)| place).partition(|place| builds.contains(jobs[*place].name.as_str()));
-    places.extend(tests);
-    places
 }
 
 fn marker(request: &Request, number: u32) -> String {
@@ -524,4 +409,15 @@ fn marker(request: &Request, number: u32) -> String {
 fn next_number(request: &Request, absent: &[u32]) -> u32 {
     let actions = request.actions.iter().filter(|action| !absent.contains(&action.number));
     actions.map(|action| action.number).max().unwrap_or_default() + 1
+}
+
+/// The places of the labels that are to be triggered, in the order in which actions take them: builds that others of them
+/// need come first.
+pub fn open_places(jobs: &[RequestedJob]) -> Vec<usize> {
+    let open = || jobs.iter().enumerate().filter(|(_, job)| job.is_open_label());
+    let builds: HashSet<&str> = open().filter_map(|(_, job)| job.build.as_deref()).collect();
+    let (mut places, tests): (Vec<usize>, Vec<usize>) =
+        open().map(|(place, _)| place).partition(|place| builds.contains(jobs[*place].name.as_str()));
+    places.extend(tests);
+    places
 }

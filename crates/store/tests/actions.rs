@@ -241,7 +241,6 @@ fn lock(number: u32, until: DateTime<Utc>) -> PushLock {
         push_id: 7,
         marker: format!("{request}.{number}"),
         request,
-        task_id: None,
         expires_at: until,
     }
 }
@@ -258,7 +257,7 @@ async fn a_lock_is_held_by_one_action_until_that_releases_it() {
         assert_eq!(table.lock_push(&other, morning()).await.unwrap(), None);
     }
     // The holder writes its task.
-    let running = PushLock { task_id: Some(TASK.to_owned()), expires_at: later(7200), ..first.clone() };
+    let running = PushLock { expires_at: later(7200), ..first.clone() };
     assert_eq!(table.lock_push(&running, later(1)).await.unwrap(), None);
     assert_eq!(table.lock_push(&second, later(2)).await.unwrap(), Some(running.clone()));
     let item = items(&client, &name).await.remove(&("push#try#7".to_owned(), "action".to_owned())).unwrap();

@@ -21,9 +21,6 @@ pub struct PushLock {
     pub marker: String,
     /// The request of the action.
     pub request: RequestId,
-    /// The task of the action, if it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task_id: Option<String>,
     /// When the lock ends, if it is not released before. Stored in seconds.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub expires_at: DateTime<Utc>,
@@ -37,7 +34,7 @@ fn lock_key(project: &str, push_id: u64) -> Item {
 impl RequestsTable {
     /// Takes the lock of a push. Returns `None` if the action has it now, or else the lock of the action that holds it.
     ///
-    /// An action that has the lock already keeps it: its task and the time at which it expires are written. An expired lock
+    /// An action that has the lock already keeps it: the time at which it expires is written. An expired lock
     /// of another action is replaced. Either way it is one write.
     ///
     /// # Errors

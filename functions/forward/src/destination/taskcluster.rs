@@ -226,8 +226,7 @@ impl Forwarder {
     async fn lock(&self, request: &Request, marker: String) -> Result<Locked, StoreError> {
         let now = (self.clock)();
         let (project, push_id) = (request.project.clone(), request.push_id);
-        let lock =
-            PushLock { project, push_id, marker, request: request.id, task_id: None, expires_at: now + LOCK_TIME };
+        let lock = PushLock { project, push_id, marker, request: request.id, expires_at: now + LOCK_TIME };
         let Some(held) = self.requests.lock_push(&lock, now).await? else { return Ok(Locked::Ours) };
         let holder = if held.request == request.id {
             Some(request.clone())

@@ -296,7 +296,6 @@ fn lock_of(request: &Request, app: &TestApp) -> PushLock {
         push_id: request.push_id,
         marker: format!("{}.1", request.id),
         request: request.id,
-        task_id: None,
         expires_at: app.time() + TimeDelta::days(9),
     }
 }
