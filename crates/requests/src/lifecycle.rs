@@ -20,6 +20,7 @@ use crate::id::RequestId;
 use crate::job::{JobCode, RequestedJob};
 use crate::new_request::NewRequest;
 use crate::outcome::Outcome;
+use crate::pause::remembered;
 use crate::push::Push;
 use crate::reason::JobReason;
 use crate::request::Request;
@@ -233,7 +234,8 @@ impl Request {
             return next;
         }
         next.state = next.final_state(jobs);
-        next.due_at = now.timestamp();
+        let changed_at = DateTime::from_timestamp(self.due_at, 0).unwrap_or(now);
+        next.due_at = remembered(changed_at, now).timestamp();
         if next.state.has_ended() && next.state != self.state {
             let detail = Some(EventDetail::Finished { progress: next.progress.unwrap_or_default() });
             next.record_event(Event { at: now, state: next.state, detail, by: None });

@@ -2,11 +2,21 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+/// While the pause is the shortest one, a change need not be remembered: it would move an entry of an index for nothing.
+const SHORTEST_PAUSE_FOR: TimeDelta = TimeDelta::minutes(10);
+
+/// The time of the last change that is remembered, after a change now.
+pub(crate) fn remembered(changed_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    if now - changed_at < SHORTEST_PAUSE_FOR { changed_at } else { now }
+}
+
 /// The pause between two looks at a request that last changed so long ago.
 pub fn pause(since_change: TimeDelta) -> TimeDelta {
+    if since_change < SHORTEST_PAUSE_FOR {
+        return TimeDelta::minutes(1);
+    }
     TimeDelta::minutes(match since_change.num_minutes() {
-        ..10 => 1,
-        10..60 => 2,
+        ..60 => 2,
         60..240 => 5,
         _ => 15,
     })
@@ -27,6 +37,21 @@ mod tests {
         let minutes = |minutes| pause(TimeDelta::minutes(minutes)).num_minutes();
         assert_eq!([-1, 0, 9, 10, 59, 60, 239, 240, 100_000].map(minutes), [1, 1, 1, 2, 2, 5, 5, 15, 15]);
     }
+
+    #[test]
+    fn changes_that_follow_each_other_closely_move_no_entry() {
+        let at = |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes);
+        let changes = [3, 9, 10, 12, 25];
+        let remembered: Vec<_> = changes
+            .iter()
+            .scan(at(0), |last, change| {
+                *last = remembered(*last, at(*change));
+                Some((*last - at(0)).num_minutes())
+            })
+            .collect();
+        assert_eq!(remembered, [0, 0, 10, 10, 25]);
+    }
+
     #[test]
     fn the_turns_of_requests_are_minutes_of_the_clock() {
         let at = |time: &str| format!("2026-11-23T{time}Z").parse::<DateTime<Utc>>().unwrap();

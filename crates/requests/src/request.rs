@@ -53,7 +53,7 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub events_left_out: u64,
     /// Of an open request: seconds since 1970 from which the sweeper checks the request, if nothing has happened until
-    /// then. Of a forwarded one: when something happened last.
+    /// then. Of a forwarded one: when something happened last, but for changes within ten minutes of each other.
     pub due_at: i64,
     /// The actions that run labels of the request, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
