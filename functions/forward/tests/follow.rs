@@ -176,7 +176,6 @@ impl TestApp {
             push_id,
             marker: marker.to_owned(),
             request: RequestId::new(self.time(), 99),
-            task_id: None,
             expires_at: self.time() + TimeDelta::hours(26),
         };
         self.requests.lock_push(&lock, self.time()).await.unwrap().map(|held| held.marker)
