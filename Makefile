@@ -59,7 +59,7 @@ PYTEST := .venv/bin/python -m pytest
 PARALLEL ?= -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test test-unit build deploy destroy bench cost lint fmt clean
+.PHONY: help run token test test-unit test-web build deploy destroy bench cost lint fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ test-unit: ## Run the tests that need neither emulator nor broker: the fast loop
 	cargo test --workspace --locked --lib --bins
 	@$(STACK) install
 	TARGET_DIR='$(TARGET)/debug' $(PYTEST) -m 'not stack'
+
+test-web: ## Check the page's model: types, format and tests [REQUIRE_FZF=1]
+	npm --prefix web ci --no-audit --no-fund
+	npm --prefix web test
 
 build: ## Build the functions as they are deployed, and print their sizes [ARCH=arm64|x86_64]
 	@test -n '$(filter arm64 x86_64,$(ARCH))' || { echo 'error: ARCH is $(ARCH), not arm64 or x86_64' >&2; exit 1; }
@@ -154,4 +158,4 @@ fmt: ## Format the Rust and the Python
 
 clean: ## Remove what the other targets made
 	cargo clean
-	rm -rf .run .venv* .hypothesis .schemathesis .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .run .venv* .hypothesis .schemathesis .pytest_cache .ruff_cache .mypy_cache web/node_modules

@@ -399,7 +399,7 @@ describe(`"Trigger" on a push of ${PROJECT}`, { skip: CANNOT_TRIGGER }, () => {
 
     assert.equal(status, 202, shown);
     assert.equal(shown, `2 jobs are queued for push ${PUSH_ID} of ${PROJECT}.`);
-    assert.deepEqual(answer.jobs, push.selected.map((name) => ({ name, state: "accepted" })));
+    assert.deepEqual(answer.jobs, push.selected.map((name) => ({ name, state: "accepted", destination: "pulse" })));
   });
 
   test("works for a push that has no decision task", async () => {

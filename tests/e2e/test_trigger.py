@@ -115,7 +115,7 @@ class Requests(unittest.TestCase):
         taken = self.assert_taken(self.trigger(name))
         followed = self.ask("GET", taken["status_url"])
 
-        self.assertEqual(taken["jobs"], [{"name": name, "state": "accepted"}])
+        self.assertEqual(taken["jobs"], [{"name": name, "state": "accepted", "destination": "pulse"}])
         [message] = self.queued()
         self.assertEqual(message["request_id"], taken["request_id"])
         self.assertEqual(followed.status, 200, followed.body)
@@ -225,7 +225,7 @@ class BehindAnHttpApi(Requests):
 
         self.assertEqual(answer.status, 200, answer.body)
         self.assertIsNone(answer.json()["request_id"])
-        self.assertEqual(answer.json()["jobs"], [{"name": self.builds[0], "state": "accepted"}])
+        self.assertEqual(answer.json()["jobs"], [{"name": self.builds[0], "state": "accepted", "destination": "pulse"}])
         self.assertEqual((self.queued(), self.stored()), ([], before))
 
     def test_the_author_of_a_push_may_and_a_stranger_may_not(self) -> None:
