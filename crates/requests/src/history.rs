@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::action::is_zero;
 use crate::email::Email;
 use crate::job::{JobCode, RequestedJob};
 use crate::outcome::Progress;
@@ -66,6 +67,8 @@ pub enum EventDetail {
 pub struct JobSummary {
     forwarded: u32,
     waiting: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    triggering: u32,
     already_running: u32,
     unroutable: u32,
     failed: u32,
@@ -81,6 +84,7 @@ impl JobSummary {
         Self {
             forwarded: in_state(JobState::Forwarded),
             waiting: in_state(JobState::Waiting),
+            triggering: in_state(JobState::Triggering),
             already_running: count(&|job| job.state == JobState::Rejected && job.code == Some(JobCode::AlreadyRunning)),
             unroutable: in_state(JobState::Unroutable),
             failed: in_state(JobState::Failed),
@@ -91,6 +95,7 @@ impl JobSummary {
         let counts = [
             (self.forwarded, "forwarded"),
             (self.waiting, "waiting"),
+            (self.triggering, "triggering"),
             (self.already_running, "running already"),
             (self.unroutable, "unroutable"),
             (self.failed, "failed"),
@@ -142,6 +147,14 @@ impl EventDetail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_whose_hook_was_called_are_counted() {
+        let triggering = RequestedJob { state: JobState::Triggering, ..RequestedJob::accepted_label("a") };
+        let counts = JobSummary::of(&[triggering, RequestedJob::accepted_label("b")]);
+        assert_eq!(EventDetail::Jobs { counts }.sentence(), "Jobs: 1 triggering.");
+        assert!(!serde_json::to_string(&JobSummary::default()).unwrap().contains("triggering"));
+    }
 
     #[test]
     fn an_event_of_an_earlier_version_keeps_its_sentence() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use catalog::taskcluster::TaskId;
 use chrono::{DateTime, TimeDelta, Utc};
 use fetch::PostError;
+use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use requests::refusal::ActionRefusal;
@@ -25,9 +26,12 @@ const MAX_PART: usize = 200;
 const MAX_FIRES: u32 = 1000;
 /// The number of fires that are read first.
 const FIRST_FIRES: u32 = 50;
-/// Maximum number of tasks that are read in search of one.
-const MAX_READ: usize = 100;
-/// How much earlier than its call a fire may be dated.
+/// Maximum number of tasks that are read in search of one, and how many are read at a time.
+const MAX_READ: usize = 500;
+const READ_AT_ONCE: usize = 8;
+/// How long after its call was recorded a hook begins to fire: the call is made within 30 s, and arrives within 15 s more.
+const CALL_TIME: TimeDelta = TimeDelta::minutes(2);
+/// How much the clocks may differ.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 /// Maximum length of a message of Taskcluster that is kept, in characters. It may list scopes.
 const MAX_MESSAGE: usize = 300;
@@ -175,18 +179,19 @@ impl Taskcluster {
         Ok(fires)
     }
 
-    /// The task of an action whose input has this marker, among what its hook fired since its call. Fires that failed
-    /// are among them: a task may exist all the same. `None` if there is certainly none yet.
+    /// The task of an action whose input has this marker, among what its hook fired at the time of its call: a fire is
+    /// dated when it begins, however late its task appears. Fires that failed are among them: a task may exist all the
+    /// same. `None` if there is certainly none yet.
     ///
     /// # Errors
-    /// There is no usable answer, or the hook fired too often since then to look at all its tasks.
+    /// There is no usable answer, or the hook fired too often to look at all its tasks.
     pub async fn find_action(
         &self,
         hook: &HookId,
         marker: &str,
-        since: DateTime<Utc>,
+        called_at: DateTime<Utc>,
     ) -> Result<Option<TaskId>, TaskclusterError> {
-        let since = since - CLOCK_SKEW;
+        let (since, until) = (called_at - CLOCK_SKEW, called_at + CALL_TIME + CLOCK_SKEW);
         let all_are_newer = |fires: &[Fire]| fires.iter().all(|fire| fire.fired_at >= since);
         let mut fires = self.last_fires(hook, FIRST_FIRES).await?;
         if fires.len() >= FIRST_FIRES as usize && all_are_newer(&fires) {
@@ -195,19 +200,18 @@ impl Taskcluster {
                 return Err(fired_too_often(fires.len()));
             }
         }
-        fires.retain(|fire| fire.fired_at >= since);
-        // The oldest is the likeliest: a fire is dated when it begins.
-        for (read, fire) in fires.iter().rev().enumerate() {
-            if read == MAX_READ {
-                return Err(fired_too_often(fires.len()));
-            }
+        fires.retain(|fire| (since..=until).contains(&fire.fired_at));
+        // That of the call is dated soon after it.
+        fires.sort_by_key(|fire| (fire.fired_at - called_at).abs());
+        let read = fires.iter().take(MAX_READ).map(async |fire| (fire, self.task(&fire.task_id).await));
+        let mut read = stream::iter(read).buffered(READ_AT_ONCE);
+        while let Some((fire, task)) = read.next().await {
             // The task of a fire that failed may not exist.
-            let task = self.task(&fire.task_id).await?;
-            if task.is_some_and(|task| task.marker.as_deref() == Some(marker)) {
+            if task?.is_some_and(|task| task.marker.as_deref() == Some(marker)) {
                 return Ok(Some(fire.task_id.clone()));
             }
         }
-        Ok(None)
+        if fires.len() > MAX_READ { Err(fired_too_often(fires.len())) } else { Ok(None) }
     }
 
     /// Calls the hook of an action, once: a call is not repeated, as each makes a task. The credentials are sent to
@@ -257,7 +261,7 @@ impl Taskcluster {
 fn fired_too_often(fires: usize) -> TaskclusterError {
     TaskclusterError::Unavailable {
         retry_after: None,
-        reason: format!("the hook fired {fires} times since then, too often to look for a task among them"),
+        reason: format!("the hook fired {fires} times, too often to look for a task among them"),
     }
 }
 

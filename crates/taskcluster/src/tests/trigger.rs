@@ -257,6 +257,8 @@ async fn an_action_is_found_by_its_marker_in_a_fire_that_failed_too() {
     for result in ["success", "error"] {
         let setup = Setup::new().await;
         let rows = [
+            // It was fired too late to be that of the call.
+            fire(0, "2026-11-26T12:03:01Z", "success"),
             fire(1, "2026-11-26T12:00:09Z", "success"),
             // It names a task that does not exist.
             fire(2, "2026-11-26T12:00:02Z", "error"),
@@ -272,12 +274,17 @@ async fn an_action_is_found_by_its_marker_in_a_fire_that_failed_too() {
         setup.api.on(&format!("/api/queue/v1/task/{}", id(4)), [json(&other.to_string())]);
         let found = setup.client.find_action(&hook(), MARKER, now()).await.unwrap();
         assert_eq!(found.as_ref().map(TaskId::as_str), Some(&*id(3)));
-        // The oldest is read first, and none of before the call.
+        // None of long before the call is read, and none of long after it.
         let path = |n| format!("/api/queue/v1/task/{}", id(n));
-        assert_eq!(setup.api.paths()[1..], [path(4), path(3)]);
+        let before = setup.api.paths();
+        assert!(before.contains(&path(3)) && !before.contains(&path(5)) && !before.contains(&path(0)));
 
         assert_eq!(setup.client.find_action(&hook(), "01KAS4B0MRJ6WJ0RGDX8T0E4JQ.3", now()).await, Ok(None));
-        assert_eq!(setup.api.paths().len(), 3 + 5);
+        let mut read = setup.api.paths()[before.len() + 1..].to_vec();
+        read.sort();
+        let mut expected = [1, 2, 3, 4].map(path);
+        expected.sort();
+        assert_eq!(read, expected);
     }
 }
 
@@ -302,12 +309,19 @@ async fn a_hook_that_fires_often_is_searched_further_back() {
     let error = setup.client.find_action(&hook(), MARKER, now()).await.unwrap_err();
     assert!(error.to_string().contains("fired 1000 times"), "{error}");
     assert_eq!(setup.api.paths().len(), 2);
-    let more: Vec<_> = many.into_iter().take(101).chain([fire(0, "2026-11-26T11:00:00Z", "success")]).collect();
-    fires(&setup, "limit=1000", &more, None);
-    (0..101).for_each(|n| knows(&setup, n, "x"));
+    let old = fire(0, "2026-11-26T11:00:00Z", "success");
+    let at_once = (0..501).map(|n| fire(n, "2026-11-26T12:00:05Z", "success"));
+    fires(&setup, "limit=1000", &at_once.chain([old.clone()]).collect::<Vec<_>>(), None);
+    (0..501).for_each(|n| knows(&setup, n, "x"));
     let error = setup.client.find_action(&hook(), MARKER, now()).await.unwrap_err();
-    assert!(error.to_string().contains("fired 101 times"), "{error}");
-    assert_eq!(setup.api.paths().len(), 4 + 100);
+    assert!(error.to_string().contains("fired 501 times"), "{error}");
+    assert_eq!(setup.api.paths().len(), 4 + 500);
+
+    // However often it fires later, the search is of the time of the call.
+    let later: Vec<_> = many.into_iter().take(999).chain([old]).collect();
+    fires(&setup, "limit=1000", &later, None);
+    assert_eq!(setup.client.find_action(&hook(), MARKER, now()).await, Ok(None));
+    assert_eq!(setup.api.paths().len(), 4 + 500 + 2);
 }
 
 #[tokio::test]
