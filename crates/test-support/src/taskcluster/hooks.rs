@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::{FakeTaskcluster, State, Task, json_answer, lock, not_found, status};
@@ -31,6 +32,8 @@ pub(super) struct Hooks {
     calls: Vec<(String, Value)>,
     /// The tasks that were made, oldest first.
     made: Vec<String>,
+    /// When each was made, in seconds since 1970: the time of the signature of its call.
+    made_at: Vec<i64>,
 }
 
 /// What a service answers.
@@ -106,12 +109,15 @@ fn statuses(state: &State, request: &Message) -> Message {
 fn trigger(state: &mut State, request: &Message) -> Answer {
     let payload: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let input = payload["user"]["input"].clone();
-    state.hooks.calls.push((request.header("authorization").unwrap_or_default().to_owned(), payload));
+    let authorization = request.header("authorization").unwrap_or_default().to_owned();
+    let signed_at = authorization.split("ts=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok());
+    state.hooks.calls.push((authorization, payload));
     let fate = state.hooks.fates.pop_front();
     if matches!(fate, None | Some(HookFate::AnswerLost | HookFate::AnsweredWithTask(_))) {
         let id = format!("{:08}TPSVFNUvaOlinQ", state.hooks.made.len());
         state.tasks.insert(id.clone(), Task { input: Some(input), ..Task::in_state("pending") });
         state.hooks.made.push(id);
+        state.hooks.made_at.push(signed_at.unwrap_or_default());
     }
     match fate {
         Some(HookFate::AnswerLost | HookFate::RequestLost) => Answer::Cut,
@@ -124,13 +130,17 @@ fn trigger(state: &mut State, request: &Message) -> Answer {
 }
 
 fn last_fires(state: &State) -> Message {
-    let fire = |id: &String| {
+    let fire = |(id, at): (&String, &i64)| {
+        let at = DateTime::from_timestamp(*at, 0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true);
         json!({"hookGroupId": "project-gecko", "hookId": "in-tree-action-1-generic/0123abcdef",
-            "firedBy": "triggerHook", "taskId": id, "taskCreateTime": "2099-01-01T00:00:00.000Z", "result": "success",
+            "firedBy": "triggerHook", "taskId": id, "taskCreateTime": at, "result": "success",
             "error": "", "taskState": "pending"})
     };
     match &state.hooks.made[..] {
         [] => not_found("No such hook or never fired"),
-        made => json_answer("200 OK", &json!({"lastFires": made.iter().rev().map(fire).collect::<Vec<_>>()})),
+        made => {
+            let fires = made.iter().zip(&state.hooks.made_at).rev().map(fire);
+            json_answer("200 OK", &json!({"lastFires": fires.collect::<Vec<_>>()}))
+        }
     }
 }
