@@ -1,5 +1,6 @@
 """Requests with labels in a whole stack: from the request over the action of the push to the end of every job."""
 
+import base64
 import json
 import queue
 import tempfile
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mohawk
 import pytest
 
+from localstack.commands import TASKCLUSTER_PARAMETER
 from localstack.fakes import treeherder
 from localstack.fakes.pushes import decision_task_id
 from localstack.fakes.taskcluster import CLIENT_ID, Control, own_label
@@ -127,6 +130,24 @@ class TaskclusterTrigger(unittest.TestCase):
         task = decision_task_id(PROJECT, self.push)
         return [action for action in self.control.actions() if action["decision_task_id"] == task]
 
+    def assert_signed(self, marker: str) -> None:
+        """Another implementation of Hawk than ours accepts the call of the hook, which is limited to this hook."""
+        [call] = [call for call in self.control.triggers() if marker in call["body"]]
+        headers = {name.lower(): value for name, value in call["headers"]}
+        stored = self.stack.client("ssm").get_parameter(Name=TASKCLUSTER_PARAMETER, WithDecryption=True)
+        client = json.loads(stored["Parameter"]["Value"])
+        receiver = mohawk.Receiver(
+            lambda _: {"id": client["clientId"], "key": client["accessToken"], "algorithm": "sha256"},
+            headers["authorization"],
+            f"http://{headers['host']}{call['path']}",
+            call["method"],
+            content=call["body"].encode(),
+            content_type=headers["content-type"],
+        )
+        self.assertEqual(receiver.parsed_header["id"], CLIENT_ID)
+        limits = json.loads(base64.b64decode(receiver.parsed_header["ext"]))
+        self.assertEqual(limits, {"authorizedScopes": [f"hooks:trigger-hook:{HOOK}"]})
+
     def test_labels_and_builders_go_each_their_way_and_are_followed_to_their_end(self) -> None:
         self.control.set_pace(None)
         self.control.set_result(self.labels[0], "failed")
@@ -146,6 +167,7 @@ class TaskclusterTrigger(unittest.TestCase):
         self.assertEqual(action["input"]["tasks"], [self.label, self.labels[0]])
         self.assertEqual(action["input"]["request"], f"{forwarded['request_id']}.1")
         self.assertNotIn("@", json.dumps(action["input"]))
+        self.assert_signed(action["input"]["request"])
         self.assertEqual((action["name"], action["hook"]), ("add-new-jobs", HOOK))
         states = [(job["state"], job.get("destination")) for job in forwarded["jobs"]]
         expected = [("forwarded", "taskcluster"), ("forwarded", "pulse"), ("forwarded", "taskcluster")]
