@@ -230,6 +230,12 @@ class Permissions(unittest.TestCase):
         self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
         self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * function["Timeout"])
 
+    def test_the_forward_function_has_time_for_an_action_when_treeherder_and_pulse_are_slow(self) -> None:
+        function = resources("AWS::Serverless::Function")["ForwardFunction"]
+        # What became of waiting jobs, the runs on the push, and Pulse take up to 10 s each.
+        before_action, action, recording = 30, 28, 10
+        self.assertGreaterEqual(function["Timeout"], before_action + action + recording)
+
     def test_the_http_api_may_invoke_a_function_for_each_of_its_routes_and_for_nothing_else(self) -> None:
         api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/"
         integrations = resources("AWS::ApiGatewayV2::Integration")

@@ -429,7 +429,7 @@ fn not_created(job: &mut RequestedJob, how: &str, log: &str) {
     job.reason = Some(JobReason::not_created(how, log));
 }
 
-/// Sets the code of a job. A build that nobody asked for keeps its own, which says that.
+/// Sets the code of a job. A build that the plan added keeps its own, which says that.
 fn set_code(job: &mut RequestedJob, code: JobCode) {
     if job.is_asked_for() {
         job.code = Some(code);

@@ -206,7 +206,7 @@ fn a_label_that_its_action_did_not_create_failed_and_says_why() {
         let reason = job.reason_text().expect("a reason");
         assert!(reason.starts_with("The action ended (failed)") && reason.ends_with("Could not create 'test-1'"));
     }
-    assert_eq!(request.state, RequestState::Failed, "only a build that nobody asked for was created");
+    assert_eq!(request.state, RequestState::Failed, "only a build that the plan added was created");
 
     let jobs = [RequestedJob { code: Some(JobCode::NeededBuild), ..label("build") }];
     let mut looks = Looks::default();
