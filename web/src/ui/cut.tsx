@@ -3,20 +3,18 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 
-import { counted } from "../model/words.ts";
-
 interface CutProps<Entry> {
   readonly class?: string;
   readonly entries: readonly Entry[];
   /** How many entries are shown at first. */
   readonly most: number;
-  /** What one entry is, such as `name`. */
-  readonly word: string;
+  /** What the entries are, such as `names`. */
+  readonly words: string;
   /** Draws an entry, as an `<li>`. */
   readonly children: (entry: Entry) => ComponentChildren;
 }
 
-export function Cut<Entry>({ class: name, entries, most, word, children }: CutProps<Entry>) {
+export function Cut<Entry>({ class: name, entries, most, words, children }: CutProps<Entry>) {
   const [showsAll, setShowsAll] = useState(false);
   const isCut = !showsAll && entries.length > most;
   return (
@@ -25,7 +23,7 @@ export function Cut<Entry>({ class: name, entries, most, word, children }: CutPr
       {isCut && (
         <li key="all">
           <button type="button" onClick={() => setShowsAll(true)}>
-            Show all {counted(entries.length, word)}
+            Show all {entries.length.toLocaleString("en")} {words}
           </button>
         </li>
       )}

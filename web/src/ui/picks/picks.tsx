@@ -73,7 +73,7 @@ export function Picks(props: PicksProps) {
         <Notice kind="information" onDismiss={() => setResult(undefined)}>
           {result.sentences.join(" ")}
           {result.notListed.length > 0 && (
-            <Cut entries={result.notListed} most={MOST_NAMES} word="name">
+            <Cut entries={result.notListed} most={MOST_NAMES} words="names">
               {(name) => <li key={name}>{name}</li>}
             </Cut>
           )}

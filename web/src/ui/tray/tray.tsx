@@ -85,7 +85,7 @@ export function Tray({ layout, jobs, selection, onChange }: TrayProps) {
         <Notice kind="warning">
           {counted(absent.length, "selected name is", "selected names are")} not in the list of this push, and cannot be
           requested:
-          <Cut class="absent" entries={absent} most={MOST_NAMES} word="name">
+          <Cut class="absent" entries={absent} most={MOST_NAMES} words="names">
             {(name) => <li key={name}>{name}</li>}
           </Cut>
           <button type="button" data-takes onClick={() => change(listed(selection), counted(absent.length, "name"))}>
@@ -93,7 +93,7 @@ export function Tray({ layout, jobs, selection, onChange }: TrayProps) {
           </button>
         </Notice>
       )}
-      <Cut class="rows" entries={view.rows} most={MOST_ROWS} word="platform">
+      <Cut class="rows" entries={view.rows} most={MOST_ROWS} words="platforms">
         {(row) => <TrayRow key={row.row.title} {...{ layout, jobs, selection, takeOut }} view={row} />}
       </Cut>
     </section>
@@ -122,7 +122,7 @@ function TrayRow({ view, ...rest }: PartProps & { readonly view: RowView }) {
         />
       </div>
       {isOpen && (
-        <Cut class="groups" entries={groups} most={MOST_GROUPS} word="group">
+        <Cut class="groups" entries={groups} most={MOST_GROUPS} words="groups">
           {(group) => <TrayGroup key={group.group.index} {...rest} view={group} title={row.title} />}
         </Cut>
       )}
@@ -147,7 +147,7 @@ function TrayGroup({ view, title, ...rest }: PartProps & { readonly view: GroupV
           onClick={(what) => takeOut(layout.jobsOf(group), what)}
         />
       </div>
-      <Cut class="items" entries={layout.items(group, selection.mask)} most={MOST_ITEMS} word="entry">
+      <Cut class="items" entries={layout.items(group, selection.mask)} most={MOST_ITEMS} words="entries">
         {(item) => <TrayItem key={keyOf(item)} {...{ item, jobs, takeOut }} />}
       </Cut>
     </li>
