@@ -19,7 +19,7 @@ export function PushLink({ page, project, push }: PushLinkProps) {
       <Link to={{ project, push: push.id }} page={page}>
         <span class="comment">{push.comment || "(no comment)"}</span>{" "}
         <span class="about">
-          <code>{shortRevision(push.revision)}</code> · {push.author} · {counted(push.commits, "commit")} ·{" "}
+          <code>{shortRevision(push.revision)}</code> · {push.author} · <span>{counted(push.commits, "commit")}</span> ·{" "}
           <Age time={push.time} />
         </span>
       </Link>

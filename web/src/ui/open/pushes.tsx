@@ -78,7 +78,7 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
           <ErrorNotice error={error} onRetry={() => void load(pushes.at(-1))} />
           {pushes.length === 0 && (
             <p class="muted">
-              A push id in the field above opens a push without this list: it is the number in Treeherder's answers.
+              A push id in the field above opens a push without this list: it is the number in Treeherder’s answers.
             </p>
           )}
         </>

@@ -63,7 +63,7 @@ export function Other({ onChoose, ...props }: PicksProps & { readonly onChoose: 
           The push before
         </button>
         <button type="button" onClick={() => void compare(before(true))}>
-          The author's push before
+          The author’s push before
         </button>
         <form onSubmit={submit}>
           <input
@@ -89,7 +89,11 @@ export function Other({ onChoose, ...props }: PicksProps & { readonly onChoose: 
           </>
         )}
       </p>
-      {other && <PickButton text="Select" pick={pick} nothing={nothingThere(pick)} onChoose={onChoose} />}
+      {other && (
+        <div class="line">
+          <PickButton text="Select" pick={pick} nothing={nothingThere(pick)} onChoose={onChoose} />
+        </div>
+      )}
       {failed && <ErrorNotice error={failed.error} onRetry={failed.retry} onDismiss={() => setFailed(undefined)} />}
     </>
   );

@@ -19,7 +19,7 @@ export function PickButton({ text, pick, nothing, onChoose }: PickButtonProps) {
       <button type="button" disabled={!pick || isEmpty} onClick={() => pick && onChoose(pick)}>
         {text}
         {pick && !isEmpty && <strong> {pickCount(pick)}</strong>}
-      </button>{" "}
+      </button>
       {pick && isEmpty && (
         <span class="muted">{pick.underway.length > 0 ? `All run already (${pick.underway.length}).` : nothing}</span>
       )}
