@@ -1,6 +1,5 @@
 // A push in a list.
 
-import { Failure } from "../../client.ts";
 import { counted } from "../../model/words.ts";
 import { type Push, shortRevision } from "../../treeherder.ts";
 import { Age } from "../age.tsx";
@@ -25,10 +24,4 @@ export function PushLink({ page, project, push }: PushLinkProps) {
       </Link>
     </li>
   );
-}
-
-/** Says of a 404 that the project is missing; any other error stays as it is. */
-export function missingProject(error: unknown, project: string): unknown {
-  const isMissing = error instanceof Failure && error.status === 404;
-  return isMissing ? new Failure(`Treeherder has no project ${project}.`, error.status, error.code) : error;
 }

@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { loadPushes, type Push, type PushPage } from "../../treeherder.ts";
 import { ErrorNotice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { missingProject, PushLink } from "./push.tsx";
+import { PushLink } from "./push.tsx";
 
 interface PushesProps {
   readonly page: Page;
@@ -35,7 +35,7 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
       focus.current = before ? pushes.length : -1;
       setPage({ pushes: [...pushes, ...older.pushes], hasOlder: older.hasOlder });
     } catch (error) {
-      if (!signal.aborted) setError(missingProject(error, project));
+      if (!signal.aborted) setError(error);
     }
     if (!signal.aborted) setIsLoading(false);
   };
