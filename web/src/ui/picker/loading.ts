@@ -4,6 +4,8 @@ import type { Answer } from "../../client.ts";
 import { Failure, getJson } from "../../client.ts";
 import { BASE, type Config } from "../../config.ts";
 import { type Grid, type Jobs, MalformedGrid, readGrid } from "../../model/jobs.ts";
+import { Platforms } from "../../model/platforms.ts";
+import tableUrl from "../../model/platforms.table?url";
 import { loadDecisionTask } from "../../treeherder.ts";
 
 /** The list of a push. */
@@ -12,6 +14,15 @@ export interface List {
   readonly decisionTask: string | undefined;
   /** What is not as it should be, in sentences. */
   readonly warnings: readonly string[];
+}
+
+/** The titles of platforms, which the page fetches once, as early as possible. */
+const PLATFORMS = loadPlatforms();
+
+async function loadPlatforms(): Promise<Platforms> {
+  const answer = await fetch(tableUrl);
+  if (!answer.ok) throw new Failure("A part of this page cannot be loaded. Reload the page: nothing is lost.", 0, "");
+  return new Platforms(await answer.text());
 }
 
 /**
@@ -30,7 +41,7 @@ export async function loadList(config: Config, project: string, push: number, si
   if (decisionTask !== undefined) {
     try {
       const answer = await loadGrid(project, decisionTask, signal);
-      return { jobs: read(answer), decisionTask, warnings: [...warnings, ...staleness(answer)] };
+      return { jobs: await read(answer), decisionTask, warnings: [...warnings, ...staleness(answer)] };
     } catch (error) {
       // Without the push's list there is still that of the project, unless the service itself fails.
       if (!(error instanceof Failure) || error.code === "unknown_project" || error.status === 0) throw error;
@@ -38,7 +49,7 @@ export async function loadList(config: Config, project: string, push: number, si
     }
   }
   const answer = await loadGrid(project, undefined, signal);
-  return { jobs: read(answer), decisionTask, warnings: [...warnings, ...staleness(answer)] };
+  return { jobs: await read(answer), decisionTask, warnings: [...warnings, ...staleness(answer)] };
 }
 
 function loadGrid(project: string, decisionTask: string | undefined, signal: AbortSignal): Promise<Answer<Grid>> {
@@ -47,9 +58,10 @@ function loadGrid(project: string, decisionTask: string | undefined, signal: Abo
   return getJson<Grid>(url, { signal });
 }
 
-function read({ body }: Answer<Grid>): Jobs {
+async function read({ body }: Answer<Grid>): Promise<Jobs> {
+  const platforms = await PLATFORMS;
   try {
-    return readGrid(body);
+    return readGrid(body, platforms);
   } catch (error) {
     if (!(error instanceof MalformedGrid || error instanceof TypeError)) throw error;
     throw new Failure(`The list of jobs cannot be read (${error.message}). Reload the page.`, 0, "");
