@@ -5,7 +5,7 @@
 
 import { chunkAt, formatRanges } from "./chunks.ts";
 import type { Jobs } from "./jobs.ts";
-import { platformTitle, rowTitle } from "./platforms.ts";
+import { rowTitle } from "./platforms.ts";
 import { FAILURES, type Run, type Runs } from "./runs.ts";
 import type { Mask } from "./search.ts";
 
@@ -230,7 +230,7 @@ interface RowDrafts {
 }
 
 function rowsOf(jobs: Jobs): RowDrafts {
-  const { platform, option, platforms, options } = jobs.words;
+  const { platform, option, platforms, titles, options } = jobs.words;
   const drafts: RowDraft[] = [];
   const byTitle = new Map<string, number>();
   const byWords = new Map<number, number>();
@@ -240,7 +240,7 @@ function rowsOf(jobs: Jobs): RowDrafts {
     let row = byWords.get(words);
     if (row === undefined) {
       const name = platforms[platform[job]];
-      const { title, position } = platformTitle(name);
+      const { title, position } = titles[platform[job]];
       const key = `${title}\n${options[option[job]]}`;
       row = byTitle.get(key) ?? drafts.length;
       if (row === drafts.length) {
