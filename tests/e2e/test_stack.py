@@ -30,7 +30,7 @@ from tools.bench.function import lambda_environment
 
 # The event of the rule that starts an ingest of Buildbot.
 BUILDBOT = b'{"build_system": "buildbot"}'
-SIGNING_KEY = "signing-key.pem"
+SIGNING_KEY = "signing-key.json"
 # In the folder of the data.
 ERLANG_PID = "running/broker/broker.pid"
 
@@ -438,7 +438,7 @@ class KeptStack(unittest.TestCase):
 
         self.assertEqual(code, 0, stack.printed())
         assert_nothing_is_left(self, stack.run)
-        self.assertEqual(stack.services.keys(), {"emulator", "treeherder", "taskcluster", "broker"})
+        self.assertEqual(stack.services.keys(), {"emulator", "treeherder", "taskcluster", "broker", "openid"})
         # The emulator and the functions that it started are one process group; so are the broker and its helpers.
         for name, group in stack.services.items():
             with self.subTest(name), self.assertRaises(ProcessLookupError):
