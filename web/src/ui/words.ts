@@ -32,6 +32,16 @@ export function duration(milliseconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
 
+/** How long ago a time was; its date if that is more than a month. Both times are in seconds since 1970. */
+export function age(time: number, now: number): string {
+  const seconds = now - time;
+  if (seconds < 60) return "just now";
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)} h ago`;
+  if (seconds < 31 * 86_400) return `${count(Math.floor(seconds / 86_400), "day")} ago`;
+  return new Date(time * 1_000).toISOString().slice(0, 10);
+}
+
 /** `3 succeeded, 1 failed`: the counts that are not zero. */
 export function counted(counts: readonly (readonly [number, string])[]): string {
   return counts

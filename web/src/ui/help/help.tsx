@@ -32,7 +32,7 @@ export function Help({ onClose }: { readonly onClose: () => void }) {
   const close = () => dialog.current?.close();
   return (
     <dialog
-      class="help"
+      class="help-dialog"
       aria-labelledby="help-title"
       ref={dialog}
       onClose={onClose}

@@ -1,10 +1,10 @@
 // A push in a list.
 
-import { counted } from "../../model/words.ts";
 import { type Push, shortRevision } from "../../treeherder.ts";
 import { Age } from "../age.tsx";
 import { Link } from "../link.tsx";
 import type { Page } from "../page.ts";
+import { count } from "../words.ts";
 
 interface PushLinkProps {
   readonly page: Page;
@@ -18,7 +18,7 @@ export function PushLink({ page, project, push }: PushLinkProps) {
       <Link to={{ project, push: push.id }} page={page}>
         <span class="comment">{push.comment || "(no comment)"}</span>{" "}
         <span class="about">
-          <code>{shortRevision(push.revision)}</code> · {push.author} · <span>{counted(push.commits, "commit")}</span> ·{" "}
+          <code>{shortRevision(push.revision)}</code> · {push.author} · <span>{count(push.commits, "commit")}</span> ·{" "}
           <Age time={push.time} />
         </span>
       </Link>

@@ -1,6 +1,6 @@
 // The button of a quick pick.
 
-import { pickCount } from "../../model/picked.ts";
+import { pickCount } from "./sentences.ts";
 import type { Pick } from "../../model/quickpicks.ts";
 
 interface PickButtonProps {

@@ -3,7 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 
 import type { Jobs } from "../../model/jobs.ts";
-import { pickResult } from "../../model/picked.ts";
+import { pickResult } from "./sentences.ts";
 import { failedHere, type Pick, testsOfBuilds } from "../../model/quickpicks.ts";
 import type { Run, Runs } from "../../model/runs.ts";
 import type { Selection } from "../../model/selection.ts";
