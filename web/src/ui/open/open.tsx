@@ -24,7 +24,7 @@ export function Open({ page }: { page: Page }) {
   const [error, setError] = useState<unknown>();
   const [attempt, setAttempt] = useState(0);
   const [author, setAuthor] = useState("");
-  const project = page.address.project ?? lastProject(projects) ?? usual(projects);
+  const project = page.address.project ?? lastProject(projects) ?? usual(projects, error !== undefined);
 
   useEffect(() => {
     const aborter = new AbortController();
@@ -100,7 +100,8 @@ function ProjectField({ projects, project, hasFailed, onChoose }: ProjectFieldPr
 }
 
 /** The project `try`, where most people push, or the first one. */
-function usual(projects: readonly Project[] | undefined): string | undefined {
+function usual(projects: readonly Project[] | undefined, hasFailed: boolean): string | undefined {
+  if (hasFailed && !projects) return USUAL;
   return (projects?.find(({ name }) => name === USUAL) ?? projects?.[0])?.name;
 }
 

@@ -43,10 +43,11 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
     void load();
     return () => aborter.current?.abort();
   }, []);
-  // The first of the older pushes has the focus: the button may be gone.
+  // The first of the older pushes has the focus, or the last push: the button may be gone.
   useLayoutEffect(() => {
-    if (focus.current < 0 || pushes.length <= focus.current) return;
-    list.current?.children[focus.current].querySelector("a")?.focus();
+    if (focus.current < 0) return;
+    const links = list.current?.querySelectorAll("a");
+    links?.[Math.min(focus.current, links.length - 1)]?.focus();
     focus.current = -1;
   }, [pushes]);
 
