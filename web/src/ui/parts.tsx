@@ -72,7 +72,7 @@ export function SignIn({ page, why, hasEnded = false }: SignInProps) {
   // An error while leaving is shown above the view; this view then offers to sign in again.
   useEffect(() => {
     if (!isLeaving) return;
-    const timer = setTimeout(() => setLeaving(false), 10_000);
+    const timer = setTimeout(() => setLeaving(false), 5_000);
     return () => clearTimeout(timer);
   }, [isLeaving]);
   if (!page.config.signIn) {

@@ -356,7 +356,7 @@ function Names({ jobs, detail }: { jobs: readonly RequestedJob[]; detail?: strin
 }
 
 function Name({ job, said }: { job: RequestedJob; said: string | undefined }) {
-  const { name, asked_as: askedAs, closest, detail } = job;
+  const { name, asked_as: askedAs, closest, code, detail } = job;
   return (
     <>
       <span class="name">{name}</span>
@@ -366,7 +366,7 @@ function Name({ job, said }: { job: RequestedJob; said: string | undefined }) {
           Did you mean <span class="name">{closest}</span>?
         </span>
       )}
-      {detail && detail !== said && closest === undefined && <span class="more">{detail}</span>}
+      {detail && detail !== said && code !== "unknown_job" && <span class="more">{detail}</span>}
     </>
   );
 }
@@ -382,7 +382,7 @@ function Reasons({ reasons }: { reasons: readonly Reason[] }) {
             <h4>
               {title} <span class="number">({digits(jobs.length)})</span>
             </h4>
-            {isSame && detail !== title && detail !== "" && <p class="muted">{detail}</p>}
+            {isSame && detail !== title && code !== "unknown_job" && detail !== "" && <p class="muted">{detail}</p>}
             <Names jobs={jobs} {...(isSame && { detail })} />
           </div>
         );

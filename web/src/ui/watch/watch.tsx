@@ -17,7 +17,7 @@ import { ask, needsSignIn, paths, send } from "../requests-client.ts";
 import { count, digits, timeOfDay } from "../words.ts";
 import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
-import { newsOf, STAGES, stateOf, statusOf } from "./words.ts";
+import { byStatus, newsOf, STAGES, stateOf, statusOf } from "./words.ts";
 
 const WHY = "to see this request";
 
@@ -120,11 +120,19 @@ export function Watch({ page }: { page: Page }) {
                   </span>{" "}
                   {heading} <span class="number">({digits(rows.length)})</span>
                 </h2>
-                <Folded
-                  entries={rows}
-                  keyOf={(row) => row.name}
-                  show={(row) => <Row row={row} config={page.config} />}
-                />
+                {byStatus(rows).map(({ status, detail, rows }) => (
+                  <div class="status" key={`${status} ${detail}`}>
+                    <h3>
+                      {statusOf(status)} <span class="number">({digits(rows.length)})</span>
+                    </h3>
+                    {detail !== "" && <p class="muted">{detail}</p>}
+                    <Folded
+                      entries={rows}
+                      keyOf={(row) => row.name}
+                      show={(row) => <Row row={row} config={page.config} />}
+                    />
+                  </div>
+                ))}
               </section>
             );
           })}
@@ -145,13 +153,13 @@ function About({ request, watched }: { request: TriggerRequest; watched: Watched
       <p>
         {requester ? (
           <>
-            Asked by <strong>{requester}</strong>
+            Requested by <strong>{requester}</strong>
           </>
         ) : (
-          "Asked"
+          "Requested"
         )}
         {service && <> through {service}</>} on <Time at={at} />.{" "}
-        {!requester && <span class="muted">Who asked is shown to those who may run jobs on this push.</span>}
+        {!requester && <span class="muted">Who requested it is shown to those who may run jobs on this push.</span>}
       </p>
       <p>
         <strong>{stateOf(state)}</strong>
@@ -203,20 +211,19 @@ function Polled({ watched, polled, isBroken, onAsk }: PolledProps) {
 }
 
 function Row({ row, config }: { row: WatchRow; config: Config }) {
-  const { name, askedAs, status, detail, url, taskId, since, way, isAdded } = row;
+  const { name, askedAs, url, taskId, since, way, isAdded } = row;
   const task = taskId !== undefined && config.taskcluster !== undefined ? `${config.taskcluster}/tasks/${taskId}` : "";
   return (
     <>
       <span class="name">{name}</span>
       <span class="more">
-        {statusOf(status)}
+        {way === undefined ? "Not known" : `By ${way === "pulse" ? "Pulse" : "Taskcluster"}`}
         {since !== undefined && (
           <>
-            {" "}
-            since <Time at={since} />
+            {" · since "}
+            <Time at={since} />
           </>
         )}
-        {way !== undefined && ` · by ${way === "pulse" ? "Pulse" : "Taskcluster"}`}
         {isAdded && " · a build that other jobs need"}
         {url && (
           <>
@@ -236,7 +243,6 @@ function Row({ row, config }: { row: WatchRow; config: Config }) {
         )}
       </span>
       {askedAs !== undefined && <span class="more">asked for as “{askedAs}”</span>}
-      {detail && <span class="more">{detail}</span>}
     </>
   );
 }

@@ -52,6 +52,26 @@ export function statusOf(status: string): string {
   return STATUSES[status] ?? status.replaceAll("_", " ");
 }
 
+/** Jobs with the same status for the same reason. */
+interface Alike {
+  readonly status: string;
+  readonly detail: string;
+  readonly rows: readonly WatchRow[];
+}
+
+/** Puts jobs with the same status and detail together, in the order of the first of them. */
+export function byStatus(rows: readonly WatchRow[]): Alike[] {
+  const groups = new Map<string, { status: string; detail: string; rows: WatchRow[] }>();
+  for (const row of rows) {
+    const { status, detail = "" } = row;
+    const key = `${status}\n${detail}`;
+    const group = groups.get(key) ?? { status, detail, rows: [] };
+    group.rows.push(row);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
 /** How far a request in a list is. */
 export function progressOf({ progress, job_counts: jobs }: RequestSummary): string {
   const refused = jobs.rejected ?? 0;
