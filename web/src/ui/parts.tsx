@@ -117,7 +117,9 @@ export function Trouble({ page, error, why, onRetry, retry = "Try again" }: Trou
       {typeof id === "string" && <small> (request id {id})</small>}{" "}
       {onRetry && (
         <button type="button" disabled={wait > 0} onClick={onRetry}>
-          {wait > 0 ? `${retry} in ${duration(wait)}` : retry}
+          {retry}
+          {/* Hidden, or a screen reader would say each second. */}
+          {wait > 0 && <span aria-hidden="true"> in {duration(wait)}</span>}
         </button>
       )}
     </Notice>
@@ -128,7 +130,7 @@ export function Trouble({ page, error, why, onRetry, retry = "Try again" }: Trou
 const RETRY_AT = new WeakMap<Failure, number>();
 
 /** How long to wait after a failure, in milliseconds; it counts down. */
-function useWait(error: unknown): number {
+export function useWait(error: unknown): number {
   const [now, setNow] = useState(Date.now);
   let until = 0;
   if (error instanceof Failure && error.retryAfter !== null) {
@@ -145,6 +147,13 @@ function useWait(error: unknown): number {
     return () => clearInterval(timer);
   }, [until]);
   return Math.max(0, until - now);
+}
+
+/** Whether a person was signed in while this view was shown, and is not any more. */
+export function useHasEnded(page: Page): boolean {
+  const wasSignedIn = useRef(false);
+  if (page.session) wasSignedIn.current = true;
+  return wasSignedIn.current && !page.session;
 }
 
 /** A time, in the person's time zone. */

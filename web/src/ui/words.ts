@@ -27,7 +27,7 @@ export function timeOfDay(time: number): string {
 /** `42 s`, `5 min`, `2 h`. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.ceil(milliseconds / 1_000));
-  if (seconds < 90) return `${seconds} s`;
+  if (seconds <= 120) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }

@@ -10,9 +10,8 @@ import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts"
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus } from "../parts.tsx";
-import { needsSignIn } from "../requests-client.ts";
-import { count, counted, digits } from "../words.ts";
+import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus, useHasEnded, useWait } from "../parts.tsx";
+import { count, counted, digits, duration } from "../words.ts";
 import { notePlanClosed, notePlanOpen } from "./open-plan.ts";
 import "./plan.css";
 import { dryRun, placeOf, sendAll, type Target } from "./send.ts";
@@ -47,6 +46,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   const [sendError, setSendError] = useState<unknown>();
   const heading = useFocus<HTMLHeadingElement>();
   const person = page.session?.email;
+  const hasEnded = useHasEnded(page);
+  const wait = useWait(sendError);
 
   useEffect(() => {
     notePlanOpen(project, push);
@@ -56,11 +57,12 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   useEffect(() => {
     const batches = sending.batches(requests);
     setBatches(batches);
+    // What is known stays when a sign-in ends.
+    if (person === undefined) return;
     setAnswers(undefined);
     setChecked(0);
     setCheckError(undefined);
     setSendError(undefined);
-    if (person === undefined) return;
     const abort = new AbortController();
     check(target, batches, abort.signal, setChecked).then(
       (answers) => setAnswers(answers),
@@ -78,7 +80,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
 
   const lists = useMemo(() => {
     if (!answers) return undefined;
-    return readPlan(joinDryRuns([...answers.values()]), (name) => {
+    const open = [...answers].filter(([batch]) => batch.request === undefined).map(([, answer]) => answer);
+    return readPlan(joinDryRuns(open), (name) => {
       const job = jobs.find(name);
       return job === undefined ? undefined : jobs.build(job);
     });
@@ -114,9 +117,14 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
     onSent();
     page.go(placeOf(target, sent));
   };
+  const checkAgain = () => {
+    setAttempt(attempt + 1);
+    // The button goes.
+    heading.current?.focus();
+  };
   const again = () => {
     sending.forget(batches);
-    setAttempt(attempt + 1);
+    checkAgain();
   };
 
   const isChecking = person !== undefined && !isAllSent && !lists && checkError === undefined;
@@ -145,11 +153,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           The button below sends the others.
         </Notice>
       )}
-      {person === undefined && !isAllSent && (
-        <SignIn page={page} why={WHY} hasEnded={needsSignIn(checkError) || needsSignIn(sendError)} />
-      )}
+      {person === undefined && !isAllSent && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
       {checkError !== undefined && person !== undefined && (
-        <Trouble page={page} error={checkError} why={WHY} onRetry={() => setAttempt(attempt + 1)} />
+        <Trouble page={page} error={checkError} why={WHY} onRetry={checkAgain} />
       )}
       {isChecking && (
         <p class="muted">
@@ -161,18 +167,17 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       {!lists && !isAllSent && <Selected names={requests.flat()} />}
 
       <div class="plan-bar">
-        {sendError !== undefined && person !== undefined && (
-          <Trouble page={page} error={sendError} why={WHY} onRetry={run} retry="Send again" />
-        )}
+        {sendError !== undefined && person !== undefined && <Trouble page={page} error={sendError} why={WHY} />}
         {isSending && (
           <label class="plan-progress">
             Sending request {place + 1} of {batches.length} …
             <progress max={batches.length} value={place} />
           </label>
         )}
-        {lists && sendError === undefined && !isAllSent && person !== undefined && (
-          <button type="button" class="primary" disabled={isSending || lists.requested === 0} onClick={run}>
-            {sent.length > 0 ? "Continue: run" : "Run"} {count(lists.requested, "job")}
+        {lists && !isAllSent && person !== undefined && (
+          <button type="button" class="primary" disabled={isSending || wait > 0 || lists.requested === 0} onClick={run}>
+            {runLabel(sent.length > 0, sendError !== undefined)} {count(lists.requested, "job")}
+            {wait > 0 && ` in ${duration(wait)}`}
           </button>
         )}
         <button type="button" disabled={isSending} onClick={onClose}>
@@ -181,6 +186,11 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       </div>
     </section>
   );
+}
+
+function runLabel(isStarted: boolean, hasFailed: boolean): string {
+  if (isStarted) return "Continue: run";
+  return hasFailed ? "Try again: run" : "Run";
 }
 
 /** Asks for the dry runs of the batches that were not sent, one after another. */

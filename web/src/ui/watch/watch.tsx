@@ -10,10 +10,10 @@ import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Folded, jobs as jobsOf, Live, SignIn, Time, Trouble, useFocus, useTitle } from "../parts.tsx";
+import { Folded, jobs as jobsOf, Live, SignIn, Time, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
-import { ask, needsSignIn, paths, send } from "../requests-client.ts";
+import { ask, paths, send } from "../requests-client.ts";
 import { count, digits, timeOfDay } from "../words.ts";
 import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
@@ -31,6 +31,7 @@ export function Watch({ page }: { page: Page }) {
   const shown = useRef<Watched>(null);
   const heading = useFocus<HTMLHeadingElement>();
   const person = page.session?.email;
+  const hasEnded = useHasEnded(page);
   const watched = useMemo(() => request && readWatch(request), [request]);
 
   useEffect(() => {
@@ -73,6 +74,11 @@ export function Watch({ page }: { page: Page }) {
   const done = watched ? number - watched.counts.waiting - watched.counts.running : 0;
   useTitle(watched ? `${done}/${number} · ${project} ${push}` : `Request on ${project}`);
   const retry = () => void poll.current?.ask();
+  const retryByHand = () => {
+    retry();
+    // The button may go.
+    heading.current?.focus();
+  };
   const isMissing = error instanceof Failure && error.status === 404;
   return (
     <main class="view watch">
@@ -94,14 +100,14 @@ export function Watch({ page }: { page: Page }) {
         {request?.links.push && <a href={request.links.push}>Treeherder</a>}
         <CopyAddress />
       </p>
-      {person === undefined && <SignIn page={page} why={WHY} hasEnded={needsSignIn(error)} />}
+      {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
       {isMissing && !request && (
         <Notice kind="error">
           There is no request {id} on {project}. It may have been deleted since, or the address may not be complete.
         </Notice>
       )}
       {error !== undefined && person !== undefined && !(isMissing && !request) && (
-        <Trouble page={page} error={error} why={WHY} onRetry={retry} />
+        <Trouble page={page} error={error} why={WHY} onRetry={retryByHand} />
       )}
       {!request && error === undefined && person !== undefined && <p class="muted">Loading the request …</p>}
       {request && watched && (
@@ -122,9 +128,11 @@ export function Watch({ page }: { page: Page }) {
                 </h2>
                 {byStatus(rows).map(({ status, detail, rows }) => (
                   <div class="status" key={`${status} ${detail}`}>
-                    <h3>
-                      {statusOf(status)} <span class="number">({digits(rows.length)})</span>
-                    </h3>
+                    {statusOf(status) !== heading.toLowerCase() && (
+                      <h3>
+                        {statusOf(status)} <span class="number">({digits(rows.length)})</span>
+                      </h3>
+                    )}
                     {detail !== "" && <p class="muted">{detail}</p>}
                     <Folded
                       entries={rows}
