@@ -81,6 +81,16 @@ test("a key is not used after the API has forgotten it", () => {
   expect(loaded().key(first)).toBe("key 2");
 });
 
+test("without room in the storage, a key is kept as long as the page", () => {
+  const full = () => {
+    throw new Error("full");
+  };
+  const surroundings = { storage: { getItem: () => null, setItem: full, removeItem: full }, now: () => 0 };
+  const sending = new Sending("try", 1001, undefined, { ...surroundings, newKey: () => `key ${++keys}` });
+  const [first] = sending.batches(REQUESTS);
+  expect([sending.key(first), sending.key(first)]).toEqual(["key 1", "key 1"]);
+});
+
 test("a damaged storage is an empty one", () => {
   stored.set("sending.try.1001", "{");
   expect(loaded().batches(REQUESTS)[0].isUnanswered).toBe(false);

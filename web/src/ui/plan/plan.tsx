@@ -11,8 +11,8 @@ import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
 import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus, useHasEnded, useWait } from "../parts.tsx";
-import { count, counted, digits, duration } from "../words.ts";
-import { notePlanClosed, notePlanOpen } from "./open-plan.ts";
+import { counted } from "../../model/words.ts";
+import { listed, digits, duration } from "../words.ts";
 import "./plan.css";
 import { dryRun, placeOf, sendAll, type Target } from "./send.ts";
 import { type Batch, digestOf, Sending } from "./sending.ts";
@@ -48,11 +48,6 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   const person = page.session?.email;
   const hasEnded = useHasEnded(page);
   const wait = useWait(sendError);
-
-  useEffect(() => {
-    notePlanOpen(project, push);
-    return notePlanClosed;
-  }, [project, push]);
 
   useEffect(() => {
     const batches = sending.batches(requests);
@@ -129,9 +124,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
 
   const isChecking = person !== undefined && !isAllSent && !lists && checkError === undefined;
   return (
-    <section class="view plan" aria-labelledby="plan-heading" onKeyDown={closeByKey}>
+    <main class="view plan" aria-labelledby="plan-heading" onKeyDown={closeByKey}>
       <h2 id="plan-heading" tabIndex={-1} ref={heading}>
-        Preview: {count(selection.size, "job")} on push {push} of {project}
+        Preview of {counted(selection.size, "job")}
       </h2>
       <Live>{said({ isChecking, lists, place, batches })}</Live>
       <Notices selection={selection} batches={batches} isSending={isSending} lists={lists} />
@@ -149,7 +144,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       )}
       {!isAllSent && sent.length > 0 && !isSending && (
         <Notice kind="warning">
-          {digits(sent.length)} of {count(batches.length, "request")} were sent: <Sent target={target} sent={sent} />.
+          {digits(sent.length)} of {counted(batches.length, "request")} were sent: <Sent target={target} sent={sent} />.
           The button below sends the others.
         </Notice>
       )}
@@ -176,7 +171,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
         )}
         {lists && !isAllSent && person !== undefined && (
           <button type="button" class="primary" disabled={isSending || wait > 0 || lists.requested === 0} onClick={run}>
-            {runLabel(sent.length > 0, sendError !== undefined)} {count(lists.requested, "job")}
+            {runLabel(sent.length > 0, sendError !== undefined)} {counted(lists.requested, "job")}
             {wait > 0 && ` in ${duration(wait)}`}
           </button>
         )}
@@ -184,7 +179,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           Back to the jobs
         </button>
       </div>
-    </section>
+    </main>
   );
 }
 
@@ -228,7 +223,7 @@ function said({ isChecking, lists, place, batches }: Said): string {
 
 function summary({ runs, builds, waits, again, leftAlone, refused }: Lists): string {
   const sum = (reasons: readonly Reason[]) => reasons.reduce((sum, { jobs }) => sum + jobs.length, 0);
-  const text = counted([
+  const text = listed([
     [runs.length, runs.length === 1 ? "runs at once" : "run at once"],
     [builds.length, builds.length === 1 ? "build is added" : "builds are added"],
     [sum(waits), sum(waits) === 1 ? "waits" : "wait"],
@@ -252,7 +247,7 @@ function Notices({ selection, batches, isSending, lists }: NoticesProps) {
     <>
       {isLarge(size) && (
         <Notice kind="warning">
-          These are more than {digits(REQUEST_JOBS)} jobs: they go as {count(batches.length, "request")}, and
+          These are more than {digits(REQUEST_JOBS)} jobs: they go as {counted(batches.length, "request")}, and
           Taskcluster runs so many at a lower priority.
         </Notice>
       )}
@@ -427,13 +422,13 @@ function Ways({ lists: { ways, actions } }: { lists: Lists }) {
     <section class="plan-part">
       <h3>How they go</h3>
       <ul>
-        {ways.pulse > 0 && <li>{count(ways.pulse, "job")} by Pulse, to Buildbot.</li>}
-        {ways.taskcluster > 0 && <li>{count(ways.taskcluster, "job")} by Taskcluster.</li>}
+        {ways.pulse > 0 && <li>{counted(ways.pulse, "job")} by Pulse, to Buildbot.</li>}
+        {ways.taskcluster > 0 && <li>{counted(ways.taskcluster, "job")} by Taskcluster.</li>}
         {actions.map(({ hook, labels, input_bytes: bytes }) => (
           <li key={hook + labels[0]}>
             Action: hook <code>{hook}</code>
-            {levelOf(hook) !== undefined && <>, level {levelOf(hook)}</>}, {count(labels.length, "label")},{" "}
-            {count(bytes, "byte")} of input.
+            {levelOf(hook) !== undefined && <>, level {levelOf(hook)}</>}, {counted(labels.length, "label")},{" "}
+            {counted(bytes, "byte")} of input.
           </li>
         ))}
       </ul>

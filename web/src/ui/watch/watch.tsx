@@ -14,7 +14,8 @@ import { Folded, jobs as jobsOf, Live, SignIn, Time, Trouble, useFocus, useHasEn
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
 import { ask, paths, send } from "../requests-client.ts";
-import { count, digits, timeOfDay } from "../words.ts";
+import { counted } from "../../model/words.ts";
+import { digits, timeOfDay } from "../words.ts";
 import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
 import { byStatus, newsOf, STAGES, stateOf, statusOf } from "./words.ts";
@@ -86,7 +87,7 @@ export function Watch({ page }: { page: Page }) {
         Request {push !== undefined && `on push ${push} `}of {project}
       </h1>
       <Live>{news}</Live>
-      <p class="line">
+      <p class="links">
         {push !== undefined && (
           <Link to={{ project, push }} page={page}>
             Jobs of this push
@@ -178,7 +179,7 @@ function About({ request, watched }: { request: TriggerRequest; watched: Watched
         )}
         .
       </p>
-      <ul class="counts" aria-label="Jobs">
+      <ul class="stage-counts" aria-label="Jobs">
         {STAGES.filter(([stage]) => counts[stage] > 0).map(([stage, word, glyph]) => (
           <li key={stage} class={stage}>
             <span aria-hidden="true" class="glyph">
@@ -189,7 +190,7 @@ function About({ request, watched }: { request: TriggerRequest; watched: Watched
         ))}
       </ul>
       <label class="watch-progress">
-        {digits(done)} of {count(rows.length, "job")} ended
+        {digits(done)} of {counted(rows.length, "job")} ended
         <progress max={Math.max(1, rows.length)} value={done} />
       </label>
     </>
@@ -206,7 +207,7 @@ interface PolledProps {
 function Polled({ watched, polled, isBroken, onAsk }: PolledProps) {
   if (!polled || watched.isFinished) return null;
   return (
-    <p class="line muted">
+    <p class="links muted">
       <span>
         {isBroken ? "What is shown is from before the error" : `As of ${timeOfDay(polled.at)}`}
         {polled.next !== undefined && `; asked again at ${timeOfDay(polled.next)}, while this tab is visible`}.
@@ -291,7 +292,7 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
   if (!canRetry && requestedAnew.length === 0 && !failed) return null;
   return (
     <section aria-label="Run again">
-      <p class="line">
+      <p class="links">
         {canRetry && (
           <button type="button" disabled={busy !== undefined} onClick={retry}>
             {busy === "retry"
@@ -352,7 +353,7 @@ function Actions({ actions }: { actions: readonly ActionStatus[] }) {
       <ol class="entries">
         {actions.map(({ number, state, hook, jobs, task_id: task, url, called_at: at }) => (
           <li key={number}>
-            Action {number}: {ACTION_STATES[state] ?? state}, {count(jobs, "job")}
+            Action {number}: {ACTION_STATES[state] ?? state}, {counted(jobs, "job")}
             <span class="more">
               Called on <Time at={at} /> · hook <code>{hook}</code>
               {url && (
@@ -381,14 +382,14 @@ const ACTION_STATES: Readonly<Record<string, string>> = {
 function History({ request: { history, events_left_out: left = 0 } }: { request: TriggerRequest }) {
   return (
     <details class="history">
-      <summary>History ({count(history.length + left, "event")})</summary>
+      <summary>History ({counted(history.length + left, "event")})</summary>
       <ol class="entries">
         {history.map(({ at, state, detail, by }, place) => (
           <li key={place}>
             <Time at={at} />: {state}
             {by && <> by {by}</>}
             {detail && <span class="more">{detail}</span>}
-            {place === 0 && left > 0 && <span class="more">{count(left, "event")} left out here.</span>}
+            {place === 0 && left > 0 && <span class="more">{counted(left, "event")} left out here.</span>}
           </li>
         ))}
       </ol>

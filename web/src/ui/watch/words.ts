@@ -2,7 +2,8 @@
 
 import type { RequestSummary } from "../../model/requests.ts";
 import type { Stage, WatchRow } from "../../model/watch.ts";
-import { count, counted } from "../words.ts";
+import { counted } from "../../model/words.ts";
+import { listed } from "../words.ts";
 
 /** The stages, in the order in which a person wants to see them. */
 export const STAGES: readonly (readonly [Stage, string, string])[] = [
@@ -76,7 +77,7 @@ export function byStatus(rows: readonly WatchRow[]): Alike[] {
 export function progressOf({ progress, job_counts: jobs }: RequestSummary): string {
   const refused = jobs.rejected ?? 0;
   const { failed = 0, running = 0, waiting = 0, succeeded = 0 } = progress ?? {};
-  const text = counted([
+  const text = listed([
     [failed, "failed"],
     [running, "running"],
     [waiting, "waiting"],
@@ -84,7 +85,7 @@ export function progressOf({ progress, job_counts: jobs }: RequestSummary): stri
     [refused, "refused"],
   ]);
   if (progress && text !== "") return text;
-  return count(
+  return counted(
     Object.values(jobs).reduce((sum, number) => sum + number, 0),
     "job",
   );
@@ -96,7 +97,7 @@ export function newsOf(changed: readonly WatchRow[], isFinished: boolean): strin
   const news =
     changed.length === 1
       ? `${row.name}: ${statusOf(row.status)}`
-      : counted(
+      : listed(
           STAGES.map(([stage, word]) => [
             changed.filter((row) => row.stage === stage).length,
             `now ${word.toLowerCase()}`,
