@@ -96,7 +96,7 @@ mod tests {
     fn browsers_keep_only_files_whose_name_has_a_hash_of_their_content() {
         for (name, _) in ASSETS {
             let (stem, extension) = name.rsplit_once('.').unwrap();
-            assert!(["js", "css", "svg"].contains(&extension), "{name}");
+            assert!(["js", "css", "svg", "table"].contains(&extension), "{name}");
             let hash = &stem[stem.len() - 8..];
             assert!(hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{name}");
             assert_eq!(stem.as_bytes()[stem.len() - 9], b'-', "{name}");

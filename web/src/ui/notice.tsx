@@ -43,9 +43,7 @@ export function ErrorNotice({ error, onRetry, retry = "Try again", onDismiss }: 
   return (
     <Notice kind="error" {...(onDismiss && { onDismiss })}>
       {error instanceof Failure ? error.message : `The page has an error: ${String(error)}`}
-      {retryAfter &&
-        seconds > 0 &&
-        ` Try again in ${seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`}.`}
+      {seconds > 0 && ` Try again in ${seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`}.`}
       {typeof id === "string" && <small> (request id {id})</small>}{" "}
       {onRetry && (
         <button type="button" onClick={onRetry}>
