@@ -1,6 +1,6 @@
 // Platforms as people know them: the titles and the order of the grid's rows.
 
-import source from "./platforms.table?raw";
+import source from "../../../crates/catalog/data/platform-titles.table?raw";
 
 /** How a platform is shown. */
 export interface PlatformTitle {
@@ -52,7 +52,7 @@ function read(table: string): Map<string, PlatformTitle> {
   const titles = new Map<string, PlatformTitle>();
   const add = (platform: string, title: string) => {
     const position = positions.get(title) ?? positions.size;
-    if (titles.has(platform)) throw new Error(`platforms.table: ${platform} is there twice`);
+    if (titles.has(platform)) throw new Error(`platform-titles.table: ${platform} is there twice`);
     positions.set(title, position);
     titles.set(platform, { title, position });
   };
@@ -66,7 +66,7 @@ function read(table: string): Map<string, PlatformTitle> {
     for (const platform of platforms.split(" ")) add(platform, title);
     for (const variant of named.split(" ").filter(Boolean)) {
       const suffix = variants.get(variant);
-      if (suffix === undefined) throw new Error(`platforms.table: ${variant} is not a variant`);
+      if (suffix === undefined) throw new Error(`platform-titles.table: ${variant} is not a variant`);
       for (const platform of platforms.split(" ")) add(`${platform}-${variant}`, `${title} ${suffix}`);
     }
   }
