@@ -55,40 +55,53 @@ $(if $(filter source,$(1)),$(STACK) exec --) .venv/bin/python -m tools.bench.$(1
 
 endef
 PYTEST := .venv/bin/python -m pytest
+# What the page is built from; a folder is newer when a file in it was added or removed.
+PAGE_SOURCES := $(shell find web/src) web/index.html web/package.json web/tsconfig.json web/vite.config.ts
+# npm writes it when it has installed what the lock file names.
+NODE_MODULES := web/node_modules/.package-lock.json
 # How many Python tests run at once. They wait most of the time.
 PARALLEL ?= -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test test-unit test-web build deploy destroy bench cost lint fmt clean
+.PHONY: help run page token test test-unit test-web build deploy destroy bench cost lint fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Run everything here [FRESH=1] [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl] [DOCKER=1]
+run: page ## Run everything here [FRESH=1] [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl] [DOCKER=1]
 	@$(if $(DOCKER),$(STACK) pull)
 	@$(STACK) build -- $(ALL) --bins
 	@$(STACK) run --target '$(TARGET)/debug' $(if $(SOURCE),--source '$(SOURCE)') \
 		$(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(HTTP_FRONT),--http-front '$(HTTP_FRONT)') \
 		$(if $(FRESH),--fresh) $(if $(DOCKER),--docker)
 
+page: web/dist/index.html ## Build the page, which the jobs function embeds, if it changed
+
+web/dist/index.html: $(NODE_MODULES) $(PAGE_SOURCES)
+	npm --prefix web run --silent build -- --logLevel warn
+
+$(NODE_MODULES): web/package-lock.json
+	@command -v npm >/dev/null || { echo 'error: there is no npm: install Node 20 or newer, with npm' >&2; exit 1; }
+	npm --prefix web ci --no-audit --no-fund
+	@touch $@
+
 token: ## Print a token to sign in to what `make run` started: EMAIL=someone@mozilla.com, or SERVICE=treeherder
 	@$(STACK) token $(if $(SERVICE),--service '$(SERVICE)',--email '$(EMAIL)')
 
-test: ## Run all tests, beside the emulator and the broker that they need
+test: page test-web ## Run all tests, beside the emulator and the broker that they need
 	# It builds the binaries too, for the tests that run them; `cargo build` would build the SDK a second time.
 	$(STACK) exec --broker -- cargo test --workspace --locked
 	TARGET_DIR='$(TARGET)/debug' $(PYTEST) $(PARALLEL)
 
-test-unit: ## Run the tests that need neither emulator nor broker: the fast loop
+test-unit: page ## Run the tests that need neither emulator nor broker: the fast loop
 	cargo test --workspace --locked --lib --bins
 	@$(STACK) install
 	TARGET_DIR='$(TARGET)/debug' $(PYTEST) -m 'not stack'
 
-test-web: ## Check the page's model: types, format and tests [REQUIRE_FZF=1]
-	npm --prefix web ci --no-audit --no-fund
+test-web: $(NODE_MODULES) ## Check the page: types, format and tests [REQUIRE_FZF=1]
 	npm --prefix web test
 
-build: ## Build the functions as they are deployed, and print their sizes [ARCH=arm64|x86_64]
+build: page ## Build the functions as they are deployed, and print their sizes [ARCH=arm64|x86_64]
 	@test -n '$(filter arm64 x86_64,$(ARCH))' || { echo 'error: ARCH is $(ARCH), not arm64 or x86_64' >&2; exit 1; }
 ifeq ($(ZIG),)
 	$(BUILD) --profile lambda $(BINARIES)
@@ -117,7 +130,7 @@ destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=pr
 	@.venv-tools/bin/python infra/check.py destroy 'infra/$(ENV).toml'
 	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
-bench: ## Measure speed, memory and cost [PART='names source jobs pushes trigger forward'] [SOURCE=FILE]
+bench: page ## Measure speed, memory and cost [PART='names source jobs pushes trigger forward'] [SOURCE=FILE]
 	@test -z '$(filter-out $(PARTS),$(PART))' || { echo 'error: PART is some of: $(PARTS)' >&2; exit 1; }
 	@$(STACK) install
 	@$(STACK) build -- $(ALL) --bins
@@ -125,13 +138,13 @@ bench: ## Measure speed, memory and cost [PART='names source jobs pushes trigger
 	$(if $(filter names,$(PART)),cargo bench $(ALL) --profile lambda --bench '*')
 	$(foreach part,$(filter-out names,$(PART)),$(call measure,$(part)))
 
-cost: ## Meter what a day's traffic costs on AWS in a month, beside a naive design [FLAGS='--lists 20000']
+cost: page ## Meter what a day's traffic costs on AWS in a month, beside a naive design [FLAGS='--lists 20000']
 	@$(STACK) install
 	@$(STACK) build -- $(ALL) --bins
 	@$(STACK) build -- $(ALL) --profile lambda $(BINARIES)
 	.venv/bin/python -m tools.cost.meter --target '$(TARGET)' $(FLAGS)
 
-lint: ## Check the format, clippy, the crates, the Python, the template, the shell scripts and the generated files
+lint: page ## Check the format, clippy, the crates, the Python, the template, the shell scripts and the generated files
 	cargo fmt --all --check
 	@$(STACK) install infra/tools.txt
 	.venv-tools/bin/ruff check
@@ -158,4 +171,4 @@ fmt: ## Format the Rust and the Python
 
 clean: ## Remove what the other targets made
 	cargo clean
-	rm -rf .run .venv* .hypothesis .schemathesis .pytest_cache .ruff_cache .mypy_cache web/node_modules
+	rm -rf .run .venv* .hypothesis .schemathesis .pytest_cache .ruff_cache .mypy_cache web/node_modules web/dist

@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 from localstack import build, containers, environment
+from localstack.openid_process import TOKEN_SECONDS
 from localstack.paths import ROOT, RUN, PartFailed, Stopped, stop_on_signals
 from localstack.programs import FUNCTIONS
 
@@ -122,6 +123,13 @@ def arguments() -> argparse.ArgumentParser:
         default="",
         metavar="JSON",
         help="how tests wait for their builds, as the template's parameter (default: the template's)",
+    )
+    run.add_argument(
+        "--token-seconds",
+        type=int,
+        default=TOKEN_SECONDS,
+        metavar="N",
+        help="how long the tokens of people who sign in in a browser are valid (default: %(default)s)",
     )
     run.add_argument("--fresh", action="store_true", help="delete what the last run kept, and start anew")
     run.add_argument(

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from localstack import build, containers, environment, messages, services, signing
+from localstack import build, busy_push, containers, environment, messages, services, signing
 from localstack.broker import LISTENER, PUBLISHER, Broker
 from localstack.deployment import Deployment
+from localstack.fakes.treeherder import Control
 from localstack.listener_process import PulseListener
-from localstack.messages import PULSE_LOG
+from localstack.messages import OPENID_LOG, PULSE_LOG
+from localstack.openid_process import OpenidProcess
 from localstack.paths import RUN, STACK_ENV, TEMPLATE, PartFailed, Stopped, ignore_signals, lock, say, shown
 from localstack.process import passing_on_signals
 from localstack.programs import FUNCTIONS, Programs
@@ -30,6 +32,8 @@ from localstack.state import Data
 EXECUTE_LOG, EXECUTE_BROKER_LOG = RUN / "exec.log", RUN / "exec-broker.log"
 # The names of the parameters that an operator makes by hand on AWS.
 PULSE_PARAMETER, TASKCLUSTER_PARAMETER = "/runnable-jobs/pulse", "/runnable-jobs/taskcluster"
+# The template's parameter with the address of the trigger function for the page: with function URLs it is another one.
+TRIGGER_PUBLIC_URL = "TriggerPublicUrl"
 # A parameter or a resource of the template.
 TEMPLATE_PARAMETER = re.compile(r"^  (\w+):$", re.MULTILINE)
 SAMPLE = RUN / "sample.json"
@@ -52,13 +56,15 @@ def run(options: argparse.Namespace) -> int:
             stale.unlink(missing_ok=True)
         if options.docker:
             with _cleanup() as ends:
-                _run(ends, options, programs, containers.start(ends, RUN / "docker"))
+                provider = _start_provider(ends, options)
+                _run(ends, options, programs, containers.start(ends, RUN / "docker"), provider)
             return 0
         data = Data(options.data, options.fresh)
         try:
             with _cleanup() as ends:
+                provider = _start_provider(ends, options)
                 running, emulator = services.start(ends, data.running)
-                _run(ends, options, programs, running)
+                _run(ends, options, programs, running, provider)
             emulator.check_saved()
             data.keep()
         except PartFailed as failure:
@@ -71,13 +77,31 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Programs, here: Services) -> None:
+def _start_provider(ends: contextlib.ExitStack, options: argparse.Namespace) -> OpenidProcess:
+    """Start the OpenID provider. It runs on this machine also where the other services are in containers: browsers ask
+    it, and functions do not, because they have its keys.
+    """
+    provider = OpenidProcess(OPENID_LOG, options.token_seconds)
+    ends.callback(provider.stop)
+    record_process(ends, "openid", provider.process.pid)
+    return provider
+
+
+def _run(
+    ends: contextlib.ExitStack,
+    options: argparse.Namespace,
+    programs: Programs,
+    here: Services,
+    provider: OpenidProcess,
+) -> None:
     """Deploy to the running services, and print what to try; return when a signal comes."""
     record_process(ends, "stack", os.getpid())
+    provider.wait_until_ready()
+    here.running.append(provider)
     for service in here.running:
         service.check()
-    deployment = _deploy(ends, options, programs, here)
-    variables = messages.variables(here, deployment)
+    deployment = _deploy(ends, options, programs, here, provider)
+    variables = messages.variables(here, deployment, provider.issuer)
     environment.use(variables)
     say("Invoking the deployed ETL function")
     deployment.fire("etl")
@@ -86,6 +110,7 @@ def _run(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Prog
     deployment.ask("jobs", f"{variables['BASE_URL']}/__heartbeat__")
     # Without a sign-in the function refuses to list requests: this answer shows that it works.
     deployment.ask("trigger", f"{variables['TRIGGER_BASE_URL']}/api/trigger_requests/", expected=401)
+    busy_push.fill(deployment, variables["BASE_URL"], Control(here.treeherder))
     deployment.fire("sweep")
     here.wait_for_broker()
     # Without messages: this shows that the function is configured and that the broker accepts it, and it declares the
@@ -160,20 +185,30 @@ def _cleanup() -> Iterator[contextlib.ExitStack]:
             ignore_signals()
 
 
-def _sign_in(ends: contextlib.ExitStack) -> dict[str, str]:
-    """Make the key that `token` signs with; returns the template's parameters that make the functions trust it."""
+def _sign_in(ends: contextlib.ExitStack, provider: OpenidProcess) -> dict[str, str]:
+    """Make the key that `token` signs with; returns the template's parameters that make the functions trust it, and the
+    provider. They have its keys, because those that are in containers cannot reach it.
+    """
     ends.callback(signing.remove_key)
     return {
-        "OidcIssuer": signing.ISSUER,
+        "OidcIssuer": provider.issuer,
         "OidcAudience": signing.AUDIENCE,
         "OidcServiceAudience": signing.SERVICE_AUDIENCE,
         "OidcServiceClients": ",".join(signing.SERVICES),
-        "OidcKeys": signing.make_key(),
+        "OidcKeys": signing.make_key(provider.issuer, provider.keys),
     }
 
 
-def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: Programs, here: Services) -> Deployment:
-    """Deploy the template with the parameters that the options give, and with the address of the source."""
+def _deploy(
+    ends: contextlib.ExitStack,
+    options: argparse.Namespace,
+    programs: Programs,
+    here: Services,
+    provider: OpenidProcess,
+) -> Deployment:
+    """Deploy the template with the parameters that the options give, and with the addresses of the source and of the
+    trigger function.
+    """
     source = options.source or _make_sample(programs)
     is_file = isinstance(source, Path)
     say(f"Deploying infra/template.yaml to {here.endpoint}")
@@ -181,13 +216,14 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: P
     deployment.package({name: programs.function(name) for name in FUNCTIONS} | dict(options.function))
     account = {"username": PUBLISHER, "password": here.passwords[PUBLISHER]}
     client = json.dumps(here.taskcluster_client) if here.taskcluster_client else ""
+    # The edition of LocalStack that needs no account has no API Gateway of this version.
+    front = "FunctionUrl" if options.docker else options.http_front
     known = set(TEMPLATE_PARAMETER.findall(TEMPLATE.read_text()))
     parameters = (
         {name: value for name, value in here.parameters.items() if name in known}
-        | _sign_in(ends)
+        | _sign_in(ends, provider)
         | {
-            # The edition of LocalStack that needs no account has no API Gateway of this version.
-            "HttpFront": "FunctionUrl" if options.docker else options.http_front,
+            "HttpFront": front,
             "Planning": options.planning,
             "Schedule": options.schedule,
             "PulseNamespace": PUBLISHER,
@@ -200,7 +236,14 @@ def _deploy(ends: contextlib.ExitStack, options: argparse.Namespace, programs: P
             deployment.deploy(parameters | {"Source": NOT_UPLOADED})
         say(f"Uploading {shown(source)}")
         source = deployment.upload(source)
-    deployment.deploy(parameters | {"Source": source})
+    parameters["Source"] = source
+    has_trigger_url = front == "FunctionUrl" and TRIGGER_PUBLIC_URL in known
+    if has_trigger_url and deployment.outputs:
+        parameters[TRIGGER_PUBLIC_URL] = deployment.url("TriggerBaseUrl")
+    deployment.deploy(parameters)
+    # The address is not known before the first deployment, or it has changed since the last run.
+    if has_trigger_url and (url := deployment.url("TriggerBaseUrl")) != parameters.get(TRIGGER_PUBLIC_URL):
+        deployment.deploy(parameters | {TRIGGER_PUBLIC_URL: url})
     ends.callback(deployment.save_function_logs)
     return deployment
 

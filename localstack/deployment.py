@@ -227,8 +227,10 @@ class Deployment:
         # The port differs from that inside the container.
         return f"http://{urllib.parse.urlsplit(self.outputs[output]).hostname}:{endpoint.port}"
 
-    def ask(self, name: str, url: str, expected: int = 200) -> None:
-        """Send a GET to the function of that name over HTTP, and fail if it answers with another status."""
+    def ask(self, name: str, url: str, expected: int = 200) -> bytes:
+        """Send a GET to the function of that name over HTTP, and fail if it answers with another status; returns the
+        body.
+        """
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         # To the emulator, whatever the host name resolves to.
         wanted, endpoint = urllib.parse.urlsplit(url), urllib.parse.urlsplit(self.lambda_.meta.endpoint_url)
@@ -245,6 +247,7 @@ class Deployment:
         if status != expected:
             lines = indented(answer.decode(errors="replace").splitlines())
             raise PartFailed(f"{name} function", f"answers GET {url} with {status}:{lines}", function_log(name))
+        return answer
 
     def save_function_logs(self) -> None:
         """Save the logs of the functions to files, as far as the emulator still answers."""

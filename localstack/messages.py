@@ -7,6 +7,7 @@ from pathlib import Path
 from localstack import environment, taskcluster_process
 from localstack.broker import LISTENER, PUBLISHER
 from localstack.deployment import Deployment
+from localstack.fakes.pushes import BUSY_PUSH
 from localstack.paths import RUN, STACK_ENV, VENV, say, shown
 from localstack.process import FAKES
 from localstack.programs import FUNCTIONS, Programs, by_name
@@ -14,9 +15,10 @@ from localstack.services import Services
 
 # The messages that the Pulse listener receives.
 PULSE_LOG = RUN / "pulse.log"
+OPENID_LOG = RUN / "openid.log"
 
 
-def variables(here: Services, deployment: Deployment) -> dict[str, str]:
+def variables(here: Services, deployment: Deployment, issuer: str) -> dict[str, str]:
     """The contents of `stack.env`, with which people, tests and the command line use the stack."""
     outputs = deployment.outputs
     # The command line works with the very settings of the functions, but with addresses of this machine.
@@ -28,6 +30,8 @@ def variables(here: Services, deployment: Deployment) -> dict[str, str]:
             "RUNNABLE_JOBS_TREEHERDER_URL": here.treeherder,
             "BASE_URL": deployment.url("BaseUrl"),
             "TRIGGER_BASE_URL": deployment.url("TriggerBaseUrl"),
+            "PAGE_URL": f"{deployment.url('BaseUrl')}/",
+            "OIDC_ISSUER": issuer,
             "CATALOG_TABLE": outputs["CatalogTable"],
             "REQUESTS_TABLE": outputs["RequestsTable"],
             "QUEUE_URL": outputs["QueueUrl"],
@@ -41,6 +45,7 @@ def variables(here: Services, deployment: Deployment) -> dict[str, str]:
             "PULSE_NAMESPACE": PUBLISHER,
             "TREEHERDER_URL": here.treeherder,
             "PUSH_ID": here.push_id,
+            "BUSY_PUSH_ID": str(BUSY_PUSH),
             "TASKCLUSTER_URL": here.taskcluster,
             "DECISION_TASK_ID": here.decision_task_id,
         }
@@ -70,8 +75,11 @@ def say_what_to_try(found: dict[str, str], programs: Programs, logs: tuple[Path,
     )
     say(f"""
 The local stack is running.
+Page: {found["PAGE_URL"]}?project=try&push={found["BUSY_PUSH_ID"]}
+
   lists            {found["BASE_URL"]}
   requests         {found["TRIGGER_BASE_URL"]}
+  sign-in          {found["OIDC_ISSUER"]}, as any address; its log: {shown(OPENID_LOG)}
   AWS endpoint     {found["AWS_ENDPOINT_URL"]}
   catalog table    {found["CATALOG_TABLE"]}
   requests table   {found["REQUESTS_TABLE"]}

@@ -57,8 +57,13 @@ def ended(code: int, log: Path) -> str:
 
 def start_fake(name: str, *words: str, errors: int | IO[str]) -> subprocess.Popen[str]:
     """Start one of the programs in `fakes`, whose output can be read. It ends with this process."""
+    return start_module(f"localstack.fakes.{name}", *words, errors=errors)
+
+
+def start_module(name: str, *words: str, errors: int | IO[str]) -> subprocess.Popen[str]:
+    """Start a module as a program, whose output can be read. It ends with this process."""
     return subprocess.Popen(
-        [sys.executable, "-m", f"localstack.fakes.{name}", *words, "--with-parent"],
+        [sys.executable, "-m", name, *words, "--with-parent"],
         env=os.environ | module_environment(),
         # Closes when this process ends, even by SIGKILL, and with it the program ends.
         stdin=subprocess.PIPE,

@@ -1,6 +1,8 @@
-"""Sign-in for one machine: a key that the running stack makes, and the tokens that it signs.
+"""Sign-in without a browser: a key that the running stack makes, and the tokens that it signs in the name of its OpenID
+provider.
 
-On AWS an issuer such as Auth0 has the key and signs the tokens. The functions check the same in both cases.
+The functions accept this key and those of the provider. On AWS an issuer such as Auth0 has all keys and signs all
+tokens, those of services too, which the provider here cannot sign.
 """
 
 import base64
@@ -12,30 +14,31 @@ import time
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from localstack.openid_process import TOKEN_SECONDS
 from localstack.paths import RUN, PartFailed
 
-ISSUER = "http://localhost/runnable-jobs-local"
+# The client id of the page.
 AUDIENCE = "runnable-jobs-local"
 SERVICE_AUDIENCE = "runnable-jobs-local-service"
 SERVICE_SCOPE = "trigger:on-behalf"
 # The client ids of the services that may make requests for people.
 SERVICES = ("treeherder",)
-KEY = RUN / "signing-key.pem"
-TOKEN_SECONDS = 8 * 60 * 60
+# The key, and the issuer that it signs for.
+KEY = RUN / "signing-key.json"
 
 
-def make_key() -> str:
-    """Make a new private key that only its owner can read; returns its public half as a JSON Web Key Set."""
+def make_key(issuer: str, keys: str) -> str:
+    """Make a new private key that only its owner can read, for tokens of an issuer; returns its public half and the
+    issuer's own keys as a JSON Web Key Set.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     remove_key()
-    with open(os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-    return json.dumps({"keys": [_public(key)]}, separators=(",", ":"))
+    with open(os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"issuer": issuer, "key": ECAlgorithm.to_jwk(key, as_dict=True)}, file)
+    return json.dumps({"keys": [*json.loads(keys)["keys"], _public(key)]}, separators=(",", ":"))
 
 
 def remove_key() -> None:
@@ -71,11 +74,12 @@ def service_token(service: str) -> str:
 
 def _sign(claims: dict[str, Any]) -> str:
     try:
-        key = serialization.load_pem_private_key(KEY.read_bytes(), password=None)
+        kept = json.loads(KEY.read_text())
     except FileNotFoundError:
         raise PartFailed("token", "no local stack runs in this checkout; start one with `make run`") from None
+    key = ECAlgorithm.from_jwk(kept["key"])
     now = int(time.time())
-    claims = {"iss": ISSUER, "iat": now, "exp": now + TOKEN_SECONDS} | claims
+    claims = {"iss": kept["issuer"], "iat": now, "exp": now + TOKEN_SECONDS} | claims
     return jwt.encode(claims, key, algorithm="ES256", headers={"kid": _public(key)["kid"]})
 
 

@@ -3,8 +3,11 @@
     python3 -m localstack.fakes.treeherder [--host ADDRESS] [--port N] [--with-parent]
 
 It prints its address, and the id of a push that every project has, each on a line of its own. Every project has the
-same pushes (`PUSH_IDS`) of several authors, with no job but the decision task, which the fake Taskcluster knows too.
-`Control` changes that over HTTP, and makes it fail. It needs only the standard library.
+same pushes (`BUSY_PUSH`, `PUSH_IDS`) of several authors, with no job but the decision task, which the fake Taskcluster
+knows too. `Control` changes that over HTTP, and makes it fail. It needs only the standard library.
+
+Pages of all origins may read its API, as Treeherder's. The addresses of Treeherder's own page answer with a page that
+says what Treeherder would show there.
 """
 
 import http.client
@@ -17,6 +20,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from localstack.fakes import serving
+from localstack.fakes.pages import page
 from localstack.fakes.pushes import PUSH_ID, PUSH_IDS
 from localstack.fakes.treeherder_data import Data, Invalid, NotFound
 
@@ -25,6 +29,10 @@ __all__ = ["PUSH_ID", "PUSH_IDS", "Control", "Treeherder"]
 PROJECT = re.compile(r"[A-Za-z0-9._-]+")
 # How many results Treeherder returns by default, and at most.
 DEFAULT_COUNT, MAX_COUNT = 10, 2000
+
+# The addresses of Treeherder's own page.
+PAGES = ("/", "/jobs", "/logviewer")
+ALLOWED_HEADERS = "accept, authorization, content-type, user-agent, x-csrftoken, x-requested-with"
 
 HUGE_BYTES = 64 * 1024 * 1024
 CONTROL_SECONDS = 10
@@ -140,8 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send_much()
             case "slow":
                 data.wait_slowly()
+        query = urllib.parse.parse_qs(url.query)
+        if url.path in PAGES:
+            return self._send(HTTPStatus.OK, self._page(query), "text/html; charset=utf-8")
         try:
-            self._send_json(HTTPStatus.OK, self._found(url.path, urllib.parse.parse_qs(url.query)))
+            self._send_json(HTTPStatus.OK, self._found(url.path, query))
         except NotFound as error:
             self._send_json(HTTPStatus.NOT_FOUND, *error.args)
         except ValueError as error:
@@ -152,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         match parts:
             case ["", "api", "project", project, ("push" | "jobs"), *_] if not PROJECT.fullmatch(project):
                 raise NotFound({"detail": f"No project with name {project}"})
+            case ["", "api", "project", project, "push", ""]:
+                return self.server.data.pushes(project, {name: values[-1] for name, values in query.items()})
             case ["", "api", "project", project, "push", push, ""] if push.isdecimal():
                 return self.server.data.push(project, int(push))
             case ["", "api", "project", project, "push", "decisiontask", ""]:
@@ -165,6 +178,25 @@ class _Handler(BaseHTTPRequestHandler):
                     raise ValueError(f"Specified count exceeds API MAX value: {MAX_COUNT}")
                 return self.server.data.page_of_jobs(project, int(push), int(offset), int(count), query)
         raise NotFound({"detail": "Not found."})
+
+    def _page(self, query: dict[str, list[str]]) -> bytes:
+        """What Treeherder's own page would show."""
+        asked = {name: values[-1] for name, values in query.items()}
+        project, revision = asked.get("repo", ""), asked.get("revision", "")
+        lines = [f"{name}: {value}" for name, value in asked.items()]
+        for push in self.server.data.pushes(project, {"revision": revision})["results"] if project else []:
+            tip = push["revisions"][0]["comments"].splitlines()[0]
+            jobs = self.server.data.page_of_jobs(project, push["id"], 0, MAX_COUNT, {})["results"]
+            lines.append(f"Push {push['id']} by {push['author']}, {len(jobs)} jobs: {tip}")
+            lines += [
+                f"Selected: {job['job_type_name']}, {job['state']}, {job['result']}"
+                for job in jobs
+                if str(job["id"]) == asked.get("selectedJob")
+            ]
+        return page("Treeherder, a fake", lines)
+
+    def do_OPTIONS(self) -> None:
+        self._send(HTTPStatus.OK, b"", "text/html; charset=utf-8")
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -198,13 +230,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
         self.send_response(status)
+        self._send_origins()
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
+    def _send_origins(self) -> None:
+        """Treeherder's headers for pages of other origins."""
+        self.send_header("Access-Control-Allow-Origin", "*")
+        if self.command == "OPTIONS":
+            self.send_header("Access-Control-Allow-Headers", ALLOWED_HEADERS)
+            self.send_header("Access-Control-Allow-Methods", "DELETE, GET, OPTIONS, PATCH, POST, PUT")
+            self.send_header("Access-Control-Max-Age", "86400")
+
     def _send_much(self) -> None:
         self.send_response(HTTPStatus.OK)
+        self._send_origins()
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(HUGE_BYTES))
         self.end_headers()

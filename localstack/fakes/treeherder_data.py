@@ -2,13 +2,15 @@
 
 import hashlib
 import itertools
+import operator
 import threading
 import time
 import uuid
 from base64 import urlsafe_b64decode
+from collections.abc import Callable
 from typing import Any
 
-from localstack.fakes.pushes import PUSH_IDS, author_of, decision_task_id, pushed_at, revision_of
+from localstack.fakes.pushes import ALL_PUSHES, author_of, commits_of, decision_task_id, pushed_at, revision_of
 
 # Treeherder's states of a job, and the times when some of them began.
 STATES = ("unscheduled", "pending", "running", "completed")
@@ -16,6 +18,11 @@ TIMES = {"running": "start_timestamp", "completed": "end_timestamp"}
 
 # The properties of jobs by which a list of them can be filtered.
 FILTERS = ("build_system_type", "job_type_name", "job_type_symbol", "platform", "result", "state")
+
+# How many pushes Treeherder returns by default, and at most; and how many commits of each.
+DEFAULT_PUSHES, MAX_PUSHES, MAX_COMMITS = 10, 1000, 20
+LONG_REVISION = 40
+COMPARISONS = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
 
 MODES = ("ok", "down", "slow", "garbage", "huge")
 # Longer than any client should wait.
@@ -28,6 +35,70 @@ class NotFound(Exception):
 
 class Invalid(Exception):
     """A control request is invalid."""
+
+
+def _filter(name: str, value: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether a parameter of a query wants a push. Treeherder ignores parameters that it does not know."""
+    match name.split("__"):
+        case ["revision"]:
+            return lambda push: push["revision"].startswith(value)
+        case ["commit_revision"]:
+            return lambda push: any(commit["revision"] == value for commit in push["revisions"])
+        case ["author"] if value.startswith("-"):
+            return lambda push: push["author"] != value[1:]
+        case ["author"]:
+            return lambda push: push["author"] == value
+        case ["id", "in"]:
+            ids = _numbers(value.split(","), "Invalid id__in specification")
+            return lambda push: push["id"] in ids
+        case ["id"]:
+            [wanted] = _numbers([value], f"Invalid timestamp specified for {name}")
+            return lambda push: push["id"] == wanted
+        case [("id" | "push_timestamp") as key, comparison] if compare := COMPARISONS.get(comparison):
+            [limit] = _numbers([value], f"Invalid timestamp specified for {name}")
+            return lambda push: compare(push[key], limit)
+    return bool
+
+
+def _numbers(texts: list[str], error: str) -> list[float]:
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        raise ValueError(error) from None
+
+
+def _whole(job: dict[str, Any]) -> dict[str, Any]:
+    """A job with all properties that Treeherder's jobs have."""
+    platform, option = job.get("platform", ""), job.get("platform_option", "opt")
+    is_task = job["build_system_type"] == "taskcluster"
+    return {
+        "build_architecture": "-",
+        "build_os": "-",
+        "build_platform": platform,
+        "end_timestamp": 0,
+        "failure_classification_id": 1,
+        "job_group_description": "",
+        "job_group_name": "unknown",
+        "job_group_symbol": "?",
+        "job_guid": "",
+        "job_type_description": "",
+        "job_type_name": job["ref_data_name"],
+        "job_type_symbol": "?",
+        "machine_name": "",
+        "machine_platform_architecture": "-",
+        "machine_platform_os": "-",
+        "option_collection_hash": hashlib.sha1(str(option).encode()).hexdigest(),
+        "platform": platform,
+        "platform_option": option,
+        "reason": "scheduled",
+        "result_set_id": job["push_id"],
+        "signature": hashlib.sha1(job["ref_data_name"].encode()).hexdigest(),
+        "start_timestamp": 0,
+        "tier": 1,
+        "who": "",
+        # Without a task of Taskcluster, Treeherder has neither.
+        **({} if is_task else {"task_id": None, "retry_id": None}),
+    } | job
 
 
 class Data:
@@ -47,28 +118,42 @@ class Data:
         """One push, in Treeherder's shape."""
         with self.lock:
             author = self.authors.get((project, push))
-        if author is None and push in PUSH_IDS:
+        if author is None and push in ALL_PUSHES:
             author = author_of(push)
         if author is None:
             raise NotFound(f"No push with id: {push}")
-        revision = revision_of(project, push)
+        commits = [{"result_set_id": push, "repository_id": 1} | commit for commit in commits_of(project, push)]
         return {
             "id": push,
-            "revision": revision,
+            "revision": revision_of(project, push),
             "author": author,
-            "revisions": [
-                {
-                    "result_set_id": push,
-                    "repository_id": 1,
-                    "revision": revision,
-                    "author": author,
-                    "comments": f"Push {push} of {project}",
-                }
-            ],
-            "revision_count": 1,
+            # Treeherder shows no more.
+            "revisions": commits[:MAX_COMMITS],
+            "revision_count": len(commits),
             "push_timestamp": pushed_at(push),
             "repository_id": 1,
         }
+
+    def pushes(self, project: str, query: dict[str, str]) -> dict[str, Any]:
+        """The newest pushes that a query asks for, in Treeherder's shape."""
+        with self.lock:
+            ids = {*ALL_PUSHES, *(push for name, push in self.authors if name == project)}
+        meta = {name: query[name] for name in ("revision", "commit_revision") if query.get(name)}
+        filters = {name: value for name, value in query.items() if name not in meta}
+        wanted = [_filter(name, value) for name, value in query.items() if value]
+        found = [self.push(project, push) for push in sorted(ids, key=pushed_at, reverse=True)]
+        try:
+            count = int(query.get("count", DEFAULT_PUSHES))
+        except ValueError:
+            raise ValueError("Valid count value required") from None
+        if count > MAX_PUSHES:
+            raise ValueError(f"Specified count exceeds api limit: {MAX_PUSHES}")
+        results = [push for push in found if all(is_wanted(push) for is_wanted in wanted)][:count]
+        if "revision" in meta:
+            length = "long" if len(meta["revision"]) == LONG_REVISION else "short"
+            filters[f"revisions_{length}_revision"] = meta["revision"]
+        more = {"count": len(results), "repository": project, "filter_params": filters}
+        return {"meta": meta | more, "results": results}
 
     def page_of_jobs(
         self, project: str, push: int, offset: int, count: int, wanted: dict[str, list[str]]
@@ -86,13 +171,13 @@ class Data:
         ]
         return {
             "meta": {"repository": project, "offset": offset, "count": count},
-            "results": jobs[offset : offset + count],
+            "results": [_whole(job) for job in jobs[offset : offset + count]],
         }
 
     def decision_job(self, project: str, push: int) -> dict[str, Any] | None:
         """The job of a push's decision task, in Treeherder's shape."""
         with self.lock:
-            is_known = push in PUSH_IDS or (project, push) in self.authors
+            is_known = push in ALL_PUSHES or (project, push) in self.authors
             usual: dict[str, Any] = {"state": "completed", "result": "success", "run": 0}
             found = self.decisions.get((project, push), usual if is_known else None)
         if found is None:

@@ -30,7 +30,7 @@ from tools.bench.function import lambda_environment
 
 # The event of the rule that starts an ingest of Buildbot.
 BUILDBOT = b'{"build_system": "buildbot"}'
-SIGNING_KEY = "signing-key.pem"
+SIGNING_KEY = "signing-key.json"
 # In the folder of the data.
 ERLANG_PID = "running/broker/broker.pid"
 
@@ -269,6 +269,19 @@ class RunningStack(unittest.TestCase):
         [message] = sqs.receive_message(QueueUrl=letters)["Messages"]
         sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
 
+    def test_the_page_to_open_first_shows_a_push_with_runs_of_jobs_that_are_listed(self) -> None:
+        env = self.stack.env
+        self.assertEqual(env["PAGE_URL"], f"{env['BASE_URL']}/")
+        self.assertIn(f"\nPage: {env['PAGE_URL']}?project=try&push={env['BUSY_PUSH_ID']}\n", self.stack.printed())
+        for project in json.loads(env["RUNNABLE_JOBS_TASKCLUSTER_PROJECTS"]):
+            path = f"/api/project/{project}/jobs/?push_id={env['BUSY_PUSH_ID']}&count=2000"
+            runs = self.stack.ask("GET", path, base="TREEHERDER_URL").json()["results"]
+            names = {job["job_type_name"] if job["task_id"] else job["ref_data_name"] for job in runs}
+            listed = {job["ref_data_name"] for job in self.stack.jobs(project)}
+            self.assertGreater(len(runs), 200)
+            self.assertGreater(len(names & listed), 150)
+            self.assertLess(len(names - listed), 10)
+
     def test_the_listener_shows_forwarded_messages_and_their_jobs_run_in_treeherder(self) -> None:
         name = self.stack.builds()[0]
         token = self.stack.token("--email", "someone@mozilla.com")
@@ -438,7 +451,7 @@ class KeptStack(unittest.TestCase):
 
         self.assertEqual(code, 0, stack.printed())
         assert_nothing_is_left(self, stack.run)
-        self.assertEqual(stack.services.keys(), {"emulator", "treeherder", "taskcluster", "broker"})
+        self.assertEqual(stack.services.keys(), {"emulator", "treeherder", "taskcluster", "broker", "openid"})
         # The emulator and the functions that it started are one process group; so are the broker and its helpers.
         for name, group in stack.services.items():
             with self.subTest(name), self.assertRaises(ProcessLookupError):

@@ -12,7 +12,10 @@ import pytest
 from boto3.dynamodb.conditions import Attr
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from localstack import openid_provider
 from localstack.fakes.treeherder import PUSH_IDS, Control
+from localstack.openid_process import TOKEN_SECONDS
+from tests.support.sign_in import id_token
 from tests.support.stack import PROGRAMS, Answer, Stack, until
 
 LIST = "/api/project/try/runnable_jobs/"
@@ -273,6 +276,35 @@ class BehindAnHttpApi(Requests):
 
                 self.assert_problem(answer, 401)
         self.assertEqual(self.queued(), [])
+
+    def test_a_person_who_signs_in_in_a_browser_triggers_jobs(self) -> None:
+        signed_in = f"Bearer {id_token(self.stack.env['OIDC_ISSUER'], self.me)}"
+        body = {"requested_jobs": self.builds[:1]}
+
+        taken = self.assert_taken(self.ask("POST", trigger(PUSH), NO_SIGN_IN, body, Authorization=signed_in))
+        followed = self.ask("GET", taken["status_url"], NO_SIGN_IN, Authorization=signed_in)
+        mine = self.ask("GET", MINE, NO_SIGN_IN, Authorization=signed_in)
+
+        self.assertEqual(followed.json()["requester"], self.me)
+        # `make token` gives the same person another token.
+        self.assertEqual(mine.json()["results"], self.ask("GET", MINE).json()["results"])
+        self.assertEqual([found["request_id"] for found in mine.json()["results"]], [taken["request_id"]])
+        stranger = f"Bearer {id_token(self.stack.env['OIDC_ISSUER'], STRANGER)}"
+        refused = self.ask("POST", trigger(PUSH), NO_SIGN_IN, body, Authorization=stranger)
+        self.assert_problem(refused, 403, "not_allowed")
+
+    def test_a_sign_in_that_has_expired_or_whose_address_is_not_verified_is_refused(self) -> None:
+        provider = openid_provider.Control(self.stack.env["OIDC_ISSUER"])
+        provider.set_claims("unverified@mozilla.com", email="unverified@mozilla.com", email_verified=False)
+        unverified = id_token(provider.url, "unverified@mozilla.com")
+        self.addCleanup(provider.set_token_seconds, TOKEN_SECONDS)
+        provider.set_token_seconds(-600)
+        expired = id_token(provider.url, self.me)
+
+        for name, token in (("expired", expired), ("unverified", unverified)):
+            with self.subTest(name):
+                answer = self.ask("GET", MINE, NO_SIGN_IN, Authorization=f"Bearer {token}")
+                self.assert_problem(answer, 401, "bad_token")
 
     def test_a_service_triggers_jobs_with_the_rights_of_the_person_it_names(self) -> None:
         token = self.stack.token("--service", "treeherder")

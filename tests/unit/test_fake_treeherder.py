@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localstack.fakes.pushes import PUSH_ID, PUSH_IDS, decision_task_id, revision_of
+from localstack.fakes.pushes import BUSY_PUSH, PUSH_ID, PUSH_IDS, decision_task_id, pushed_at, revision_of
 from localstack.fakes.taskcluster import FULL_TASK_GRAPH, Taskcluster
 from localstack.fakes.treeherder import Treeherder
 from tests.support.fake_taskcluster import TASK, UNKNOWN, add_jobs, ask, state_of
@@ -175,3 +175,108 @@ def test_a_treeherder_that_is_gone_does_not_keep_tasks_from_running(treeherder: 
     fake.finish()
     assert state_of(fake, task) == "completed"
     fake.stop()
+
+
+def pushes(treeherder: Treeherder, query: str = "", project: str = "try") -> list[int]:
+    """The ids of the pushes that a query finds."""
+    return [push["id"] for push in ask(f"{treeherder.url}/api/project/{project}/push/?{query}").json()["results"]]
+
+
+def test_pushes_are_listed_newest_first(treeherder: Treeherder) -> None:
+    answer = ask(f"{treeherder.url}/api/project/try/push/?count=3").json()
+
+    assert [push["id"] for push in answer["results"]] == list(PUSH_IDS)[:-4:-1]
+    assert answer["meta"] == {"count": 3, "repository": "try", "filter_params": {"count": "3"}}
+    assert len(pushes(treeherder)) == 10
+    assert pushes(treeherder, "count=1000") == [*reversed(PUSH_IDS), BUSY_PUSH]
+    for query in ("count=1001", "count=many", "id__in=1,two", "push_timestamp__lt=now"):
+        refused = ask(f"{treeherder.url}/api/project/try/push/?{query}")
+        assert (refused.status, list(refused.json())) == (400, ["detail"]), query
+    assert ask(f"{treeherder.url}/api/project/a%20b/push/").status == 404
+
+
+def test_pushes_are_filtered(treeherder: Treeherder) -> None:
+    first, second, third, fourth = PUSH_IDS[:4]
+    author = ask(f"{treeherder.url}/api/project/try/push/{second}/").json()["author"]
+
+    for comparison, found in (
+        ("lt", [first, BUSY_PUSH]),
+        ("lte", [second, first, BUSY_PUSH]),
+        ("gt", [*reversed(PUSH_IDS[2:])]),
+        ("gte", [*reversed(PUSH_IDS[1:])]),
+    ):
+        assert pushes(treeherder, f"count=20&push_timestamp__{comparison}={pushed_at(second)}") == found, comparison
+    assert pushes(treeherder, f"id__in={first},{third},7") == [third, first]
+    assert pushes(treeherder, f"revision={revision_of('try', third)}") == [third]
+    assert pushes(treeherder, f"revision={revision_of('try', third)[:12]}") == [third]
+    assert pushes(treeherder, f"revision={revision_of('autoland', third)}") == []
+    mine, others = (pushes(treeherder, f"count=20&author={sign}{author}") for sign in ("", "-"))
+    assert second in mine
+    assert sorted(mine + others) == [BUSY_PUSH, *PUSH_IDS]
+    assert pushes(treeherder, f"author={author}&push_timestamp__lte={pushed_at(fourth)}") == [second]
+    # The page has all that it asked for when it asks again from the last one.
+    page = pushes(treeherder, "count=4")
+    assert pushes(treeherder, f"count=4&push_timestamp__lt={pushed_at(page[-1])}")[0] == page[-1] - 1
+    treeherder.set_author("try", 2000, "new@example.org")
+    assert pushes(treeherder, "author=new@example.org") == [2000]
+    assert pushes(treeherder, "author=new@example.org", "autoland") == []
+
+
+def test_a_push_has_commits_as_people_write_them(treeherder: Treeherder) -> None:
+    found = [
+        push
+        for project in ("try", "autoland")
+        for push in ask(f"{treeherder.url}/api/project/{project}/push/?count=20").json()["results"]
+    ]
+
+    assert {1, 3, 12} <= {push["revision_count"] for push in found}
+    for push in found:
+        commits = push["revisions"]
+        assert commits[0]["revision"] == push["revision"]
+        assert len({commit["revision"] for commit in commits}) == push["revision_count"]
+        assert push["author"] in commits[0]["author"]
+        for commit in commits:
+            assert re.fullmatch(r"[\w ]+ <\S+@(mozilla\.com|example\.org)>", commit["author"])
+            assert re.match(r"Bug \d{7} - \S|Fuzzy \(query=", commit["comments"])
+    comments = [commit["comments"] for push in found for commit in push["revisions"]]
+    assert any("\n\nDifferential Revision: " in text for text in comments)
+    assert len(set(comments)) > 20
+
+
+def test_all_jobs_have_the_properties_that_treeherders_have(treeherder: Treeherder) -> None:
+    treeherder.add_job("try", PUSH_ID, "a build")
+    treeherder.set_jobs("try", PUSH_IDS[1], [{"ref_data_name": "another"}])
+    for push in PUSH_IDS[:2]:
+        decision, job = ask(f"{treeherder.url}/api/project/try/jobs/?push_id={push}").json()["results"]
+        assert decision.keys() == job.keys()
+        assert (job["job_group_symbol"], job["platform_option"], job["tier"], job["task_id"]) == ("?", "opt", 1, None)
+        assert (job["failure_classification_id"], job["push_id"], job["result_set_id"]) == (1, push, push)
+
+
+def test_pages_of_all_origins_may_read_the_api(treeherder: Treeherder) -> None:
+    url = f"{treeherder.url}/api/project/try/push/"
+    origin = "https://page.example.org"
+    preflight = ask(url, "OPTIONS", Origin=origin, Access_Control_Request_Method="GET")
+
+    assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert "x-requested-with" in preflight.headers["Access-Control-Allow-Headers"]
+    assert "GET" in preflight.headers["Access-Control-Allow-Methods"]
+    for path in ("", "1/"):
+        assert ask(url + path, Origin=origin).headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_links_for_people_lead_to_a_page_that_says_what_would_be_shown(
+    linked: Taskcluster, treeherder: Treeherder
+) -> None:
+    job = treeherder.add_job("try", PUSH_ID, "a <build>", "running")
+    revision = revision_of("try", PUSH_ID)
+
+    answer = ask(f"{treeherder.url}/jobs?repo=try&revision={revision}&selectedJob={job}")
+    shown = answer.body.decode()
+    assert answer.headers.get_content_type() == "text/html"
+    assert f"Push {PUSH_ID} by someone@mozilla.com, 2 jobs: Fuzzy" in shown
+    assert "Selected: a &lt;build&gt;, running, unknown" in shown
+    assert ask(f"{treeherder.url}/jobs").status == 200
+    for path in (f"/tasks/{TASK}", f"/tasks/{TASK}/runs/0", f"/tasks/groups/{TASK}"):
+        assert "Gecko Decision Task" in ask(linked.url + path).body.decode()
+    assert "does not know" in ask(f"{linked.url}/tasks/{UNKNOWN}").body.decode()

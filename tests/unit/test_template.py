@@ -339,6 +339,37 @@ class Settings(unittest.TestCase):
         ]
         self.assertEqual(conditional, ["CanTriggerTaskcluster"])
 
+    def test_the_page_requests_jobs_beside_itself_or_at_the_function_url_unless_a_parameter_says_where(self) -> None:
+        settings = resources("AWS::Serverless::Function")["JobsFunction"]["Environment"]["Variables"]
+        [condition, given, default] = settings["RUNNABLE_JOBS_TRIGGER_PUBLIC_URL"]["Fn::If"]
+
+        self.assertEqual((condition, given), ("HasTriggerPublicUrl", {"Ref": "TriggerPublicUrl"}))
+        self.assertEqual(
+            section("Conditions")["HasTriggerPublicUrl"],
+            {"Fn::Not": [{"Fn::Equals": [{"Ref": "TriggerPublicUrl"}, ""]}]},
+        )
+        self.assertEqual(
+            default, {"Fn::If": ["HasFunctionUrl", {"Fn::GetAtt": ["TriggerUrl", "FunctionUrl"]}, "."]}
+        )
+        # The HTTP API has the routes of both functions.
+        routes = resources("AWS::ApiGatewayV2::Route").values()
+        self.assertEqual({written(route["ApiId"]) for route in routes}, {"HttpApi"})
+        self.assertEqual(written(resources("AWS::Lambda::Url")["TriggerUrl"]["TargetFunctionArn"]), "TriggerFunction.Arn")
+
+        self.assertEqual(parameters()["TriggerPublicUrl"]["Default"], "")
+        allowed = parameters()["TriggerPublicUrl"]["AllowedPattern"]
+        for right in ("", ".", "none", "https://x.example.org/", "http://127.0.0.1:4566/_aws/trigger"):
+            self.assertRegex(right, allowed)
+        for wrong in ("..", "/", "x.example.org", "https://", "https://x.example.org/?a", "https://x.example.org/#a"):
+            self.assertNotRegex(wrong, allowed)
+
+    def test_the_page_signs_people_in_as_the_trigger_function_expects_it(self) -> None:
+        functions = resources("AWS::Serverless::Function")
+        jobs, trigger = (functions[f"{name}Function"]["Environment"]["Variables"] for name in ("Jobs", "Trigger"))
+
+        for name in ("OIDC_ISSUER", "OIDC_AUDIENCE", "TREEHERDER_URL", "TREEHERDER_PUBLIC_URL", "TASKCLUSTER_URL"):
+            self.assertEqual(jobs[f"RUNNABLE_JOBS_{name}"], trigger[f"RUNNABLE_JOBS_{name}"], name)
+
     def test_a_round_of_following_begins_each_minute_and_is_not_repeated(self) -> None:
         function = resources("AWS::Serverless::Function")["ForwardFunction"]
         [rule] = [event["Properties"] for event in function["Events"].values()]

@@ -10,12 +10,12 @@
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { Layout } from "../src/model/grid.ts";
-import { readGrid, type Grid } from "../src/model/jobs.ts";
+import { type Grid } from "../src/model/jobs.ts";
 import { parseQuery } from "../src/model/query.ts";
 import { readRuns, Runs } from "../src/model/runs.ts";
 import { count, search } from "../src/model/search.ts";
 import { Selection } from "../src/model/selection.ts";
-import { gridOf, madeJobs } from "../tests/support/labels.ts";
+import { gridOf, madeJobs, readGrid } from "../tests/support/labels.ts";
 
 const [WARM_UP, ROUNDS] = [5, 30];
 const QUERIES = ["m", "mochitest", "mochitest linux !asan", "^test-linux debug$", "wpt | web-platform 24h2 !opt", "1"];

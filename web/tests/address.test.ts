@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { isSamePlace, readAddress, writeAddress } from "../src/model/address.ts";
+import { type Address, isSamePlace, readAddress, writeAddress } from "../src/model/address.ts";
 
 const REQUEST = "01KAS4B0MRJ6WJ0RGDX8T0E4JQ";
 
-test.each([
+test.each<[string, Address]>([
   ["", {}],
   ["?project=try", { project: "try" }],
   ["?project=try&push=1001", { project: "try", push: 1001 }],
@@ -12,6 +12,8 @@ test.each([
     { project: "try", push: 1001, query: "mochitest !asan | ^test" },
   ],
   [`?project=mozilla-central&push=7&request=${REQUEST}`, { project: "mozilla-central", push: 7, request: REQUEST }],
+  ["?requests=mine", { requests: "mine" }],
+  ["?project=try&push=1001&requests=push", { project: "try", push: 1001, requests: "push" }],
 ])("the address %s is read and written", (search, address) => {
   expect(readAddress(search)).toEqual(address);
   expect(writeAddress(address)).toBe(search);
@@ -25,6 +27,8 @@ test.each([
   ["?project=try&push=99999999999999999999", { project: "try" }],
   ["?project=try&request=x", { project: "try" }],
   [`?project=try&request=${REQUEST.toLowerCase()}`, { project: "try", request: REQUEST }],
+  ["?project=try&requests=push", { project: "try" }],
+  ["?requests=all", {}],
   ["?project=try&q=&other=1", { project: "try" }],
   ["?q=%E0%A4%A", { query: "\ufffd%A" }],
 ])("the invalid parameters of %s are left out", (search, address) => {

@@ -2,10 +2,9 @@
 
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { readGrid } from "../src/model/jobs.ts";
 import { matches, parseQuery } from "../src/model/query.ts";
 import { lineOf } from "../src/model/search.ts";
-import { gridOf, madeJobs, randomOf } from "./support/labels.ts";
+import { gridOf, madeJobs, randomOf, readGrid } from "./support/labels.ts";
 import { randomQuery } from "./support/queries.ts";
 import { recordedJobs } from "./support/recorded.ts";
 import { CASES } from "./support/cases.ts";

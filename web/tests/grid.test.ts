@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { DRAWN_OPEN, Layout } from "../src/model/grid.ts";
-import { readGrid } from "../src/model/jobs.ts";
 import { parseQuery } from "../src/model/query.ts";
 import { readRuns, Runs } from "../src/model/runs.ts";
 import { search } from "../src/model/search.ts";
-import { gridOf, job, madeJobs, type MadeJob } from "./support/labels.ts";
+import { gridOf, job, madeJobs, type MadeJob, readGrid } from "./support/labels.ts";
 
 const byName = (one: MadeJob, other: MadeJob) => (one.name < other.name ? -1 : 1);
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { MalformedGrid, readGrid } from "../src/model/jobs.ts";
-import { gridOf, job, madeJobs } from "./support/labels.ts";
+import { MalformedGrid } from "../src/model/jobs.ts";
+import { gridOf, job, madeJobs, readGrid } from "./support/labels.ts";
 import { recordedJobs } from "./support/recorded.ts";
 
 describe("jobs", () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { platformTitle, rowTitle } from "../src/model/platforms.ts";
+import { rowTitle } from "../src/model/platforms.ts";
+import { TITLES } from "./support/labels.ts";
 
 test.each([
   ["linux2404-64", "Linux 24.04"],
@@ -14,21 +15,21 @@ test.each([
   ["windowsxp", "Windows XP"],
   ["gecko-decision", "Gecko Decision Task"],
 ])("the platform %s is called %s", (platform, title) => {
-  expect(platformTitle(platform).title).toBe(title);
+  expect(TITLES.title(platform).title).toBe(title);
 });
 
 test("a platform without a title keeps its name and stands above the others", () => {
-  expect(platformTitle("linux3004-128")).toEqual({ title: "linux3004-128", position: -1 });
+  expect(TITLES.title("linux3004-128")).toEqual({ title: "linux3004-128", position: -1 });
 });
 
 test("platforms with one title are at one place", () => {
-  expect(platformTitle("win64")).toEqual(platformTitle("windows2012-64"));
+  expect(TITLES.title("win64")).toEqual(TITLES.title("windows2012-64"));
 });
 
 test("titles are in Treeherder's order", () => {
   const platforms = ["linux32", "linux64", "linux2404-64", "linux2404-64-asan", "macosx1470-64", "windows11-64-24h2"];
   const positions = [...platforms, "android-em-14-x86_64", "gecko-decision", "toolchains", "other"].map(
-    (platform) => platformTitle(platform).position,
+    (platform) => TITLES.title(platform).position,
   );
   expect(positions).toEqual([...positions].sort((one, other) => one - other));
 });
@@ -37,7 +38,7 @@ test("every platform of Buildbot has a title", () => {
   const file = new URL("../../crates/catalog/tests/fixtures/recorded/platforms.jsonl", import.meta.url);
   const platforms = readFileSync(file, "utf8").trim().split("\n");
   const unknown = platforms.map((line) => (JSON.parse(line) as { platform: string }).platform);
-  expect(unknown.filter((platform) => platformTitle(platform).position < 0)).toEqual([]);
+  expect(unknown.filter((platform) => TITLES.title(platform).position < 0)).toEqual([]);
 });
 
 test.each([
@@ -52,5 +53,5 @@ test.each([
   ["other", "", "Other"],
   ["", "opt", "No platform opt"],
 ])("the row of %s with %s is titled %s", (platform, option, title) => {
-  expect(rowTitle(platform, platformTitle(platform).title, option)).toBe(title);
+  expect(rowTitle(platform, TITLES.title(platform).title, option)).toBe(title);
 });

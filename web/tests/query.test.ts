@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { matches, parseQuery } from "../src/model/query.ts";
 import { count, lineOf, search } from "../src/model/search.ts";
-import { readGrid } from "../src/model/jobs.ts";
 import { CASES } from "./support/cases.ts";
-import { gridOf, job, madeJobs, randomOf } from "./support/labels.ts";
+import { gridOf, job, madeJobs, randomOf, readGrid } from "./support/labels.ts";
 import { randomQuery } from "./support/queries.ts";
 import { recordedJobs } from "./support/recorded.ts";
 

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { readGrid } from "../src/model/jobs.ts";
 import { failedHere, inProject, ranThereNotHere, testsOfBuilds, type Pick } from "../src/model/quickpicks.ts";
 import { readRuns, Runs, type Run } from "../src/model/runs.ts";
-import { gridOf, job } from "./support/labels.ts";
+import { gridOf, job, readGrid } from "./support/labels.ts";
 
 let lastId = 0;
 

@@ -1,10 +1,9 @@
 import { expect, test } from "vitest";
 import { Layout } from "../src/model/grid.ts";
-import { readGrid } from "../src/model/jobs.ts";
 import { parseQuery } from "../src/model/query.ts";
 import { search } from "../src/model/search.ts";
 import { isLarge, requestsOf, Selection } from "../src/model/selection.ts";
-import { gridOf, job, madeJobs } from "./support/labels.ts";
+import { gridOf, job, madeJobs, readGrid } from "./support/labels.ts";
 
 const jobs = readGrid(gridOf(["a", "b", "c", "d", "e"].map((name) => job(name))));
 const none = Selection.none(jobs);

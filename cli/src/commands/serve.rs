@@ -1,4 +1,4 @@
-//! `serve`: lists, triggering and the API reference on one port, without Lambda.
+//! `serve`: the page, lists, triggering and the API reference on one port, without Lambda.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use http_api::ApiLayer;
+use jobs::settings::TriggerAddress;
 use runtime::settings::variables::{
     ALLOWED_ORIGINS, CATALOG_TABLE, FRESH_SECONDS, QUEUE_URL, REQUESTS_TABLE, SCHEDULE, TASKCLUSTER_SCHEDULE,
 };
@@ -58,14 +59,17 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
         (ALLOWED_ORIGINS, allowed_origins),
     ];
     let lookup = |variable: &str| lookup(&flags, variable);
-    let jobs_settings = jobs::settings::Settings::read(lookup)?;
+    let mut jobs_settings = jobs::settings::Settings::read(lookup)?;
     let trigger_settings = trigger_settings(lookup)?;
+    if trigger_settings.is_none() && jobs_settings.page.trigger == TriggerAddress::Here {
+        jobs_settings.page.trigger = TriggerAddress::Nowhere;
+    }
     let aws = Aws::from_environment(ClientProfile::Request).await?;
 
     let cannot = |error| Failure::Usage(format!("{listen} cannot be listened on: {error}"));
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    let _ = writeln!(io::stderr(), "Serving http://{address}/api/docs/ until Ctrl-C");
+    let _ = writeln!(io::stderr(), "Serving http://{address}/ until Ctrl-C");
 
     let allowed_origins = jobs_settings.allowed_origins.clone().into();
     let catalog_table = CatalogTable::new(aws.dynamodb(), &jobs_settings.catalog_table);

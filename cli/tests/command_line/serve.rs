@@ -26,7 +26,7 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let line = next_line(&mut stderr);
-        let address = line.strip_prefix("Serving ").and_then(|line| line.strip_suffix("/api/docs/ until Ctrl-C\n"));
+        let address = line.strip_prefix("Serving ").and_then(|line| line.strip_suffix("/ until Ctrl-C\n"));
         let address = address.unwrap_or_else(|| panic!("it does not serve: {line}")).to_owned();
         Self { child, stderr, address }
     }
@@ -94,13 +94,14 @@ async fn whole(env: &TestEnv) -> Command {
 }
 
 #[tokio::test]
-async fn lists_triggering_and_the_reference_are_served_on_one_port() {
+async fn the_page_lists_triggering_and_the_reference_are_served_on_one_port() {
     let env = catalog().await;
     let server = Server::start(whole(&env).await);
 
     let list = server.ask("GET", LIST);
     assert_eq!((status(&list), String::from_utf8(list.body).unwrap()), (200, env.served().await["try"].clone()));
-    for path in ["/api/docs/", "/api/openapi.json", "/api/projects/", "/__version__", "/__lbheartbeat__"] {
+    assert_eq!(json(&server.ask("GET", "/config.json"))["trigger_url"], ".");
+    for path in ["/", "/api/docs/", "/api/openapi.json", "/api/projects/", "/__version__", "/__lbheartbeat__"] {
         assert_eq!(status(&server.ask("GET", path)), 200, "{path}");
     }
     assert_eq!(json(&server.ask("GET", "/__heartbeat__"))["checks"]["store"], "ok");
@@ -162,6 +163,7 @@ async fn without_the_settings_of_triggering_only_the_lists_are_served_and_a_mess
     );
     assert_eq!(status(&server.ask("GET", LIST)), 200);
     assert_eq!(json(&server.ask("POST", TRIGGER))["code"], "not_found");
+    assert_eq!(json(&server.ask("GET", "/config.json"))["trigger_url"], Value::Null);
 }
 
 #[test]

@@ -38,6 +38,10 @@ pub struct Validators<'a> {
 pub enum Caching {
     /// All caches, for this number of seconds without revalidation.
     Public(u32),
+    /// All caches, which revalidate it each time.
+    Revalidated,
+    /// All caches, for a year without revalidation: the address changes with the body.
+    Immutable,
     /// Only the client's own cache, which revalidates each time. The answer depends on the caller.
     Private,
 }
@@ -186,6 +190,10 @@ impl Validators<'_> {
             Caching::Public(seconds) => {
                 (HeaderValue::try_from(format!("public, max-age={seconds}")), "Accept-Encoding")
             }
+            Caching::Revalidated => (Ok(HeaderValue::from_static("no-cache")), "Accept-Encoding"),
+            Caching::Immutable => {
+                (Ok(HeaderValue::from_static("public, max-age=31536000, immutable")), "Accept-Encoding")
+            }
             Caching::Private => (Ok(HeaderValue::from_static("private, no-cache")), "Accept-Encoding, Authorization"),
         };
         if let Ok(control) = control {
@@ -237,6 +245,21 @@ mod tests {
         // An entity tag takes precedence over a time.
         let both = [("if-none-match", "\"x\""), ("if-modified-since", "Mon, 23 Nov 2026 06:00:00 GMT")];
         assert!(!held(&both, true));
+    }
+
+    #[test]
+    fn the_header_says_which_caches_may_store_an_answer_and_for_how_long() {
+        for (caching, control, vary) in [
+            (Caching::Public(30), "public, max-age=30", "Accept-Encoding"),
+            (Caching::Revalidated, "no-cache", "Accept-Encoding"),
+            (Caching::Immutable, "public, max-age=31536000, immutable", "Accept-Encoding"),
+            (Caching::Private, "private, no-cache", "Accept-Encoding, Authorization"),
+        ] {
+            let validators = Validators { etag: "ab", last_modified: None, caching };
+            let response = validators.ok("application/json", ResponseBody::Plain("{}".into())).unwrap();
+            assert_eq!(response.headers()["cache-control"], control);
+            assert_eq!(response.headers()["vary"], vary);
+        }
     }
 
     #[test]

@@ -10,6 +10,12 @@ pub mod variables {
     pub const QUEUE_URL: &str = "RUNNABLE_JOBS_QUEUE_URL";
     /// Treeherder's address.
     pub const TREEHERDER_URL: &str = "RUNNABLE_JOBS_TREEHERDER_URL";
+    /// Treeherder's address for browsers.
+    pub const TREEHERDER_PUBLIC_URL: &str = "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL";
+    /// The issuer of sign-ins.
+    pub const OIDC_ISSUER: &str = "RUNNABLE_JOBS_OIDC_ISSUER";
+    /// The audience of people's tokens: this application's client id at the issuer.
+    pub const OIDC_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_AUDIENCE";
     /// How jobs are planned.
     pub const PLANNING: &str = "RUNNABLE_JOBS_PLANNING";
     /// For how many seconds catalog data in memory is used before the store is asked whether it is current.
@@ -26,6 +32,11 @@ pub mod variables {
 
 /// What is expected in `CATALOG_TABLE`.
 pub const A_TABLE: &str = "the name of the catalog table";
+/// What is expected in `OIDC_ISSUER`.
+pub const AN_ISSUER: &str = "who issues the sign-ins";
+
+/// The default of `TREEHERDER_URL`.
+pub const DEFAULT_TREEHERDER_URL: &str = "https://treeherder.mozilla.org";
 
 /// The memory of a function where Lambda does not set it.
 const DEFAULT_MEMORY_MB: usize = 512;

@@ -21,9 +21,6 @@ use runtime::{CacheEntry, CacheStatus, Cached, Clock, Cooldown, Unavailable};
 pub use crate::decision_task::DecisionTask;
 use body::Names;
 
-/// The address of Treeherder.
-pub const DEFAULT_TREEHERDER_URL: &str = "https://treeherder.mozilla.org";
-
 /// Maximum time of an answer about a push. A person waits for it.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum time of all answers about the jobs of a push together: they are large.

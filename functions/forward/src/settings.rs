@@ -8,11 +8,11 @@ use requests::following::Following;
 use requests::planning::Planning;
 use requests::read_object;
 use runtime::Aws;
-use runtime::settings::{SettingsError, Variables, variables};
+use runtime::settings::{DEFAULT_TREEHERDER_URL, SettingsError, Variables, variables};
 use serde::Deserialize;
 use taskcluster::{Taskcluster, TaskclusterSettings};
 use tokio::sync::Mutex;
-use treeherder::{DEFAULT_TREEHERDER_URL, address};
+use treeherder::address;
 
 use crate::destination::taskcluster::{CredentialsSource, TaskclusterDestination};
 

@@ -5,6 +5,7 @@
 //! with them.
 
 mod grid;
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 pub use self::grid::{Grid, GridColumns, GridGroup, GridMeta};
+pub use self::page::{PageConfig, PageSignIn};
 
 /// A project's runnable jobs, in the shape of Treeherder's own list of 2015-2019.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

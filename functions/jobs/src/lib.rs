@@ -1,11 +1,13 @@
-//! Serves each project's runnable jobs over HTTP.
+//! Serves each project's runnable jobs over HTTP, and the page that people pick them on.
 
 pub mod api;
 mod catalog;
+mod files;
 mod freshness;
 mod health;
 mod lists;
 mod overview;
+mod page;
 mod problems;
 mod public;
 mod query;
@@ -37,7 +39,7 @@ pub fn app(settings: Settings, table: CatalogTable, clock: Clock, log: LogSink) 
 
 /// The routes alone, for a program that puts one layer around the routes of several functions.
 pub fn routes(settings: Settings, table: CatalogTable, clock: Clock) -> Router {
-    let Settings { catalog_table: _, schedules, fresh, allowed_origins: _, cache_bytes, taskcluster } = settings;
+    let Settings { catalog_table: _, schedules, fresh, allowed_origins: _, cache_bytes, taskcluster, page } = settings;
     let max_age = u32::try_from(fresh.num_seconds()).unwrap_or_default();
     let cache = CatalogCache::new(table, fresh, cache_bytes, clock.clone());
     let pushes = taskcluster.map(|settings| PushLists::new(settings, clock.clone()));
@@ -52,7 +54,7 @@ pub fn routes(settings: Settings, table: CatalogTable, clock: Clock) -> Router {
     let routes = at(routes, "/api/projects", get(overview::projects));
     let routes = at(routes, "/api/ingests", get(overview::ingests));
     let routes = at(routes, "/api/ingests/latest", get(overview::latest_ingest));
-    routes.with_state(catalog).merge(reference::routes())
+    routes.with_state(catalog).merge(reference::routes()).merge(page::routes(&page))
 }
 
 /// Adds a route with and without the slash at the end.

@@ -10,24 +10,23 @@
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::response::Redirect;
+use axum::response::{Redirect, Response};
 use axum::routing::get;
-use catalog::list::{FIELDS, etag, unpack};
+use catalog::list::FIELDS;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderMap, HeaderValue};
-use http_api::{
-    ANSWER_TOO_LARGE, BAD_PATH, Caching, ErrorCode, LAYER_ERROR_CODES, Problem, ResponseBody, Validators, accepts_gzip,
-};
+use http_api::{ANSWER_TOO_LARGE, BAD_PATH, Caching, ErrorCode, LAYER_ERROR_CODES, Problem};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
+use crate::files::{self, PackedFile};
 use crate::problems::{BAD_PARAMETER, ERROR_CODES, NO_INGEST, STORE_UNAVAILABLE, UNKNOWN_JOB, UNKNOWN_PROJECT};
 
-/// How long browsers may reuse these files, in seconds.
-const MAX_AGE: u32 = 3600;
+/// Browsers may reuse these files for an hour.
+const CACHING: Caching = Caching::Public(3600);
 /// The page runs only its own scripts and connects only to this service. Swagger UI sets styles and shows images from
 /// its style sheet.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -39,9 +38,12 @@ const DOCUMENT: &str = include_str!("../../../docs/reference/openapi.json");
 const PAGE: &str = include_str!("reference/index.html");
 const START: &str = include_str!("reference/start.js");
 const STYLE: &str = include_str!("reference/style.css");
-/// The build compresses it with gzip.
-const SWAGGER_UI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
-const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
+const SWAGGER_UI: PackedFile = PackedFile {
+    content_type: "text/javascript",
+    gzip: include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz")),
+};
+const SWAGGER_UI_STYLE: PackedFile =
+    PackedFile { content_type: "text/css", gzip: include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz")) };
 
 /// The document, generated from the code.
 #[derive(Debug, OpenApi)]
@@ -66,6 +68,7 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
         crate::health::version,
         crate::health::heartbeat,
         crate::health::load_balancer_heartbeat,
+        crate::page::config,
     ),
     // Relative to the document: the service need not be at the root of its host.
     servers((url = "..", description = "This service")),
@@ -76,6 +79,7 @@ const SWAGGER_UI_STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagge
         (name = "Lists", description = "The jobs that can be run"),
         (name = "Trigger", description = "Running jobs, and the status of requests"),
         (name = "Catalog", description = "The source and the age of the lists"),
+        (name = "Page", description = "The page that jobs are picked on"),
         (name = "Operations", description = "Mozilla's Dockerflow"),
     ),
 )]
@@ -102,6 +106,7 @@ impl Modify for Common {
                 ),
                 "getLatestIngest" => (&[&BAD_PARAMETER, &NO_INGEST, &STORE_UNAVAILABLE], true),
                 "listProjects" | "listIngests" => (&[&BAD_PARAMETER, &STORE_UNAVAILABLE], true),
+                "getPageConfig" => (&[], true),
                 _ => (&[], false),
             };
             let of_push: &[&'static ErrorCode] = match operation.operation_id.as_deref() {
@@ -149,14 +154,12 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/api/docs/", get(page))
         .route("/api/docs/start.js", get(async |headers: HeaderMap| text(&headers, "text/javascript", START)))
         .route("/api/docs/style.css", get(async |headers: HeaderMap| text(&headers, "text/css", STYLE)))
-        .route(
-            "/api/docs/swagger-ui-bundle.js",
-            get(async |headers: HeaderMap| packed(&headers, "text/javascript", SWAGGER_UI)),
-        )
-        .route(
-            "/api/docs/swagger-ui.css",
-            get(async |headers: HeaderMap| packed(&headers, "text/css", SWAGGER_UI_STYLE)),
-        )
+        .route("/api/docs/swagger-ui-bundle.js", get(async |headers: HeaderMap| SWAGGER_UI.answer(&headers, CACHING)))
+        .route("/api/docs/swagger-ui.css", get(async |headers: HeaderMap| SWAGGER_UI_STYLE.answer(&headers, CACHING)))
+}
+
+fn text(headers: &HeaderMap, content_type: &'static str, text: &str) -> Result<Response, Problem> {
+    files::text(headers, content_type, text, CACHING)
 }
 
 /// The error codes in the document.
@@ -174,7 +177,7 @@ struct Row {
     meaning: String,
 }
 
-async fn page(headers: HeaderMap) -> Result<axum::response::Response, Problem> {
+async fn page(headers: HeaderMap) -> Result<Response, Problem> {
     static FILLED: LazyLock<String> = LazyLock::new(|| {
         let document: Codes = serde_json::from_str(DOCUMENT).expect("a test compares it with the code");
         let row = |row: &Row| {
@@ -186,31 +189,4 @@ async fn page(headers: HeaderMap) -> Result<axum::response::Response, Problem> {
     let mut response = text(&headers, "text/html; charset=utf-8", &FILLED)?;
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
     Ok(response)
-}
-
-fn text(headers: &HeaderMap, content_type: &'static str, text: &str) -> Result<axum::response::Response, Problem> {
-    answer(headers, content_type, &etag(text.as_bytes()), ResponseBody::packed_for(headers, text.into()))
-}
-
-fn packed(
-    headers: &HeaderMap,
-    content_type: &'static str,
-    gzip: &'static [u8],
-) -> Result<axum::response::Response, Problem> {
-    let body = if accepts_gzip(headers) {
-        ResponseBody::Gzip(gzip.into())
-    } else {
-        ResponseBody::Plain(unpack(gzip).expect("the build script compressed it").into())
-    };
-    answer(headers, content_type, &etag(gzip), body)
-}
-
-fn answer(
-    headers: &HeaderMap,
-    content_type: &'static str,
-    etag: &str,
-    body: ResponseBody,
-) -> Result<axum::response::Response, Problem> {
-    let validators = Validators { etag, last_modified: None, caching: Caching::Public(MAX_AGE) };
-    validators.answer(headers, content_type, body)
 }

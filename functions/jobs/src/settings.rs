@@ -6,6 +6,10 @@ use http::HeaderValue;
 use runtime::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
 use taskcluster::TaskclusterSettings;
 
+mod page;
+
+pub use self::page::{PageSettings, PublicAddress, SignIn, TRIGGER_PUBLIC_URL, TriggerAddress};
+
 /// The default of `fresh`: it takes at most half a minute until a new list is served.
 pub const DEFAULT_FRESH_SECONDS: u32 = 30;
 
@@ -33,6 +37,8 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// The Taskcluster whose pushes have lists of their own, if one is configured.
     pub taskcluster: Option<TaskclusterSettings>,
+    /// The services that the page uses.
+    pub page: PageSettings,
 }
 
 impl Settings {
@@ -43,6 +49,7 @@ impl Settings {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let read = Variables::new(&lookup);
         let fresh = read.parsed(variables::FRESH_SECONDS, up_to_an_hour)?.unwrap_or(DEFAULT_FRESH_SECONDS);
+        let taskcluster = TaskclusterSettings::read(&lookup)?;
         Ok(Self {
             catalog_table: read.required(variables::CATALOG_TABLE, A_TABLE)?,
             schedules: Schedules {
@@ -52,7 +59,8 @@ impl Settings {
             fresh: TimeDelta::seconds(fresh.into()),
             allowed_origins: read.parsed(variables::ALLOWED_ORIGINS, http_api::origins)?.unwrap_or_default(),
             cache_bytes: read.cache_bytes()?,
-            taskcluster: TaskclusterSettings::read(&lookup)?,
+            page: PageSettings::read(&read, taskcluster.as_ref().map(|settings| &settings.root_url))?,
+            taskcluster,
         })
     }
 }

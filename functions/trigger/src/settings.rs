@@ -7,9 +7,12 @@ use requests::permissions::Permissions;
 use requests::planning::Planning;
 use requests::rate_limits::RateLimits;
 use requests::resolve::Renames;
-use runtime::settings::{A_TABLE, SettingsError, Variables, up_to_an_hour, variables};
+use runtime::settings::variables::{OIDC_AUDIENCE, OIDC_ISSUER, TREEHERDER_PUBLIC_URL};
+use runtime::settings::{
+    A_TABLE, AN_ISSUER, DEFAULT_TREEHERDER_URL, SettingsError, Variables, up_to_an_hour, variables,
+};
 use taskcluster::TaskclusterSettings;
-use treeherder::{DEFAULT_TREEHERDER_URL, address};
+use treeherder::address;
 
 use crate::api::PublicUrls;
 use crate::service::WithoutTreeherder;
@@ -26,10 +29,7 @@ const A_REQUESTS_TABLE: &str = "the name of the requests table";
 const A_QUEUE: &str = "the address of the queue";
 
 const TREEHERDER_CACHE_SECONDS: &str = "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS";
-const TREEHERDER_PUBLIC_URL: &str = "RUNNABLE_JOBS_TREEHERDER_PUBLIC_URL";
 const WITHOUT_TREEHERDER: &str = "RUNNABLE_JOBS_WITHOUT_TREEHERDER";
-const OIDC_ISSUER: &str = "RUNNABLE_JOBS_OIDC_ISSUER";
-const OIDC_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_AUDIENCE";
 const OIDC_SERVICE_AUDIENCE: &str = "RUNNABLE_JOBS_OIDC_SERVICE_AUDIENCE";
 const OIDC_SERVICE_CLIENTS: &str = "RUNNABLE_JOBS_OIDC_SERVICE_CLIENTS";
 const OIDC_KEYS: &str = "RUNNABLE_JOBS_OIDC_KEYS";
@@ -177,7 +177,7 @@ fn identity<L: Fn(&str) -> Option<String>>(read: &Variables<L>) -> Result<Option
     let clients = read.get(OIDC_SERVICE_CLIENTS).unwrap_or_default();
     let clients = clients.split([',', ' ']).filter(|client| !client.is_empty());
     Ok(Some(IdentitySettings {
-        issuer: read.required(OIDC_ISSUER, "who issues the sign-ins")?,
+        issuer: read.required(OIDC_ISSUER, AN_ISSUER)?,
         audience,
         service_audience,
         service_clients: clients.map(ToOwned::to_owned).collect(),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from localstack.fakes.pushes import PUSH_IDS, author_of, decision_task_id, pushed_at, revision_of
+from localstack.fakes.pushes import ALL_PUSHES, author_of, decision_task_id, pushed_at, revision_of
 from localstack.fakes.taskcluster import created, graph
 from localstack.fakes.taskcluster.artifacts import Artifact
 from localstack.fakes.taskcluster.hooks import GROUP, hook_id
@@ -224,7 +224,7 @@ def every_decision() -> list[Decision]:
     """The decision tasks that the fake starts with, in the order in which they completed."""
     return [
         Decision(decision_task_id(project, push), project, push, revision_of(project, push))
-        for push in PUSH_IDS
+        for push in ALL_PUSHES
         for project in PROJECTS
     ]
 

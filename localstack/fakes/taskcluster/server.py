@@ -9,6 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from localstack.fakes.pages import page
 from localstack.fakes.serving import FakeServer
 from localstack.fakes.taskcluster import api, hawk
 from localstack.fakes.taskcluster.api import Call, Found, Service
@@ -135,6 +136,9 @@ class _ApiHandler(_Handler):
             send(self, self._controlled(url, body))
             return
         state = self.server.state
+        if url.path.startswith("/tasks/"):
+            send(self, self._page(url.path))
+            return
         entry = self.record(state, "api")
         service, found = self._route(url.path)
         if found:
@@ -158,6 +162,15 @@ class _ApiHandler(_Handler):
             answer.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
             answer.body = gzip.compress(answer.body, mtime=0)
         fault.send(self, answer) if fault else send(self, answer)
+
+    def _page(self, path: str) -> Answer:
+        """What Taskcluster's own page would show of a task."""
+        task_id = path.split("/")[-1] if path.startswith("/tasks/groups/") else path.split("/")[2]
+        with self.server.state.lock:
+            task = self.server.state.find(task_id)
+            known = [task.name, task.state] if task else ["The fake does not know this task."]
+        body = page("Taskcluster, a fake", [f"Task {task_id}", *known])
+        return Answer(HTTPStatus.OK, {"Content-Type": "text/html; charset=utf-8"}, body)
 
     def _route(self, path: str) -> tuple[str, tuple[api.Route, dict[str, str]] | None]:
         """The service and the route of a path, and the parameters in it."""

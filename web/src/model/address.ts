@@ -1,5 +1,6 @@
 // The state of the page in its address: `/?project=try&push=1001&q=mochitest+linux`. With `request`, the page shows
-// that request: such an address can be sent to a colleague.
+// that request: such an address can be sent to a colleague. With `requests`, it lists requests: a person's own, or those
+// on the push.
 
 /** The state that an address holds. */
 export interface Address {
@@ -9,6 +10,8 @@ export interface Address {
   readonly query?: string;
   /** The id of a request. */
   readonly request?: string;
+  /** A list of requests. */
+  readonly requests?: "mine" | "push";
 }
 
 const PROJECT = /^[A-Za-z0-9._-]{1,100}$/;
@@ -21,28 +24,32 @@ export function readAddress(search: string): Address {
   const push = Number(/^[1-9]\d*$/.exec(parameters.get("push") ?? "")?.[0] ?? 0);
   const query = parameters.get("q") ?? "";
   const request = parameters.get("request")?.toUpperCase() ?? "";
+  const requests = parameters.get("requests") ?? "";
   const isProject = PROJECT.test(project);
+  const isPush = isProject && push > 0 && Number.isSafeInteger(push);
   return {
     ...(isProject && { project }),
     // A push is one of a project.
-    ...(isProject && push > 0 && Number.isSafeInteger(push) && { push }),
+    ...(isPush && { push }),
     ...(query !== "" && { query }),
     ...(isProject && REQUEST.test(request) && { request }),
+    ...((requests === "mine" || (requests === "push" && isPush)) && { requests }),
   };
 }
 
 /** Writes the query string of an address, with its `?`; empty without any state. */
-export function writeAddress({ project, push, query, request }: Address): string {
+export function writeAddress({ project, push, query, request, requests }: Address): string {
   const parameters = new URLSearchParams();
   if (project !== undefined) parameters.set("project", project);
   if (push !== undefined) parameters.set("push", String(push));
   if (query) parameters.set("q", query);
   if (request !== undefined) parameters.set("request", request);
+  if (requests !== undefined) parameters.set("requests", requests);
   const text = parameters.toString();
   return text === "" ? "" : `?${text}`;
 }
 
 /** Whether two addresses differ in the query at most. A change of the query adds no entry to the browser's history. */
 export function isSamePlace(one: Address, other: Address): boolean {
-  return one.project === other.project && one.push === other.push && one.request === other.request;
+  return (["project", "push", "request", "requests"] as const).every((key) => one[key] === other[key]);
 }

@@ -5,7 +5,7 @@
 
 import { chunkAt, formatRanges } from "./chunks.ts";
 import type { Jobs } from "./jobs.ts";
-import { platformTitle, rowTitle } from "./platforms.ts";
+import { rowTitle } from "./platforms.ts";
 import { FAILURES, type Run, type Runs } from "./runs.ts";
 import type { Mask } from "./search.ts";
 
@@ -60,6 +60,8 @@ export type Item =
 export interface GroupView {
   readonly group: Group;
   readonly visible: number;
+  /** The visible jobs that can run: the others only ran. */
+  readonly runnable: number;
   readonly selected: number;
 }
 
@@ -67,6 +69,7 @@ export interface GroupView {
 export interface RowView {
   readonly row: Row;
   readonly visible: number;
+  readonly runnable: number;
   readonly selected: number;
   readonly groups: readonly GroupView[];
 }
@@ -75,6 +78,7 @@ export interface RowView {
 export interface GridView {
   readonly rows: readonly RowView[];
   readonly visible: number;
+  readonly runnable: number;
   readonly selected: number;
   /** Whether groups are open, because few jobs are visible. */
   readonly isOpen: boolean;
@@ -137,29 +141,34 @@ export class Layout {
   /** Counts visible jobs, and the selected ones among them. A selection as both masks gives the rows of the tray. */
   view(visible: Mask, selected: Mask): GridView {
     const rows: RowView[] = [];
-    let [allVisible, allSelected] = [0, 0];
+    const { runnable: end } = this.jobs;
+    let [allVisible, allRunnable, allSelected] = [0, 0, 0];
     for (const row of this.rows) {
       const groups: GroupView[] = [];
-      let [rowVisible, rowSelected] = [0, 0];
+      let [rowVisible, rowRunnable, rowSelected] = [0, 0, 0];
       for (let index = row.firstGroup; index < row.endGroup; index++) {
         const group = this.groups[index];
-        let [seen, marked] = [0, 0];
+        let [seen, runnable, marked] = [0, 0, 0];
         for (let place = group.first; place < group.end; place++) {
           const job = this.order[place];
           seen += visible[job];
+          if (job < end) runnable += visible[job];
           marked += visible[job] & selected[job];
         }
         if (seen === 0) continue;
-        groups.push({ group, visible: seen, selected: marked });
+        groups.push({ group, visible: seen, runnable, selected: marked });
         rowVisible += seen;
+        rowRunnable += runnable;
         rowSelected += marked;
       }
       if (rowVisible === 0) continue;
-      rows.push({ row, visible: rowVisible, selected: rowSelected, groups });
+      rows.push({ row, visible: rowVisible, runnable: rowRunnable, selected: rowSelected, groups });
       allVisible += rowVisible;
+      allRunnable += rowRunnable;
       allSelected += rowSelected;
     }
-    return { rows, visible: allVisible, selected: allSelected, isOpen: allVisible <= DRAWN_OPEN };
+    const isOpen = allVisible <= DRAWN_OPEN;
+    return { rows, visible: allVisible, runnable: allRunnable, selected: allSelected, isOpen };
   }
 
   /** The visible jobs of a group. Chunks are folded where several of a suite are visible. */
@@ -221,7 +230,7 @@ interface RowDrafts {
 }
 
 function rowsOf(jobs: Jobs): RowDrafts {
-  const { platform, option, platforms, options } = jobs.words;
+  const { platform, option, platforms, titles, options } = jobs.words;
   const drafts: RowDraft[] = [];
   const byTitle = new Map<string, number>();
   const byWords = new Map<number, number>();
@@ -231,7 +240,7 @@ function rowsOf(jobs: Jobs): RowDrafts {
     let row = byWords.get(words);
     if (row === undefined) {
       const name = platforms[platform[job]];
-      const { title, position } = platformTitle(name);
+      const { title, position } = titles[platform[job]];
       const key = `${title}\n${options[option[job]]}`;
       row = byTitle.get(key) ?? drafts.length;
       if (row === drafts.length) {

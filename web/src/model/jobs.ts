@@ -4,6 +4,7 @@
 // all names are one string, which is searched as a whole.
 
 import type { components } from "../api.ts";
+import type { Platforms, PlatformTitle } from "./platforms.ts";
 
 export type Grid = components["schemas"]["Grid"];
 
@@ -31,6 +32,8 @@ interface Columns {
   readonly text: string;
   readonly starts: Uint32Array;
   readonly platforms: readonly string[];
+  /** The titles of these platforms. */
+  readonly titles: readonly PlatformTitle[];
   readonly options: readonly string[];
   readonly groups: readonly JobGroup[];
   readonly symbols: readonly string[];
@@ -60,6 +63,7 @@ export class Jobs {
   constructor(
     private readonly columns: Columns,
     private readonly sorted: number,
+    private readonly titles: Platforms,
   ) {
     this.size = columns.starts.length - 1;
     this.lowerText = columns.text.toLowerCase();
@@ -200,17 +204,18 @@ export class Jobs {
       buildSystem: column(old.buildSystem, Uint8Array, (job) => buildSystems.place(job.buildSystem)),
       build: column(old.build, Int32Array, () => -1),
       platforms: platforms.words,
+      titles: platforms.words.map((platform) => this.titles.title(platform)),
       options: options.words,
       symbols: symbols.words,
       groups: groups.words,
       buildSystems: buildSystems.words,
     };
-    return new Jobs(columns, this.sorted);
+    return new Jobs(columns, this.sorted, this.titles);
   }
 }
 
 /** Reads the answer to `GET /api/project/{project}/runnable_jobs/?view=grid`. */
-export function readGrid(grid: Grid): Jobs {
+export function readGrid(grid: Grid, titles: Platforms): Jobs {
   const { jobs } = grid;
   const size = jobs.rest.length;
   for (const [name, column] of Object.entries(jobs)) {
@@ -232,6 +237,7 @@ export function readGrid(grid: Grid): Jobs {
     text,
     starts,
     platforms: grid.platforms,
+    titles: grid.platforms.map((platform) => titles.title(platform)),
     options: grid.options,
     groups: grid.groups.map(({ symbol, name }) => groupOf(symbol, name)),
     symbols: grid.symbols,
@@ -245,7 +251,7 @@ export function readGrid(grid: Grid): Jobs {
     buildSystem: places(new Uint8Array(size), jobs.build_system, grid.build_systems.length),
     build: Int32Array.from(jobs.upstream, (build) => build ?? -1),
   };
-  return new Jobs(columns, sorted);
+  return new Jobs(columns, sorted, titles);
 }
 
 /** Makes a group. Treeherder writes `?` and `unknown` for jobs without one. */

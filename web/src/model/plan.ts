@@ -50,7 +50,7 @@ const UNCERTAIN: ReadonlySet<string> = new Set(["unplanned", "taskcluster_unavai
 
 /** Sorts the answer of a dry run. `buildOf` returns the build that a job needs. */
 export function readPlan(
-  { jobs, actions = [] }: Triggered,
+  { jobs, actions = [] }: Pick<Triggered, "jobs" | "actions">,
   buildOf: (name: string) => string | undefined = () => undefined,
 ): Plan {
   const lists = { runs: [], builds: [], waits: [], again: [], leftAlone: [], refused: [] } as Record<
@@ -75,6 +75,22 @@ export function readPlan(
     requested: requested.length,
     actions,
   };
+}
+
+/** The dry runs of several requests as one. A build that an earlier request has already is not added again. */
+export function joinDryRuns(answers: readonly Triggered[]): Pick<Triggered, "jobs" | "actions"> {
+  const known = new Set<string>();
+  const jobs = answers.flatMap(({ jobs }) => {
+    const added = jobs.filter((job) => job.code !== "needed_build" || !known.has(job.name));
+    for (const { name } of added) known.add(name);
+    return added;
+  });
+  return { jobs, actions: answers.flatMap(({ actions = [] }) => actions) };
+}
+
+/** The level of a hook, which its name contains. */
+export function levelOf(hook: string): string | undefined {
+  return /\/in-tree-action-(\d)-/.exec(hook)?.[1];
 }
 
 /** The destination of a job; undefined for a name that is not known. */

@@ -1,7 +1,5 @@
 // Platforms as people know them: the titles and the order of the grid's rows.
 
-import source from "../../../crates/catalog/data/platform-titles.table?raw";
-
 /** How a platform is shown. */
 export interface PlatformTitle {
   readonly title: string;
@@ -33,11 +31,19 @@ const BUILD_IN_TITLE = /Shippable|DevEdition|asan|tsan|ccov|nightlyasrelease/i;
 /** The title of the row of jobs without a platform. */
 const NO_PLATFORM = "No platform";
 
-const TITLES = read(source);
+/** The titles of all platforms. */
+export class Platforms {
+  private readonly titles: ReadonlyMap<string, PlatformTitle>;
 
-/** The title of a platform, or its name if it has none. */
-export function platformTitle(platform: string): PlatformTitle {
-  return TITLES.get(platform.replace(/-qr$/, "")) ?? { title: platform, position: -1 };
+  /** `table` is the text of `platform-titles.table`. */
+  constructor(table: string) {
+    this.titles = read(table);
+  }
+
+  /** The title of a platform, or its name if it has none. */
+  title(platform: string): PlatformTitle {
+    return this.titles.get(platform.replace(/-qr$/, "")) ?? { title: platform, position: -1 };
+  }
 }
 
 /** The title of a row: the platform's title, and the option unless the title implies it. */

@@ -18,3 +18,9 @@ export type Triggered = Schemas["Triggered"];
 
 /** The state of a request. */
 export type TriggerRequest = Schemas["TriggerRequest"];
+
+/** A request in a list of requests. */
+export type RequestSummary = Schemas["Summary"];
+
+/** A page of a list of requests. */
+export type RequestPage = Schemas["TriggerRequests"];

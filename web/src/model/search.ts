@@ -6,7 +6,6 @@
 // names.
 
 import type { Jobs } from "./jobs.ts";
-import { platformTitle } from "./platforms.ts";
 import { isHit, type Query, type Term } from "./query.ts";
 
 /** Some of the jobs: 1 for each that is among them. */
@@ -23,7 +22,14 @@ export function count(mask: Mask): number {
 export function lineOf(jobs: Jobs, job: number): string {
   const group = jobs.group(job);
   const platform = jobs.platform(job);
-  const parts = [jobs.name(job), jobs.symbol(job), group.symbol, group.name, ...titled(platform), jobs.option(job)];
+  const parts = [
+    jobs.name(job),
+    jobs.symbol(job),
+    group.symbol,
+    group.name,
+    ...titled(platform, jobs.words.titles[jobs.words.platform[job]].title),
+    jobs.option(job),
+  ];
   return parts.filter((part) => part !== "").join(" ");
 }
 
@@ -87,7 +93,9 @@ function addLongNameHits(jobs: Jobs, term: Term, hits: Mask): void {
 function addWordHits(jobs: Jobs, term: Term, hits: Mask): void {
   const { words } = jobs;
   const has = (word: string) => cased(term, word).includes(term.text);
-  const platforms = marks(words.platforms, (platform) => titled(platform).some(has));
+  const platforms = Uint8Array.from(words.platforms, (platform, place) =>
+    Number(titled(platform, words.titles[place].title).some(has)),
+  );
   const options = marks(words.options, has);
   const symbols = marks(words.symbols, has);
   const groups = marks(words.groups, ({ symbol, name }) => has(symbol) || has(name));
@@ -124,7 +132,6 @@ function cased(term: Term, text: string): string {
 }
 
 /** A platform and its title, if that is another. */
-function titled(platform: string): string[] {
-  const { title } = platformTitle(platform);
+function titled(platform: string, title: string): string[] {
   return title === platform ? [platform] : [platform, title];
 }

@@ -1,7 +1,9 @@
 // Made-up jobs in the shape of Firefox's: which combinations exist is invented, how many and what they are called is
 // not. The same number of jobs is always the same jobs.
 
-import type { Grid, JobDescription } from "../../src/model/jobs.ts";
+import { readFileSync } from "node:fs";
+import { Platforms } from "../../src/model/platforms.ts";
+import { type Grid, type JobDescription, type Jobs, readGrid as readGridWith } from "../../src/model/jobs.ts";
 
 export interface MadeJob extends JobDescription {
   readonly build: string | null;
@@ -85,6 +87,16 @@ function suites(
       };
     });
   });
+}
+
+/** The titles of platforms, as the page has them. */
+export const TITLES = new Platforms(
+  readFileSync(new URL("../../../crates/catalog/data/platform-titles.table", import.meta.url), "utf8"),
+);
+
+/** Reads an answer of the API. */
+export function readGrid(grid: Grid): Jobs {
+  return readGridWith(grid, TITLES);
 }
 
 /** The answer of the API for jobs in the order of their names. */

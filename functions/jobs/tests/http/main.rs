@@ -5,5 +5,6 @@ mod app;
 mod lists;
 mod outage;
 mod overview;
+mod page;
 mod pushes;
 mod reference;

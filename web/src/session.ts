@@ -1,0 +1,100 @@
+// Who is signed in, in this tab. The library that signs in is loaded when a person signs in, and on the way back.
+
+import { Failure } from "./client.ts";
+import type { Config } from "./config.ts";
+
+/** A person who is signed in. */
+export interface Session {
+  readonly email: string;
+  /** The ID token, which the API takes. */
+  readonly token: string;
+  /** When the token ends, in milliseconds since 1970. */
+  readonly endsAt: number;
+}
+
+const TOKEN = "sign-in.token";
+const ADDRESS = "sign-in.address";
+/** A token that ends this soon would end on its way. In milliseconds. */
+const MARGIN = 5_000;
+
+/** The address to which the provider sent the person, until the sign-in is completed. */
+let returned = typeof location === "undefined" ? undefined : leaveReturnAddress();
+
+/** The person who is signed in; undefined if nobody is, or if the token has ended. */
+export function currentSession(): Session | undefined {
+  const session = readToken(sessionStorage.getItem(TOKEN) ?? "");
+  return session && session.endsAt - MARGIN > Date.now() ? session : undefined;
+}
+
+/** Whether the provider sent the person back, and the sign-in is not completed yet. */
+export function isReturning(): boolean {
+  return returned !== undefined;
+}
+
+/** Sends the person to the provider. The page comes back to the same address, with everything as it is now. */
+export async function signIn(config: Config): Promise<void> {
+  const { begin } = await library();
+  const url = await begin(config);
+  sessionStorage.setItem(ADDRESS, location.search);
+  location.assign(url);
+}
+
+/** Ends a sign-in for which the provider sent the person back. The address is the one from before, also after an error. */
+export async function completeSignIn(config: Config): Promise<void> {
+  const url = returned;
+  returned = undefined;
+  if (url === undefined) return;
+  const { complete } = await library();
+  const token = await complete(config, url);
+  const session = readToken(token);
+  if (!session) throw failed("The sign-in provider gave no e-mail address. Sign in with another account.");
+  if (session.endsAt - MARGIN <= Date.now()) {
+    throw failed(
+      "The sign-in has ended already, by this computer's clock. Correct its date and time, then sign in again.",
+    );
+  }
+  sessionStorage.setItem(TOKEN, token);
+}
+
+/** Forgets the person who is signed in. */
+export function signOut(): void {
+  sessionStorage.removeItem(TOKEN);
+}
+
+/** Reads what an ID token says of a person; undefined if it is none. The API checks the token, not the page. */
+export function readToken(token: string): Session | undefined {
+  try {
+    const payload = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+    const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+    const { email, exp } = JSON.parse(new TextDecoder().decode(bytes)) as { email?: unknown; exp?: unknown };
+    if (typeof email !== "string" || email === "" || typeof exp !== "number") return undefined;
+    return { email, token, endsAt: exp * 1_000 };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the query string of an address is the provider's answer. */
+export function isAnswer(search: string): boolean {
+  const parameters = new URLSearchParams(search);
+  return parameters.has("state") && (parameters.has("code") || parameters.has("error"));
+}
+
+/** Takes the provider's answer out of the address and the history, before anything else reads them. */
+function leaveReturnAddress(): string | undefined {
+  if (!isAnswer(location.search)) return undefined;
+  const url = location.href;
+  history.replaceState(null, "", location.pathname + (sessionStorage.getItem(ADDRESS) ?? ""));
+  sessionStorage.removeItem(ADDRESS);
+  return url;
+}
+
+function library(): Promise<typeof import("./oidc.ts")> {
+  return import("./oidc.ts").catch(() => {
+    throw failed("The part of this page that signs in cannot be loaded. Reload the page, then sign in again.");
+  });
+}
+
+function failed(message: string): Failure {
+  return new Failure(message, 0, "sign_in_failed");
+}

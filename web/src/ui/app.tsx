@@ -1,0 +1,107 @@
+// The frame of all views: the header, the address, who is signed in, and the view itself.
+
+import type { ComponentType } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+
+import { type Config, loadConfig } from "../config.ts";
+import { type Address, isSamePlace, readAddress, writeAddress } from "../model/address.ts";
+import { completeSignIn, currentSession, isReturning, signIn, signOut } from "../session.ts";
+import { lazy } from "./lazy.tsx";
+import { Link } from "./link.tsx";
+import { ErrorNotice } from "./notice.tsx";
+import type { Page } from "./page.ts";
+import { Picker } from "./picker/picker.tsx";
+
+const Open = lazy(() => import("./open/open.tsx").then(({ Open }) => Open));
+const Watch = lazy(() => import("./watch/watch.tsx").then(({ Watch }) => Watch));
+const Requests = lazy(() => import("./watch/requests.tsx").then(({ Requests }) => Requests));
+
+/** Fetched as early as possible, once for the life of the page. */
+const CONFIG = start();
+
+async function start(): Promise<Config> {
+  const config = await loadConfig();
+  if (isReturning()) await completeSignIn(config);
+  return config;
+}
+
+export function App() {
+  const [config, setConfig] = useState<Config>();
+  const [error, setError] = useState<unknown>();
+  const [address, setAddress] = useState(() => readAddress(location.search));
+  const [session, setSession] = useState(currentSession);
+  useEffect(() => {
+    CONFIG.then((config) => {
+      setAddress(readAddress(location.search));
+      setSession(currentSession());
+      setConfig(config);
+    }, setError);
+    const read = () => setAddress(readAddress(location.search));
+    addEventListener("popstate", read);
+    return () => removeEventListener("popstate", read);
+  }, []);
+  const page = useMemo<Page | undefined>(() => {
+    if (!config) return undefined;
+    const go = (next: Address) => {
+      const change = isSamePlace(next, readAddress(location.search)) ? "replaceState" : "pushState";
+      history[change](null, "", location.pathname + writeAddress(next));
+      setAddress(next);
+    };
+    const leave = () => {
+      signOut();
+      setSession(undefined);
+    };
+    return { config, address, go, session, signIn: () => void signIn(config).catch(setError), signOut: leave };
+  }, [config, address, session]);
+  return (
+    <>
+      <header class="top">
+        <Link class="home" to={{}} page={page}>
+          Add new jobs
+        </Link>
+        {page && <Person page={page} />}
+      </header>
+      {error !== undefined && <ErrorNotice error={error} />}
+      {page ? <View page={page} /> : error === undefined && <p class="loading">Loading …</p>}
+    </>
+  );
+}
+
+function View({ page }: { page: Page }) {
+  const { project, push, request, requests } = page.address;
+  let Shown: ComponentType<{ page: Page }> = Open;
+  if (requests) Shown = Requests;
+  else if (request) Shown = Watch;
+  else if (project && push) Shown = Picker;
+  return <Shown key={[project, push, request, requests].join(" ")} page={page} />;
+}
+
+function Person({ page }: { page: Page }) {
+  const { session, config, address } = page;
+  const { project, push } = address;
+  return (
+    <nav aria-label="Requests">
+      {project && push && (
+        <Link to={{ project, push, requests: "push" }} page={page}>
+          Requests on this push
+        </Link>
+      )}
+      {config.trigger && (
+        <Link to={{ requests: "mine" }} page={page}>
+          My requests
+        </Link>
+      )}
+      {session && <span class="person">{session.email}</span>}
+      {session && (
+        <button type="button" onClick={page.signOut}>
+          Sign out
+        </button>
+      )}
+      {!session && config.signIn && (
+        <button type="button" onClick={page.signIn}>
+          Sign in
+        </button>
+      )}
+    </nav>
+  );
+}

@@ -1,0 +1,99 @@
+// The newest pushes of a project.
+
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { loadPushes, type Push, type PushPage } from "../../treeherder.ts";
+import { ErrorNotice } from "../notice.tsx";
+import type { Page } from "../page.ts";
+import { missingProject, PushLink } from "./push.tsx";
+
+interface PushesProps {
+  readonly page: Page;
+  readonly project: string;
+  /** The author whose pushes are shown; empty for all. */
+  readonly author: string;
+  readonly onAuthor: (author: string) => void;
+}
+
+/** A component for one project and author: it needs a key of the two. */
+export function Pushes({ page, project, author, onAuthor }: PushesProps) {
+  const [{ pushes, hasOlder }, setPage] = useState<PushPage>({ pushes: [], hasOlder: true });
+  const [error, setError] = useState<unknown>();
+  const [isLoading, setIsLoading] = useState(true);
+  const aborter = useRef<AbortController>(null);
+  const list = useRef<HTMLUListElement>(null);
+  const focus = useRef(-1);
+
+  const load = async (before?: Push) => {
+    const { signal } = (aborter.current = new AbortController());
+    setError(undefined);
+    setIsLoading(true);
+    try {
+      const filter = author === "" ? {} : { author };
+      const older = await loadPushes(page.config.treeherder, project, filter, before, signal);
+      if (signal.aborted) return;
+      focus.current = before ? pushes.length : -1;
+      setPage({ pushes: [...pushes, ...older.pushes], hasOlder: older.hasOlder });
+    } catch (error) {
+      if (!signal.aborted) setError(missingProject(error, project));
+    }
+    if (!signal.aborted) setIsLoading(false);
+  };
+  useEffect(() => {
+    void load();
+    return () => aborter.current?.abort();
+  }, []);
+  // The first of the older pushes has the focus: the button may be gone.
+  useLayoutEffect(() => {
+    if (focus.current < 0 || pushes.length <= focus.current) return;
+    list.current?.children[focus.current].querySelector("a")?.focus();
+    focus.current = -1;
+  }, [pushes]);
+
+  const email = page.session?.email;
+  return (
+    <section aria-labelledby="open-pushes">
+      <div class="heading">
+        <h2 id="open-pushes">
+          {author === "" ? "Recent pushes" : `Pushes by ${author}`} on {project}
+        </h2>
+        {author !== "" && (
+          <button type="button" onClick={() => onAuthor("")}>
+            All authors
+          </button>
+        )}
+        {email !== undefined && email !== author && (
+          <button type="button" onClick={() => onAuthor(email)}>
+            My pushes
+          </button>
+        )}
+      </div>
+      <ul class="pushes" ref={list}>
+        {pushes.map((push) => (
+          <PushLink key={push.id} page={page} project={project} push={push} />
+        ))}
+      </ul>
+      {error !== undefined && (
+        <>
+          <ErrorNotice error={error} onRetry={() => void load(pushes.at(-1))} />
+          {pushes.length === 0 && (
+            <p class="muted">
+              A push id in the field above opens a push without this list: it is the number in Treeherder's answers.
+            </p>
+          )}
+        </>
+      )}
+      <p role="status" class={isLoading || pushes.length === 0 ? "muted" : "visually-hidden"}>
+        {isLoading && "Pushes are loaded …"}
+        {!isLoading && error === undefined && (pushes.length === 0 ? NOTHING : `${pushes.length} pushes are shown.`)}
+      </p>
+      {pushes.length > 0 && hasOlder && error === undefined && (
+        <button type="button" disabled={isLoading} onClick={() => void load(pushes.at(-1))}>
+          Older pushes
+        </button>
+      )}
+    </section>
+  );
+}
+
+const NOTHING = "Treeherder has no such pushes.";

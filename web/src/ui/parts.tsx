@@ -1,0 +1,186 @@
+// Parts that the plan, the watched request and the lists of requests share.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { Failure } from "../client.ts";
+import { pauseBefore } from "../model/watch.ts";
+import { Notice } from "./notice.tsx";
+import type { Page } from "./page.ts";
+import "./parts.css";
+import { needsSignIn } from "./requests-client.ts";
+import { count, dateAndTime, digits, duration } from "./words.ts";
+
+/** A folded list shows this many entries. */
+const FOLDED = 20;
+const MORE = 1_000;
+
+interface FoldedProps<Entry> {
+  readonly entries: readonly Entry[];
+  readonly keyOf: (entry: Entry) => string;
+  readonly show: (entry: Entry) => ComponentChildren;
+  readonly class?: string;
+}
+
+/** A list that shows its first entries, and the others on demand. */
+export function Folded<Entry>({ entries, keyOf, show, class: name = "" }: FoldedProps<Entry>) {
+  const [shown, setShown] = useState(FOLDED);
+  const list = useRef<HTMLUListElement>(null);
+  const more = (next: number) => {
+    const first = shown;
+    setShown(next);
+    // The button may go: a keyboard goes on at the first new entry.
+    requestAnimationFrame(() => (list.current?.children[first] as HTMLElement | undefined)?.focus());
+  };
+  const isAlmostAll = entries.length - shown <= MORE;
+  return (
+    <>
+      <ul class={`entries ${name}`} ref={list}>
+        {entries.slice(0, shown).map((entry) => (
+          <li key={keyOf(entry)} tabIndex={-1}>
+            {show(entry)}
+          </li>
+        ))}
+      </ul>
+      {entries.length > shown && (
+        <button type="button" onClick={() => more(isAlmostAll ? entries.length : shown + MORE)}>
+          {isAlmostAll
+            ? `Show all ${digits(entries.length)}`
+            : `Show ${digits(MORE)} more of ${digits(entries.length)}`}
+        </button>
+      )}
+      {shown > FOLDED && (
+        <button type="button" onClick={() => setShown(FOLDED)}>
+          Show the first {FOLDED} only
+        </button>
+      )}
+    </>
+  );
+}
+
+interface SignInProps {
+  readonly page: Page;
+  /** What a person has to sign in for: `to see requests`. */
+  readonly why: string;
+  /** Whether the person was signed in until now. */
+  readonly hasEnded?: boolean;
+}
+
+/** Offers to sign in. */
+export function SignIn({ page, why, hasEnded = false }: SignInProps) {
+  const [isLeaving, setLeaving] = useState(false);
+  // An error while leaving is shown above the view; this view then offers to sign in again.
+  useEffect(() => {
+    if (!isLeaving) return;
+    const timer = setTimeout(() => setLeaving(false), 10_000);
+    return () => clearTimeout(timer);
+  }, [isLeaving]);
+  if (!page.config.signIn) {
+    return (
+      <Notice kind="warning">Sign in {why}. But this installation has no sign-in: its operator can set one up.</Notice>
+    );
+  }
+  const leave = () => {
+    setLeaving(true);
+    page.signIn();
+  };
+  return (
+    <div class="sign-in">
+      <p>
+        {hasEnded && "Your sign-in has ended. "}Sign in {why}. You come back to this place, and nothing is lost.
+      </p>
+      <button type="button" class="primary" disabled={isLeaving} onClick={leave}>
+        {isLeaving ? "Leaving to sign in …" : "Sign in"}
+      </button>
+    </div>
+  );
+}
+
+interface TroubleProps {
+  readonly page: Page;
+  readonly error: unknown;
+  /** What a person has to sign in for, if that is the trouble. */
+  readonly why: string;
+  readonly onRetry?: () => void;
+  readonly retry?: string;
+}
+
+/** A failed request, with what can be done: wait, try again, or sign in. */
+export function Trouble({ page, error, why, onRetry, retry = "Try again" }: TroubleProps) {
+  const wait = useWait(error);
+  if (needsSignIn(error) && !page.session) return <SignIn page={page} why={why} hasEnded />;
+  const failure = error instanceof Failure ? error : undefined;
+  const id = failure?.problem.request_id;
+  return (
+    <Notice kind="error">
+      {failure ? failure.message : `The page has an error: ${String(error)}`}
+      {typeof id === "string" && <small> (request id {id})</small>}{" "}
+      {onRetry && (
+        <button type="button" disabled={wait > 0} onClick={onRetry}>
+          {wait > 0 ? `${retry} in ${duration(wait)}` : retry}
+        </button>
+      )}
+    </Notice>
+  );
+}
+
+/** When failed requests may be sent again, in milliseconds since 1970. */
+const RETRY_AT = new WeakMap<Failure, number>();
+
+/** How long to wait after a failure, in milliseconds; it counts down. */
+function useWait(error: unknown): number {
+  const [now, setNow] = useState(Date.now);
+  let until = 0;
+  if (error instanceof Failure && error.retryAfter !== null) {
+    until = RETRY_AT.get(error) ?? Date.now() + (pauseBefore(error.retryAfter, Date.now()) ?? 0);
+    RETRY_AT.set(error, until);
+  }
+  useEffect(() => {
+    setNow(Date.now());
+    if (until <= Date.now()) return;
+    const timer = setInterval(() => {
+      setNow(Date.now());
+      if (until <= Date.now()) clearInterval(timer);
+    }, 1_000);
+    return () => clearInterval(timer);
+  }, [until]);
+  return Math.max(0, until - now);
+}
+
+/** A time, in the person's time zone. */
+export function Time({ at }: { at: string }) {
+  return <time dateTime={at}>{dateAndTime(at)}</time>;
+}
+
+/** A message that a screen reader says once it changes. */
+export function Live({ children }: { children: string }) {
+  return (
+    <p class="visually-hidden" role="status" aria-atomic="true">
+      {children}
+    </p>
+  );
+}
+
+/** A heading that takes the focus when its view is shown. */
+export function useFocus<Element extends HTMLElement>() {
+  const element = useRef<Element>(null);
+  useEffect(() => element.current?.focus({ preventScroll: true }), []);
+  return element;
+}
+
+/** Sets the title of the page while a view is shown. */
+export function useTitle(title: string) {
+  useEffect(() => {
+    const before = document.title;
+    document.title = title;
+    return () => {
+      document.title = before;
+    };
+  }, [title]);
+}
+
+/** `1 job goes`, `3 jobs go`. */
+export function jobs(number: number, one = "", many = one): string {
+  const verb = number === 1 ? one : many;
+  return `${count(number, "job")}${verb && ` ${verb}`}`;
+}

@@ -1,0 +1,68 @@
+// Sends a selection as one request after another.
+
+import { Failure } from "../../client.ts";
+import type { Triggered } from "../../model/requests.ts";
+import type { Address } from "../../model/address.ts";
+import type { Page } from "../page.ts";
+import { paths, send } from "../requests-client.ts";
+import type { Batch, Sending } from "./sending.ts";
+
+/** A push to which requests are sent. */
+export interface Target {
+  readonly page: Page;
+  readonly project: string;
+  readonly push: number;
+  readonly decisionTask: string | undefined;
+}
+
+/** Asks what a request would do. */
+export async function dryRun(target: Target, names: readonly string[], signal: AbortSignal): Promise<Triggered> {
+  const { page, project, push } = target;
+  const path = `${paths.trigger(project, push)}?dry_run=true`;
+  return (await send<Triggered>(page, path, bodyOf(target, names), { signal })).body;
+}
+
+/** Sends the batches that were not sent yet. Returns the ids of all requests. */
+export async function sendAll(
+  target: Target,
+  sending: Sending,
+  batches: readonly Batch[],
+  onBatch: (place: number) => void,
+): Promise<string[]> {
+  const { page, project, push } = target;
+  const sent: string[] = [];
+  for (const [place, batch] of batches.entries()) {
+    onBatch(place);
+    let { request } = batch;
+    if (request === undefined) {
+      const headers = { "Idempotency-Key": sending.key(batch) };
+      const body = bodyOf(target, batch.names);
+      try {
+        const answer = await send<Triggered>(page, paths.trigger(project, push), body, { headers });
+        request = answer.body.request_id ?? "";
+      } catch (error) {
+        if (isRefused(error)) sending.forget([batch]);
+        throw error;
+      }
+      sending.sent(batch, request);
+    }
+    sent.push(request);
+  }
+  sending.forget(batches);
+  return sent;
+}
+
+/** The place that shows these requests. */
+export function placeOf({ project, push }: Pick<Target, "project" | "push">, requests: readonly string[]): Address {
+  const [request] = requests;
+  return requests.length === 1 && request ? { project, push, request } : { project, push, requests: "push" };
+}
+
+/** Whether the API certainly stored nothing. */
+function isRefused(error: unknown): boolean {
+  return error instanceof Failure && error.status >= 400 && error.status < 500;
+}
+
+function bodyOf({ decisionTask }: Target, names: readonly string[]) {
+  return { requested_jobs: names, ...(decisionTask !== undefined && { decision_task_id: decisionTask }) };
+}

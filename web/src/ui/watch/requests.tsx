@@ -1,0 +1,108 @@
+// Lists of requests: a person's own, or those on a push.
+
+import { useEffect, useState } from "preact/hooks";
+
+import type { RequestPage, RequestSummary } from "../../model/requests.ts";
+import { Link } from "../link.tsx";
+import type { Page } from "../page.ts";
+import { Live, SignIn, Trouble, useFocus, useTitle } from "../parts.tsx";
+import { ask, needsSignIn, paths } from "../requests-client.ts";
+import { count, dateAndTime } from "../words.ts";
+import "./watch.css";
+import { progressOf, stateOf } from "./words.ts";
+
+const WHY = "to see requests";
+
+export function Requests({ page }: { page: Page }) {
+  const { project = "", push = 0, requests: which } = page.address;
+  const isMine = which === "mine";
+  const first = isMine ? paths.mine() : paths.ofPush(project, push);
+  const [found, setFound] = useState<readonly RequestSummary[]>();
+  const [next, setNext] = useState<string>();
+  const [error, setError] = useState<unknown>();
+  /** The path that is asked for; the object is a new one for each attempt. */
+  const [wanted, setWanted] = useState<{ readonly path: string } | undefined>({ path: first });
+  const heading = useFocus<HTMLHeadingElement>();
+  const person = page.session?.email;
+  const title = isMine ? "My requests" : `Requests on push ${push} of ${project}`;
+  useTitle(title);
+
+  useEffect(() => {
+    if (person === undefined || !wanted) return;
+    const abort = new AbortController();
+    setError(undefined);
+    ask<RequestPage>(page, wanted.path, { signal: abort.signal }).then(
+      ({ body }) => {
+        setFound((found) => (wanted.path === first ? body.results : [...(found ?? []), ...body.results]));
+        setNext(body.next ?? undefined);
+        setWanted(undefined);
+      },
+      (error: unknown) => !abort.signal.aborted && setError(error),
+    );
+    return () => abort.abort();
+  }, [wanted, person]);
+
+  const isLoading = wanted !== undefined && error === undefined && person !== undefined;
+  return (
+    <main class="view requests">
+      <h1 tabIndex={-1} ref={heading}>
+        {title}
+      </h1>
+      <Live>{found && !isLoading ? `${count(found.length, "request")} shown.` : ""}</Live>
+      <p class="line">
+        {!isMine && (
+          <Link to={{ project, push }} page={page}>
+            Jobs of this push
+          </Link>
+        )}
+        {person !== undefined && (
+          <button type="button" disabled={isLoading} onClick={() => setWanted({ path: first })}>
+            {isLoading ? "Loading …" : "Refresh"}
+          </button>
+        )}
+      </p>
+      {person === undefined && <SignIn page={page} why={WHY} hasEnded={needsSignIn(error)} />}
+      {found?.length === 0 && (
+        <p>
+          {isMine ? "You have no requests yet." : "Nobody has requested jobs on this push yet."} A request appears here
+          once it is sent.
+        </p>
+      )}
+      {found && found.length > 0 && (
+        <ul class="entries">
+          {found.map((request) => (
+            <li key={request.request_id}>
+              <Entry request={request} page={page} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {error !== undefined && person !== undefined && (
+        <Trouble page={page} error={error} why={WHY} onRetry={() => setWanted({ path: wanted?.path ?? first })} />
+      )}
+      {next !== undefined && error === undefined && (
+        <button type="button" disabled={isLoading} onClick={() => setWanted({ path: next })}>
+          {isLoading ? "Loading …" : "Show older requests"}
+        </button>
+      )}
+    </main>
+  );
+}
+
+function Entry({ request, page }: { request: RequestSummary; page: Page }) {
+  const { project, push_id: push, request_id: id, requester, created_at: at, state } = request;
+  return (
+    <>
+      <span>
+        <Link to={{ project, push, request: id }} page={page}>
+          {project}, push {push}, {dateAndTime(at)}
+        </Link>
+        {requester && <span class="more">by {requester}</span>}
+      </span>
+      <span>
+        {progressOf(request)}
+        <span class="more">{stateOf(state)}</span>
+      </span>
+    </>
+  );
+}

@@ -1,0 +1,41 @@
+// Numbers and times in sentences.
+
+const NUMBER = new Intl.NumberFormat("en-US");
+const TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
+/** `1 job`, `1,200 jobs`. */
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${NUMBER.format(number)} ${number === 1 ? one : many}`;
+}
+
+export function digits(number: number): string {
+  return NUMBER.format(number);
+}
+
+/** `26 Nov 2026, 12:00`, in the person's time zone. */
+export function dateAndTime(time: string | number): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? String(time) : TIME.format(date);
+}
+
+/** `12:00:30`. */
+export function timeOfDay(time: number): string {
+  return CLOCK.format(time);
+}
+
+/** `42 s`, `5 min`, `2 h`. */
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.ceil(milliseconds / 1_000));
+  if (seconds < 90) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+/** `3 succeeded, 1 failed`: the counts that are not zero. */
+export function counted(counts: readonly (readonly [number, string])[]): string {
+  return counts
+    .filter(([number]) => number > 0)
+    .map(([number, word]) => `${NUMBER.format(number)} ${word}`)
+    .join(", ");
+}
