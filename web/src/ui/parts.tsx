@@ -171,6 +171,18 @@ export function Live({ children }: { children: string }) {
   );
 }
 
+/** Whether a view is shown; false for what ends after the person left it. */
+export function useIsShown(): { readonly current: boolean } {
+  const isShown = useRef(true);
+  useEffect(() => {
+    isShown.current = true;
+    return () => {
+      isShown.current = false;
+    };
+  }, []);
+  return isShown;
+}
+
 /** A heading that takes the focus when its view is shown. */
 export function useFocus<Element extends HTMLElement>() {
   const element = useRef<Element>(null);

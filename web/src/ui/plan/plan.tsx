@@ -10,7 +10,17 @@ import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts"
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus, useHasEnded, useWait } from "../parts.tsx";
+import {
+  Folded,
+  jobs as jobsOf,
+  Live,
+  SignIn,
+  Trouble,
+  useFocus,
+  useHasEnded,
+  useIsShown,
+  useWait,
+} from "../parts.tsx";
 import { counted } from "../../model/words.ts";
 import { listed, digits, duration } from "../words.ts";
 import "./plan.css";
@@ -48,6 +58,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   const person = page.session?.email;
   const hasEnded = useHasEnded(page);
   const wait = useWait(sendError);
+  const isShown = useIsShown();
 
   useEffect(() => {
     const batches = sending.batches(requests);
@@ -90,6 +101,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
     setSendError(undefined);
     sendAll(target, sending, sendable, setPlace).then(
       (sent) => {
+        if (!isShown.current) return;
+        sending.forget(batches);
         onSent();
         page.go(placeOf(target, sent));
       },
