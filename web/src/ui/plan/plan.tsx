@@ -11,6 +11,7 @@ import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
 import {
+  Action,
   Folded,
   jobs as jobsOf,
   Live,
@@ -183,14 +184,14 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           </label>
         )}
         {lists && !isAllSent && person !== undefined && (
-          <button type="button" class="primary" disabled={isSending || wait > 0 || lists.requested === 0} onClick={run}>
+          <Action class="primary" isOff={isSending || wait > 0 || lists.requested === 0} onClick={run}>
             {runLabel(sent.length > 0, sendError !== undefined)} {counted(lists.requested, "job")}
             {wait > 0 && ` in ${duration(wait)}`}
-          </button>
+          </Action>
         )}
-        <button type="button" disabled={isSending} onClick={onClose}>
+        <Action isOff={isSending} onClick={onClose}>
           Back to the jobs
-        </button>
+        </Action>
       </div>
     </main>
   );

@@ -11,6 +11,7 @@ import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
 import {
+  Action,
   Folded,
   jobs as jobsOf,
   Live,
@@ -309,16 +310,16 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
     <section aria-label="Run again">
       <p class="links">
         {canRetry && (
-          <button type="button" disabled={busy !== undefined} onClick={retry}>
+          <Action isOff={busy !== undefined} onClick={retry}>
             {busy === "retry"
               ? "Sending …"
               : `Send ${jobsOf(retried.length, "that was", "that were")} not delivered again`}
-          </button>
+          </Action>
         )}
         {requestedAnew.length > 0 && (
-          <button type="button" disabled={busy !== undefined} onClick={again}>
+          <Action isOff={busy !== undefined} onClick={again}>
             {busy === "request" ? "Sending …" : `Run ${jobsOf(requestedAnew.length, "that")} failed again`}
-          </button>
+          </Action>
         )}
       </p>
       {failed && (
@@ -374,9 +375,7 @@ function Actions({ actions }: { actions: readonly ActionStatus[] }) {
               {url && (
                 <>
                   {" · "}
-                  <a href={url} aria-label={`Task of action ${number}`}>
-                    Task {task}
-                  </a>
+                  <a href={url}>Task {task}</a>
                 </>
               )}
             </span>
