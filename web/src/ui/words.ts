@@ -4,6 +4,11 @@ const NUMBER = new Intl.NumberFormat("en-US");
 const TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
+/** `1 job`, `1,200 jobs`. */
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${NUMBER.format(number)} ${number === 1 ? one : many}`;
+}
+
 export function digits(number: number): string {
   return NUMBER.format(number);
 }
@@ -25,6 +30,16 @@ export function duration(milliseconds: number): string {
   if (seconds <= 120) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+/** How long ago a time was; its date if that is more than a month. Both times are in seconds since 1970. */
+export function age(time: number, now: number): string {
+  const seconds = now - time;
+  if (seconds < 60) return "just now";
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)} h ago`;
+  if (seconds < 31 * 86_400) return `${count(Math.floor(seconds / 86_400), "day")} ago`;
+  return new Date(time * 1_000).toISOString().slice(0, 10);
 }
 
 /** `3 succeeded, 1 failed`: the counts that are not zero. */
