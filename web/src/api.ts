@@ -1827,7 +1827,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Words that must all occur, in any order and any case, in a job's name or label, symbols (`M-e10s(3)`), group name, platform or option
+                 * @description A query, as in the page's field. A job matches if its line matches: name or label, symbol, symbol and name of its group, platform, title of the platform, option. All words have to match: `word` anywhere in the line, `^word` at its start, `word$` at its end, `!word` nowhere; of `one | other` one is enough, and `\ ` is a blank within a word. A word with capitals has to match their case. A query without a word, such as `!`, matches all jobs
                  * @example mochitest linux64
                  */
                 search?: string;
