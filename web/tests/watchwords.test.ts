@@ -2,14 +2,13 @@ import { expect, test } from "vitest";
 import type { RequestSummary } from "../src/model/requests.ts";
 import type { WatchRow } from "../src/model/watch.ts";
 import { byStatus, newsOf, progressOf, statusOf } from "../src/ui/watch/words.ts";
-import { counted } from "../src/model/words.ts";
-import { listed, duration } from "../src/ui/words.ts";
+import { listed, duration, count } from "../src/ui/words.ts";
 
 const row = (name: string, stage: WatchRow["stage"], status: string, detail?: string) =>
   ({ name, stage, status, detail }) as WatchRow;
 
 test("numbers and times are words", () => {
-  expect([counted(1, "job"), counted(1_200, "job")]).toEqual(["1 job", "1,200 jobs"]);
+  expect([count(1, "job"), count(1_200, "job")]).toEqual(["1 job", "1,200 jobs"]);
   expect(listed([[2, "failed"], [0, "running"], [3, "waiting"]])).toBe("2 failed, 3 waiting"); // prettier-ignore
   expect([500, 42_000, 300_000, 7_200_000].map(duration)).toEqual(["1 s", "42 s", "5 min", "2 h"]);
 });

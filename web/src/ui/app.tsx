@@ -85,7 +85,9 @@ function View({ page }: { page: Page }) {
   if (requests) Shown = Requests;
   else if (request) Shown = Watch;
   else if (project && push) Shown = Picker;
-  return <Shown key={[project, push, request, requests].join(" ")} page={page} />;
+  // The view that opens a push follows the project by itself, and keeps the focus.
+  const key = Shown === Open ? "" : [project, push, request, requests].join(" ");
+  return <Shown key={key} page={page} />;
 }
 
 function Person({ page }: { page: Page }) {

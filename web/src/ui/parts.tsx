@@ -9,8 +9,7 @@ import { Notice } from "./notice.tsx";
 import type { Page } from "./page.ts";
 import "./parts.css";
 import { needsSignIn } from "./requests-client.ts";
-import { counted } from "../model/words.ts";
-import { dateAndTime, digits, duration } from "./words.ts";
+import { dateAndTime, digits, duration, count } from "./words.ts";
 
 /** A folded list shows this many entries. */
 const FOLDED = 20;
@@ -192,5 +191,5 @@ export function useTitle(title: string) {
 /** `1 job goes`, `3 jobs go`. */
 export function jobs(number: number, one = "", many = one): string {
   const verb = number === 1 ? one : many;
-  return `${counted(number, "job")}${verb && ` ${verb}`}`;
+  return `${count(number, "job")}${verb && ` ${verb}`}`;
 }

@@ -4,6 +4,11 @@ const NUMBER = new Intl.NumberFormat("en-US");
 const TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
+/** `1 job`, `1,200 jobs`. */
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${NUMBER.format(number)} ${number === 1 ? one : many}`;
+}
+
 export function digits(number: number): string {
   return NUMBER.format(number);
 }

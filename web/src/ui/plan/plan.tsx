@@ -11,8 +11,7 @@ import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
 import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus, useHasEnded, useWait } from "../parts.tsx";
-import { counted } from "../../model/words.ts";
-import { listed, digits, duration } from "../words.ts";
+import { listed, digits, duration, count } from "../words.ts";
 import "./plan.css";
 import { dryRun, placeOf, sendAll, type Target } from "./send.ts";
 import { type Batch, digestOf, Sending } from "./sending.ts";
@@ -126,7 +125,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   return (
     <main class="view plan" aria-labelledby="plan-heading" onKeyDown={closeByKey}>
       <h2 id="plan-heading" tabIndex={-1} ref={heading}>
-        Preview of {counted(selection.size, "job")}
+        Preview of {count(selection.size, "job")}
       </h2>
       <Live>{said({ isChecking, lists, place, batches })}</Live>
       <Notices selection={selection} batches={batches} isSending={isSending} lists={lists} />
@@ -144,7 +143,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       )}
       {!isAllSent && sent.length > 0 && !isSending && (
         <Notice kind="warning">
-          {digits(sent.length)} of {counted(batches.length, "request")} were sent: <Sent target={target} sent={sent} />.
+          {digits(sent.length)} of {count(batches.length, "request")} were sent: <Sent target={target} sent={sent} />.
           The button below sends the others.
         </Notice>
       )}
@@ -171,7 +170,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
         )}
         {lists && !isAllSent && person !== undefined && (
           <button type="button" class="primary" disabled={isSending || wait > 0 || lists.requested === 0} onClick={run}>
-            {runLabel(sent.length > 0, sendError !== undefined)} {counted(lists.requested, "job")}
+            {runLabel(sent.length > 0, sendError !== undefined)} {count(lists.requested, "job")}
             {wait > 0 && ` in ${duration(wait)}`}
           </button>
         )}
@@ -247,7 +246,7 @@ function Notices({ selection, batches, isSending, lists }: NoticesProps) {
     <>
       {isLarge(size) && (
         <Notice kind="warning">
-          These are more than {digits(REQUEST_JOBS)} jobs: they go as {counted(batches.length, "request")}, and
+          These are more than {digits(REQUEST_JOBS)} jobs: they go as {count(batches.length, "request")}, and
           Taskcluster runs so many at a lower priority.
         </Notice>
       )}
@@ -422,13 +421,13 @@ function Ways({ lists: { ways, actions } }: { lists: Lists }) {
     <section class="plan-part">
       <h3>How they go</h3>
       <ul>
-        {ways.pulse > 0 && <li>{counted(ways.pulse, "job")} by Pulse, to Buildbot.</li>}
-        {ways.taskcluster > 0 && <li>{counted(ways.taskcluster, "job")} by Taskcluster.</li>}
+        {ways.pulse > 0 && <li>{count(ways.pulse, "job")} by Pulse, to Buildbot.</li>}
+        {ways.taskcluster > 0 && <li>{count(ways.taskcluster, "job")} by Taskcluster.</li>}
         {actions.map(({ hook, labels, input_bytes: bytes }) => (
           <li key={hook + labels[0]}>
             Action: hook <code>{hook}</code>
-            {levelOf(hook) !== undefined && <>, level {levelOf(hook)}</>}, {counted(labels.length, "label")},{" "}
-            {counted(bytes, "byte")} of input.
+            {levelOf(hook) !== undefined && <>, level {levelOf(hook)}</>}, {count(labels.length, "label")},{" "}
+            {count(bytes, "byte")} of input.
           </li>
         ))}
       </ul>

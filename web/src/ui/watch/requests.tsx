@@ -7,8 +7,7 @@ import { Link } from "../link.tsx";
 import type { Page } from "../page.ts";
 import { Live, SignIn, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
 import { ask, paths } from "../requests-client.ts";
-import { counted } from "../../model/words.ts";
-import { dateAndTime } from "../words.ts";
+import { dateAndTime, count } from "../words.ts";
 import "./watch.css";
 import { progressOf, stateOf } from "./words.ts";
 
@@ -55,7 +54,7 @@ export function Requests({ page }: { page: Page }) {
       <h1 tabIndex={-1} ref={heading}>
         {title}
       </h1>
-      <Live>{found && !isLoading ? `${counted(found.length, "request")} shown.` : ""}</Live>
+      <Live>{found && !isLoading ? `${count(found.length, "request")} shown.` : ""}</Live>
       <p class="links">
         {!isMine && (
           <Link to={{ project, push }} page={page}>

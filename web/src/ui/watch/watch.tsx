@@ -14,8 +14,7 @@ import { Folded, jobs as jobsOf, Live, SignIn, Time, Trouble, useFocus, useHasEn
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
 import { ask, paths, send } from "../requests-client.ts";
-import { counted } from "../../model/words.ts";
-import { digits, timeOfDay } from "../words.ts";
+import { digits, timeOfDay, count } from "../words.ts";
 import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
 import { byStatus, newsOf, STAGES, stateOf, statusOf } from "./words.ts";
@@ -190,7 +189,7 @@ function About({ request, watched }: { request: TriggerRequest; watched: Watched
         ))}
       </ul>
       <label class="watch-progress">
-        {digits(done)} of {counted(rows.length, "job")} ended
+        {digits(done)} of {count(rows.length, "job")} ended
         <progress max={Math.max(1, rows.length)} value={done} />
       </label>
     </>
@@ -353,7 +352,7 @@ function Actions({ actions }: { actions: readonly ActionStatus[] }) {
       <ol class="entries">
         {actions.map(({ number, state, hook, jobs, task_id: task, url, called_at: at }) => (
           <li key={number}>
-            Action {number}: {ACTION_STATES[state] ?? state}, {counted(jobs, "job")}
+            Action {number}: {ACTION_STATES[state] ?? state}, {count(jobs, "job")}
             <span class="more">
               Called on <Time at={at} /> · hook <code>{hook}</code>
               {url && (
@@ -382,14 +381,14 @@ const ACTION_STATES: Readonly<Record<string, string>> = {
 function History({ request: { history, events_left_out: left = 0 } }: { request: TriggerRequest }) {
   return (
     <details class="history">
-      <summary>History ({counted(history.length + left, "event")})</summary>
+      <summary>History ({count(history.length + left, "event")})</summary>
       <ol class="entries">
         {history.map(({ at, state, detail, by }, place) => (
           <li key={place}>
             <Time at={at} />: {state}
             {by && <> by {by}</>}
             {detail && <span class="more">{detail}</span>}
-            {place === 0 && left > 0 && <span class="more">{counted(left, "event")} left out here.</span>}
+            {place === 0 && left > 0 && <span class="more">{count(left, "event")} left out here.</span>}
           </li>
         ))}
       </ol>

@@ -2,8 +2,7 @@
 
 import type { RequestSummary } from "../../model/requests.ts";
 import type { Stage, WatchRow } from "../../model/watch.ts";
-import { counted } from "../../model/words.ts";
-import { listed } from "../words.ts";
+import { listed, count } from "../words.ts";
 
 /** The stages, in the order in which a person wants to see them. */
 export const STAGES: readonly (readonly [Stage, string, string])[] = [
@@ -85,7 +84,7 @@ export function progressOf({ progress, job_counts: jobs }: RequestSummary): stri
     [refused, "refused"],
   ]);
   if (progress && text !== "") return text;
-  return counted(
+  return count(
     Object.values(jobs).reduce((sum, number) => sum + number, 0),
     "job",
   );
