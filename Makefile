@@ -56,7 +56,8 @@ $(if $(filter source,$(1)),$(STACK) exec --) .venv/bin/python -m tools.bench.$(1
 endef
 PYTEST := .venv/bin/python -m pytest
 # What the page is built from; a folder is newer when a file in it was added or removed.
-PAGE_SOURCES := $(shell find web/src) web/index.html web/package.json web/tsconfig.json web/vite.config.ts
+PAGE_SOURCES := $(shell find web/src) web/index.html web/package.json web/tsconfig.json web/vite.config.ts \
+	crates/catalog/data/platform-titles.table
 # npm writes it when it has installed what the lock file names.
 NODE_MODULES := web/node_modules/.package-lock.json
 # How many Python tests run at once. They wait most of the time.

@@ -11,7 +11,8 @@ export default defineConfig({
     cssCodeSplit: false,
     modulePreload: false,
   },
-  server: { proxy: proxied() },
+  // The table of platforms is outside of this folder: the service reads it too.
+  server: { fs: { allow: [".."] }, proxy: proxied() },
   test: {
     include: ["tests/**/*.test.ts"],
     // The tests are pure: they need no process and no globals of their own.

@@ -76,7 +76,7 @@ Examples:
     /// Write an allthethings.json of any size, made from the vocabulary, to standard output
     #[command(after_help = "Example:\n  runnable-jobs sample --builders 20000 --seed 1 > sample.json")]
     Sample(Sample),
-    /// Look at requests to run jobs, and send them again
+    /// Request jobs, look at requests, and send them again
     #[command(arg_required_else_help = true)]
     Requests(Requests),
     /// Forward queued requests and follow their jobs, as the function does in Lambda

@@ -16,9 +16,10 @@ Exit codes:
      succeed, or the time is up
   2  usage: a flag or a variable is missing or wrong
   3  refused: by a guard, because the document is broken, or because the request does not exist
-     or cannot be retried; the old catalog stays
+     or cannot be retried; the old catalog stays; for a new request: no job matches, or the
+     service refuses it
   4  the source cannot be reached, or its connection broke
-  5  the store or the queue cannot be reached
+  5  the store, the queue, Treeherder or the service cannot be reached
   6  another ingest published at the same time; the next one catches up";
 
 /// Why a command failed.
@@ -45,6 +46,9 @@ pub(crate) enum Failure {
     /// What was asked for cannot be done.
     #[error("{0}")]
     Refused(String),
+    /// A service that is needed does not answer.
+    #[error("{0}")]
+    Unreachable(String),
     /// A request that was watched did not end well.
     #[error("{0}")]
     Unsuccessful(String),
@@ -68,7 +72,7 @@ impl Failure {
             Self::Settings(_) | Self::Usage(_) => 2,
             Self::Ingest(error) => error.exit_code(),
             Self::Store(StoreError::Superseded { .. }) => 6,
-            Self::Store(_) => 5,
+            Self::Store(_) | Self::Unreachable(_) => 5,
             Self::Service(error) if error.is_unavailable() => 5,
             Self::IngestRefused | Self::Refused(_) | Self::Service(_) => 3,
         }

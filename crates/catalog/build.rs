@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a String takes whatever is written to it")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -282,13 +282,47 @@ fn variant(word: &str) -> &'static str {
     VARIANTS.iter().find(|(w, _)| *w == word).unwrap_or_else(|| panic!("lexicon.table: variant {word:?}")).1
 }
 
-/// Modules that only read lists or schedules: they do not change how lists are made. A missing entry here does no harm:
-/// when that file changes, the sources are read once more.
-const NOT_IN_FINGERPRINT: [&str; 6] = [
+/// The titles of platforms: a table of each platform and its title, in the order of the platforms.
+fn platform_titles() -> String {
+    let path = "data/platform-titles.table";
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let (mut variants, mut titles) = (BTreeMap::new(), BTreeMap::new());
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let mut columns = line.split('|').map(str::trim);
+        let [title, platforms, named] = [(); 3].map(|()| columns.next().unwrap_or_default());
+        if let Some(words) = title.strip_prefix("= ") {
+            variants.insert(platforms, words);
+            continue;
+        }
+        let mut add = |platform: String, title: String| {
+            assert!(!titles.contains_key(&platform), "{path}: {platform} is there twice");
+            titles.insert(platform, title);
+        };
+        for platform in platforms.split(' ') {
+            add(platform.to_owned(), title.to_owned());
+            for variant in named.split(' ').filter(|variant| !variant.is_empty()) {
+                let words = variants.get(variant).unwrap_or_else(|| panic!("{path}: {variant} is not a variant"));
+                add(format!("{platform}-{variant}"), format!("{title} {words}"));
+            }
+        }
+    }
+    let rows: Vec<(String, String)> = titles.into_iter().collect();
+    format!("static TITLES: &[(&str, &str)] = &{rows:?};\n")
+}
+
+/// Modules and tables that only read lists or schedules: they do not change how lists are made. A missing entry does no
+/// harm: when that file changes, the sources are read once more.
+const NOT_IN_FINGERPRINT: [&str; 12] = [
     "suggest.rs",
     "schedule.rs",
     "list/listing.rs",
+    "list/listing/search.rs",
+    "list/listing/search/tests.rs",
     "list/names.rs",
+    "list/query.rs",
+    "list/query/tests.rs",
+    "list/titles.rs",
+    "data/platform-titles.table",
     "json/tests.rs",
     "buildbot/builder_name/tests.rs",
 ];
@@ -313,6 +347,9 @@ fn main() {
     println!("cargo::rerun-if-changed=data");
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rustc-env=CATALOG_RULES={:016x}", fingerprint());
-    let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("vocabulary.rs");
-    fs::write(&out, vocabulary()).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
+    let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    for (file, text) in [("vocabulary.rs", vocabulary()), ("platform_titles.rs", platform_titles())] {
+        let path = Path::new(&out).join(file);
+        fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
 }

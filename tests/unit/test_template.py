@@ -348,13 +348,13 @@ class Settings(unittest.TestCase):
             section("Conditions")["HasTriggerPublicUrl"],
             {"Fn::Not": [{"Fn::Equals": [{"Ref": "TriggerPublicUrl"}, ""]}]},
         )
-        self.assertEqual(
-            default, {"Fn::If": ["HasFunctionUrl", {"Fn::GetAtt": ["TriggerUrl", "FunctionUrl"]}, "."]}
-        )
+        self.assertEqual(default, {"Fn::If": ["HasFunctionUrl", {"Fn::GetAtt": ["TriggerUrl", "FunctionUrl"]}, "."]})
         # The HTTP API has the routes of both functions.
         routes = resources("AWS::ApiGatewayV2::Route").values()
         self.assertEqual({written(route["ApiId"]) for route in routes}, {"HttpApi"})
-        self.assertEqual(written(resources("AWS::Lambda::Url")["TriggerUrl"]["TargetFunctionArn"]), "TriggerFunction.Arn")
+        self.assertEqual(
+            written(resources("AWS::Lambda::Url")["TriggerUrl"]["TargetFunctionArn"]), "TriggerFunction.Arn"
+        )
 
         self.assertEqual(parameters()["TriggerPublicUrl"]["Default"], "")
         allowed = parameters()["TriggerPublicUrl"]["AllowedPattern"]

@@ -269,6 +269,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/config.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The configuration of the page
+         * @description What the page cannot know: the addresses of the other services, and where people sign in. Lists are always served
+         *     beside this document.
+         */
+        get: operations["getPageConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -681,6 +702,39 @@ export interface components {
              * @description How many jobs match the filters. Only in answers to requests with parameters.
              */
             total?: number;
+        };
+        /** @description What the page cannot know. */
+        PageConfig: {
+            sign_in: components["schemas"]["PageSignIn"] | null;
+            /**
+             * @description Taskcluster's root URL, without a slash at the end; null if no Taskcluster is configured.
+             * @example https://firefox-ci-tc.services.mozilla.com
+             */
+            taskcluster_url: string | null;
+            /**
+             * @description Treeherder's address for browsers, without a slash at the end.
+             * @example https://treeherder.mozilla.org
+             */
+            treeherder_url: string;
+            /**
+             * @description The base of the addresses at which jobs are requested, relative to this document or absolute; null if jobs cannot
+             *     be requested from the page.
+             * @example .
+             */
+            trigger_url: string | null;
+        };
+        /** @description Where people sign in. */
+        PageSignIn: {
+            /**
+             * @description The client id of this deployment at the issuer, which is the audience of its ID tokens.
+             * @example runnable-jobs
+             */
+            client_id: string;
+            /**
+             * @description The issuer, exactly as in its tokens.
+             * @example https://auth.mozilla.auth0.com/
+             */
+            issuer: string;
         };
         /** @description The body of an error. */
         ProblemBody: {
@@ -1773,7 +1827,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Words that must all occur, in any order and any case, in a job's name or label, symbols (`M-e10s(3)`), group name, platform or option
+                 * @description A query, as in the page's field. A job matches if its line matches: name or label, symbol, symbol and name of its group, platform, title of the platform, option. All words have to match: `word` anywhere in the line, `^word` at its start, `word$` at its end, `!word` nowhere; of `one | other` one is enough, and `\ ` is a blank within a word. A word with capitals has to match their case. A query without a word, such as `!`, matches all jobs
                  * @example mochitest linux64
                  */
                 search?: string;
@@ -2555,6 +2609,67 @@ export interface operations {
                 headers: {
                     /** @description After how many seconds to try again */
                     "Retry-After"?: string;
+                    /** @description The request's id, from the request or new */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    getPageConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The configuration */
+            200: {
+                headers: {
+                    /** @description How long the answer may be reused */
+                    "Cache-Control"?: string;
+                    /** @description Identifies the answer in its encoding */
+                    ETag?: string;
+                    /** @description The request's id, from the request or new */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageConfig"];
+                };
+            };
+            /** @description The client has the current answer */
+            304: {
+                headers: {
+                    /** @description How long the answer may be reused */
+                    "Cache-Control"?: string;
+                    /** @description Identifies the answer in its encoding */
+                    ETag?: string;
+                    /** @description The request's id, from the request or new */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad_request` */
+            400: {
+                headers: {
+                    /** @description The request's id, from the request or new */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description `uri_too_long` */
+            414: {
+                headers: {
                     /** @description The request's id, from the request or new */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;

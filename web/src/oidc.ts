@@ -50,10 +50,10 @@ function explained({ signIn }: Config, error: unknown): Failure {
 
 function sentence(host: string, error: unknown): string {
   if (error instanceof ErrorResponse) {
-    const said = error.error_description ? ` It says: ${error.error_description}` : ` It says: ${error.error}`;
+    const said = ` It says: ${(error.error_description || error.error || "nothing").replace(/[.\s]+$/, "")}.`;
     switch (error.error) {
       case "access_denied":
-        return `${host} did not sign you in: access was denied.${error.error_description ? said : ""} Nothing is lost; sign in again, or with another account.`;
+        return `${host} did not sign you in: access was denied.${said} Nothing is lost; sign in again, or with another account.`;
       case "invalid_grant":
         return "The sign-in took too long, or was used already. Sign in again.";
       default:

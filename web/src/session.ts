@@ -22,7 +22,7 @@ let returned = typeof location === "undefined" ? undefined : leaveReturnAddress(
 
 /** The person who is signed in; undefined if nobody is, or if the token has ended. */
 export function currentSession(): Session | undefined {
-  const session = readToken(sessionStorage.getItem(TOKEN) ?? "");
+  const session = readToken(stored(TOKEN));
   return session && session.endsAt - MARGIN > Date.now() ? session : undefined;
 }
 
@@ -58,7 +58,7 @@ export async function completeSignIn(config: Config): Promise<void> {
 
 /** Forgets the person who is signed in. */
 export function signOut(): void {
-  sessionStorage.removeItem(TOKEN);
+  if (stored(TOKEN) !== "") sessionStorage.removeItem(TOKEN);
 }
 
 /** Reads what an ID token says of a person; undefined if it is none. The API checks the token, not the page. */
@@ -84,9 +84,17 @@ export function isAnswer(search: string): boolean {
 function leaveReturnAddress(): string | undefined {
   if (!isAnswer(location.search)) return undefined;
   const url = location.href;
-  history.replaceState(null, "", location.pathname + (sessionStorage.getItem(ADDRESS) ?? ""));
-  sessionStorage.removeItem(ADDRESS);
+  history.replaceState(null, "", location.pathname + stored(ADDRESS));
   return url;
+}
+
+/** A text of this tab; empty where there is none, or where the browser keeps none. */
+function stored(name: string): string {
+  try {
+    return sessionStorage.getItem(name) ?? "";
+  } catch {
+    return "";
+  }
 }
 
 function library(): Promise<typeof import("./oidc.ts")> {

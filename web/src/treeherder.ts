@@ -53,19 +53,24 @@ export async function loadPushes(
   before?: Push,
   signal?: AbortSignal,
 ): Promise<PushPage> {
-  const parameters = new URLSearchParams({ count: String(PAGE_PUSHES), ...filter });
-  // Pushes of the same second may be on either page.
+  // The push itself is in the answer, too: there may be older ones of the same second.
+  const count = before ? PAGE_PUSHES + 1 : PAGE_PUSHES;
+  const parameters = new URLSearchParams({ count: String(count), ...filter });
   if (before) parameters.set("push_timestamp__lt", String(before.time + 1));
-  const { body } = await get<{ results: readonly PushAnswer[] }>(treeherder, project, `push/?${parameters}`, signal);
-  const found = body.results.map(readPush).sort((one, other) => -order(one, other));
+  const results = await loadPushPage(treeherder, project, parameters, signal);
+  const found = results.map(readPush).sort((one, other) => -order(one, other));
   const pushes = before ? found.filter((push) => order(push, before) < 0) : found;
-  return { pushes, hasOlder: body.results.length >= PAGE_PUSHES && pushes.length > 0 };
+  return { pushes, hasOlder: results.length >= count && pushes.length > 0 };
 }
 
 /** Loads a push by its number. A push that does not exist is a failure with the status 404. */
 export async function loadPush(treeherder: string, project: string, push: number, signal?: AbortSignal): Promise<Push> {
-  const { body } = await get<PushAnswer>(treeherder, project, `push/${push}/`, signal);
-  return readPush(body);
+  try {
+    const { body } = await get<PushAnswer>(treeherder, project, `push/${push}/`, signal);
+    return readPush(body);
+  } catch (error) {
+    throw isMissing(error) ? new Failure(`Treeherder has no push ${push} on ${project}.`, 404, "") : error;
+  }
 }
 
 /** Loads the runs on a push: Treeherder's jobs. Large pushes take several requests, one after another. */
@@ -101,7 +106,7 @@ export async function loadDecisionTask(
     const { body } = await get<Record<string, { id?: string }>>(treeherder, project, path, signal);
     return body[push]?.id;
   } catch (error) {
-    if (error instanceof Failure && error.status === 404) return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }
@@ -129,6 +134,24 @@ export function taskUrl(taskcluster: string, task: string): string {
 /** The first characters of a revision, by which people name it. */
 export function shortRevision(revision: string): string {
   return revision.slice(0, REVISION_LENGTH);
+}
+
+async function loadPushPage(
+  treeherder: string,
+  project: string,
+  parameters: URLSearchParams,
+  signal: AbortSignal | undefined,
+): Promise<readonly PushAnswer[]> {
+  try {
+    const { body } = await get<{ results: PushAnswer[] }>(treeherder, project, `push/?${parameters}`, signal);
+    return body.results;
+  } catch (error) {
+    throw isMissing(error) ? new Failure(`Treeherder has no project ${project}.`, 404, "") : error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Failure && error.status === 404;
 }
 
 function get<Body>(treeherder: string, project: string, path: string, signal: AbortSignal | undefined) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readPlan } from "../src/model/plan.ts";
+import { joinDryRuns, levelOf, readPlan } from "../src/model/plan.ts";
 import type { RequestedJob, Triggered } from "../src/model/requests.ts";
 
 function planOf(jobs: RequestedJob[], others: Partial<Triggered> = {}, buildOf?: (name: string) => string | undefined) {
@@ -78,4 +78,29 @@ test("builds that Taskcluster starts by itself are named once", () => {
 test.each(["unplanned", "taskcluster_unavailable"])("a plan with %s is not certain", (code) => {
   expect(planOf([{ name: "a", state: "accepted", code }])).toMatchObject({ isUncertain: true, requested: 1 });
   expect(planOf([{ name: "a", state: "accepted" }]).isUncertain).toBe(false);
+});
+
+test("dry runs of several requests are one plan, in which a build is added once", () => {
+  const answer = (jobs: RequestedJob[], actions?: Triggered["actions"]): Triggered => ({
+    message: "",
+    state: "checked",
+    jobs,
+    ...(actions && { actions }),
+  });
+  const action = { hook: "group/hook", labels: ["label"], input_bytes: 80, also_starts: [] };
+  const build: RequestedJob = { name: "build", state: "accepted", code: "needed_build" };
+  const plan = readPlan(
+    joinDryRuns([
+      answer([{ name: "one", state: "waiting" }, build]),
+      answer([{ name: "two", state: "waiting" }, build], [action]),
+    ]),
+  );
+  expect(names(plan.builds)).toEqual(["build"]);
+  expect(plan.requested).toBe(3);
+  expect(plan.actions).toEqual([action]);
+});
+
+test("a hook's name has its level", () => {
+  expect(levelOf("project-gecko/in-tree-action-3-generic/0123abcdef")).toBe("3");
+  expect(levelOf("project-gecko/other")).toBeUndefined();
 });

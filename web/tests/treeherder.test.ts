@@ -16,6 +16,7 @@ let answer: (url: URL) => unknown = () => undefined;
 
 beforeEach(() => {
   asked = [];
+  answer = () => undefined;
   vi.stubGlobal("location", { href: "https://page.example.org/" });
   vi.stubGlobal("fetch", async (url: string) => {
     asked.push(url.slice(TREEHERDER.length));
@@ -54,8 +55,13 @@ test("older pushes are those before one, also within its second", async () => {
   expect(older.pushes.map(({ id }) => id)).toEqual([8, 7]);
   expect(asked).toEqual([
     "/api/project/try/push/?count=20&author=dev%40example.org",
-    "/api/project/try/push/?count=20&push_timestamp__lt=91",
+    "/api/project/try/push/?count=21&push_timestamp__lt=91",
   ]);
+});
+
+test("a push or a project that Treeherder does not have is a sentence", async () => {
+  await expect(loadPush(TREEHERDER, "try", 5)).rejects.toThrow("Treeherder has no push 5 on try.");
+  await expect(loadPushes(TREEHERDER, "x")).rejects.toThrow("Treeherder has no project x.");
 });
 
 test("a full page may have older pushes behind it", async () => {

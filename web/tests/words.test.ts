@@ -1,14 +1,9 @@
 import { expect, test } from "vitest";
-import { age, counted } from "../src/model/words.ts";
+import { age, count } from "../src/ui/words.ts";
 
 test("numbers have their word in the singular or the plural", () => {
-  expect([0, 1, 2, 30_000].map((number) => counted(number, "job"))).toEqual([
-    "0 jobs",
-    "1 job",
-    "2 jobs",
-    "30,000 jobs",
-  ]);
-  expect(counted(2, "name is", "names are")).toBe("2 names are");
+  expect([0, 1, 2, 30_000].map((number) => count(number, "job"))).toEqual(["0 jobs", "1 job", "2 jobs", "30,000 jobs"]);
+  expect(count(2, "name is", "names are")).toBe("2 names are");
 });
 
 test("ages are in the largest unit that fits", () => {

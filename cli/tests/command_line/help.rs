@@ -2,7 +2,7 @@
 
 use crate::program::{run, stderr, well};
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 18] = [
     &["ingest"],
     &["catalog"],
     &["classify"],
@@ -10,6 +10,7 @@ const COMMANDS: [&[&str]; 17] = [
     &["runs"],
     &["show"],
     &["sample"],
+    &["requests", "create"],
     &["requests", "list"],
     &["requests", "show"],
     &["requests", "watch"],

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use catalog::buildbot::classify;
-use catalog::list::{ListedJob, ListedPlatform, Listing, Names, Selection};
+use catalog::list::{ListedJob, ListedPlatform, Listing, Names, Query, Selection};
 use catalog::taskcluster::TaskGraph;
 use catalog::{buildbot, list, sample, taskcluster};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -137,8 +137,7 @@ fn selecting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("listing");
     group.throughput(Throughput::Elements(jobs.len() as u64));
     group.bench_function("read", |bencher| bencher.iter(|| Listing::read(body.clone()).expect("a good body").len()));
-    let words = ["mochitest", "linux64"].map(str::to_owned).to_vec();
-    let search = Selection { words, ..Selection::default() };
+    let search = Selection { query: Query::parse("mochitest linux64"), ..Selection::default() };
     group.bench_function("search", |bencher| bencher.iter(|| listing.select(&search).len()));
     let fields = Selection { fields: Some(vec!["ref_data_name", "platform"]), ..Selection::default() };
     group.bench_function("fields", |bencher| bencher.iter(|| listing.select(&fields).len()));
@@ -168,8 +167,7 @@ fn first_search(criterion: &mut Criterion) {
         let (gzip, etag) = (list::pack(&body), list::etag(&body));
         let index = buildbot::write_index("try", &etag, &jobs);
         eprintln!("{size}: {} jobs, {} bytes, {} packed, {} index", jobs.len(), body.len(), gzip.len(), index.len());
-        let words = ["mochitest", "linux64"].map(str::to_owned).to_vec();
-        let search = Selection { words, ..Selection::default() };
+        let search = Selection { query: Query::parse("mochitest linux64"), ..Selection::default() };
         let answer = |listing: &Listing| packed_answer(&listing.select(&search));
         let of_index = || Listing::from_index(&index, &etag).expect("a good index");
         let of_body = || Listing::read(list::unpack(&gzip).expect("gzip").into()).expect("a good body");
@@ -307,10 +305,10 @@ fn taskcluster_labels(criterion: &mut Criterion) {
     let index = list::write_index("try", &etag, listed());
     let read = || Listing::from_index(&index, &etag).expect("a good index");
     let later = read();
-    let words = |search: &str| search.split(' ').map(str::to_owned).collect();
-    let narrow = Selection { words: words("linux2404 debug bc 3"), ..Selection::default() };
-    let wide = Selection { words: words("android wpt"), ..Selection::default() };
-    let page = Selection { words: words("test"), count: Some(100), ..Selection::default() };
+    let search = |query| Selection { query: Query::parse(query), ..Selection::default() };
+    let (narrow, wide) = (search("linux2404 debug bc 3"), search("android wpt"));
+    let grammar = search("^test mochitest | wpt !android !shippable debug$");
+    let page = Selection { count: Some(100), ..search("test") };
     let grid = later.grid();
     eprintln!(
         "{} labels: {} bytes, {} packed, {} index; grid {} bytes, {} packed, {} packed fast",
@@ -322,13 +320,13 @@ fn taskcluster_labels(criterion: &mut Criterion) {
         later.packed_grid().gzip.len(),
         packed_answer(&grid),
     );
-    for (search, wanted) in [("narrow", &narrow), ("wide", &wide), ("page", &page)] {
+    for (search, wanted) in [("narrow", &narrow), ("wide", &wide), ("grammar", &grammar), ("page", &page)] {
         eprintln!("{search}: {} bytes", later.select(wanted).len());
     }
 
     let mut group = criterion.benchmark_group("labels");
     group.sample_size(30);
-    for (search, wanted) in [("narrow", &narrow), ("wide", &wide), ("page", &page)] {
+    for (search, wanted) in [("narrow", &narrow), ("wide", &wide), ("grammar", &grammar), ("page", &page)] {
         group.bench_function(format!("search/{search}"), |bencher| {
             bencher.iter(|| packed_answer(&later.select(wanted)));
         });

@@ -13,6 +13,8 @@ mod listing;
 mod merge;
 mod names;
 mod pack;
+mod query;
+mod titles;
 mod words;
 mod write;
 
@@ -26,4 +28,5 @@ pub use listing::{Listing, Selection};
 pub use merge::merge;
 pub use names::Names;
 pub use pack::{MAX_PART_BYTES, PackedList, Summary, etag, pack, unpack};
+pub use query::Query;
 pub use write::write_body;

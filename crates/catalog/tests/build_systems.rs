@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use catalog::buildbot::{self, CatalogJob};
 use catalog::list::{
-    FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, compare, etag, merge, write_body, write_index,
+    FIELDS, ListedJob, ListedPlatform, Listing, Names, Query, Selection, compare, etag, merge, write_body, write_index,
 };
 use catalog::suggest::SearchBudget;
 use catalog::taskcluster;
@@ -157,12 +157,11 @@ fn a_summary_counts_each_build_system() {
 fn a_search_finds_parts_of_a_label_a_group_a_symbol_a_platform_and_an_option_in_any_order() {
     for listing in listings(&all()) {
         let found = |search: &str| -> Vec<String> {
-            let words = search.split(' ').map(str::to_owned).collect();
-            let answer = select(&listing, &Selection { words, ..Selection::default() });
+            let answer = select(&listing, &Selection { query: Query::parse(search), ..Selection::default() });
             names(&answer).into_iter().map(str::to_owned).collect()
         };
         let chrome_3 = LABELS[6][0];
-        for search in ["linux2404 debug bc 3", "3 bc DEBUG linux2404", "browser-chrome-3", "m(bc3)"] {
+        for search in ["linux2404 debug bc 3", "3 bc debug linux2404", "browser-chrome-3", "bc3 M"] {
             let found = found(search);
             assert!(found.contains(&chrome_3.to_owned()) && found.len() <= 2, "{search}: {found:?}");
         }

@@ -1,7 +1,7 @@
 //! The grid of a list, read back as a page reads it.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
-use catalog::list::{ListedJob, ListedPlatform, Listing, Selection, etag, unpack, write_body, write_index};
+use catalog::list::{ListedJob, ListedPlatform, Listing, Query, Selection, etag, unpack, write_body, write_index};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ proptest! {
         let etag = etag(&body);
         let index = write_index("try", &etag, jobs.iter().map(listed));
         for listing in [Listing::read(body.as_slice().into()).unwrap(), Listing::from_index(&index, &etag).unwrap()] {
-            let found = Selection { words: vec![word.clone()], ..Selection::default() };
+            let found = Selection { query: Query::parse(&word), ..Selection::default() };
             for wanted in [Selection::default(), found] {
                 let grid: Value = serde_json::from_slice(&listing.grid_of(&wanted)).unwrap();
                 let jobs = jobs_of(&grid);

@@ -3,8 +3,8 @@
 
 use catalog::buildbot::{self, CatalogJob};
 use catalog::list::{
-    BadIndex, FIELDS, ListedJob, ListedPlatform, Listing, Names, Selection, body_of_index, etag, index_format, pack,
-    unpack, write_body, write_index,
+    BadIndex, FIELDS, ListedJob, ListedPlatform, Listing, Names, Query, Selection, body_of_index, etag, index_format,
+    pack, unpack, write_body, write_index,
 };
 use catalog::sample;
 use catalog::suggest::SearchBudget;
@@ -46,8 +46,8 @@ fn with_content(index: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     [&index[..HEADER], &pack(&content)].concat()
 }
 
-fn words(words: &[&str]) -> Selection {
-    Selection { words: words.iter().map(|word| (*word).to_owned()).collect(), ..Selection::default() }
+fn search(query: &str) -> Selection {
+    Selection { query: Query::parse(query), ..Selection::default() }
 }
 
 /// Selections of every kind.
@@ -55,16 +55,16 @@ fn selections() -> Vec<Selection> {
     let one = |value: &str| vec![value.to_owned()];
     vec![
         Selection::default(),
-        words(&["mochitest", "linux64"]),
-        words(&["M-E10S(", "debug"]),
-        words(&["x64 狐"]),
-        words(&["nowhere"]),
-        words(&["pgo", "OPT"]),
+        search("mochitest linux64"),
+        search("M-e10s !debug | opt$"),
+        search("x64\\ 狐"),
+        search("nowhere"),
+        search("pgo ^windows"),
         Selection { platform: one("linux64"), option: one("opt"), ..Selection::default() },
         Selection { job_group_symbol: one("M"), job_type_symbol: one("1"), ..Selection::default() },
         Selection { build_system_type: one("buildbot"), offset: 2, count: Some(50), ..Selection::default() },
         Selection { build_system_type: one("taskcluster"), ..Selection::default() },
-        Selection { fields: Some(vec!["ref_data_name", "platform", "upstream"]), ..words(&["talos"]) },
+        Selection { fields: Some(vec!["ref_data_name", "platform", "upstream"]), ..search("talos") },
         Selection { fields: Some(FIELDS.to_vec()), count: Some(100), ..Selection::default() },
         Selection { fields: Some(Vec::new()), count: Some(1), ..Selection::default() },
     ]
@@ -209,7 +209,7 @@ proptest! {
     fn any_jobs_answer_from_an_index_as_from_a_body(
         project in any::<String>(),
         jobs in any_jobs(),
-        sought in prop::collection::vec("[a-c(Σß]{1,2}", 0..3),
+        sought in "([!^]?[a-cΣß|]{1,2}[$]? ?){0,3}",
     ) {
         let mut body = Vec::new();
         write_body(&project, jobs.iter().map(listed), &mut body);
@@ -217,7 +217,7 @@ proptest! {
         let index = write_index(&project, &etag, jobs.iter().map(listed));
         let (of_body, of_index) =
             (Listing::read(body.as_slice().into()).unwrap(), Listing::from_index(&index, &etag).unwrap());
-        for wanted in [Selection::default(), Selection { words: sought, ..Selection::default() }] {
+        for wanted in [Selection::default(), search(&sought)] {
             prop_assert_eq!(of_body.select(&wanted), of_index.select(&wanted));
         }
         let (names_of_body, names_of_index) =

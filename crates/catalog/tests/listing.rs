@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
 use catalog::buildbot::{CatalogJob, write_body};
-use catalog::list::{FIELDS, Listing, Selection};
+use catalog::list::{FIELDS, Listing, Query, Selection};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -62,20 +62,25 @@ fn the_fields_of_a_buildbot_job_are_all_but_the_tier() {
 }
 
 #[test]
-fn a_search_ignores_case_in_name_symbol_group_platform_and_option() {
+fn a_search_finds_words_in_any_order_in_name_symbols_group_platform_and_option() {
     let (listing, _) = listing(&NAMES);
-    let found = |words: &[&str]| {
-        let words = words.iter().map(|word| (*word).to_owned()).collect();
-        names(&select(&listing, &Selection { words, ..Selection::default() })).into_iter().map(str::to_owned).collect()
+    let found = |query: &str| -> Vec<String> {
+        let wanted = Selection { query: Query::parse(query), ..Selection::default() };
+        names(&select(&listing, &wanted)).into_iter().map(str::to_owned).collect()
     };
-    let found = |words: &[&str]| -> Vec<String> { found(words) };
-    assert_eq!(found(&["MOCHITEST", "xp"]), ["Windows XP 32-bit try debug test mochitest-2"]);
-    assert_eq!(found(&["m-e10s(3)"]), ["Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3"]);
-    assert_eq!(found(&["DEBUG", "e10s"]), ["Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3"]);
+    assert_eq!(found("mochitest xp"), ["Windows XP 32-bit try debug test mochitest-2"]);
+    assert_eq!(found("3 m-e10s"), ["Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3"]);
+    assert_eq!(found("debug e10s"), ["Ubuntu VM 12.04 x64 try debug test mochitest-e10s-3"]);
     // The option of a leak test build, whose name does not have the word.
-    assert_eq!(found(&["debug", "leak"]), ["Linux x86-64 try leak test build"]);
-    assert_eq!(found(&["osx-10-10", "m(1)"]), ["Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1"]);
-    assert!(found(&["mochitest", "nowhere"]).is_empty());
+    assert_eq!(found("debug leak"), ["Linux x86-64 try leak test build"]);
+    assert_eq!(found("osx-10-10 opt$"), ["Rev7 MacOSX Yosemite 10.10.5 try opt test mochitest-1"]);
+    assert!(found("mochitest nowhere").is_empty());
+    // Words with capitals have to match their case.
+    assert_eq!(found("mochitest XP"), ["Windows XP 32-bit try debug test mochitest-2"]);
+    assert!(found("MOCHITEST xp").is_empty());
+    assert_eq!(found("^linux !leak"), ["Linux x86-64 try build", "Linux x86-64 try pgo-build"]);
+    assert_eq!(found("talos | reftest"), [NAMES[7], NAMES[10]]);
+    assert_eq!(found("!"), NAMES);
 }
 
 #[test]
@@ -155,8 +160,9 @@ fn values(field: &str) -> Vec<String> {
     values
 }
 
-fn selections() -> impl Strategy<Value = Selection> {
-    let words = ["mochitest", "TRY", "win", "x64", "(1)", "opt", "zzz"].map(str::to_owned).to_vec();
+/// Selections, with the words of their queries.
+fn selections() -> impl Strategy<Value = (Vec<String>, Selection)> {
+    let words = ["mochitest", "try", "win", "x64", "e10s", "opt", "zzz"].map(str::to_owned).to_vec();
     let fields = prop::option::of(proptest::sample::subsequence(FIELDS.to_vec(), 0..=FIELDS.len()));
     (
         some_of(words),
@@ -168,8 +174,8 @@ fn selections() -> impl Strategy<Value = Selection> {
         fields,
     )
         .prop_map(|(words, platform, option, job_group_symbol, job_type_symbol, build_system_type, fields)| {
-            Selection {
-                words,
+            let wanted = Selection {
+                query: Query::parse(&words.join(" ")),
                 platform,
                 option,
                 job_group_symbol,
@@ -177,40 +183,34 @@ fn selections() -> impl Strategy<Value = Selection> {
                 build_system_type,
                 fields,
                 ..Selection::default()
-            }
+            };
+            (words, wanted)
         })
 }
 
 /// The plain meaning of a selection.
-fn is_wanted(job: &Value, wanted: &Selection) -> bool {
+fn is_wanted(job: &Value, words: &[String], wanted: &Selection) -> bool {
     let has = |field: &str| job[field].as_str().unwrap();
     let any = |wanted: &[String], field: &str| wanted.is_empty() || wanted.iter().any(|one| one == has(field));
-    let shown = format!("{}({})", has("job_group_symbol"), has("job_type_symbol"));
-    let texts = [
-        has("ref_data_name"),
-        has("job_type_name"),
-        has("job_group_name"),
-        &shown,
-        has("platform"),
-        has("platform_option"),
-    ];
+    let texts =
+        ["ref_data_name", "job_type_symbol", "job_group_symbol", "job_group_name", "platform", "platform_option"];
     any(&wanted.platform, "platform")
         && any(&wanted.option, "platform_option")
         && any(&wanted.job_group_symbol, "job_group_symbol")
         && any(&wanted.job_type_symbol, "job_type_symbol")
         && any(&wanted.build_system_type, "build_system_type")
-        && wanted.words.iter().all(|word| texts.iter().any(|text| text.to_lowercase().contains(&word.to_lowercase())))
+        && words.iter().all(|word| texts.iter().any(|text| has(text).to_lowercase().contains(word)))
 }
 
 proptest! {
     #[test]
-    fn a_selection_has_the_jobs_that_pass_all_its_filters(wanted in selections()) {
+    fn a_selection_has_the_jobs_that_pass_all_its_filters((words, wanted) in selections()) {
         let (listing, whole) = listing(&NAMES);
         let expected: Vec<Value> = whole["results"]
             .as_array()
             .unwrap()
             .iter()
-            .filter(|job| is_wanted(job, &wanted))
+            .filter(|job| is_wanted(job, &words, &wanted))
             .map(|job| match &wanted.fields {
                 None => job.clone(),
                 Some(fields) => fields
@@ -225,7 +225,11 @@ proptest! {
     }
 
     #[test]
-    fn all_pages_together_are_the_whole_list(wanted in selections(), count in 1_usize..8, limit in 0_usize..=NAMES.len()) {
+    fn all_pages_together_are_the_whole_list(
+        (_, wanted) in selections(),
+        count in 1_usize..8,
+        limit in 0_usize..=NAMES.len(),
+    ) {
         let (listing, _) = listing(&NAMES[..limit]);
         let whole = select(&listing, &wanted);
         let mut joined = Vec::new();

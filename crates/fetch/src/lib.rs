@@ -5,7 +5,8 @@ use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::uri::Scheme;
+use http::{Request, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response};
 
@@ -57,12 +58,28 @@ impl Fetcher {
     /// # Errors
     /// There is no complete answer in time, or it is too large.
     pub async fn get(&self, url: &str) -> Result<(StatusCode, Vec<u8>), FetchError> {
-        let with_tls = !url.starts_with("http:");
-        let client = self.clients[usize::from(with_tls)].get_or_init(|| self.client(with_tls)).as_ref();
-        let client = client.map_err(|reason| FetchError::Unreachable(reason.clone()))?;
+        let client = self.client_for(!url.starts_with("http:"))?;
         let mut answer = client.get(url).send().await.map_err(no_answer)?;
         let body = collect(&mut answer, self.max_bytes).await?;
         Ok((answer.status(), body))
+    }
+
+    /// Sends a request of any kind and returns the whole answer. A redirect is an answer like any other.
+    ///
+    /// # Errors
+    /// There is no complete answer in time, or it is too large. The request may have arrived all the same.
+    pub async fn send(&self, request: Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, FetchError> {
+        let client = self.client_for(request.uri().scheme() != Some(&Scheme::HTTP))?;
+        let mut answer = client.execute(request.try_into().map_err(no_answer)?).await.map_err(no_answer)?;
+        let mut whole = http::Response::new(collect(&mut answer, self.max_bytes).await?);
+        *whole.status_mut() = answer.status();
+        *whole.headers_mut() = std::mem::take(answer.headers_mut());
+        Ok(whole)
+    }
+
+    fn client_for(&self, with_tls: bool) -> Result<&Client, FetchError> {
+        let client = self.clients[usize::from(with_tls)].get_or_init(|| self.client(with_tls));
+        client.as_ref().map_err(|reason| FetchError::Unreachable(reason.clone()))
     }
 
     fn client(&self, with_tls: bool) -> Result<Client, String> {
@@ -192,6 +209,28 @@ mod tests {
         let answer = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         assert_eq!(fetch_from(answer("0123456789")).await, Ok((StatusCode::OK, b"0123456789".to_vec())));
         assert_eq!(fetch_from(answer("0123456789x")).await, Err(FetchError::TooLarge(10)));
+    }
+
+    #[tokio::test]
+    async fn a_request_is_sent_with_its_headers_and_its_body_and_the_answer_has_headers_too() {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/path?a=b", service.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut connection, _) = service.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let length = connection.read(&mut request).await.unwrap();
+            let answer = b"HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}";
+            connection.write_all(answer).await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let fetcher = Fetcher::new(Duration::from_secs(5), 10);
+        let request = Request::post(&url).header("idempotency-key", "k").body(b"a body".to_vec()).unwrap();
+        let answer = fetcher.send(request).await.unwrap();
+        assert_eq!((answer.status(), answer.body().as_slice()), (StatusCode::TOO_MANY_REQUESTS, b"{}".as_slice()));
+        assert_eq!(answer.headers()["retry-after"], "7");
+        let request = served.await.unwrap();
+        assert!(request.starts_with("POST /path?a=b HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("\r\nidempotency-key: k\r\n") && request.ends_with("\r\n\r\na body"), "{request}");
     }
 
     #[tokio::test]

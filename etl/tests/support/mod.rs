@@ -11,6 +11,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use self::http::Message;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use catalog::guards::GuardLimits;
@@ -19,7 +20,6 @@ use catalog::schedule::Cron;
 use catalog::{buildbot, list};
 use chrono::{DateTime, TimeDelta, Utc};
 use etl::ingest::{Ingest, IngestError, no_progress};
-use http::Message;
 use runtime::Aws;
 use store::{Archive, CatalogTable, Report};
 

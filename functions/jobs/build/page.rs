@@ -33,7 +33,7 @@ pub(crate) fn embed(dist: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     table.push_str(";\nconst ASSETS: &[(&str, PackedFile)] = &[\n");
     for name in names(&dist.join("assets"))? {
         let Some(content_type) = content_type(&name) else {
-            return Err(format!("web/dist/assets/{name} is not served: only .js, .css, .svg and .table files are").into());
+            return Err(format!("web/dist/assets/{name} has an extension without a content type here").into());
         };
         if !is_hashed(&name) {
             return Err(format!("web/dist/assets/{name} has no hash in its name: browsers keep it for a year").into());

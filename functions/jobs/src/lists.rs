@@ -31,8 +31,11 @@ const JSON: &str = "application/json";
     params(
         ("project" = String, Path, description = "The project, for example `try`", example = "try"),
         ("search" = Option<String>, Query, max_length = 500, example = "mochitest linux64",
-            description = "Words that must all occur, in any order and any case, in a job's name or label, symbols \
-                (`M-e10s(3)`), group name, platform or option"),
+            description = "A query, as in the page's field. A job matches if its line matches: name or label, symbol, \
+                symbol and name of its group, platform, title of the platform, option. All words have to match: \
+                `word` anywhere in the line, `^word` at its start, `word$` at its end, `!word` nowhere; of \
+                `one | other` one is enough, and `\\ ` is a blank within a word. A word with capitals has to match \
+                their case. A query without a word, such as `!`, matches all jobs"),
         ("platform" = Option<Vec<String>>, Query, max_length = 500, description = "Only jobs of this platform"),
         ("option" = Option<Vec<String>>, Query, max_length = 500,
             description = "Only jobs with this option (`opt`, `debug`, `pgo`, ...)"),

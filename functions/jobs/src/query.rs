@@ -1,6 +1,6 @@
 //! The query string of a list: filters, the page, and the selected fields.
 
-use catalog::list::{FIELDS, Selection};
+use catalog::list::{FIELDS, Query, Selection};
 use http_api::Problem;
 
 use crate::problems::BAD_PARAMETER;
@@ -71,7 +71,7 @@ pub(crate) fn view(query: Option<&str>) -> Result<View, Problem> {
             "job_group_symbol" => wanted.job_group_symbol.push(value),
             "job_type_symbol" => wanted.job_type_symbol.push(value),
             "build_system_type" => wanted.build_system_type.push(value),
-            "search" => wanted.words = value.split_whitespace().map(ToOwned::to_owned).collect(),
+            "search" => wanted.query = Query::parse(&value),
             "offset" => wanted.offset = number(name, &value, 0)?,
             "count" => wanted.count = Some(number(name, &value, 1)?),
             "fields" => wanted.fields = Some(fields(&value)?),
@@ -192,7 +192,16 @@ mod tests {
 
     #[test]
     fn an_empty_query_selects_the_whole_list() {
-        for query in [None, Some(""), Some("&"), Some("search="), Some("offset=0"), Some("decision_task_id=Ab-_9")] {
+        for query in [
+            None,
+            Some(""),
+            Some("&"),
+            Some("search="),
+            Some("search=!"),
+            Some("search=+^$+"),
+            Some("offset=0"),
+            Some("decision_task_id=Ab-_9"),
+        ] {
             assert_eq!(view(query).unwrap(), View::WholeList, "{query:?}");
         }
     }
@@ -229,7 +238,7 @@ mod tests {
     fn filters_can_be_repeated_and_match_any_of_their_values() {
         let wanted = view(Some("platform=linux64&platform=win%2032&search=M-e10s+X+&count=10&fields=state,result"));
         let expected = Selection {
-            words: vec!["M-e10s".to_owned(), "X".to_owned()],
+            query: Query::parse("M-e10s X"),
             platform: vec!["linux64".to_owned(), "win 32".to_owned()],
             fields: Some(vec!["state", "result"]),
             count: Some(10),
@@ -240,7 +249,13 @@ mod tests {
 
     #[test]
     fn a_grid_takes_filters_and_a_search_but_no_fields_and_pages() {
-        for query in ["view=grid", "view=grid&search=", "view=grid&decision_task_id=x", "push_id=1&view=grid"] {
+        for query in [
+            "view=grid",
+            "view=grid&search=",
+            "view=grid&search=!",
+            "view=grid&decision_task_id=x",
+            "push_id=1&view=grid",
+        ] {
             assert_eq!(view(Some(query)).unwrap(), View::Grid(Selection::default()), "{query}");
         }
         let expected = Selection { option: vec!["opt".to_owned()], ..Selection::default() };

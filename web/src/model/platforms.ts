@@ -35,7 +35,7 @@ const NO_PLATFORM = "No platform";
 export class Platforms {
   private readonly titles: ReadonlyMap<string, PlatformTitle>;
 
-  /** `table` is the text of `platforms.table`. */
+  /** `table` is the text of `platform-titles.table`. */
   constructor(table: string) {
     this.titles = read(table);
   }
@@ -58,7 +58,7 @@ function read(table: string): Map<string, PlatformTitle> {
   const titles = new Map<string, PlatformTitle>();
   const add = (platform: string, title: string) => {
     const position = positions.get(title) ?? positions.size;
-    if (titles.has(platform)) throw new Error(`platforms.table: ${platform} is there twice`);
+    if (titles.has(platform)) throw new Error(`platform-titles.table: ${platform} is there twice`);
     positions.set(title, position);
     titles.set(platform, { title, position });
   };
@@ -72,7 +72,7 @@ function read(table: string): Map<string, PlatformTitle> {
     for (const platform of platforms.split(" ")) add(platform, title);
     for (const variant of named.split(" ").filter(Boolean)) {
       const suffix = variants.get(variant);
-      if (suffix === undefined) throw new Error(`platforms.table: ${variant} is not a variant`);
+      if (suffix === undefined) throw new Error(`platform-titles.table: ${variant} is not a variant`);
       for (const platform of platforms.split(" ")) add(`${platform}-${variant}`, `${title} ${suffix}`);
     }
   }

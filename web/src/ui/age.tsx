@@ -1,6 +1,6 @@
 // How long ago something was.
 
-import { age } from "../model/words.ts";
+import { age } from "./words.ts";
 
 /** A time in seconds since 1970. It does not count on by itself. */
 export function Age({ time }: { time: number }) {

@@ -17,12 +17,21 @@ const Watch = lazy(() => import("./watch/watch.tsx").then(({ Watch }) => Watch))
 const Requests = lazy(() => import("./watch/requests.tsx").then(({ Requests }) => Requests));
 
 /** Fetched as early as possible, once for the life of the page. */
-const CONFIG = start();
+const START = start();
 
-async function start(): Promise<Config> {
+interface Start {
+  readonly config: Config;
+  /** Why the sign-in failed from which the person came back. The page works without it. */
+  readonly signInError: unknown;
+}
+
+async function start(): Promise<Start> {
   const config = await loadConfig();
-  if (isReturning()) await completeSignIn(config);
-  return config;
+  if (!isReturning()) return { config, signInError: undefined };
+  return completeSignIn(config).then(
+    () => ({ config, signInError: undefined }),
+    (signInError: unknown) => ({ config, signInError }),
+  );
 }
 
 export function App() {
@@ -31,9 +40,10 @@ export function App() {
   const [address, setAddress] = useState(() => readAddress(location.search));
   const [session, setSession] = useState(currentSession);
   useEffect(() => {
-    CONFIG.then((config) => {
+    START.then(({ config, signInError }) => {
       setAddress(readAddress(location.search));
       setSession(currentSession());
+      setError(signInError);
       setConfig(config);
     }, setError);
     const read = () => setAddress(readAddress(location.search));
@@ -61,7 +71,9 @@ export function App() {
         </Link>
         {page && <Person page={page} />}
       </header>
-      {error !== undefined && <ErrorNotice error={error} />}
+      {error !== undefined && (
+        <ErrorNotice error={error} {...(config ? { onDismiss: () => setError(undefined) } : {})} />
+      )}
       {page ? <View page={page} /> : error === undefined && <p class="loading">Loading …</p>}
     </>
   );
@@ -73,7 +85,9 @@ function View({ page }: { page: Page }) {
   if (requests) Shown = Requests;
   else if (request) Shown = Watch;
   else if (project && push) Shown = Picker;
-  return <Shown key={[project, push, request, requests].join(" ")} page={page} />;
+  // The view that opens a push follows the project by itself, and keeps the focus.
+  const key = Shown === Open ? "" : [project, push, request, requests].join(" ");
+  return <Shown key={key} page={page} />;
 }
 
 function Person({ page }: { page: Page }) {

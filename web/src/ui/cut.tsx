@@ -1,7 +1,9 @@
 // Long lists, of which the first entries are shown until a person wants all.
 
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { digits } from "./words.ts";
 
 interface CutProps<Entry> {
   readonly class?: string;
@@ -16,14 +18,23 @@ interface CutProps<Entry> {
 
 export function Cut<Entry>({ class: name, entries, most, words, children }: CutProps<Entry>) {
   const [showsAll, setShowsAll] = useState(false);
+  const list = useRef<HTMLUListElement>(null);
+  // The button is gone: the keyboard goes on at the first new entry.
+  useLayoutEffect(() => {
+    if (!showsAll) return;
+    const entry = list.current?.children[most] as HTMLElement | undefined;
+    const next = entry?.querySelector<HTMLElement>("button, a") ?? entry;
+    if (next === entry) entry?.setAttribute("tabindex", "-1");
+    next?.focus();
+  }, [showsAll]);
   const isCut = !showsAll && entries.length > most;
   return (
-    <ul class={name}>
+    <ul class={name} ref={list}>
       {(isCut ? entries.slice(0, most) : entries).map(children)}
       {isCut && (
         <li key="all">
           <button type="button" onClick={() => setShowsAll(true)}>
-            Show all {entries.length.toLocaleString("en")} {words}
+            Show all {digits(entries.length)} {words}
           </button>
         </li>
       )}

@@ -10,7 +10,7 @@ import { ErrorNotice } from "./notice.tsx";
 export function lazy<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
   let loaded: ComponentType<Props> | undefined;
   return function Lazy(props: Props) {
-    const [, setLoaded] = useState(loaded);
+    const [, setLoaded] = useState(() => loaded);
     const [error, setError] = useState<unknown>();
     useEffect(() => {
       if (loaded) return;

@@ -27,13 +27,23 @@ export function timeOfDay(time: number): string {
 /** `42 s`, `5 min`, `2 h`. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.ceil(milliseconds / 1_000));
-  if (seconds < 90) return `${seconds} s`;
+  if (seconds <= 120) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
 
+/** How long ago a time was; its date if that is more than a month. Both times are in seconds since 1970. */
+export function age(time: number, now: number): string {
+  const seconds = now - time;
+  if (seconds < 60) return "just now";
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)} h ago`;
+  if (seconds < 31 * 86_400) return `${count(Math.floor(seconds / 86_400), "day")} ago`;
+  return new Date(time * 1_000).toISOString().slice(0, 10);
+}
+
 /** `3 succeeded, 1 failed`: the counts that are not zero. */
-export function counted(counts: readonly (readonly [number, string])[]): string {
+export function listed(counts: readonly (readonly [number, string])[]): string {
   return counts
     .filter(([number]) => number > 0)
     .map(([number, word]) => `${NUMBER.format(number)} ${word}`)

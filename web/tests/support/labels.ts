@@ -90,7 +90,9 @@ function suites(
 }
 
 /** The titles of platforms, as the page has them. */
-export const TITLES = new Platforms(readFileSync(new URL("../../src/model/platforms.table", import.meta.url), "utf8"));
+export const TITLES = new Platforms(
+  readFileSync(new URL("../../../crates/catalog/data/platform-titles.table", import.meta.url), "utf8"),
+);
 
 /** Reads an answer of the API. */
 export function readGrid(grid: Grid): Jobs {

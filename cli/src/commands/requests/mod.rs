@@ -1,5 +1,6 @@
-//! `requests`: looks at requests to run jobs, sends them again, and resolves recorded ones.
+//! `requests`: makes requests to run jobs, looks at them, sends them again, and resolves recorded ones.
 
+mod create;
 mod follow;
 mod replay;
 mod retry;
@@ -45,6 +46,20 @@ pub(crate) struct Requests {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Request jobs on a push over the HTTP API, as the page does: for developers, without AWS
+    #[command(after_help = "\
+Examples:
+  runnable-jobs requests create --push try/1001 --query 'mochitest linux !asan' --dry-run
+  runnable-jobs requests create --push try/1001 --query '^test xpcshell | wpt debug$'
+  runnable-jobs requests create --push try/1001 --job test-linux2404-64/opt-xpcshell-1
+
+All words of a query have to match a job's line `label symbol group groupname platform title option`:
+  word   anywhere     ^word  at its start     one | other  one of the two
+  !word  nowhere      word$  at its end       two\\ words   a blank within a word
+A word with capitals has to match their case.
+
+RUNNABLE_JOBS_TOKEN has an ID token of the sign-in that the page uses. It is sent to the service alone.")]
+    Create(create::Create),
     /// List open requests, oldest first; with --push or --requester those, newest first
     #[command(after_help = "\
 Examples:
@@ -173,6 +188,7 @@ pub(crate) async fn run(arguments: Requests) -> Result<(), Failure> {
     ];
     let operator = Operator { lookup: &|variable| lookup(&flags, variable) };
     match command {
+        Command::Create(command) => create::create(&command).await,
         Command::List(list) => operator.list(&list).await,
         Command::Show(show) => operator.show(&show).await,
         Command::Watch(Watch { request, timeout }) => watch::watch(&operator, request, timeout).await,

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use catalog::list::{Listing, Names, Selection, pack, write_index};
+use catalog::list::{Listing, Names, Query, Selection, pack, write_index};
 use libfuzzer_sys::fuzz_target;
 
 /// The tag of no bytes.
@@ -16,8 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
     let content = [&header[..HEADER], &pack(bytes)].concat();
     for index in [bytes, &packed, &content] {
         if let Ok(listing) = Listing::from_index(index, ETAG) {
-            let words = vec!["a".to_owned()];
-            let found = listing.select(&Selection { words, ..Selection::default() });
+            let query = Query::parse("a !^b | A\\ b$");
+            let found = listing.select(&Selection { query, ..Selection::default() });
             assert!(listing.select(&Selection::default()).len() >= found.len());
             assert!(listing.names().all(|name| listing.job(name).is_some()));
             let names = Names::from_index(index, ETAG).expect("it was read");

@@ -86,11 +86,6 @@ impl<const N: usize> Table<N> {
         self.0[column].get(number)
     }
 
-    /// The same words in lower case.
-    pub(super) fn to_lowercase(&self) -> Self {
-        Self(std::array::from_fn(|column| self.0[column].to_lowercase()))
-    }
-
     fn push(&mut self, words: &[Cow<'_, str>; N]) -> u32 {
         self.0.iter_mut().zip(words).map(|(column, word)| column.push(word)).last().unwrap_or_default()
     }

@@ -17,11 +17,12 @@ use crate::list::fields::{
 use crate::list::grid::PackedGrid;
 use crate::list::index::{BadIndex, read_index};
 use crate::list::job::ListedJob;
+use crate::list::query::Query;
 use crate::list::write::{put, put_first, put_next};
 use crate::suggest::{Index, SearchBudget};
 
 use self::cut::put_fields;
-use self::search::LowerCase;
+use self::search::LineParts;
 
 /// Bytes of a job's JSON, roughly.
 const JOB_BYTES: usize = 800;
@@ -31,9 +32,8 @@ const FORMS: usize = 2;
 /// Which jobs and fields of a list are wanted. The default is the whole list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// A job must have all these words, in any order, in its name, symbols, group, platform or option; the case does not
-    /// matter.
-    pub words: Vec<String>,
+    /// The job's line must match; an empty query accepts every job.
+    pub query: Query,
     /// A job must have one of these platforms; an empty filter accepts every job. The same holds for the other filters.
     pub platform: Vec<String>,
     /// Options (`opt`, `debug`, ...).
@@ -59,8 +59,9 @@ pub struct Listing {
     pub(in crate::list) repository: String,
     pub(in crate::list) columns: Columns,
     text: JobText,
-    /// The searched texts in lower case, made by the first search for words.
-    lower: OnceLock<LowerCase>,
+    /// What the lines of the jobs consist of, as it is and in lower case, each made by the first query that needs it.
+    parts: OnceLock<LineParts>,
+    lower_parts: OnceLock<LineParts>,
     /// Built at the first look-up of an unknown name.
     names: OnceLock<Index>,
     /// Made by the first request for the grid of all jobs.
@@ -127,7 +128,15 @@ impl Listing {
     }
 
     fn new(repository: String, columns: Columns, text: JobText) -> Self {
-        Self { repository, columns, text, lower: OnceLock::new(), names: OnceLock::new(), grid: OnceLock::new() }
+        Self {
+            repository,
+            columns,
+            text,
+            parts: OnceLock::new(),
+            lower_parts: OnceLock::new(),
+            names: OnceLock::new(),
+            grid: OnceLock::new(),
+        }
     }
 
     /// The number of jobs.
@@ -146,7 +155,8 @@ impl Listing {
             JobText::Body { body, jobs } => body.len() + size_of_val(&**jobs),
             JobText::Columns { places, labels, kinds } => places.bytes() + labels.bytes() + kinds.bytes(),
         };
-        // The columns are held once more in lower case, and packed, as a grid, in a quarter of their size.
+        // The parts of the lines take less than the columns: of the names there is only a copy in lower case, and the
+        // numbers of the words are not repeated. The packed grid takes a quarter of the columns.
         let columns = self.columns.bytes();
         2 * columns + columns / 4 + text + self.names().map(Index::bytes_of).sum::<usize>()
     }

@@ -30,6 +30,6 @@ pub struct PageSignIn {
     #[schema(example = "https://auth.mozilla.auth0.com/")]
     pub issuer: String,
     /// The client id of this deployment at the issuer, which is the audience of its ID tokens.
-    #[schema(example = "q8fZZFfGEmSB2c5uSI8hOkKdDGXnlo5z")]
+    #[schema(example = "runnable-jobs")]
     pub client_id: String,
 }

@@ -85,8 +85,14 @@ async fn a_new_list_is_served_once_the_old_one_is_no_longer_fresh() {
 #[tokio::test]
 async fn filters_pages_and_fields_select_a_part_of_the_list() {
     let app = TestApp::published().await;
-    let found = app.get(&format!("{LIST}?search=MOCHITEST+linux64&option=opt")).await;
+    let found = app.get(&format!("{LIST}?search=mochitest+linux64&option=opt")).await;
     assert_eq!(names(&found), NAMES[2..4]);
+    let found = async |query: &str| names(&app.get(&format!("{LIST}?search={query}")).await);
+    assert_eq!(found("mochitest+%5Eubuntu+opt%24").await, NAMES[2..4]);
+    assert_eq!(found("talos+%7C+zzz").await, NAMES[5..]);
+    assert_eq!(found("!talos").await, NAMES[..5]);
+    assert!(found("MOCHITEST").await.is_empty(), "a word with capitals has to match their case");
+    assert_eq!(app.get(&format!("{LIST}?search=!")).await.body, app.get(LIST).await.body);
     let page = app.get(&format!("{LIST}?offset=1&count=2")).await.json::<RunnableJobs>();
     assert_eq!((page.meta.offset, page.meta.count, page.meta.total), (1, 2, Some(6)));
     assert_eq!(page.results.len(), 2);

@@ -32,7 +32,7 @@ export function Help({ onClose }: { readonly onClose: () => void }) {
   const close = () => dialog.current?.close();
   return (
     <dialog
-      class="help"
+      class="help-dialog"
       aria-labelledby="help-title"
       ref={dialog}
       onClose={onClose}
@@ -73,7 +73,7 @@ export function Help({ onClose }: { readonly onClose: () => void }) {
           </table>
         </div>
         <p class="muted">
-          A filter is compared with a job's label, symbol, group, platform and option, in this order. The grammar is
+          A filter is compared with a job’s label, symbol, group, platform and option, in this order. The grammar is
           that of <code>fzf -e</code> and <code>mach try fuzzy</code>.
         </p>
       </div>

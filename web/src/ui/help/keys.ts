@@ -12,7 +12,7 @@ export const KEYS: readonly Key[] = [
   { keys: ["Alt+D"], does: "Select none of the visible jobs" },
   { keys: ["Alt+I"], does: "Invert the visible jobs" },
   { keys: ["Alt+C"], does: "Clear the selection" },
-  { keys: ["←", "↑", "→", "↓"], does: "Move in the grid" },
+  { keys: ["Arrows"], does: "Move in the grid" },
   { keys: ["Home", "End"], does: "Go to the first or last job" },
   { keys: ["Space"], does: "Select the job or the chunks, or take them out" },
   { keys: ["Enter"], does: "Open a group or chunks, or select" },

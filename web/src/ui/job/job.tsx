@@ -25,7 +25,7 @@ export function JobPanel({ jobs, runs, job, page, push }: JobPanelProps) {
   const build = jobs.build(job);
   const ran = runs?.of(job).toReversed();
   return (
-    <section class="job" aria-labelledby="job-title">
+    <section class="job-panel" aria-labelledby="job-title">
       <h2 id="job-title">Job {jobs.symbol(job)}</h2>
       <Name key={job} name={jobs.name(job)} />
       {job >= jobs.runnable && <p>It ran here, and cannot be requested: it is not in the list of this push.</p>}

@@ -6,7 +6,7 @@ import { readWanted } from "../../model/wanted.ts";
 import { loadPushes, type Push } from "../../treeherder.ts";
 import { ErrorNotice, Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { missingProject, PushLink } from "./push.tsx";
+import { PushLink } from "./push.tsx";
 
 interface FindProps {
   readonly page: Page;
@@ -52,7 +52,7 @@ export function Find({ page, project: chosen, onAuthor }: FindProps) {
       else if (revision !== undefined && pushes.length === 1) page.go({ project, push: pushes[0].id });
       else setFound({ several: { title: `Pushes on ${project} ${which}:`, project, pushes } });
     } catch (error) {
-      if (!signal.aborted) setFound({ error: missingProject(error, project) });
+      if (!signal.aborted) setFound({ error });
     }
     if (!signal.aborted) setIsBusy(false);
   };

@@ -5,10 +5,10 @@ import { useEffect, useState } from "preact/hooks";
 import type { components } from "../../api.ts";
 import { Failure, getJson } from "../../client.ts";
 import { BASE } from "../../config.ts";
-import { counted } from "../../model/words.ts";
 import { Age } from "../age.tsx";
 import { ErrorNotice, Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
+import { count } from "../words.ts";
 import { Find } from "./find.tsx";
 import "./open.css";
 import { Pushes } from "./pushes.tsx";
@@ -24,7 +24,7 @@ export function Open({ page }: { page: Page }) {
   const [error, setError] = useState<unknown>();
   const [attempt, setAttempt] = useState(0);
   const [author, setAuthor] = useState("");
-  const project = page.address.project ?? lastProject(projects) ?? usual(projects);
+  const project = page.address.project ?? lastProject(projects) ?? usual(projects, error !== undefined);
 
   useEffect(() => {
     const aborter = new AbortController();
@@ -46,7 +46,7 @@ export function Open({ page }: { page: Page }) {
   };
   const known = projects?.find(({ name }) => name === project);
   return (
-    <main class="view open">
+    <main class="view open-view">
       <h1>Choose a push</h1>
       {error !== undefined && <ErrorNotice error={told(error)} onRetry={() => setAttempt(attempt + 1)} />}
       <div class="choice">
@@ -58,7 +58,7 @@ export function Open({ page }: { page: Page }) {
       </div>
       {known && (
         <p class="muted">
-          {counted(known.jobs, "job")} can run on {known.name}. The list was checked{" "}
+          {count(known.jobs, "job")} can run on {known.name}. The list was checked{" "}
           <Age time={Date.parse(known.checked_at) / 1_000} />.
           {known.stale && " A later check was missed: the list may be out of date."}
         </p>
@@ -100,7 +100,8 @@ function ProjectField({ projects, project, hasFailed, onChoose }: ProjectFieldPr
 }
 
 /** The project `try`, where most people push, or the first one. */
-function usual(projects: readonly Project[] | undefined): string | undefined {
+function usual(projects: readonly Project[] | undefined, hasFailed: boolean): string | undefined {
+  if (hasFailed && !projects) return USUAL;
   return (projects?.find(({ name }) => name === USUAL) ?? projects?.[0])?.name;
 }
 

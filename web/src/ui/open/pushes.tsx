@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { loadPushes, type Push, type PushPage } from "../../treeherder.ts";
 import { ErrorNotice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { missingProject, PushLink } from "./push.tsx";
+import { PushLink } from "./push.tsx";
 
 interface PushesProps {
   readonly page: Page;
@@ -35,7 +35,7 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
       focus.current = before ? pushes.length : -1;
       setPage({ pushes: [...pushes, ...older.pushes], hasOlder: older.hasOlder });
     } catch (error) {
-      if (!signal.aborted) setError(missingProject(error, project));
+      if (!signal.aborted) setError(error);
     }
     if (!signal.aborted) setIsLoading(false);
   };
@@ -43,10 +43,11 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
     void load();
     return () => aborter.current?.abort();
   }, []);
-  // The first of the older pushes has the focus: the button may be gone.
+  // The first of the older pushes has the focus, or the last push: the button may be gone.
   useLayoutEffect(() => {
-    if (focus.current < 0 || pushes.length <= focus.current) return;
-    list.current?.children[focus.current].querySelector("a")?.focus();
+    if (focus.current < 0) return;
+    const links = list.current?.querySelectorAll("a");
+    links?.[Math.min(focus.current, links.length - 1)]?.focus();
     focus.current = -1;
   }, [pushes]);
 
@@ -78,7 +79,7 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
           <ErrorNotice error={error} onRetry={() => void load(pushes.at(-1))} />
           {pushes.length === 0 && (
             <p class="muted">
-              A push id in the field above opens a push without this list: it is the number in Treeherder's answers.
+              A push id in the field above opens a push without this list: it is the number in Treeherder’s answers.
             </p>
           )}
         </>

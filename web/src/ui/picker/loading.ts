@@ -5,7 +5,7 @@ import { Failure, getJson } from "../../client.ts";
 import { BASE, type Config } from "../../config.ts";
 import { type Grid, type Jobs, MalformedGrid, readGrid } from "../../model/jobs.ts";
 import { Platforms } from "../../model/platforms.ts";
-import tableUrl from "../../model/platforms.table?url";
+import tableUrl from "../../../../crates/catalog/data/platform-titles.table?url";
 import { loadDecisionTask } from "../../treeherder.ts";
 
 /** The list of a push. */

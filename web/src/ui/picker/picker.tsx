@@ -142,6 +142,9 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
   const [hint, setHint] = useState("");
   const [job, setJob] = useState<number>();
   const field = useRef<HTMLInputElement>(null);
+  // Once something was selected, the tray stays: its last change can be undone.
+  const hasTray = useRef(false);
+  hasTray.current ||= selection.size > 0 || selection.absent.length > 0;
   const visible = useMemo(() => search(jobs, parseQuery(query)), [jobs, query]);
   const view = useMemo(() => layout.view(visible, selection.mask), [layout, visible, selection]);
   // A new list may have other numbers.
@@ -250,8 +253,8 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
       </main>
       <aside class={panel === "tray" ? "shown" : ""} aria-label="Selection">
         {job !== undefined && <JobPanel {...{ jobs, runs, job, page, push }} />}
-        {selection.size > 0 && <Tray {...{ layout, jobs, selection }} onChange={select} />}
-        {selection.size === 0 && job === undefined && (
+        {hasTray.current && <Tray {...{ layout, jobs, selection }} onChange={select} />}
+        {!hasTray.current && job === undefined && (
           <p class="muted">
             Selected jobs stand here. Click jobs, the count of a group or the title of a row, or select all that the
             filter shows.

@@ -39,7 +39,7 @@ export function Other({ onChoose, ...props }: PicksProps & { readonly onChoose: 
     setIsBusy(true);
     try {
       const found = await find();
-      if (found.project === project && found.push.id === push) throw new Failure("This is the same push.", 0, "");
+      if (found.project === project && found.push.id === push) throw new Failure("This is the same push.", 400, "");
       const ran = await loadRuns(found.project, found.push.id);
       if (isMine()) setOther({ ...found, runs: ran });
     } catch (error) {
@@ -63,7 +63,7 @@ export function Other({ onChoose, ...props }: PicksProps & { readonly onChoose: 
           The push before
         </button>
         <button type="button" onClick={() => void compare(before(true))}>
-          The author's push before
+          The author’s push before
         </button>
         <form onSubmit={submit}>
           <input
@@ -89,10 +89,24 @@ export function Other({ onChoose, ...props }: PicksProps & { readonly onChoose: 
           </>
         )}
       </p>
-      {other && <PickButton text="Select" pick={pick} nothing={nothingThere(pick)} onChoose={onChoose} />}
-      {failed && <ErrorNotice error={failed.error} onRetry={failed.retry} onDismiss={() => setFailed(undefined)} />}
+      {other && (
+        <div class="line">
+          <PickButton text="Select" pick={pick} nothing={nothingThere(pick)} onChoose={onChoose} />
+        </div>
+      )}
+      {failed && (
+        <ErrorNotice
+          error={failed.error}
+          onDismiss={() => setFailed(undefined)}
+          {...(isTemporary(failed.error) && { onRetry: failed.retry })}
+        />
+      )}
     </>
   );
+}
+
+function isTemporary(error: unknown): boolean {
+  return !(error instanceof Failure) || error.isTemporary;
 }
 
 function nothingThere(pick: Pick | undefined): string {

@@ -1,6 +1,6 @@
 // The button of a quick pick.
 
-import { pickCount } from "../../model/picked.ts";
+import { pickCount } from "./sentences.ts";
 import type { Pick } from "../../model/quickpicks.ts";
 
 interface PickButtonProps {
@@ -19,7 +19,7 @@ export function PickButton({ text, pick, nothing, onChoose }: PickButtonProps) {
       <button type="button" disabled={!pick || isEmpty} onClick={() => pick && onChoose(pick)}>
         {text}
         {pick && !isEmpty && <strong> {pickCount(pick)}</strong>}
-      </button>{" "}
+      </button>
       {pick && isEmpty && (
         <span class="muted">{pick.underway.length > 0 ? `All run already (${pick.underway.length}).` : nothing}</span>
       )}

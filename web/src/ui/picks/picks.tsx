@@ -3,7 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 
 import type { Jobs } from "../../model/jobs.ts";
-import { pickResult } from "../../model/picked.ts";
+import { pickResult } from "./sentences.ts";
 import { failedHere, type Pick, testsOfBuilds } from "../../model/quickpicks.ts";
 import type { Run, Runs } from "../../model/runs.ts";
 import type { Selection } from "../../model/selection.ts";
@@ -52,11 +52,11 @@ export function Picks(props: PicksProps) {
       <h2 id="picks-title">Quick picks</h2>
       {!runs && <p class="muted">What ran on this push is not known until Treeherder answers.</p>}
       <ul>
-        <li>
+        <li class="line">
           <PickButton text="All that failed here" pick={failed} nothing="Nothing failed here." onChoose={choose} />
           <Option text="unclassified failures only" isOn={unclassifiedOnly} onChange={setUnclassifiedOnly} />
         </li>
-        <li>
+        <li class="line">
           <PickButton
             text="Tests of the builds that exist here"
             pick={tests}

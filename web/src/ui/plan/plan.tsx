@@ -10,10 +10,8 @@ import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts"
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus } from "../parts.tsx";
-import { needsSignIn } from "../requests-client.ts";
-import { count, counted, digits } from "../words.ts";
-import { notePlanClosed, notePlanOpen } from "./open-plan.ts";
+import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus, useHasEnded, useWait } from "../parts.tsx";
+import { listed, digits, duration, count } from "../words.ts";
 import "./plan.css";
 import { dryRun, placeOf, sendAll, type Target } from "./send.ts";
 import { type Batch, digestOf, Sending } from "./sending.ts";
@@ -47,20 +45,18 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   const [sendError, setSendError] = useState<unknown>();
   const heading = useFocus<HTMLHeadingElement>();
   const person = page.session?.email;
-
-  useEffect(() => {
-    notePlanOpen(project, push);
-    return notePlanClosed;
-  }, [project, push]);
+  const hasEnded = useHasEnded(page);
+  const wait = useWait(sendError);
 
   useEffect(() => {
     const batches = sending.batches(requests);
     setBatches(batches);
+    // What is known stays when a sign-in ends.
+    if (person === undefined) return;
     setAnswers(undefined);
     setChecked(0);
     setCheckError(undefined);
     setSendError(undefined);
-    if (person === undefined) return;
     const abort = new AbortController();
     check(target, batches, abort.signal, setChecked).then(
       (answers) => setAnswers(answers),
@@ -78,7 +74,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
 
   const lists = useMemo(() => {
     if (!answers) return undefined;
-    return readPlan(joinDryRuns([...answers.values()]), (name) => {
+    const open = [...answers].filter(([batch]) => batch.request === undefined).map(([, answer]) => answer);
+    return readPlan(joinDryRuns(open), (name) => {
       const job = jobs.find(name);
       return job === undefined ? undefined : jobs.build(job);
     });
@@ -114,16 +111,21 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
     onSent();
     page.go(placeOf(target, sent));
   };
+  const checkAgain = () => {
+    setAttempt(attempt + 1);
+    // The button goes.
+    heading.current?.focus();
+  };
   const again = () => {
     sending.forget(batches);
-    setAttempt(attempt + 1);
+    checkAgain();
   };
 
   const isChecking = person !== undefined && !isAllSent && !lists && checkError === undefined;
   return (
-    <section class="view plan" aria-labelledby="plan-heading" onKeyDown={closeByKey}>
+    <main class="view plan" aria-labelledby="plan-heading" onKeyDown={closeByKey}>
       <h2 id="plan-heading" tabIndex={-1} ref={heading}>
-        Preview: {count(selection.size, "job")} on push {push} of {project}
+        Preview of {count(selection.size, "job")}
       </h2>
       <Live>{said({ isChecking, lists, place, batches })}</Live>
       <Notices selection={selection} batches={batches} isSending={isSending} lists={lists} />
@@ -145,11 +147,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           The button below sends the others.
         </Notice>
       )}
-      {person === undefined && !isAllSent && (
-        <SignIn page={page} why={WHY} hasEnded={needsSignIn(checkError) || needsSignIn(sendError)} />
-      )}
+      {person === undefined && !isAllSent && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
       {checkError !== undefined && person !== undefined && (
-        <Trouble page={page} error={checkError} why={WHY} onRetry={() => setAttempt(attempt + 1)} />
+        <Trouble page={page} error={checkError} why={WHY} onRetry={checkAgain} />
       )}
       {isChecking && (
         <p class="muted">
@@ -161,26 +161,30 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       {!lists && !isAllSent && <Selected names={requests.flat()} />}
 
       <div class="plan-bar">
-        {sendError !== undefined && person !== undefined && (
-          <Trouble page={page} error={sendError} why={WHY} onRetry={run} retry="Send again" />
-        )}
+        {sendError !== undefined && person !== undefined && <Trouble page={page} error={sendError} why={WHY} />}
         {isSending && (
           <label class="plan-progress">
             Sending request {place + 1} of {batches.length} …
             <progress max={batches.length} value={place} />
           </label>
         )}
-        {lists && sendError === undefined && !isAllSent && person !== undefined && (
-          <button type="button" class="primary" disabled={isSending || lists.requested === 0} onClick={run}>
-            {sent.length > 0 ? "Continue: run" : "Run"} {count(lists.requested, "job")}
+        {lists && !isAllSent && person !== undefined && (
+          <button type="button" class="primary" disabled={isSending || wait > 0 || lists.requested === 0} onClick={run}>
+            {runLabel(sent.length > 0, sendError !== undefined)} {count(lists.requested, "job")}
+            {wait > 0 && ` in ${duration(wait)}`}
           </button>
         )}
         <button type="button" disabled={isSending} onClick={onClose}>
           Back to the jobs
         </button>
       </div>
-    </section>
+    </main>
   );
+}
+
+function runLabel(isStarted: boolean, hasFailed: boolean): string {
+  if (isStarted) return "Continue: run";
+  return hasFailed ? "Try again: run" : "Run";
 }
 
 /** Asks for the dry runs of the batches that were not sent, one after another. */
@@ -218,7 +222,7 @@ function said({ isChecking, lists, place, batches }: Said): string {
 
 function summary({ runs, builds, waits, again, leftAlone, refused }: Lists): string {
   const sum = (reasons: readonly Reason[]) => reasons.reduce((sum, { jobs }) => sum + jobs.length, 0);
-  const text = counted([
+  const text = listed([
     [runs.length, runs.length === 1 ? "runs at once" : "run at once"],
     [builds.length, builds.length === 1 ? "build is added" : "builds are added"],
     [sum(waits), sum(waits) === 1 ? "waits" : "wait"],
@@ -356,7 +360,7 @@ function Names({ jobs, detail }: { jobs: readonly RequestedJob[]; detail?: strin
 }
 
 function Name({ job, said }: { job: RequestedJob; said: string | undefined }) {
-  const { name, asked_as: askedAs, closest, detail } = job;
+  const { name, asked_as: askedAs, closest, code, detail } = job;
   return (
     <>
       <span class="name">{name}</span>
@@ -366,7 +370,7 @@ function Name({ job, said }: { job: RequestedJob; said: string | undefined }) {
           Did you mean <span class="name">{closest}</span>?
         </span>
       )}
-      {detail && detail !== said && closest === undefined && <span class="more">{detail}</span>}
+      {detail && detail !== said && code !== "unknown_job" && <span class="more">{detail}</span>}
     </>
   );
 }
@@ -382,7 +386,7 @@ function Reasons({ reasons }: { reasons: readonly Reason[] }) {
             <h4>
               {title} <span class="number">({digits(jobs.length)})</span>
             </h4>
-            {isSame && detail !== title && detail !== "" && <p class="muted">{detail}</p>}
+            {isSame && detail !== title && code !== "unknown_job" && detail !== "" && <p class="muted">{detail}</p>}
             <Names jobs={jobs} {...(isSame && { detail })} />
           </div>
         );

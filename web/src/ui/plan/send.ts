@@ -41,7 +41,7 @@ export async function sendAll(
         const answer = await send<Triggered>(page, paths.trigger(project, push), body, { headers });
         request = answer.body.request_id ?? "";
       } catch (error) {
-        if (isRefused(error)) sending.forget([batch]);
+        if (isStoredNowhere(batch, error)) sending.forget([batch]);
         throw error;
       }
       sending.sent(batch, request);
@@ -58,9 +58,11 @@ export function placeOf({ project, push }: Pick<Target, "project" | "push">, req
   return requests.length === 1 && request ? { project, push, request } : { project, push, requests: "push" };
 }
 
-/** Whether the API certainly stored nothing. */
-function isRefused(error: unknown): boolean {
-  return error instanceof Failure && error.status >= 400 && error.status < 500;
+/** Whether it is certain that the API stored nothing. A refusal says nothing of an earlier attempt without an answer. */
+function isStoredNowhere(batch: Batch, error: unknown): boolean {
+  if (!(error instanceof Failure)) return false;
+  const isRefusal = error.status >= 400 && error.status < 500;
+  return error.code === "idempotency_key_reused" || (isRefusal && !batch.isUnanswered);
 }
 
 function bodyOf({ decisionTask }: Target, names: readonly string[]) {

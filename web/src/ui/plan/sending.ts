@@ -29,6 +29,8 @@ interface Surroundings {
 /** Requests on a push. */
 export class Sending {
   private readonly item: string;
+  /** What the storage refused, such as when it is full. It is kept as long as the page. */
+  private refused: string | undefined;
 
   constructor(
     private readonly project: string,
@@ -86,7 +88,7 @@ export class Sending {
   private read(): Record<string, Kept> {
     const { storage, now } = this.surroundings;
     try {
-      const stored = JSON.parse(storage.getItem(this.item) ?? "{}") as Record<string, Kept>;
+      const stored = JSON.parse(this.refused ?? storage.getItem(this.item) ?? "{}") as Record<string, Kept>;
       const isFresh = ({ at }: Kept) => now() - at < KEPT_MILLISECONDS;
       return Object.fromEntries(Object.entries(stored).filter(([, kept]) => isFresh(kept)));
     } catch {
@@ -96,8 +98,14 @@ export class Sending {
 
   private write(kept: Record<string, Kept>): void {
     const { storage } = this.surroundings;
-    if (Object.keys(kept).length === 0) storage.removeItem(this.item);
-    else storage.setItem(this.item, JSON.stringify(kept));
+    const text = JSON.stringify(kept);
+    try {
+      if (text === "{}") storage.removeItem(this.item);
+      else storage.setItem(this.item, text);
+      this.refused = undefined;
+    } catch {
+      this.refused = text;
+    }
   }
 }
 

@@ -5,10 +5,10 @@ import { useMemo, useState } from "preact/hooks";
 import type { GroupView, Item, Layout, RowView } from "../../model/grid.ts";
 import type { Jobs } from "../../model/jobs.ts";
 import { isLarge, REQUEST_JOBS, Selection, type Some } from "../../model/selection.ts";
-import { counted } from "../../model/words.ts";
 import { Cut } from "../cut.tsx";
 import { Notice } from "../notice.tsx";
 import { useRefocus } from "../refocus.ts";
+import { count, digits } from "../words.ts";
 import "./tray.css";
 
 interface TrayProps {
@@ -51,10 +51,10 @@ export function Tray({ layout, jobs, selection, onChange }: TrayProps) {
     <section class="tray" aria-labelledby="tray-title" tabIndex={-1} ref={root}>
       <div class="heading">
         <h2 id="tray-title">
-          Selected <span class="muted">{counted(size, "job")}</span>
+          Selected <span class="muted">{count(size, "job")}</span>
         </h2>
         {size > 0 && (
-          <button type="button" data-takes onClick={() => change(emptied(selection), counted(size, "job"))}>
+          <button type="button" data-takes onClick={() => change(emptied(selection), count(size, "job"))}>
             Take out all
           </button>
         )}
@@ -77,18 +77,18 @@ export function Tray({ layout, jobs, selection, onChange }: TrayProps) {
       )}
       {isLarge(size) && (
         <Notice kind="warning">
-          {counted(size, "job")} are sent in {Math.ceil(size / REQUEST_JOBS)} requests or more, as one has at most{" "}
-          {REQUEST_JOBS.toLocaleString("en")}. Taskcluster runs that many at a lower priority.
+          {count(size, "job")} are sent in {Math.ceil(size / REQUEST_JOBS)} requests or more, as one has at most{" "}
+          {digits(REQUEST_JOBS)}. Taskcluster runs that many at a lower priority.
         </Notice>
       )}
       {absent.length > 0 && (
         <Notice kind="warning">
-          {counted(absent.length, "selected name is", "selected names are")} not in the list of this push, and cannot be
+          {count(absent.length, "selected name is", "selected names are")} not in the list of this push, and cannot be
           requested:
           <Cut class="absent" entries={absent} most={MOST_NAMES} words="names">
             {(name) => <li key={name}>{name}</li>}
           </Cut>
-          <button type="button" data-takes onClick={() => change(listed(selection), counted(absent.length, "name"))}>
+          <button type="button" data-takes onClick={() => change(listed(selection), count(absent.length, "name"))}>
             Take out these names
           </button>
         </Notice>
@@ -114,10 +114,10 @@ function TrayRow({ view, ...rest }: PartProps & { readonly view: RowView }) {
     <li>
       <div class="line">
         <button type="button" class="fold" aria-expanded={isOpen} onClick={() => setIsOpen(!isOpen)}>
-          {row.title} <span class="muted">{selected.toLocaleString("en")}</span>
+          {row.title} <span class="muted">{digits(selected)}</span>
         </button>
         <Take
-          what={`${row.title}, ${counted(selected, "job")}`}
+          what={`${row.title}, ${count(selected, "job")}`}
           onClick={(what) => rest.takeOut(rest.layout.jobsOf(row), what)}
         />
       </div>
@@ -140,10 +140,10 @@ function TrayGroup({ view, title, ...rest }: PartProps & { readonly view: GroupV
       <div class="line">
         <span title={group.name}>
           <strong>{name}</strong>
-          {tier} <span class="muted">{selected.toLocaleString("en")}</span>
+          {tier} <span class="muted">{digits(selected)}</span>
         </span>
         <Take
-          what={`${name}${tier} of ${title}, ${counted(selected, "job")}`}
+          what={`${name}${tier} of ${title}, ${count(selected, "job")}`}
           onClick={(what) => takeOut(layout.jobsOf(group), what)}
         />
       </div>
@@ -164,7 +164,7 @@ function TrayItem({ item, jobs, takeOut }: TrayItemProps) {
   const some = item.kind === "job" ? [item.job] : item.jobs;
   const text = item.kind === "job" ? jobs.symbol(item.job) : item.text;
   const name = jobs.name(some[0]);
-  const what = some.length === 1 ? name : `${text}, ${counted(some.length, "job")} such as ${name}`;
+  const what = some.length === 1 ? name : `${text}, ${count(some.length, "job")} such as ${name}`;
   return (
     <li title={name}>
       {text} <Take what={what} onClick={() => takeOut(some, what)} />

@@ -5,9 +5,9 @@ import { useEffect, useState } from "preact/hooks";
 import type { RequestPage, RequestSummary } from "../../model/requests.ts";
 import { Link } from "../link.tsx";
 import type { Page } from "../page.ts";
-import { Live, SignIn, Trouble, useFocus, useTitle } from "../parts.tsx";
-import { ask, needsSignIn, paths } from "../requests-client.ts";
-import { count, dateAndTime } from "../words.ts";
+import { Live, SignIn, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
+import { ask, paths } from "../requests-client.ts";
+import { dateAndTime, count } from "../words.ts";
 import "./watch.css";
 import { progressOf, stateOf } from "./words.ts";
 
@@ -24,6 +24,7 @@ export function Requests({ page }: { page: Page }) {
   const [wanted, setWanted] = useState<{ readonly path: string } | undefined>({ path: first });
   const heading = useFocus<HTMLHeadingElement>();
   const person = page.session?.email;
+  const hasEnded = useHasEnded(page);
   const title = isMine ? "My requests" : `Requests on push ${push} of ${project}`;
   useTitle(title);
 
@@ -42,6 +43,11 @@ export function Requests({ page }: { page: Page }) {
     return () => abort.abort();
   }, [wanted, person]);
 
+  const retry = () => {
+    setWanted({ path: wanted?.path ?? first });
+    // The button goes.
+    heading.current?.focus();
+  };
   const isLoading = wanted !== undefined && error === undefined && person !== undefined;
   return (
     <main class="view requests">
@@ -49,7 +55,7 @@ export function Requests({ page }: { page: Page }) {
         {title}
       </h1>
       <Live>{found && !isLoading ? `${count(found.length, "request")} shown.` : ""}</Live>
-      <p class="line">
+      <p class="links">
         {!isMine && (
           <Link to={{ project, push }} page={page}>
             Jobs of this push
@@ -61,7 +67,7 @@ export function Requests({ page }: { page: Page }) {
           </button>
         )}
       </p>
-      {person === undefined && <SignIn page={page} why={WHY} hasEnded={needsSignIn(error)} />}
+      {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
       {found?.length === 0 && (
         <p>
           {isMine ? "You have no requests yet." : "Nobody has requested jobs on this push yet."} A request appears here
@@ -77,9 +83,7 @@ export function Requests({ page }: { page: Page }) {
           ))}
         </ul>
       )}
-      {error !== undefined && person !== undefined && (
-        <Trouble page={page} error={error} why={WHY} onRetry={() => setWanted({ path: wanted?.path ?? first })} />
-      )}
+      {error !== undefined && person !== undefined && <Trouble page={page} error={error} why={WHY} onRetry={retry} />}
       {next !== undefined && error === undefined && (
         <button type="button" disabled={isLoading} onClick={() => setWanted({ path: next })}>
           {isLoading ? "Loading …" : "Show older requests"}

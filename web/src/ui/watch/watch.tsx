@@ -10,14 +10,14 @@ import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Folded, jobs as jobsOf, Live, SignIn, Time, Trouble, useFocus, useTitle } from "../parts.tsx";
+import { Folded, jobs as jobsOf, Live, SignIn, Time, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
-import { ask, needsSignIn, paths, send } from "../requests-client.ts";
-import { count, digits, timeOfDay } from "../words.ts";
+import { ask, paths, send } from "../requests-client.ts";
+import { digits, timeOfDay, count } from "../words.ts";
 import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
-import { newsOf, STAGES, stateOf, statusOf } from "./words.ts";
+import { byStatus, newsOf, STAGES, stateOf, statusOf } from "./words.ts";
 
 const WHY = "to see this request";
 
@@ -31,6 +31,7 @@ export function Watch({ page }: { page: Page }) {
   const shown = useRef<Watched>(null);
   const heading = useFocus<HTMLHeadingElement>();
   const person = page.session?.email;
+  const hasEnded = useHasEnded(page);
   const watched = useMemo(() => request && readWatch(request), [request]);
 
   useEffect(() => {
@@ -73,6 +74,11 @@ export function Watch({ page }: { page: Page }) {
   const done = watched ? number - watched.counts.waiting - watched.counts.running : 0;
   useTitle(watched ? `${done}/${number} · ${project} ${push}` : `Request on ${project}`);
   const retry = () => void poll.current?.ask();
+  const retryByHand = () => {
+    retry();
+    // The button may go.
+    heading.current?.focus();
+  };
   const isMissing = error instanceof Failure && error.status === 404;
   return (
     <main class="view watch">
@@ -80,7 +86,7 @@ export function Watch({ page }: { page: Page }) {
         Request {push !== undefined && `on push ${push} `}of {project}
       </h1>
       <Live>{news}</Live>
-      <p class="line">
+      <p class="links">
         {push !== undefined && (
           <Link to={{ project, push }} page={page}>
             Jobs of this push
@@ -94,14 +100,14 @@ export function Watch({ page }: { page: Page }) {
         {request?.links.push && <a href={request.links.push}>Treeherder</a>}
         <CopyAddress />
       </p>
-      {person === undefined && <SignIn page={page} why={WHY} hasEnded={needsSignIn(error)} />}
+      {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
       {isMissing && !request && (
         <Notice kind="error">
           There is no request {id} on {project}. It may have been deleted since, or the address may not be complete.
         </Notice>
       )}
       {error !== undefined && person !== undefined && !(isMissing && !request) && (
-        <Trouble page={page} error={error} why={WHY} onRetry={retry} />
+        <Trouble page={page} error={error} why={WHY} onRetry={retryByHand} />
       )}
       {!request && error === undefined && person !== undefined && <p class="muted">Loading the request …</p>}
       {request && watched && (
@@ -120,11 +126,21 @@ export function Watch({ page }: { page: Page }) {
                   </span>{" "}
                   {heading} <span class="number">({digits(rows.length)})</span>
                 </h2>
-                <Folded
-                  entries={rows}
-                  keyOf={(row) => row.name}
-                  show={(row) => <Row row={row} config={page.config} />}
-                />
+                {byStatus(rows).map(({ status, detail, rows }) => (
+                  <div class="status" key={`${status} ${detail}`}>
+                    {statusOf(status) !== heading.toLowerCase() && (
+                      <h3>
+                        {statusOf(status)} <span class="number">({digits(rows.length)})</span>
+                      </h3>
+                    )}
+                    {detail !== "" && <p class="muted">{detail}</p>}
+                    <Folded
+                      entries={rows}
+                      keyOf={(row) => row.name}
+                      show={(row) => <Row row={row} config={page.config} />}
+                    />
+                  </div>
+                ))}
               </section>
             );
           })}
@@ -145,13 +161,13 @@ function About({ request, watched }: { request: TriggerRequest; watched: Watched
       <p>
         {requester ? (
           <>
-            Asked by <strong>{requester}</strong>
+            Requested by <strong>{requester}</strong>
           </>
         ) : (
-          "Asked"
+          "Requested"
         )}
         {service && <> through {service}</>} on <Time at={at} />.{" "}
-        {!requester && <span class="muted">Who asked is shown to those who may run jobs on this push.</span>}
+        {!requester && <span class="muted">Who requested it is shown to those who may run jobs on this push.</span>}
       </p>
       <p>
         <strong>{stateOf(state)}</strong>
@@ -162,7 +178,7 @@ function About({ request, watched }: { request: TriggerRequest; watched: Watched
         )}
         .
       </p>
-      <ul class="counts" aria-label="Jobs">
+      <ul class="stage-counts" aria-label="Jobs">
         {STAGES.filter(([stage]) => counts[stage] > 0).map(([stage, word, glyph]) => (
           <li key={stage} class={stage}>
             <span aria-hidden="true" class="glyph">
@@ -190,7 +206,7 @@ interface PolledProps {
 function Polled({ watched, polled, isBroken, onAsk }: PolledProps) {
   if (!polled || watched.isFinished) return null;
   return (
-    <p class="line muted">
+    <p class="links muted">
       <span>
         {isBroken ? "What is shown is from before the error" : `As of ${timeOfDay(polled.at)}`}
         {polled.next !== undefined && `; asked again at ${timeOfDay(polled.next)}, while this tab is visible`}.
@@ -203,20 +219,19 @@ function Polled({ watched, polled, isBroken, onAsk }: PolledProps) {
 }
 
 function Row({ row, config }: { row: WatchRow; config: Config }) {
-  const { name, askedAs, status, detail, url, taskId, since, way, isAdded } = row;
+  const { name, askedAs, url, taskId, since, way, isAdded } = row;
   const task = taskId !== undefined && config.taskcluster !== undefined ? `${config.taskcluster}/tasks/${taskId}` : "";
   return (
     <>
       <span class="name">{name}</span>
       <span class="more">
-        {statusOf(status)}
+        {way === undefined ? "Not known" : `By ${way === "pulse" ? "Pulse" : "Taskcluster"}`}
         {since !== undefined && (
           <>
-            {" "}
-            since <Time at={since} />
+            {" · since "}
+            <Time at={since} />
           </>
         )}
-        {way !== undefined && ` · by ${way === "pulse" ? "Pulse" : "Taskcluster"}`}
         {isAdded && " · a build that other jobs need"}
         {url && (
           <>
@@ -236,7 +251,6 @@ function Row({ row, config }: { row: WatchRow; config: Config }) {
         )}
       </span>
       {askedAs !== undefined && <span class="more">asked for as “{askedAs}”</span>}
-      {detail && <span class="more">{detail}</span>}
     </>
   );
 }
@@ -277,7 +291,7 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
   if (!canRetry && requestedAnew.length === 0 && !failed) return null;
   return (
     <section aria-label="Run again">
-      <p class="line">
+      <p class="links">
         {canRetry && (
           <button type="button" disabled={busy !== undefined} onClick={retry}>
             {busy === "retry"

@@ -2,7 +2,7 @@
 
 import type { RequestSummary } from "../../model/requests.ts";
 import type { Stage, WatchRow } from "../../model/watch.ts";
-import { count, counted } from "../words.ts";
+import { listed, count } from "../words.ts";
 
 /** The stages, in the order in which a person wants to see them. */
 export const STAGES: readonly (readonly [Stage, string, string])[] = [
@@ -52,11 +52,31 @@ export function statusOf(status: string): string {
   return STATUSES[status] ?? status.replaceAll("_", " ");
 }
 
+/** Jobs with the same status for the same reason. */
+interface Alike {
+  readonly status: string;
+  readonly detail: string;
+  readonly rows: readonly WatchRow[];
+}
+
+/** Puts jobs with the same status and detail together, in the order of the first of them. */
+export function byStatus(rows: readonly WatchRow[]): Alike[] {
+  const groups = new Map<string, { status: string; detail: string; rows: WatchRow[] }>();
+  for (const row of rows) {
+    const { status, detail = "" } = row;
+    const key = `${status}\n${detail}`;
+    const group = groups.get(key) ?? { status, detail, rows: [] };
+    group.rows.push(row);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
 /** How far a request in a list is. */
 export function progressOf({ progress, job_counts: jobs }: RequestSummary): string {
   const refused = jobs.rejected ?? 0;
   const { failed = 0, running = 0, waiting = 0, succeeded = 0 } = progress ?? {};
-  const text = counted([
+  const text = listed([
     [failed, "failed"],
     [running, "running"],
     [waiting, "waiting"],
@@ -76,7 +96,7 @@ export function newsOf(changed: readonly WatchRow[], isFinished: boolean): strin
   const news =
     changed.length === 1
       ? `${row.name}: ${statusOf(row.status)}`
-      : counted(
+      : listed(
           STAGES.map(([stage, word]) => [
             changed.filter((row) => row.stage === stage).length,
             `now ${word.toLowerCase()}`,

@@ -1,24 +1,88 @@
 //! Which jobs of a list a selection has.
+//!
+//! A query matches the lines of jobs: `label symbol group groupname platform title option`, without empty parts. The
+//! lines are not kept. A word without a blank is in a line if it is in one of its parts, and thousands of jobs share
+//! most parts: each of these is looked at once for each word, and then the names of the jobs whose other parts do not
+//! have it. Only for words with blanks the lines are made, one after the other.
 
-use crate::list::columns::{
-    BUILD_SYSTEM, Columns, GROUP_NAME, GROUP_SYMBOL, OPTION, PLATFORM, Row, TYPE_SYMBOL, Table,
-};
+use memchr::memmem::Finder;
+
+use crate::list::columns::{BUILD_SYSTEM, Columns, GROUP_NAME, GROUP_SYMBOL, OPTION, PLATFORM, Row, TYPE_SYMBOL};
+use crate::list::job::{UNKNOWN, UNKNOWN_SYMBOL};
 use crate::list::listing::{Listing, Selection};
+use crate::list::query::{Place, Term, is_blank};
+use crate::list::titles::platform_title;
 use crate::list::words::Words;
 
-/// The texts that are searched for `Selection::words`, in lower case.
+/// What the lines of the jobs consist of, beside the names as they are.
 #[derive(Debug)]
-pub(super) struct LowerCase {
-    names: Words,
-    labels: Table<4>,
-    places: Table<3>,
-    kinds: Table<4>,
+pub(super) struct LineParts {
+    /// The names, if they are in lower case.
+    lower_names: Option<Words>,
+    /// Symbol, group and name of the group, by the number of the label.
+    labels: Words,
+    /// The platform, and its title if that is another, by the number of the place.
+    places: Words,
+    /// The option, by the number of the kind.
+    options: Words,
+}
+
+impl LineParts {
+    /// The parts in the case in which they are, or in lower case.
+    fn new(columns: &Columns, is_lower: bool) -> Self {
+        let Columns { names, places, labels, kinds, .. } = columns;
+        let cased = |words: Words| if is_lower { words.to_lowercase() } else { words };
+        let label = |number| {
+            let of = |column| labels.get(column, number);
+            let group = other_than(UNKNOWN_SYMBOL, of(GROUP_SYMBOL));
+            joined([of(TYPE_SYMBOL), group, other_than(UNKNOWN, of(GROUP_NAME))])
+        };
+        let place = |number| {
+            let platform = places.get(PLATFORM, number);
+            joined([platform, other_than(platform, platform_title(platform))])
+        };
+        Self {
+            lower_names: is_lower.then(|| names.to_lowercase()),
+            labels: cased(words((0..labels.len()).map(label))),
+            places: cased(words((0..places.len()).map(place))),
+            options: cased(words((0..kinds.len()).map(|number| kinds.get(OPTION, number).to_owned()))),
+        }
+    }
+}
+
+/// A word, or nothing if it is this one.
+fn other_than<'w>(this: &str, word: &'w str) -> &'w str {
+    if word == this { "" } else { word }
+}
+
+/// Words that are not empty, with blanks between them.
+fn joined<const N: usize>(words: [&str; N]) -> String {
+    let mut text = String::new();
+    put_words(&mut text, words);
+    text
+}
+
+fn put_words<const N: usize>(text: &mut String, words: [&str; N]) {
+    for word in words.into_iter().filter(|word| !word.is_empty()) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+}
+
+fn words(all: impl Iterator<Item = String>) -> Words {
+    let mut words = Words::default();
+    for word in all {
+        words.push(&word);
+    }
+    words
 }
 
 impl Listing {
     /// The places of the selected jobs.
     pub(in crate::list) fn selected(&self, wanted: &Selection) -> Vec<usize> {
-        let Columns { names: _, rows, places, labels, kinds, .. } = &self.columns;
+        let Columns { rows, places, labels, kinds, .. } = &self.columns;
         // Each filter is applied to each word once; a job then only has numbers to look up.
         let is_place = accepted(places.len(), |place| is_one_of(&wanted.platform, places.get(PLATFORM, place)));
         let is_label = accepted(labels.len(), |label| {
@@ -29,25 +93,27 @@ impl Listing {
             is_one_of(&wanted.option, kinds.get(OPTION, kind))
                 && is_one_of(&wanted.build_system_type, kinds.get(BUILD_SYSTEM, kind))
         });
-        let words: Vec<WordFilter<'_>> =
-            wanted.words.iter().map(|word| WordFilter::new(&word.to_lowercase(), self.lower())).collect();
-        let is_selected = |(at, row): (usize, &Row)| {
-            let is_wanted = is_place[row.place()]
-                && is_label[row.label()]
-                && is_kind[row.kind()]
-                && words.iter().all(|word| word.accepts(at, *row));
-            is_wanted.then_some(at)
-        };
-        rows.iter().enumerate().filter_map(is_selected).collect()
+        let is_wanted = |row: &Row| is_place[row.place()] && is_label[row.label()] && is_kind[row.kind()];
+        let wanted_rows = rows.iter().enumerate().filter(|(_, row)| is_wanted(row));
+        let mut selected: Vec<usize> = wanted_rows.map(|(at, _)| at).collect();
+        let mut line = String::new();
+        for set in wanted.query.sets() {
+            let filters: Vec<TermFilter<'_>> = set.iter().map(|term| self.filter(term)).collect();
+            match &filters[..] {
+                [filter] => selected.retain(|at| filter.accepts(*at, rows[*at], &mut line)),
+                _ => selected.retain(|at| filters.iter().any(|filter| filter.accepts(*at, rows[*at], &mut line))),
+            }
+        }
+        selected
     }
 
-    fn lower(&self) -> &LowerCase {
-        self.lower.get_or_init(|| LowerCase {
-            names: self.columns.names.to_lowercase(),
-            labels: self.columns.labels.to_lowercase(),
-            places: self.columns.places.to_lowercase(),
-            kinds: self.columns.kinds.to_lowercase(),
-        })
+    fn filter<'l>(&'l self, term: &'l Term) -> TermFilter<'l> {
+        let parts = if term.is_case_sensitive {
+            self.parts.get_or_init(|| LineParts::new(&self.columns, false))
+        } else {
+            self.lower_parts.get_or_init(|| LineParts::new(&self.columns, true))
+        };
+        TermFilter::new(term, &self.columns.names, parts)
     }
 }
 
@@ -60,37 +126,79 @@ fn accepted(count: usize, accepts: impl Fn(usize) -> bool) -> Vec<bool> {
     (0..count).map(accepts).collect()
 }
 
-/// A word that a job must have, and where it is found besides in names.
-struct WordFilter<'l> {
+/// A term, and what is known of it before the jobs are looked at.
+struct TermFilter<'l> {
+    term: &'l Term,
     names: &'l Words,
-    finder: memchr::memmem::Finder<'static>,
-    is_label: Vec<bool>,
-    is_place: Vec<bool>,
-    is_kind: Vec<bool>,
+    parts: &'l LineParts,
+    way: Way,
 }
 
-impl<'l> WordFilter<'l> {
-    /// `word` is in lower case.
-    fn new(word: &str, lower: &'l LowerCase) -> Self {
-        let finder = memchr::memmem::Finder::new(word).into_owned();
-        let has = |text: &str| finder.find(text.as_bytes()).is_some();
-        let LowerCase { names, labels, places, kinds } = lower;
-        // A search finds the symbols as Treeherder shows them, `M-e10s(3)`: each and the whole.
-        let is_of_symbols = word.contains(['(', ')']);
-        let is_label = accepted(labels.len(), |label| {
-            (GROUP_NAME..=TYPE_SYMBOL).any(|column| has(labels.get(column, label)))
-                || (is_of_symbols
-                    && has(&format!("{}({})", labels.get(GROUP_SYMBOL, label), labels.get(TYPE_SYMBOL, label))))
-        });
-        let is_place = accepted(places.len(), |place| has(places.get(PLATFORM, place)));
-        let is_kind = accepted(kinds.len(), |kind| has(kinds.get(OPTION, kind)));
-        Self { names, finder, is_label, is_place, is_kind }
+/// How a job is looked at.
+enum Way {
+    /// One of its parts has to have the word. It is known of those that jobs share.
+    Parts { finder: Finder<'static>, labels: Vec<bool>, places: Vec<bool>, options: Vec<bool> },
+    /// The first of its parts has to begin with the word.
+    First,
+    /// The last of its parts has to end with the word.
+    Last,
+    /// The word may be in several parts.
+    Line,
+}
+
+impl<'l> TermFilter<'l> {
+    fn new(term: &'l Term, names: &'l Words, parts: &'l LineParts) -> Self {
+        let names = parts.lower_names.as_ref().unwrap_or(names);
+        let way = match term.place {
+            _ if term.text.contains(' ') => Way::Line,
+            Place::Whole => Way::Line,
+            Place::Start => Way::First,
+            Place::End => Way::Last,
+            Place::Within => {
+                let finder = Finder::new(&term.text).into_owned();
+                let has = |words: &Words| words.iter().map(|word| finder.find(word.as_bytes()).is_some()).collect();
+                let (labels, places, options) = (has(&parts.labels), has(&parts.places), has(&parts.options));
+                Way::Parts { finder, labels, places, options }
+            }
+        };
+        Self { term, names, parts, way }
     }
 
-    fn accepts(&self, job: usize, row: Row) -> bool {
-        self.is_label[row.label()]
-            || self.is_place[row.place()]
-            || self.is_kind[row.kind()]
-            || self.finder.find(self.names.get(job).as_bytes()).is_some()
+    /// Whether the term accepts a job. `line` is for the job's line, if that is needed.
+    fn accepts(&self, at: usize, row: Row, line: &mut String) -> bool {
+        let Self { term, names, parts, way } = self;
+        let words = || {
+            let (place, option) = (parts.places.get(row.place()), parts.options.get(row.kind()));
+            [names.get(at), parts.labels.get(row.label()), place, option]
+        };
+        let has = match way {
+            Way::Parts { finder, labels, places, options } => {
+                labels[row.label()]
+                    || places[row.place()]
+                    || options[row.kind()]
+                    || finder.find(names.get(at).as_bytes()).is_some()
+            }
+            // A part of blanks alone is not the first one of the trimmed line.
+            Way::First => words()
+                .into_iter()
+                .map(|word| word.trim_start_matches(is_blank))
+                .find(|word| !word.is_empty())
+                .is_some_and(|word| word.starts_with(&term.text)),
+            Way::Last => words()
+                .into_iter()
+                .rev()
+                .map(|word| word.trim_end_matches(is_blank))
+                .find(|word| !word.is_empty())
+                .is_some_and(|word| word.ends_with(&term.text)),
+            Way::Line => {
+                line.clear();
+                put_words(line, words());
+                term.is_in(line)
+            }
+        };
+        has != term.is_inverse
     }
 }
+
+#[cfg(test)]
+mod tests;

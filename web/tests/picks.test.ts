@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { pickCount, pickResult } from "../src/model/picked.ts";
+import { pickCount, pickResult } from "../src/ui/picks/sentences.ts";
 
 const PICK = { jobs: [1, 2, 3], underway: [4], notListed: ["a", "b"] };
 
