@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from localstack.fakes.buildbot import Buildbot
 from localstack.openid_provider import Control as ProviderControl
-from tests.page.visit import Visit
+from tests.page.visit import Visit, escaped
 
 pytestmark = pytest.mark.xdist_group("page")
 # The item of the tab's storage that holds the token.
@@ -26,7 +25,7 @@ def selecting(visit: Visit, builders: Iterator[str], pushes: Iterator[int]) -> s
     """A person who is not signed in has selected this job."""
     job = next(builders)
     visit.open_push(next(pushes))
-    visit.filter(job.replace(" ", "\\ "))
+    visit.filter(escaped(job))
     visit.select(job)
     return job
 
