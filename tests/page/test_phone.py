@@ -39,7 +39,7 @@ def test_the_whole_way_fits_on_a_phone(phone: Visit, builders: Iterator[str], pu
     page.get_by_role("button", name="Selection").tap()
     expect(phone.tray).to_be_visible()
     expect(phone.tray).to_be_in_viewport()
-    expect(page.locator("section.job")).to_contain_text(job)
+    expect(phone.panel).to_contain_text(job)
     fits(phone)
     page.get_by_role("button", name="Selection").tap()
     expect(phone.tray).to_be_hidden()

@@ -77,7 +77,7 @@ def test_jobs_that_are_not_in_the_list_are_shown_and_cannot_be_selected(visit: V
         expect(job).to_have_attribute("title", f"{name}: {MARKS[result][1]}, cannot be requested")
         job.click(force=True)
         expect(visit.page.locator("footer")).to_contain_text("is not in the list of jobs that can run")
-        expect(visit.page.locator("section.job")).to_contain_text("It ran here, and cannot be requested")
+        expect(visit.panel).to_contain_text("It ran here, and cannot be requested")
     visit.has_selected(0)
 
 
@@ -88,7 +88,7 @@ def test_the_panel_of_a_job_has_its_runs_with_links(visit: Visit, busy_push: int
     visit.filter(f"^{escaped(name)}")
     expect(visit.job(name)).to_contain_text("×4")
     visit.job(name).click()
-    rows = visit.page.locator("section.job tbody tr")
+    rows = visit.panel.locator("tbody tr")
     expect(rows).to_have_count(4)
     expect(rows.first).to_contain_text(status_of(all_[-1]))
     tasks = visit.stack.env["TASKCLUSTER_URL"] + "/tasks/" + all_[-1]["task_id"]
@@ -98,7 +98,7 @@ def test_the_panel_of_a_job_has_its_runs_with_links(visit: Visit, busy_push: int
 
 
 def test_all_that_failed_here_is_picked(visit: Visit, busy_push: int) -> None:
-    listed = listed_on(visit, busy_push)
+    listed = visit.listed(busy_push)
     failed, classified = set(), set()
     for name, all_ in runs_of(visit, busy_push).items():
         ended = [run for run in all_ if run["state"] == "completed" and status_of(run) not in WITHOUT_RESULT]
@@ -122,7 +122,7 @@ def test_all_that_failed_here_is_picked(visit: Visit, busy_push: int) -> None:
 
 def test_tests_of_builds_that_exist_are_picked(visit: Visit, busy_push: int) -> None:
     runs = runs_of(visit, busy_push)
-    listed = listed_on(visit, busy_push)
+    listed = visit.listed(busy_push)
 
     def is_there(build: str) -> bool:
         return any(status_of(run) == "success" for run in runs.get(build, ()))
@@ -160,14 +160,6 @@ def test_what_another_push_ran_is_picked(
     visit.page.get_by_role("textbox", name="Another push").fill(str(busy_push))
     visit.page.get_by_role("button", name="Compare").click()
     expect(visit.page.get_by_role("button", name=re.compile(r"^Select [\d,]+ jobs"))).to_be_visible()
-
-
-def listed_on(visit: Visit, push: int) -> dict[str, str]:
-    """The names in the list of a push, with the builds that they need."""
-    from localstack.fakes.pushes import decision_task_id
-
-    path = f"/api/project/try/runnable_jobs/?decision_task_id={decision_task_id('try', push)}"
-    return {job["ref_data_name"]: job["upstream"] for job in visit.stack.ask("GET", path).json()["results"]}
 
 
 def test_presets_are_saved_used_on_another_push_and_removed(visit: Visit, busy_push: int, pushes) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
+from localstack.fakes.pushes import decision_task_id
 from tests.support.stack import Stack, until
 
 PROJECT = "try"
@@ -118,6 +119,16 @@ class Visit:
     @property
     def tray(self) -> Locator:
         return self.page.locator("section.tray")
+
+    @property
+    def panel(self) -> Locator:
+        """What is known of the job that had the focus last."""
+        return self.page.locator("section.job-panel")
+
+    def listed(self, push: int) -> dict[str, str | None]:
+        """The names in the list of a push, with the builds that they need."""
+        path = f"/api/project/{PROJECT}/runnable_jobs/?decision_task_id={decision_task_id(PROJECT, push)}"
+        return {job["ref_data_name"]: job["upstream"] for job in self.stack.ask("GET", path).json()["results"]}
 
     def job(self, name: str) -> Locator:
         """The check box of a job in the grid."""

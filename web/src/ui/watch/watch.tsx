@@ -358,7 +358,7 @@ function Actions({ actions }: { actions: readonly ActionStatus[] }) {
               {url && (
                 <>
                   {" · "}
-                  <a href={url} aria-label={`Task of action ${number}`}>
+                  <a href={url} aria-label={`Task ${task} of action ${number}`}>
                     Task {task}
                   </a>
                 </>
