@@ -23,14 +23,12 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from localstack.paths import RUN, PartFailed, say, tail
+from localstack import apt
+from localstack.paths import PartFailed, tail
 from localstack.process import check, end, free_ports, module_environment
 
 # Debian's program itself. The script in its PATH would change the user and drop our variables.
 DEBIANS = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-INSTALL_LOG = RUN / "apt.log"
-# Debian runs this to decide whether a package may start its service; exit code 101 forbids it.
-SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 VHOST = "/"
 # The user that publishes, as Treeherder did, and the user that listens. The name of the first is also the namespace of
 # its exchanges.
@@ -237,7 +235,7 @@ def _program() -> str:
         _install()
         found = _find()
     if not found:
-        raise PartFailed("broker", f"installed, but not found:{tail(INSTALL_LOG)}", INSTALL_LOG)
+        raise PartFailed("broker", f"installed, but not found:{tail(apt.LOG)}", apt.LOG)
     return found
 
 
@@ -246,58 +244,13 @@ def _find() -> str | None:
 
 
 def _install() -> None:
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not apt.is_usable():
         raise PartFailed(
             "broker",
             "RabbitMQ is not installed. On Debian and Ubuntu: `sudo apt-get install rabbitmq-server`;"
             " with Homebrew: `brew install rabbitmq`",
         )
-    install = [
-        "apt-get",
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        "-o",
-        "DPkg::Lock::Timeout=600",
-        "rabbitmq-server",
-    ]
-    say("Installing RabbitMQ (apt-get install rabbitmq-server): once, about a minute")
-    with _no_services(), open(INSTALL_LOG, "w") as log:
-
-        def run(*command: str) -> int:
-            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-            return subprocess.run(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            ).returncode
-
-        if run(*install) != 0:
-            # The list of packages is missing or out of date.
-            say("Fetching the list of packages (apt-get update)")
-            if run("apt-get", "update") != 0 or run(*install) != 0:
-                raise PartFailed("broker", f"`{' '.join(install)}` failed:{tail(INSTALL_LOG)}", INSTALL_LOG)
-        if shutil.which("systemctl"):
-            # Not at the next start of the machine either.
-            run("systemctl", "disable", "rabbitmq-server")
-
-
-@contextlib.contextmanager
-def _no_services() -> Iterator[None]:
-    """Keep packages from starting their services meanwhile. A policy that the machine already has stays in place."""
-    try:
-        with open(os.open(SERVICE_POLICY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755), "w") as file:
-            file.write("#!/bin/sh\nexit 101\n")
-    except FileExistsError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        SERVICE_POLICY.unlink(missing_ok=True)
+    apt.install("broker", "RabbitMQ", "rabbitmq-server")
 
 
 def _serve(program: str) -> int:

@@ -10,12 +10,14 @@ from tests.support.sources import sample_with_known_jobs
 from tests.support.stack import Stack
 
 # Tests in these folders need the emulator, the broker or the built programs.
-STACK_FOLDERS = tuple(Path(__file__).with_name(name) for name in ("e2e", "faults"))
+STACK_FOLDERS = tuple(Path(__file__).with_name(name) for name in ("e2e", "faults", "page"))
 
 
 # The groups of tests that share a stack, those that take longest first: they run at the same time as all others.
 GROUPS = (
     "HttpApi",
+    "page",
+    "page-looks",
     "forward",
     "both-destinations",
     "faults",

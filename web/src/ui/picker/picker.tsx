@@ -161,7 +161,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
   };
   const toggle = (some: readonly number[]) => {
     const can = some.filter((job) => job < jobs.runnable);
-    if (can.length === 0) setHint("This job ran here, but is not in the list of jobs that can run.");
+    if (can.length === 0) return setHint("This job ran here, but is not in the list of jobs that can run.");
     select(can.every((job) => selection.has(job)) ? selection.clear(can) : selection.set(can));
   };
   const open = (part: "group" | "fold", index: number, isOpen: boolean) =>
@@ -253,7 +253,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
           onChunks={(fold, ranges) => {
             const chunks = layout.chunksOf(fold).filter((job) => visible[job] === 1);
             const isAny = chunks.some((job) => isIn(layout.chunk(job) ?? NaN, ranges));
-            setHint(isAny ? "" : "No chunk that is visible has one of these numbers.");
+            if (!isAny) return setHint("No chunk that is visible has one of these numbers.");
             select(selection.setChunks(chunks, ranges, (job) => layout.chunk(job)));
           }}
           onFocus={setJob}
