@@ -2,33 +2,34 @@
 
     make screenshots
 
-A person filters and selects jobs of the push that has runs in every state, previews them, and runs them. Each step
-is a picture of 1280 by 800 pixels, whose colours are reduced to a palette, which keeps its file small.
+A person filters and selects jobs of the push that has runs in every state, previews them, runs them, and watches them.
+Each picture has 1280 by 800 pixels, and a palette instead of all colours: pngquant, which is installed if it is
+missing and this process may do that, makes it a third as large.
 """
 
 import argparse
-import io
+import re
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
-from localstack import chromium
-from localstack.fakes.buildbot import Buildbot
+from localstack import apt, chromium
 from localstack.fakes.pushes import AUTHORS, BUSY_PUSH
-from localstack.paths import ROOT
+from localstack.paths import ROOT, PartFailed
 from localstack.programs import Programs
 from tests.page.visit import Visit, follow
-from tests.support.stack import Stack
+from tests.support.stack import Stack, until
 
 IMAGES = ROOT / "docs" / "images"
 WINDOW = {"width": 1280, "height": 800}
 BUILDERS = 20_000
-COLOURS = 96
-# How long jobs stay in each state, in seconds.
-PACE_SECONDS = 1.0
 QUERY = "mochitest linux2404 !asan"
+# How long jobs of Taskcluster stay in each state, in seconds.
+PACE_SECONDS = 4.0
+QUANTISE = ("pngquant", "--speed", "1", "--strip", "96", "-")
 
 
 def main() -> None:
@@ -36,13 +37,73 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=Path("target"), help="cargo's target folder")
     options = parser.parse_args()
     programs = Programs((options.target / "debug").absolute())
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    if not shutil.which(QUANTISE[0]):
+        if not apt.is_usable():
+            raise PartFailed("pngquant", "pngquant is not installed. On Debian: `sudo apt-get install pngquant`")
+        apt.install("pngquant", "pngquant", "pngquant")
+    IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "sample.json"
         with open(source, "wb") as output:
             subprocess.run(programs.sample("--builders", str(BUILDERS), "--seed", "1"), stdout=output, check=True)
-        stack = Stack(source, "--no-listener", name="screenshots", forwards=True, programs=programs)
+        stack = Stack(source, name="screenshots", forwards=True, programs=programs)
         try:
-            take_all(stack)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=chromium.program(), args=[*chromium.ARGUMENTS, "--disable-lcd-text"]
+                )
+                page = browser.new_page(viewport=WINDOW)
+                page.set_default_timeout(60_000)
+                take_all(Visit(stack, page, AUTHORS[0]))
+                browser.close()
         finally:
             stack.stop()
+
+
+def take_all(visit: Visit) -> None:
+    """Go through the story of a request, and take a picture of each step."""
+    page, stack = visit.page, visit.stack
+    stack.taskcluster().set_pace(PACE_SECONDS)
+    visit.open_push(BUSY_PUSH)
+    visit.sign_in()
+    visit.sees_jobs()
+    page.locator(".grid .ran").first.wait_for()
+    take(visit, "grid")
+
+    visit.field.fill(QUERY)
+    expect(page).to_have_url(re.compile("&q="))
+    page.get_by_role("button", name="Select the").click()
+    expect(visit.tray).to_be_visible()
+    visit.tray.locator("button.fold").first.click()
+    take(visit, "filter")
+
+    visit.preview()
+    expect(visit.plan.locator(".plan-summary")).to_be_visible()
+    take(visit, "preview")
+
+    visit.run()
+    expect(visit.watch.locator("progress")).to_be_visible()
+
+    def has_some_of_each() -> bool:
+        follow(stack)
+        page.get_by_role("button", name="Ask now").click()
+        stages = {name: visit.watch.locator(f"section.stage.{name}").count() for name in ("succeeded", "running")}
+        return all(stages.values())
+
+    until(has_some_of_each, pause=1)
+    take(visit, "outcome")
+
+
+def take(visit: Visit, name: str) -> None:
+    """Take a picture in light and in dark."""
+    visit.page.wait_for_timeout(1000)
+    for scheme in ("light", "dark"):
+        visit.page.emulate_media(color_scheme=scheme)
+        picture = visit.page.screenshot(animations="disabled", caret="hide")
+        path = IMAGES / f"{name}-{scheme}.png"
+        path.write_bytes(subprocess.run(QUANTISE, input=picture, capture_output=True, check=True).stdout)
+        print(f"{path.relative_to(ROOT)}: {len(picture) / 1e3:.0f} KB, {path.stat().st_size / 1e3:.0f} KB as a file")
+
+
+if __name__ == "__main__":
+    main()

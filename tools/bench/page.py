@@ -12,11 +12,9 @@ import json
 import os
 import re
 import statistics
-import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
 
@@ -43,7 +41,7 @@ WINDOW = {"width": 1280, "height": 800}
 SETTLED_MILLISECONDS = 400
 PATH = f"?project={PROJECT}&push={PUSH_ID}"
 # The JSON of the list, and as many buttons as the grid has, without a framework.
-PARSE = """text => { const start = performance.now(); JSON.parse(text); return performance.now() - start; }"""
+PARSE = "text => { const start = performance.now(); JSON.parse(text); return performance.now() - start; }"
 BUTTONS = """async count => {
   const start = performance.now();
   const row = Array.from({ length: 40 }, (_, n) => `<button type="button" title="job ${n}">bc${n}</button>`).join("");
@@ -117,14 +115,17 @@ def measure(browser: Browser, url: str) -> None:
     settle(page)
     select_all(page, session, "select all that match 'mochitest linux'")
 
-    listed = read(f"{url}/api/project/{PROJECT}/runnable_jobs/{PATH and '?view=grid&'}{decision(page, url)}")
+    listed = read(f"{url}/api/project/{PROJECT}/runnable_jobs/?view=grid&{decision(page)}")
     blank = context.new_page()
     parse = statistics.median(blank.evaluate(PARSE, listed.decode()) for _ in range(VIEWS))
     plain = statistics.median(blank.evaluate(BUTTONS, nodes) for _ in range(VIEWS))
     say("references: JSON.parse of the list", f"{parse:.0f} ms")
     say(f"  a page without a framework draws the grid's {nodes:,} buttons", f"{plain:.0f} ms")
     say("  navigation to the jobs, cold / both", f"{first / (parse + plain):.1f}")
-    say("  key to paint / JSON.parse, median; select all / JSON.parse", f"{paint / parse:.2f}; {all_selected / parse:.2f}")
+    say(
+        "  key to paint / JSON.parse, median; select all / JSON.parse",
+        f"{paint / parse:.2f}; {all_selected / parse:.2f}",
+    )
     context.close()
 
 
@@ -147,14 +148,14 @@ def view(context: BrowserContext, url: str) -> dict[str, float]:
     page = context.new_page()
     session = processor_of(page)
     open_push(page, url)
-    found = page.evaluate("probe.drawn") | {"processor": processor(session)}
+    found = page.evaluate("probe.drawn()") | {"processor": processor(session)}
     page.close()
     return found
 
 
 def open_push(page: Page, url: str) -> None:
     page.goto(f"{url}/{PATH}")
-    page.wait_for_function("probe.drawn.jobs && probe.drawn.runs")
+    page.evaluate("probe.drawn()")
     settle(page)
 
 
@@ -166,7 +167,7 @@ def press(page: Page, session: CDPSession, key: str) -> dict[str, float]:
     """Press a key; how long it took until the frame with its result."""
     before = processor(session)
     page.keyboard.press(key)
-    page.wait_for_function("probe.hasFrame()")
+    page.evaluate("probe.framed()")
     settle(page)
     # What the probe does is not the page's.
     used = processor(session) - before
@@ -210,7 +211,7 @@ def processor(session: CDPSession) -> float:
     return metrics["TaskDuration"] * 1e3
 
 
-def decision(page: Page, url: str) -> str:
+def decision(page: Page) -> str:
     """The parameter that names the push's decision task, as the page asked for it."""
     asked = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
     return next(found[0] for name in asked if (found := re.search(r"decision_task_id=[\w-]+", name)))
@@ -236,12 +237,15 @@ def transferred(browser: Browser, stack: Stack, url: str) -> None:
     total = (sum(ours.values()) + treeherder) / 1e3
     list_bytes = sum(size for path, size in ours.items() if "/runnable_jobs/" in path)
     say("all bytes of the first view", f"{total:.0f} KB", goal(total, 400, "at most 400 KB"))
-    say("  the list; Treeherder's answers (as gzip, which the fake lacks)", f"{list_bytes / 1e3:.0f}, {treeherder / 1e3:.0f} KB")
+    say(
+        "  the list; Treeherder's answers (as gzip, which the fake lacks)",
+        f"{list_bytes / 1e3:.0f}, {treeherder / 1e3:.0f} KB",
+    )
     whole = story(browser, stack)
     gzipped = {name: len(read(f"{url}/assets/{name}", "gzip")) / 1e3 for name in whole}
     signed_in = [name for name in gzipped if f"{url}/assets/{name}" in scripts or name.startswith("oidc")]
-    kilobytes = sum(gzipped[name] for name in signed_in)
-    say("JavaScript with sign-in", f"{kilobytes:.1f} KB", goal(kilobytes, 45, "at most 45 KB"))
+    both = sum(gzipped[name] for name in signed_in)
+    say("JavaScript with sign-in", f"{both:.1f} KB", goal(both, 45, "at most 45 KB"))
     say("JavaScript of the whole story, to the outcome", f"{sum(gzipped.values()):.1f} KB")
     for name, size in gzipped.items():
         say(f"  {name}", f"{size:.1f} KB")

@@ -1,7 +1,7 @@
 """A push for the measurements of the page: a task graph in gecko's shape, and runs of some of its jobs.
 
-Which combinations exist is invented; how many there are, and what they are called, is not. `web/tests/support/labels.ts`
-makes jobs of the same shape for the tests of the model.
+Which combinations exist is invented; how many there are, and what they are called, is not. The jobs in
+`web/tests/support/labels.ts`, for the tests of the model, have the same shape.
 """
 
 import itertools
