@@ -58,6 +58,23 @@ export function Folded<Entry>({ entries, keyOf, show, class: name = "" }: Folded
   );
 }
 
+interface ActionProps {
+  /** Whether it cannot be used now. */
+  readonly isOff: boolean;
+  readonly onClick: () => void;
+  readonly class?: string;
+  readonly children: ComponentChildren;
+}
+
+/** A button that keeps the focus while it cannot be used: a disabled one would lose it. */
+export function Action({ isOff, onClick, class: name, children }: ActionProps) {
+  return (
+    <button type="button" class={name} aria-disabled={isOff} onClick={() => !isOff && onClick()}>
+      {children}
+    </button>
+  );
+}
+
 interface SignInProps {
   readonly page: Page;
   /** What a person has to sign in for: `to see requests`. */
@@ -89,9 +106,9 @@ export function SignIn({ page, why, hasEnded = false }: SignInProps) {
       <p>
         {hasEnded && "Your sign-in has ended. "}Sign in {why}. You come back to this place, and nothing is lost.
       </p>
-      <button type="button" class="primary" disabled={isLeaving} onClick={leave}>
+      <Action class="primary" isOff={isLeaving} onClick={leave}>
         {isLeaving ? "Leaving to sign in …" : "Sign in"}
-      </button>
+      </Action>
     </div>
   );
 }
@@ -116,11 +133,11 @@ export function Trouble({ page, error, why, onRetry, retry = "Try again" }: Trou
       {failure ? failure.message : `The page has an error: ${String(error)}`}
       {typeof id === "string" && <small> (request id {id})</small>}{" "}
       {onRetry && (
-        <button type="button" disabled={wait > 0} onClick={onRetry}>
+        <Action isOff={wait > 0} onClick={onRetry}>
           {retry}
           {/* Hidden, or a screen reader would say each second. */}
           {wait > 0 && <span aria-hidden="true"> in {duration(wait)}</span>}
-        </button>
+        </Action>
       )}
     </Notice>
   );
@@ -168,6 +185,18 @@ export function Live({ children }: { children: string }) {
       {children}
     </p>
   );
+}
+
+/** Whether a view is shown; false for what ends after the person left it. */
+export function useIsShown(): { readonly current: boolean } {
+  const isShown = useRef(true);
+  useEffect(() => {
+    isShown.current = true;
+    return () => {
+      isShown.current = false;
+    };
+  }, []);
+  return isShown;
 }
 
 /** A heading that takes the focus when its view is shown. */

@@ -106,7 +106,7 @@ impl PageSettings {
         })
     }
 
-    /// What the page is told, with addresses as it appends paths to them.
+    /// The configuration of the page. Addresses to which it appends paths have no slash at the end.
     pub(crate) fn config(&self) -> PageConfig {
         PageConfig {
             trigger_url: match &self.trigger {

@@ -28,8 +28,8 @@ async fn ask_in_each_way(app: &TestApp, path: &str) -> Answer {
         assert_eq!(packed.body, plain.body, "{path}");
     }
     for (answer, more) in [(&plain, &[][..]), (&packed, &[GZIP][..])] {
-        let held = [&[("if-none-match", answer.header("etag").unwrap())], more].concat();
-        let unchanged = app.ask(Method::GET, path, &held).await;
+        let conditional = [&[("if-none-match", answer.header("etag").unwrap())], more].concat();
+        let unchanged = app.ask(Method::GET, path, &conditional).await;
         assert_eq!((unchanged.status, unchanged.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
         assert_eq!(unchanged.header("etag"), answer.header("etag"));
         assert_eq!(unchanged.header("cache-control"), answer.header("cache-control"));

@@ -10,8 +10,19 @@ import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts"
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Folded, jobs as jobsOf, Live, SignIn, Trouble, useFocus, useHasEnded, useWait } from "../parts.tsx";
-import { listed, digits, duration, count } from "../words.ts";
+import {
+  Action,
+  Folded,
+  jobs as jobsOf,
+  Live,
+  SignIn,
+  Trouble,
+  useFocus,
+  useHasEnded,
+  useIsShown,
+  useWait,
+} from "../parts.tsx";
+import { count, digits, duration, listed } from "../words.ts";
 import "./plan.css";
 import { dryRun, placeOf, sendAll, type Target } from "./send.ts";
 import { type Batch, digestOf, Sending } from "./sending.ts";
@@ -47,6 +58,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   const person = page.session?.email;
   const hasEnded = useHasEnded(page);
   const wait = useWait(sendError);
+  const isShown = useIsShown();
 
   useEffect(() => {
     const batches = sending.batches(requests);
@@ -89,6 +101,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
     setSendError(undefined);
     sendAll(target, sending, sendable, setPlace).then(
       (sent) => {
+        if (!isShown.current) return;
+        sending.forget(batches);
         onSent();
         page.go(placeOf(target, sent));
       },
@@ -169,14 +183,14 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           </label>
         )}
         {lists && !isAllSent && person !== undefined && (
-          <button type="button" class="primary" disabled={isSending || wait > 0 || lists.requested === 0} onClick={run}>
+          <Action class="primary" isOff={isSending || wait > 0 || lists.requested === 0} onClick={run}>
             {runLabel(sent.length > 0, sendError !== undefined)} {count(lists.requested, "job")}
             {wait > 0 && ` in ${duration(wait)}`}
-          </button>
+          </Action>
         )}
-        <button type="button" disabled={isSending} onClick={onClose}>
+        <Action isOff={isSending} onClick={onClose}>
           Back to the jobs
-        </button>
+        </Action>
       </div>
     </main>
   );

@@ -22,7 +22,10 @@ export async function dryRun(target: Target, names: readonly string[], signal: A
   return (await send<Triggered>(page, path, bodyOf(target, names), { signal })).body;
 }
 
-/** Sends the batches that were not sent yet. Returns the ids of all requests. */
+/**
+ * Sends the batches that were not sent yet. Returns the ids of all requests. `sending` knows them until it forgets them:
+ * that is for the view to do which shows them.
+ */
 export async function sendAll(
   target: Target,
   sending: Sending,
@@ -48,7 +51,6 @@ export async function sendAll(
     }
     sent.push(request);
   }
-  sending.forget(batches);
   return sent;
 }
 

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { RequestPage, RequestSummary } from "../../model/requests.ts";
 import { Link } from "../link.tsx";
 import type { Page } from "../page.ts";
-import { Live, SignIn, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
+import { Action, Live, SignIn, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
 import { ask, paths } from "../requests-client.ts";
 import { dateAndTime, count } from "../words.ts";
 import "./watch.css";
@@ -62,9 +62,9 @@ export function Requests({ page }: { page: Page }) {
           </Link>
         )}
         {person !== undefined && (
-          <button type="button" disabled={isLoading} onClick={() => setWanted({ path: first })}>
+          <Action isOff={isLoading} onClick={() => setWanted({ path: first })}>
             {isLoading ? "Loading …" : "Refresh"}
-          </button>
+          </Action>
         )}
       </p>
       {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
@@ -85,9 +85,9 @@ export function Requests({ page }: { page: Page }) {
       )}
       {error !== undefined && person !== undefined && <Trouble page={page} error={error} why={WHY} onRetry={retry} />}
       {next !== undefined && error === undefined && (
-        <button type="button" disabled={isLoading} onClick={() => setWanted({ path: next })}>
+        <Action isOff={isLoading} onClick={() => setWanted({ path: next })}>
           {isLoading ? "Loading …" : "Show older requests"}
-        </button>
+        </Action>
       )}
     </main>
   );

@@ -10,7 +10,19 @@ import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Folded, jobs as jobsOf, Live, SignIn, Time, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
+import {
+  Action,
+  Folded,
+  jobs as jobsOf,
+  Live,
+  SignIn,
+  Time,
+  Trouble,
+  useFocus,
+  useHasEnded,
+  useIsShown,
+  useTitle,
+} from "../parts.tsx";
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
 import { ask, paths, send } from "../requests-client.ts";
@@ -266,6 +278,7 @@ interface RunAgainProps {
 function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
   const [busy, setBusy] = useState<"retry" | "request">();
   const [failed, setFailed] = useState<{ what: "retry" | "request"; error: unknown }>();
+  const isShown = useIsShown();
   const { retryPath, retried, requestedAnew } = watched;
   const run = (what: "retry" | "request", task: () => Promise<void>) => {
     setBusy(what);
@@ -284,7 +297,10 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
       const { project, push_id: push, decision_task_id: decisionTask } = request;
       const target: Target = { page, project, push, decisionTask };
       const sending = new Sending(project, push, decisionTask);
-      const sent = await sendAll(target, sending, sending.batches(requestsOf(requestedAnew)), () => undefined);
+      const batches = sending.batches(requestsOf(requestedAnew));
+      const sent = await sendAll(target, sending, batches, () => undefined);
+      if (!isShown.current) return;
+      sending.forget(batches);
       page.go(placeOf(target, sent));
     });
   const canRetry = retryPath !== undefined && retried.length > 0;
@@ -293,16 +309,16 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
     <section aria-label="Run again">
       <p class="links">
         {canRetry && (
-          <button type="button" disabled={busy !== undefined} onClick={retry}>
+          <Action isOff={busy !== undefined} onClick={retry}>
             {busy === "retry"
               ? "Sending …"
               : `Send ${jobsOf(retried.length, "that was", "that were")} not delivered again`}
-          </button>
+          </Action>
         )}
         {requestedAnew.length > 0 && (
-          <button type="button" disabled={busy !== undefined} onClick={again}>
+          <Action isOff={busy !== undefined} onClick={again}>
             {busy === "request" ? "Sending …" : `Run ${jobsOf(requestedAnew.length, "that")} failed again`}
-          </button>
+          </Action>
         )}
       </p>
       {failed && (
@@ -358,9 +374,7 @@ function Actions({ actions }: { actions: readonly ActionStatus[] }) {
               {url && (
                 <>
                   {" · "}
-                  <a href={url} aria-label={`Task of action ${number}`}>
-                    Task {task}
-                  </a>
+                  <a href={url}>Task {task}</a>
                 </>
               )}
             </span>

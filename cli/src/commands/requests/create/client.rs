@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Maximum time of an answer. The first use of a push's list, and the plan of a thousand labels, take seconds.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum size of an answer, in bytes.
 const MAX_BYTES: usize = 32 << 20;
 /// The number of jobs that are read at a time: some 2 MB.
@@ -112,7 +112,7 @@ impl Service {
             let reason = format!("{page} has no config.json: the address of the service's page is expected");
             return Err(Failure::Refused(reason));
         }
-        let config: PageConfig = read(answer, &clock)?;
+        let config: PageConfig = read(&answer, &clock)?;
         let Some(trigger) = config.trigger_url else {
             return Err(Failure::Refused("this service triggers no jobs: it has no trigger function".to_owned()));
         };
@@ -143,7 +143,7 @@ impl Service {
             let mut parameters =
                 vec![("search", query), ("fields", "ref_data_name,upstream"), ("offset", &offset), ("count", &count)];
             parameters.extend(decision_task.map(|task| ("decision_task_id", task)));
-            let page: ListPage = read(get(&self.fetcher, &self.page, &path, &parameters).await?, &self.clock)?;
+            let page: ListPage = read(&get(&self.fetcher, &self.page, &path, &parameters).await?, &self.clock)?;
             let is_last = page.results.is_empty() || found.len() + page.results.len() >= page.meta.total;
             found.extend(page.results);
             if is_last {
@@ -188,7 +188,7 @@ impl Service {
                 Failure::Unreachable(format!("the service does not answer: {error}{known}"))
             })?,
         };
-        read(answer, &self.clock)
+        read(&answer, &self.clock)
     }
 
     /// The address at which the page watches a request.
@@ -227,9 +227,9 @@ fn request(
 }
 
 /// Reads an answer, or the error that it is.
-fn read<T: DeserializeOwned>(answer: Response<Vec<u8>>, clock: &Clock) -> Result<T, Failure> {
+fn read<T: DeserializeOwned>(answer: &Response<Vec<u8>>, clock: &Clock) -> Result<T, Failure> {
     if !answer.status().is_success() {
-        return Err(failure(&answer, clock));
+        return Err(failure(answer, clock));
     }
     serde_json::from_slice(answer.body()).map_err(|error| unusable(&error.to_string()))
 }

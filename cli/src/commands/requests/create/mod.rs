@@ -4,6 +4,7 @@ mod client;
 mod plan;
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use catalog::list::Query;
@@ -136,10 +137,10 @@ async fn find(service: &Service, project: &str, push_id: u64, query: &str) -> Re
 
 /// The names of the found jobs, and those named besides, each once. Builds that found jobs need come first: a request
 /// adds a build that is missing on the push, and a later request would run it a second time.
-fn ordered(found: Vec<ListedName>, named: &[String]) -> Vec<String> {
+fn ordered(found: Vec<ListedName>, more: &[String]) -> Vec<String> {
     let builds: HashSet<String> = found.iter().filter_map(|job| job.upstream.clone()).collect();
     let mut known = HashSet::new();
-    let names = found.into_iter().map(|job| job.ref_data_name).chain(named.iter().cloned());
+    let names = found.into_iter().map(|job| job.ref_data_name).chain(more.iter().cloned());
     let names = names.filter(|name| known.insert(name.clone()));
     let (mut first, rest): (Vec<String>, Vec<String>) = names.partition(|name| builds.contains(name));
     first.extend(rest);
@@ -171,8 +172,8 @@ fn text(service: &Service, project: &str, push_id: u64, answer: &Answer) -> Stri
     let mut text = plan::text(answer);
     if let Some(id) = &answer.request_id {
         let page = service.page(project, push_id, id);
-        text += &format!("\nrequest {id}\nwatch it: {page}\n");
-        text += &format!("operators of the service: runnable-jobs requests watch {id}\n");
+        let _ = writeln!(text, "\nrequest {id}\nwatch it: {page}");
+        let _ = writeln!(text, "operators of the service: runnable-jobs requests watch {id}");
     }
     text
 }
@@ -188,9 +189,9 @@ mod tests {
     #[test]
     fn builds_that_jobs_need_come_first_and_each_name_once() {
         let found = vec![job("a", Some("z")), job("b", None), job("z", None)];
-        let named = ["b", "c", "c"].map(str::to_owned);
-        assert_eq!(ordered(found, &named), ["z", "a", "b", "c"]);
-        assert_eq!(ordered(Vec::new(), &named), ["b", "c"]);
+        let more = ["b", "c", "c"].map(str::to_owned);
+        assert_eq!(ordered(found, &more), ["z", "a", "b", "c"]);
+        assert_eq!(ordered(Vec::new(), &more), ["b", "c"]);
     }
 
     #[test]

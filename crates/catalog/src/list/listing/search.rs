@@ -137,7 +137,7 @@ struct TermFilter<'l> {
 /// How a job is looked at.
 enum Way {
     /// One of its parts has to have the word. It is known of those that jobs share.
-    Parts { finder: Finder<'static>, labels: Vec<bool>, places: Vec<bool>, options: Vec<bool> },
+    Parts { finder: Box<Finder<'static>>, labels: Vec<bool>, places: Vec<bool>, options: Vec<bool> },
     /// The first of its parts has to begin with the word.
     First,
     /// The last of its parts has to end with the word.
@@ -155,7 +155,7 @@ impl<'l> TermFilter<'l> {
             Place::Start => Way::First,
             Place::End => Way::Last,
             Place::Within => {
-                let finder = Finder::new(&term.text).into_owned();
+                let finder = Box::new(Finder::new(&term.text).into_owned());
                 let has = |words: &Words| words.iter().map(|word| finder.find(word.as_bytes()).is_some()).collect();
                 let (labels, places, options) = (has(&parts.labels), has(&parts.places), has(&parts.options));
                 Way::Parts { finder, labels, places, options }
