@@ -27,7 +27,7 @@ from tests.support.stack import Stack, until
 IMAGES = ROOT / "docs" / "images"
 WINDOW = {"width": 1280, "height": 800}
 BUILDERS = 20_000
-QUERY = "linux !asan a11y | mochitest-media"
+QUERY = "a11y | mochitest-media linux !asan"
 # How long jobs stay in each state, in seconds, and one that fails. Tests whose build was busted wait meanwhile.
 PACE_SECONDS = 2.0
 FAILED = {"Ubuntu VM 12.04 x64 try opt test mochitest-a11y": "testfailed"}

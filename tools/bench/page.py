@@ -254,13 +254,13 @@ def transferred(browser: Browser, stack: Stack, url: str) -> None:
         f"{list_bytes / 1e3:.0f}, {treeherder / 1e3:.0f} KB",
     )
     whole = story(browser, stack)
-    gzipped = {name: len(read(f"{url}/assets/{name}", "gzip")) / 1e3 for name in whole}
+    gzipped = {name: len(read(f"{url}/assets/{name}", "gzip")) for name in whole}
     signed_in = [name for name in gzipped if f"{url}/assets/{name}" in scripts or name.startswith("oidc")]
-    both = sum(gzipped[name] for name in signed_in)
+    both = sum(gzipped[name] for name in signed_in) / 1e3
     say("JavaScript with sign-in", f"{both:.1f} KB", goal(both, 45, "at most 45 KB"))
-    say("JavaScript of the whole story, to the outcome", f"{sum(gzipped.values()):.1f} KB")
-    for name, size in gzipped.items():
-        say(f"  {name}", f"{size:.1f} KB")
+    say("JavaScript of the whole story, to the outcome", f"{sum(gzipped.values()) / 1e3:.1f} KB")
+    for name, length in gzipped.items():
+        say(f"  {name}", f"{length / 1e3:.1f} KB")
 
 
 def sizes(page: Page) -> dict[str, int]:
