@@ -59,7 +59,8 @@ export function Grid(props: GridProps) {
     enter(root.current.querySelector<HTMLElement>("button") ?? undefined);
     if (wasFocused) stop.current?.focus();
   });
-  useLayoutEffect(drawSeen);
+  // Once all rows know their elements, and before the frame.
+  useLayoutEffect(() => queueMicrotask(drawSeen));
 
   const jobsOf = (part: Part, index: number): number[] => {
     if (part === "job") return [index];
