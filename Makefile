@@ -22,7 +22,7 @@ ZIG ?= $(filter-out Linux-$(ARCH),$(shell uname -s)-$(HOST))
 # The environment that is deployed or destroyed: infra/ENV.toml.
 ENV ?=
 # The parts of the benchmarks to run.
-PARTS := names source jobs pushes trigger forward
+PARTS := names source jobs pushes trigger forward page
 PART ?= $(PARTS)
 # Options of the cost meter; `.venv/bin/python -m tools.cost.meter --help` lists them.
 FLAGS ?=
@@ -64,10 +64,10 @@ NODE_MODULES := web/node_modules/.package-lock.json
 PARALLEL ?= -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run page token test test-unit test-web build deploy destroy bench cost lint fmt clean
+.PHONY: help run page token test test-unit test-web build deploy destroy bench cost screenshots lint fmt clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: page ## Run everything here [FRESH=1] [SOURCE=FILE-OR-URL] [SCHEDULE='0 6 * * ? *'] [HTTP_FRONT=FunctionUrl] [DOCKER=1]
 	@$(if $(DOCKER),$(STACK) pull)
@@ -131,7 +131,7 @@ destroy: ## Delete what was deployed: say what stays, and ask. ENV=dev or ENV=pr
 	@.venv-tools/bin/python infra/check.py destroy 'infra/$(ENV).toml'
 	$(SAM) delete --config-file '$(CURDIR)/infra/$(ENV).toml'
 
-bench: page ## Measure speed, memory and cost [PART='names source jobs pushes trigger forward'] [SOURCE=FILE]
+bench: page ## Measure speed, memory and cost [PART='names source jobs pushes trigger forward page'] [SOURCE=FILE]
 	@test -z '$(filter-out $(PARTS),$(PART))' || { echo 'error: PART is some of: $(PARTS)' >&2; exit 1; }
 	@$(STACK) install
 	@$(STACK) build -- $(ALL) --bins
@@ -144,6 +144,11 @@ cost: page ## Meter what a day's traffic costs on AWS in a month, beside a naive
 	@$(STACK) build -- $(ALL) --bins
 	@$(STACK) build -- $(ALL) --profile lambda $(BINARIES)
 	.venv/bin/python -m tools.cost.meter --target '$(TARGET)' $(FLAGS)
+
+screenshots: page ## Take the pictures of the page for the documentation: docs/images
+	@$(STACK) install
+	@$(STACK) build -- $(ALL) --bins
+	.venv/bin/python -m tools.screenshots --target '$(TARGET)'
 
 lint: page ## Check the format, clippy, the crates, the Python, the template, the shell scripts and the generated files
 	cargo fmt --all --check

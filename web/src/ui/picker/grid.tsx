@@ -12,7 +12,7 @@ import type { Group, GridView, GroupView, Item, Layout, RowView } from "../../mo
 import type { Runs } from "../../model/runs.ts";
 import { FAILURES } from "../../model/runs.ts";
 import type { Mask } from "../../model/search.ts";
-import { drawLate, isNear, type LateRow, unwatch, watch } from "./late.ts";
+import { drawLate, drawSeen, isNear, type LateRow, unwatch, watch } from "./late.ts";
 import { markOf, statusOf } from "./marks.ts";
 import { stops, target } from "./moves.ts";
 
@@ -59,6 +59,8 @@ export function Grid(props: GridProps) {
     enter(root.current.querySelector<HTMLElement>("button") ?? undefined);
     if (wasFocused) stop.current?.focus();
   });
+  // Once all rows know their elements, and before the frame.
+  useLayoutEffect(() => queueMicrotask(drawSeen));
 
   const jobsOf = (part: Part, index: number): number[] => {
     if (part === "job") return [index];

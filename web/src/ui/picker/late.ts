@@ -61,6 +61,25 @@ export function unwatch(element: Element, row: LateRow): void {
   waiting.delete(row);
 }
 
+/**
+ * Draws the waiting rows that are on the screen. After a change, rows come there that were far away, or that are new:
+ * the observer sees them too late for the next frame.
+ */
+export function drawSeen(): void {
+  if (waiting.size === 0) return;
+  let isAny = false;
+  for (const [element, row] of rows) {
+    if (!waiting.has(row)) continue;
+    const { top, bottom } = element.getBoundingClientRect();
+    if (bottom < 0 || top > innerHeight) continue;
+    waiting.delete(row);
+    if (row.isOutdated) row.forceUpdate();
+    isAny = true;
+  }
+  // Rows that became lower bring others to the screen.
+  if (isAny) queueMicrotask(drawSeen);
+}
+
 function schedule(): void {
   isScheduled = true;
   requestAnimationFrame(() => setTimeout(drawSome));
