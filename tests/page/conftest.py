@@ -17,9 +17,11 @@ from localstack.openid_process import TOKEN_SECONDS
 from localstack.openid_provider import Control as ProviderControl
 from localstack.paths import ROOT
 from tests.page.visit import PROJECT, Visit
-from tests.support.stack import Stack, sample
+from tests.support.sources import sample_with_many_chunks
+from tests.support.stack import Stack
 
-BUILDERS = 3000
+# The builders of the sample, and the chunks that are added to `try`: it has more jobs than a request can have.
+BUILDERS, CHUNKS = 2000, 800
 # How long jobs stay in each state, in seconds.
 PACE_SECONDS = 0.3
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
@@ -34,7 +36,7 @@ NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Stack]:
     """A stack that sends requests on, and follows them. Each worker has one."""
-    source = sample(tmp_path_factory.mktemp("source"), BUILDERS)
+    source = sample_with_many_chunks(tmp_path_factory.mktemp("source"), BUILDERS, CHUNKS)
     found = Stack(source, "--no-listener", name=f"page-{worker_id}", forwards=True)
     yield found
     found.stop()
@@ -83,6 +85,12 @@ def builders(stack: Stack) -> Iterator[str]:
 def pushes() -> Iterator[int]:
     """Pushes: a new one each time, in turn."""
     return itertools.cycle(range(PUSH_ID, PUSH_ID + 10))
+
+
+@pytest.fixture(scope="session")
+def busy_push(stack: Stack) -> int:
+    """The push that has runs in every state."""
+    return int(stack.env["BUSY_PUSH_ID"])
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from localstack.fakes.buildbot import Buildbot
 from localstack.openid_provider import Control as ProviderControl
-from tests.page.visit import Visit
+from tests.page.visit import Visit, escaped
 
 pytestmark = pytest.mark.xdist_group("page")
 # The item of the tab's storage that holds the token.
@@ -26,7 +25,7 @@ def selecting(visit: Visit, builders: Iterator[str], pushes: Iterator[int]) -> s
     """A person who is not signed in has selected this job."""
     job = next(builders)
     visit.open_push(next(pushes))
-    visit.filter(job.replace(" ", "\\ "))
+    visit.filter(escaped(job))
     visit.select(job)
     return job
 
@@ -39,7 +38,9 @@ def sign_in_again(visit: Visit, place: str) -> None:
     expect(visit.page).to_have_url(address)
 
 
-def test_a_token_that_ends_during_the_preview_is_renewed_where_the_person_is(visit: Visit, selecting: str) -> None:
+def test_a_token_that_ends_during_the_preview_is_renewed_where_the_person_is(
+    visit: Visit, selecting: str, provider: ProviderControl
+) -> None:
     visit.page.clock.install()
     visit.sign_in()
     visit.preview()
@@ -48,7 +49,8 @@ def test_a_token_that_ends_during_the_preview_is_renewed_where_the_person_is(vis
     visit.run()
     expect(visit.plan).to_contain_text("Your sign-in has ended.")
     expect(visit.plan).to_contain_text("nothing is lost")
-    visit.page.clock.set_system_time(visit.page.evaluate("Date.now()") - 8 * 3_600_000 - 1_000)
+    # By this tab's clock, another one of eight hours would have ended too.
+    provider.set_token_seconds(24 * 3600)
     sign_in_again(visit, ".plan")
     visit.previews(1)
     expect(visit.plan).to_contain_text(selecting)

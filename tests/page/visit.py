@@ -3,9 +3,11 @@
 import json
 import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
+from localstack.fakes.pushes import decision_task_id
 from tests.support.stack import Stack, until
 
 PROJECT = "try"
@@ -75,8 +77,7 @@ class Visit:
     def filter(self, query: str) -> None:
         """Type a query; it is in the address once the page has settled."""
         self.field.fill(query)
-        encoded = json.dumps(query)
-        self.page.wait_for_function(f"new URLSearchParams(location.search).get('q') === ({encoded} || null)")
+        self.page.wait_for_url(lambda url: query_of(url) == query, wait_until="commit")
 
     def select(self, *names: str) -> None:
         """Select jobs by a click on each. They have to be visible, one by one."""
@@ -91,7 +92,7 @@ class Visit:
 
     def run(self) -> None:
         """Send what the preview shows."""
-        self.page.get_by_role("button", name=re.compile(r"^(Continue: run|Run) [\d,]+ jobs?$")).click()
+        self.run_button.click()
 
     # What a person sees.
 
@@ -104,8 +105,12 @@ class Visit:
         return self.page.get_by_role("searchbox", name="Filter")
 
     @property
+    def run_button(self) -> Locator:
+        return self.page.get_by_role("button", name=re.compile(r"^(Run|Try again: run|Continue: run) [\d,]+ job"))
+
+    @property
     def plan(self) -> Locator:
-        return self.page.locator("section.plan")
+        return self.page.locator("main.plan")
 
     @property
     def watch(self) -> Locator:
@@ -114,6 +119,16 @@ class Visit:
     @property
     def tray(self) -> Locator:
         return self.page.locator("section.tray")
+
+    @property
+    def panel(self) -> Locator:
+        """What is known of the job that had the focus last."""
+        return self.page.locator("section.job-panel")
+
+    def listed(self, push: int) -> dict[str, str | None]:
+        """The names in the list of a push, with the builds that they need."""
+        path = f"/api/project/{PROJECT}/runnable_jobs/?decision_task_id={decision_task_id(PROJECT, push)}"
+        return {job["ref_data_name"]: job["upstream"] for job in self.stack.ask("GET", path).json()["results"]}
 
     def job(self, name: str) -> Locator:
         """The check box of a job in the grid."""
@@ -130,7 +145,7 @@ class Visit:
     def previews(self, count: int) -> None:
         """The preview of so many jobs is there, with the answer of the dry run."""
         word = "job" if count == 1 else "jobs"
-        expect(self.page.get_by_role("heading", name=f"Preview: {count:,} {word} on push")).to_be_visible()
+        expect(self.page.get_by_role("heading", name=f"Preview of {count:,} {word}")).to_be_visible()
         expect(self.plan.locator(".plan-summary")).to_be_visible()
 
     def watches_to_the_end(self) -> None:
@@ -163,6 +178,16 @@ class Visit:
             lambda route: route.fulfill(status=status, headers=sent, body=body, content_type="application/problem+json"),
         )
         return lambda: self.page.unroute(pattern)
+
+
+def query_of(url: str) -> str:
+    """The query of the filter in an address."""
+    return parse_qs(urlsplit(url).query).get("q", [""])[0]
+
+
+def escaped(name: str) -> str:
+    """A query that finds a name with blanks as one word."""
+    return name.replace(" ", "\\ ")
 
 
 def follow(stack: Stack) -> None:

@@ -20,7 +20,7 @@ const MARGIN = 5_000;
 /** The address to which the provider sent the person, until the sign-in is completed. */
 let returned = typeof location === "undefined" ? undefined : leaveReturnAddress();
 
-/** The person who is signed in; undefined if nobody is, or if the token has ended. */
+/** The person who is signed in; undefined without a sign-in, or once the token has ended. */
 export function currentSession(): Session | undefined {
   const session = readToken(stored(TOKEN));
   return session && session.endsAt - MARGIN > Date.now() ? session : undefined;

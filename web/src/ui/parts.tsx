@@ -92,17 +92,22 @@ export function SignIn({ page, why, hasEnded = false }: SignInProps) {
     const timer = setTimeout(() => setLeaving(false), 5_000);
     return () => clearTimeout(timer);
   }, [isLeaving]);
+  // The button that a person used last may be gone.
+  const offer = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (hasEnded) offer.current?.focus();
+  }, [hasEnded]);
+  const leave = () => {
+    setLeaving(true);
+    page.signIn();
+  };
   if (!page.config.signIn) {
     return (
       <Notice kind="warning">Sign in {why}. But this installation has no sign-in: its operator can set one up.</Notice>
     );
   }
-  const leave = () => {
-    setLeaving(true);
-    page.signIn();
-  };
   return (
-    <div class="sign-in">
+    <div class="sign-in" tabIndex={-1} ref={offer}>
       <p>
         {hasEnded && "Your sign-in has ended. "}Sign in {why}. You come back to this place, and nothing is lost.
       </p>

@@ -101,7 +101,7 @@ function PushLine({ page, push }: { page: Page; push: Push | undefined }) {
   const { project = "", push: id = 0 } = page.address;
   const jobs = `${page.config.treeherder}/jobs?repo=${encodeURIComponent(project)}`;
   return (
-    <div class="push">
+    <section class="push" aria-label="Push">
       <h1>
         Push {id} of {project}
       </h1>
@@ -112,7 +112,7 @@ function PushLine({ page, push }: { page: Page; push: Push | undefined }) {
           <span class="comment">{push.comment}</span>
         </>
       )}
-    </div>
+    </section>
   );
 }
 
@@ -161,7 +161,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
   };
   const toggle = (some: readonly number[]) => {
     const can = some.filter((job) => job < jobs.runnable);
-    if (can.length === 0) setHint("This job ran here, but is not in the list of jobs that can run.");
+    if (can.length === 0) return setHint("This job ran here, but is not in the list of jobs that can run.");
     select(can.every((job) => selection.has(job)) ? selection.clear(can) : selection.set(can));
   };
   const open = (part: "group" | "fold", index: number, isOpen: boolean) =>
@@ -177,6 +177,12 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
     keep("preview", project, id, isShown ? "" : null);
     setPreview(isShown);
   };
+  const wasPreview = useRef(false);
+  const opener = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (wasPreview.current && !isPreview) opener.current?.focus();
+    wasPreview.current = isPreview;
+  }, [isPreview]);
   useKeys({ change, preview, help: () => setHelp(true), field, isActive: !isPreview && !isHelp });
   useEffect(() => setHint(""), [selection, query]);
 
@@ -184,6 +190,8 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
     const sent = () => {
       preview(false);
       select(selection.clearAll());
+      // The page leaves at once: what was sent must not be selected when a person comes back.
+      keep("selection", project, id, null);
     };
     const { decisionTask } = list;
     return (
@@ -245,7 +253,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
           onChunks={(fold, ranges) => {
             const chunks = layout.chunksOf(fold).filter((job) => visible[job] === 1);
             const isAny = chunks.some((job) => isIn(layout.chunk(job) ?? NaN, ranges));
-            setHint(isAny ? "" : "No chunk that is visible has one of these numbers.");
+            if (!isAny) return setHint("No chunk that is visible has one of these numbers.");
             select(selection.setChunks(chunks, ranges, (job) => layout.chunk(job)));
           }}
           onFocus={setJob}
@@ -272,7 +280,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
             Selection
           </Opener>
         </span>
-        <button class="primary" type="button" title="p, or Ctrl+Enter" onClick={() => preview(true)}>
+        <button ref={opener} class="primary" type="button" title="p, or Ctrl+Enter" onClick={() => preview(true)}>
           Preview
         </button>
       </footer>

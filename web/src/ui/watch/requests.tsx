@@ -70,8 +70,8 @@ export function Requests({ page }: { page: Page }) {
       {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
       {found?.length === 0 && (
         <p>
-          {isMine ? "You have no requests yet." : "Nobody has requested jobs on this push yet."} A request appears here
-          once it is sent.
+          {isMine ? "You have no requests yet." : "There are no requests on this push yet."} A request appears here once
+          it is sent.
         </p>
       )}
       {found && found.length > 0 && (
