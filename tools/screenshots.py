@@ -9,7 +9,6 @@ missing and this process may do that, makes it a third as large.
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
 import tempfile
@@ -76,15 +75,14 @@ def take_all(visit: Visit) -> None:
     page.locator(".grid .ran").first.wait_for()
     take(visit, "grid")
 
-    visit.field.fill(QUERY)
-    expect(page).to_have_url(re.compile("&q="))
+    visit.filter(QUERY)
     page.get_by_role("button", name="Select the").click()
     expect(visit.tray).to_be_visible()
     visit.tray.locator("button.fold").first.click()
     take(visit, "filter")
 
-    page.get_by_role("button", name="Preview").click()
-    expect(page.locator(".plan-summary")).to_be_visible()
+    visit.preview()
+    expect(visit.plan.locator(".plan-summary")).to_be_visible()
     take(visit, "preview")
 
     visit.run()
