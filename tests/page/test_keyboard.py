@@ -145,7 +145,7 @@ def test_the_arrows_move_through_the_grid_which_is_one_stop_of_the_tab_key(
     visit: Visit, keyboard: Keyboard, pushes: Iterator[int]
 ) -> None:
     page = visit.page
-    visit.open_push(next(pushes), "mochitest linux64")
+    visit.open_push(next(pushes), "mochitest linux2404-64")
     assert page.locator(".grid [tabindex='0']").count() == 1
     keyboard.tab_to(page.locator(".grid [tabindex='0']"))
     start = keyboard.focused()

@@ -100,9 +100,14 @@ function messageOf(error: unknown): string {
 function PushLine({ page, push }: { page: Page; push: Push | undefined }) {
   const { project = "", push: id = 0 } = page.address;
   const jobs = `${page.config.treeherder}/jobs?repo=${encodeURIComponent(project)}`;
+  const heading = useRef<HTMLHeadingElement>(null);
+  // The link that led here is gone: the keyboard goes on at the heading.
+  useEffect(() => {
+    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
+  }, []);
   return (
     <section class="push" aria-label="Push">
-      <h1>
+      <h1 tabIndex={-1} ref={heading}>
         Push {id} of {project}
       </h1>
       {push && (
@@ -128,6 +133,13 @@ interface ChooserProps {
 
 type Panel = "picks" | "presets" | "tray" | undefined;
 
+/** A sentence about what was done last. It goes with the next change. */
+interface Hint {
+  readonly text: string;
+  readonly selection: Selection;
+  readonly query: string;
+}
+
 function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps) {
   const jobs = useMemo(() => list.jobs.with(ran ?? NONE), [list, ran]);
   const runs = useMemo(() => new Runs(jobs, ran ?? NONE), [jobs, ran]);
@@ -139,9 +151,11 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
   const [isPreview, setPreview] = useState(() => recall("preview", project, id) !== null);
   const [panel, setPanel] = useState<Panel>();
   const [isHelp, setHelp] = useState(false);
-  const [hint, setHint] = useState("");
+  const [hinted, setHinted] = useState<Hint>();
   const [job, setJob] = useState<number>();
   const field = useRef<HTMLInputElement>(null);
+  const hint = hinted?.selection === selection && hinted.query === query ? hinted.text : "";
+  const setHint = (text: string) => setHinted({ text, selection, query });
   // Once something was selected, the tray stays: its last change can be undone.
   const hasTray = useRef(false);
   hasTray.current ||= selection.size > 0 || selection.absent.length > 0;
@@ -184,7 +198,6 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
     wasPreview.current = isPreview;
   }, [isPreview]);
   useKeys({ change, preview, help: () => setHelp(true), field, isActive: !isPreview && !isHelp });
-  useEffect(() => setHint(""), [selection, query]);
 
   if (isPreview && selection.size > 0) {
     const sent = () => {

@@ -91,6 +91,10 @@ export function Watch({ page }: { page: Page }) {
     // The button may go.
     heading.current?.focus();
   };
+  // Buttons go when the request has ended, and the keyboard goes on at the heading.
+  useEffect(() => {
+    if (watched?.isFinished && document.activeElement === document.body) heading.current?.focus();
+  }, [watched?.isFinished]);
   const isMissing = error instanceof Failure && error.status === 404;
   return (
     <main class="view watch">
