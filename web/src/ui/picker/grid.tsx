@@ -41,7 +41,7 @@ interface GridProps {
 /** Maximum number of visible jobs with which chunks are drawn one by one. */
 const FOLDED_ABOVE = 150;
 /** Rows that are drawn at once at first. */
-const FIRST_ROWS = 6;
+const FIRST_ROWS = 3;
 
 export function Grid(props: GridProps) {
   const { layout, runs, view, visible, selected, openings, onSelect, onOpen, onChunks, onFocus } = props;
@@ -164,7 +164,7 @@ class Row extends Component<RowProps> implements LateRow {
 
   override shouldComponentUpdate(next: RowProps): boolean {
     if (this.drawn !== undefined && !differ(this.drawn, next)) return false;
-    if (next.isFirst || isNear(this)) return true;
+    if (isNear(this)) return true;
     drawLate(this);
     return false;
   }
