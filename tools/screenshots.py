@@ -8,10 +8,11 @@ missing and this process may do that, makes it a third as large.
 """
 
 import argparse
-import re
+import json
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
@@ -74,28 +75,38 @@ def take_all(visit: Visit) -> None:
     page.locator(".grid .ran").first.wait_for()
     take(visit, "grid")
 
-    visit.field.fill(QUERY)
-    expect(page).to_have_url(re.compile("&q="))
+    visit.filter(QUERY)
     page.get_by_role("button", name="Select the").click()
     expect(visit.tray).to_be_visible()
     visit.tray.locator("button.fold").first.click()
     take(visit, "filter")
 
-    page.get_by_role("button", name="Preview").click()
-    expect(page.locator(".plan-summary")).to_be_visible()
+    visit.preview()
+    expect(visit.plan.locator(".plan-summary")).to_be_visible()
     take(visit, "preview")
 
     visit.run()
     expect(visit.watch.locator("progress")).to_be_visible()
 
+    # The request is followed once its last job is sent: the tests whose build was busted wait for the new one.
+    [request] = urllib.parse.parse_qs(urllib.parse.urlsplit(page.url).query)["request"]
+    until(lambda: is_sent(stack, request), pause=PACE_SECONDS)
+
     def has_ended_in_part() -> bool:
         follow(stack)
         page.get_by_role("button", name="Ask now").click()
-        found = {name: visit.watch.locator(f"section.stage.{name}").count() for name in ("failed", "succeeded")}
-        return all(found.values())
+        stages = ("failed", "running", "succeeded")
+        return all(visit.watch.locator(f"section.stage.{stage}").count() for stage in stages)
 
-    until(has_ended_in_part, pause=1)
+    until(has_ended_in_part)
     take(visit, "outcome")
+
+
+def is_sent(stack: Stack, request: str) -> bool:
+    """Whether all jobs of a request are sent, now that it looks again whether their builds are there."""
+    stack.in_shell("runnable-jobs", "requests", "retry", request)
+    shown = stack.in_shell("runnable-jobs", "requests", "show", request, "--json")
+    return json.loads(shown.stdout)["state"] == "forwarded"
 
 
 def take(visit: Visit, name: str) -> None:

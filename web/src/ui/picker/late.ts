@@ -10,7 +10,7 @@ export type LateRow = Component<object> & {
 };
 
 /** How far beyond the screen rows are drawn at once. */
-const MARGIN = "600px";
+const MARGIN = "200px";
 const ROWS_A_TASK = 4;
 
 const rows = new Map<Element, LateRow>();
