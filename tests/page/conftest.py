@@ -77,8 +77,8 @@ def provider(stack: Stack) -> Iterator[ProviderControl]:
 
 @pytest.fixture(scope="session")
 def builders(stack: Stack) -> Iterator[str]:
-    """Names of Buildbot jobs that need no build, a new one each time."""
-    return iter(stack.builds(PROJECT))
+    """Names of Buildbot jobs that need no build, another one each time."""
+    return itertools.cycle(stack.builds(PROJECT))
 
 
 @pytest.fixture(scope="session")

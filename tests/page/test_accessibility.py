@@ -47,7 +47,7 @@ def test_the_grid_and_what_is_beside_it_are_accessible(looking: Visit, axe: Chec
     page.locator(".grid [data-part=fold], .grid [data-part=group]").first.click()
     expect(looking.panel).to_be_attached()
     if not looking.tray.is_visible():
-        page.get_by_role("button", name="Selection").click()
+        page.get_by_role("button", name="Selection", exact=True).click()
     looking.tray.locator(".rows [aria-expanded]").first.click()
     axe(looking)
 

@@ -32,7 +32,7 @@ def test_projects_that_cannot_be_read_leave_a_field_for_a_name(visit: Visit) -> 
     end = visit.answer_with(r"/api/projects/$", 503, "store_unavailable", "The store does not answer.")
     visit.open()
     expect(visit.page.get_by_role("alert")).to_contain_text("The list of projects is missing")
-    field = visit.page.get_by_label("Project")
+    field = visit.page.get_by_label("Project", exact=True)
     field.fill("mozilla-central")
     field.press("Enter")
     expect(visit.page.get_by_role("heading", name="Recent pushes on mozilla-central")).to_be_visible()
@@ -123,7 +123,7 @@ def test_a_project_that_does_not_exist_is_said(visit: Visit) -> None:
     visit.expect_failures(404)
     visit.open(f"?project={UNKNOWN_PROJECT}")
     expect(visit.page.get_by_text(f"There is no list of jobs of the project {UNKNOWN_PROJECT}.")).to_be_visible()
-    visit.page.get_by_label("Project").select_option("try")
+    visit.page.get_by_label("Project", exact=True).select_option("try")
     expect(visit.page.locator("ul.pushes li").first).to_be_visible()
 
     visit.open(f"?project={UNKNOWN_PROJECT}&push=1001")

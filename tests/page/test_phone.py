@@ -36,12 +36,12 @@ def test_the_whole_way_fits_on_a_phone(phone: Visit, builders: Iterator[str], pu
     fits(phone)
 
     expect(phone.tray).to_be_hidden()
-    page.get_by_role("button", name="Selection").tap()
+    page.get_by_role("button", name="Selection", exact=True).tap()
     expect(phone.tray).to_be_visible()
     expect(phone.tray).to_be_in_viewport()
     expect(phone.panel).to_contain_text(job)
     fits(phone)
-    page.get_by_role("button", name="Selection").tap()
+    page.get_by_role("button", name="Selection", exact=True).tap()
     expect(phone.tray).to_be_hidden()
     for panel in ("Quick picks", "Presets"):
         page.get_by_role("button", name=panel).tap()

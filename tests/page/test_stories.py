@@ -16,7 +16,7 @@ BUILD = "build-linux64/opt"
 def choose_push(visit: Visit, push: int) -> None:
     """From the start of the page to the jobs of a push."""
     visit.open()
-    visit.page.get_by_label("Project").select_option("try")
+    visit.page.get_by_label("Project", exact=True).select_option("try")
     visit.page.locator(f'a[href$="push={push}"]').click()
     visit.sees_jobs()
 

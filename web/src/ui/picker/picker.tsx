@@ -265,7 +265,9 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
             <Notice kind="warning">The browser's storage is full: a reload would lose the selection.</Notice>
           )}
         </div>
-        {view.visible === 0 && <Nothing total={jobs.size} project={project} onClear={() => setQuery("")} />}
+        {(view.visible === 0 || jobs.runnable === 0) && (
+          <Nothing total={jobs.runnable} project={project} onClear={() => setQuery("")} />
+        )}
         <Grid
           {...{ layout, runs, view, visible, openings }}
           selected={selection.mask}
