@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from localstack.fakes.treeherder import Control as TreeherderControl
 from tests.page.visit import Visit, escaped
@@ -178,7 +178,7 @@ def sent_keys(visit: Visit) -> list[str]:
     """The idempotency keys of the requests that the page sends from now on."""
     keys: list[str] = []
 
-    def read(request) -> None:
+    def read(request: Request) -> None:
         if request.method == "POST" and "Idempotency-Key".lower() in request.headers:
             keys.append(request.headers["idempotency-key"])
 
