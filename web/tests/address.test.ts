@@ -21,6 +21,7 @@ test.each<[string, Address]>([
 
 test.each([
   ["?project=a/b&push=1", {}],
+  ["?project=..&push=1", {}],
   ["?push=1001", {}],
   ["?project=try&push=-1", { project: "try" }],
   ["?project=try&push=1e3", { project: "try" }],
@@ -39,4 +40,8 @@ test("addresses that differ only in their queries are the same place", () => {
   const one = { project: "try", push: 1, query: "a" };
   expect(isSamePlace(one, { ...one, query: "b" })).toBe(true);
   expect(isSamePlace(one, { ...one, push: 2 })).toBe(false);
+});
+
+test("a query has at most 500 characters, as in the API", () => {
+  expect(readAddress(`?q=${"x".repeat(600)}`)).toEqual({ query: "x".repeat(500) });
 });

@@ -14,7 +14,10 @@ export interface Address {
   readonly requests?: "mine" | "push";
 }
 
-const PROJECT = /^[A-Za-z0-9._-]{1,100}$/;
+/** Maximum length of a query, in characters, as in the API. */
+export const QUERY_LENGTH = 500;
+// Not of dots alone, which are no part of a path.
+const PROJECT = /^(?!\.+$)[A-Za-z0-9._-]{1,100}$/;
 const REQUEST = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
 /** Reads the query string of an address. Invalid and unknown parameters are left out. */
@@ -22,7 +25,7 @@ export function readAddress(search: string): Address {
   const parameters = new URLSearchParams(search);
   const project = parameters.get("project") ?? "";
   const push = Number(/^[1-9]\d*$/.exec(parameters.get("push") ?? "")?.[0] ?? 0);
-  const query = parameters.get("q") ?? "";
+  const query = (parameters.get("q") ?? "").slice(0, QUERY_LENGTH);
   const request = parameters.get("request")?.toUpperCase() ?? "";
   const requests = parameters.get("requests") ?? "";
   const isProject = PROJECT.test(project);

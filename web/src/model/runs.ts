@@ -7,14 +7,13 @@ export interface Run extends JobDescription {
   /** Treeherder's number. */
   readonly id: number;
   /**
-   * `unscheduled`, `pending`, `running`, or the result: `success`, `testfailed`, `busted`, `exception`, `retry`, ...
+   * `unscheduled`, `pending`, `running`, or the result: `success`, `testfailed`, `busted`, `exception`, `retry`, ...;
+   * `superseded` if another run stands for this one, which was never started.
    */
   readonly status: string;
   readonly taskId: string | undefined;
   /** Whether a person has classified the failure. */
   readonly isClassified: boolean;
-  /** Whether another run stands for this one, which was never started. */
-  readonly isCoalesced: boolean;
   /** In seconds since 1970; 0 while it is not known. */
   readonly submittedAt: number;
 }
@@ -58,13 +57,13 @@ function readRun(job: Properties): Run | undefined {
   // Of a job of Taskcluster `ref_data_name` is a hash, and its type is its label.
   const name = (buildSystem === "taskcluster" && text("job_type_name")) || text("ref_data_name");
   if (name === "" || name.includes("\n") || text("state") === "") return undefined;
+  const isCoalesced = text("job_coalesced_to_guid") !== "";
   return {
     id: number("id"),
     name,
-    status: text("state") === "completed" ? text("result") : text("state"),
+    status: isCoalesced ? "superseded" : text("state") === "completed" ? text("result") : text("state"),
     taskId: text("task_id") || undefined,
     isClassified: !UNCLASSIFIED.has(number("failure_classification_id")),
-    isCoalesced: text("job_coalesced_to_guid") !== "",
     submittedAt: number("submit_timestamp"),
     platform: text("platform"),
     option: text("platform_option"),
@@ -82,8 +81,8 @@ export function isUnderway({ status }: Run): boolean {
 }
 
 /** Whether a run ended without a result for its job: it was cancelled, superseded, or the like. */
-export function isWithoutResult({ status, isCoalesced }: Run): boolean {
-  return isCoalesced || WITHOUT_RESULT.has(status);
+export function isWithoutResult({ status }: Run): boolean {
+  return WITHOUT_RESULT.has(status);
 }
 
 /** The runs on a push, by job. */

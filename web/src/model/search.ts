@@ -115,11 +115,29 @@ function addLastWordHits(jobs: Jobs, term: Term, hits: Mask): void {
   }
 }
 
+interface Lines {
+  readonly lines: readonly string[];
+  readonly lowerLines: readonly string[];
+}
+
+/** Only terms with blanks need the lines, so they are made when the first one is searched. */
+const LINES = new WeakMap<Jobs, Lines>();
+
+function linesOf(jobs: Jobs): Lines {
+  const known = LINES.get(jobs);
+  if (known) return known;
+  const lines = Array.from({ length: jobs.size }, (_, job) => lineOf(jobs, job));
+  const made = { lines, lowerLines: lines.map((line) => line.toLowerCase()) };
+  LINES.set(jobs, made);
+  return made;
+}
+
 /** For terms that may be in several parts of a line. */
 function lineHits(jobs: Jobs, term: Term): Mask {
   const hits = new Uint8Array(jobs.size);
   const positive = { ...term, isInverse: false };
-  for (let job = 0; job < hits.length; job++) hits[job] = Number(isHit(positive, cased(term, lineOf(jobs, job))));
+  const lines = linesOf(jobs)[term.isCaseSensitive ? "lines" : "lowerLines"];
+  for (let job = 0; job < hits.length; job++) hits[job] = Number(isHit(positive, lines[job]));
   return hits;
 }
 

@@ -1,6 +1,6 @@
 // The frame of all views: the header, the address, who is signed in, and the view itself.
 
-import type { ComponentType } from "preact";
+import { Component, type ComponentChildren, type ComponentType } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { type Config, loadConfig } from "../config.ts";
@@ -16,8 +16,8 @@ const Open = lazy(() => import("./open/open.tsx").then(({ Open }) => Open));
 const Watch = lazy(() => import("./watch/watch.tsx").then(({ Watch }) => Watch));
 const Requests = lazy(() => import("./watch/requests.tsx").then(({ Requests }) => Requests));
 
-/** Fetched as early as possible, once for the life of the page. */
-const START = start();
+/** Fetched as early as possible. */
+const FIRST_START = start();
 
 interface Start {
   readonly config: Config;
@@ -39,13 +39,19 @@ export function App() {
   const [error, setError] = useState<unknown>();
   const [address, setAddress] = useState(() => readAddress(location.search));
   const [session, setSession] = useState(currentSession);
-  useEffect(() => {
-    START.then(({ config, signInError }) => {
+  const begin = (started: Promise<Start>) =>
+    started.then(({ config, signInError }) => {
       setAddress(readAddress(location.search));
       setSession(currentSession());
       setError(signInError);
       setConfig(config);
     }, setError);
+  const again = () => {
+    setError(undefined);
+    void begin(start());
+  };
+  useEffect(() => {
+    void begin(FIRST_START);
     const read = () => setAddress(readAddress(location.search));
     addEventListener("popstate", read);
     return () => removeEventListener("popstate", read);
@@ -72,11 +78,24 @@ export function App() {
         {page && <Person page={page} />}
       </header>
       {error !== undefined && (
-        <ErrorNotice error={error} {...(config ? { onDismiss: () => setError(undefined) } : {})} />
+        <ErrorNotice error={error} {...(config ? { onDismiss: () => setError(undefined) } : { onRetry: again })} />
       )}
-      {page ? <View page={page} /> : error === undefined && <p class="loading">Loading …</p>}
+      <Boundary>{page ? <View page={page} /> : error === undefined && <p class="loading">Loading …</p>}</Boundary>
     </>
   );
+}
+
+/** Shows an error of the page itself in place of the view that has it. */
+class Boundary extends Component<{ children: ComponentChildren }, { error?: unknown }> {
+  override componentDidCatch(error: unknown): void {
+    this.setState({ error });
+  }
+
+  override render() {
+    const { error } = this.state;
+    if (error === undefined) return this.props.children;
+    return <ErrorNotice error={error} onRetry={() => location.reload()} retry="Reload" />;
+  }
 }
 
 function View({ page }: { page: Page }) {

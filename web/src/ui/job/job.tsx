@@ -106,7 +106,7 @@ function RunTable({ runs, project, page, revision }: RunTableProps) {
         {runs.map((run) => (
           <tr key={run.id}>
             <td>
-              {run.isCoalesced ? "coalesced" : run.status}
+              {run.status}
               {run.isClassified && ", classified"}
             </td>
             <td>{run.submittedAt > 0 ? <Age time={run.submittedAt} /> : "not known"}</td>

@@ -13,7 +13,7 @@ import type { Runs } from "../../model/runs.ts";
 import { FAILURES } from "../../model/runs.ts";
 import type { Mask } from "../../model/search.ts";
 import { drawLate, drawSeen, isNear, type LateRow, unwatch, watch } from "./late.ts";
-import { markOf, statusOf } from "./marks.ts";
+import { markOf } from "./marks.ts";
 import { stops, target } from "./moves.ts";
 
 /** What a person opened or closed by hand. */
@@ -41,7 +41,7 @@ interface GridProps {
 /** Maximum number of visible jobs with which chunks are drawn one by one. */
 const FOLDED_ABOVE = 150;
 /** Rows that are drawn at once at first. */
-const FIRST_ROWS = 6;
+const FIRST_ROWS = 3;
 
 export function Grid(props: GridProps) {
   const { layout, runs, view, visible, selected, openings, onSelect, onOpen, onChunks, onFocus } = props;
@@ -82,11 +82,13 @@ export function Grid(props: GridProps) {
   const press = (event: KeyboardEvent) => {
     const from = event.target;
     if (!(from instanceof HTMLElement) || !root.current || event.altKey || event.metaKey) return;
+    let next: HTMLElement | undefined;
     if (from instanceof HTMLInputElement) {
       if (event.key === "Enter") applyRanges(from, onChunks);
-      return;
+      if (event.key === "Escape") next = from.closest(".fold")?.querySelector("button") ?? undefined;
+      if (!next && event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
     }
-    const next = target(root.current, from, event);
+    next ??= target(root.current, from, event);
     if (next) {
       next.focus();
       next.scrollIntoView({ block: "nearest" });
@@ -101,7 +103,8 @@ export function Grid(props: GridProps) {
   const focus = ({ target }: FocusEvent) => {
     if (!(target instanceof HTMLElement)) return;
     isFocused.current = true;
-    enter(target);
+    // A field is reached from the button beside it. As the way into the grid it would hold the arrow keys.
+    if (!(target instanceof HTMLInputElement)) enter(target);
     if (target.dataset.part === "job") onFocus(Number(target.dataset.index));
   };
   const areFoldsOpen = view.visible <= FOLDED_ABOVE;
@@ -161,7 +164,7 @@ class Row extends Component<RowProps> implements LateRow {
 
   override shouldComponentUpdate(next: RowProps): boolean {
     if (this.drawn !== undefined && !differ(this.drawn, next)) return false;
-    if (next.isFirst || isNear(this)) return true;
+    if (isNear(this)) return true;
     drawLate(this);
     return false;
   }
@@ -232,7 +235,7 @@ function GroupCell({ view, ...rest }: PartProps & { view: GroupView }) {
       )}
       {!isSingle && (
         <Several part="group" index={group.index} runnable={runnable} selected={selected} name={name}>
-          {selected > 0 ? `${selected}/${visible}` : visible}
+          {selected > 0 ? `${selected}/${runnable}` : runnable || visible}
         </Several>
       )}
       {opened ? layout.items(group, rest.visible).map((item) => <Shown item={item} {...rest} />) : ran(group, rest)}
@@ -276,8 +279,7 @@ function Shown({ item, layout, runs, selected, openings, areFoldsOpen }: PartPro
   const runnable = jobs.filter((job) => job < layout.jobs.runnable).length;
   const counts = new Map<string, number>();
   for (const job of runs.size > 0 && !isOpen ? jobs : []) {
-    const run = runs.of(job).at(-1);
-    if (run) counts.set(statusOf(run), (counts.get(statusOf(run)) ?? 0) + 1);
+    for (const { status } of runs.of(job)) counts.set(status, (counts.get(status) ?? 0) + 1);
   }
   return (
     <span class="fold">
@@ -293,7 +295,7 @@ function Shown({ item, layout, runs, selected, openings, areFoldsOpen }: PartPro
         {isOpen ? "▾" : "▸"}
       </button>
       <Several part="fold" index={fold} runnable={runnable} selected={marked} name={`Chunks ${text}`}>
-        {marked > 0 && marked < jobs.length ? `${text} (${marked})` : text}
+        {marked > 0 && marked < runnable ? `${text} (${marked})` : text}
       </Several>
       {counts.size > 0 && <Counts counts={counts} />}
       {isOpen && (
@@ -350,7 +352,7 @@ function Job({ job, runs, selected }: { job: number; runs: Runs; selected: Mask 
   const { jobs } = runs;
   const all = runs.has(job) ? runs.of(job) : [];
   const last = all.at(-1);
-  const status = last ? statusOf(last) : "";
+  const status = last?.status ?? "";
   const mark = last && markOf(status);
   const canRun = job < jobs.runnable;
   const more = all.length > 1 ? `, ${all.length} runs` : "";

@@ -16,13 +16,19 @@ export interface List {
   readonly warnings: readonly string[];
 }
 
-/** The titles of platforms, which the page fetches once, as early as possible. */
-const PLATFORMS = loadPlatforms();
+/** The titles of platforms, once they are loaded. */
+let platforms: Promise<Platforms> | undefined;
 
-async function loadPlatforms(): Promise<Platforms> {
-  const answer = await fetch(tableUrl);
-  if (!answer.ok) throw new Failure("A part of this page cannot be loaded. Reload the page: nothing is lost.", 0, "");
-  return new Platforms(await answer.text());
+function loadPlatforms(): Promise<Platforms> {
+  platforms ??= fetchPlatforms();
+  platforms.catch(() => (platforms = undefined));
+  return platforms;
+}
+
+async function fetchPlatforms(): Promise<Platforms> {
+  const answer = await fetch(tableUrl).catch(() => undefined);
+  if (answer?.ok) return new Platforms(await answer.text());
+  throw new Failure("A part of this page cannot be loaded. Reload the page: nothing is lost.", 0, "");
 }
 
 /**
@@ -30,6 +36,8 @@ async function loadPlatforms(): Promise<Platforms> {
  * Treeherder or Taskcluster does not answer.
  */
 export async function loadList(config: Config, project: string, push: number, signal: AbortSignal): Promise<List> {
+  // At the same time as the list.
+  loadPlatforms().catch(() => {});
   const warnings: string[] = [];
   let decisionTask: string | undefined;
   try {
@@ -59,9 +67,9 @@ function loadGrid(project: string, decisionTask: string | undefined, signal: Abo
 }
 
 async function read({ body }: Answer<Grid>): Promise<Jobs> {
-  const platforms = await PLATFORMS;
+  const titles = await loadPlatforms();
   try {
-    return readGrid(body, platforms);
+    return readGrid(body, titles);
   } catch (error) {
     if (!(error instanceof MalformedGrid || error instanceof TypeError)) throw error;
     throw new Failure(`The list of jobs cannot be read (${error.message}). Reload the page.`, 0, "");

@@ -1,7 +1,5 @@
 // How the states and results of runs are shown: by a sign and a word, and by a colour as in Treeherder.
 
-import type { Run } from "../../model/runs.ts";
-
 export interface Mark {
   /** A sign in front of the symbol of a job. */
   readonly sign: string;
@@ -16,7 +14,6 @@ const MARKS: Readonly<Record<string, Mark>> = {
   retry: { sign: "↻", word: "was retried" },
   usercancel: { sign: "⊘", word: "was cancelled" },
   superseded: { sign: "»", word: "was superseded" },
-  coalesced: { sign: "»", word: "was superseded" },
   skipped: { sign: "–", word: "was skipped" },
   running: { sign: "▸", word: "is running" },
   pending: { sign: "…", word: "is pending" },
@@ -26,9 +23,4 @@ const MARKS: Readonly<Record<string, Mark>> = {
 /** The mark of a state or a result. Treeherder adds new ones at times. */
 export function markOf(status: string): Mark {
   return MARKS[status] ?? { sign: "•", word: status };
-}
-
-/** The state or result that counts: another run may stand for this one. */
-export function statusOf(run: Run): string {
-  return run.isCoalesced ? "superseded" : run.status;
 }

@@ -8,7 +8,7 @@ import { parseQuery } from "../../model/query.ts";
 import { type Run, Runs } from "../../model/runs.ts";
 import { search } from "../../model/search.ts";
 import { isLarge, Selection } from "../../model/selection.ts";
-import { loadPush, loadRuns, type Push } from "../../treeherder.ts";
+import { loadPush, loadRuns, type Push, pushUrl, shortRevision } from "../../treeherder.ts";
 import { lazy } from "../lazy.tsx";
 import { ErrorNotice, Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
@@ -28,6 +28,7 @@ const JobPanel = lazy(() => import("../job/job.tsx").then(({ JobPanel }) => JobP
 
 const NONE: readonly Run[] = [];
 const CLOSED: Openings = { groups: new Map(), folds: new Map() };
+const TITLE = "Add new jobs";
 /** A query is in the address once no key was pressed for this time. */
 const ADDRESS_MILLISECONDS = 300;
 /** A selection is kept after this time. */
@@ -99,9 +100,12 @@ function messageOf(error: unknown): string {
 
 function PushLine({ page, push }: { page: Page; push: Push | undefined }) {
   const { project = "", push: id = 0 } = page.address;
-  const jobs = `${page.config.treeherder}/jobs?repo=${encodeURIComponent(project)}`;
   const heading = useRef<HTMLHeadingElement>(null);
   // The link that led here is gone: the keyboard goes on at the heading.
+  useEffect(() => {
+    document.title = `${project} ${id} · ${TITLE}`;
+    return () => void (document.title = TITLE);
+  }, [project, id]);
   useEffect(() => {
     if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
   }, []);
@@ -112,7 +116,7 @@ function PushLine({ page, push }: { page: Page; push: Push | undefined }) {
       </h1>
       {push && (
         <>
-          <a href={`${jobs}&revision=${push.revision}`}>{push.revision.slice(0, 12)}</a>
+          <a href={pushUrl(page.config.treeherder, project, push.revision)}>{shortRevision(push.revision)}</a>
           <span>{push.author}</span>
           <span class="comment">{push.comment}</span>
         </>
@@ -147,12 +151,13 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
   const [query, setQuery] = useQuery(page);
   const [kept, select] = useSelection(jobs, project, id);
   const selection = kept.selection;
+  const isEmpty = selection.size === 0;
   const [openings, setOpenings] = useState(CLOSED);
-  const [isPreview, setPreview] = useState(() => recall("preview", project, id) !== null);
+  const [wantsPreview, setPreview] = useState(() => recall("preview", project, id) !== null);
   const [panel, setPanel] = useState<Panel>();
   const [isHelp, setHelp] = useState(false);
   const [hinted, setHinted] = useState<Hint>();
-  const [job, setJob] = useState<number>();
+  const [focused, setFocused] = useState<{ readonly job: number; readonly layout: Layout }>();
   const field = useRef<HTMLInputElement>(null);
   const hint = hinted?.selection === selection && hinted.query === query ? hinted.text : "";
   const setHint = (text: string) => setHinted({ text, selection, query });
@@ -162,10 +167,8 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
   const visible = useMemo(() => search(jobs, parseQuery(query)), [jobs, query]);
   const view = useMemo(() => layout.view(visible, selection.mask), [layout, visible, selection]);
   // A new list may have other numbers.
-  useEffect(() => {
-    setJob(undefined);
-    setOpenings(CLOSED);
-  }, [layout]);
+  const job = focused?.layout === layout ? focused.job : undefined;
+  useEffect(() => setOpenings(CLOSED), [layout]);
 
   const change = (what: Change) => {
     if (what === "set") select(selection.set(visible));
@@ -191,6 +194,11 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
     keep("preview", project, id, isShown ? "" : null);
     setPreview(isShown);
   };
+  // Such as after a reload that found another list.
+  useEffect(() => {
+    if (wantsPreview && isEmpty) preview(false);
+  }, [wantsPreview, isEmpty]);
+  const isPreview = wantsPreview && !isEmpty;
   const wasPreview = useRef(false);
   const opener = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -199,7 +207,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
   }, [isPreview]);
   useKeys({ change, preview, help: () => setHelp(true), field, isActive: !isPreview && !isHelp });
 
-  if (isPreview && selection.size > 0) {
+  if (isPreview) {
     const sent = () => {
       preview(false);
       select(selection.clearAll());
@@ -271,7 +279,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
             if (!isAny) return setHint("No chunk that is visible has one of these numbers.");
             select(selection.setChunks(chunks, ranges, (job) => layout.chunk(job)));
           }}
-          onFocus={setJob}
+          onFocus={(job) => setFocused({ job, layout })}
         />
       </main>
       <aside class={panel === "tray" ? "shown" : ""} aria-label="Selection">
@@ -407,7 +415,7 @@ function mark(field: HTMLInputElement | null): void {
   field?.select();
 }
 
-/** The keys that work wherever the focus is. */
+/** The keys that work wherever the focus is. In fields, keys with Alt write letters on some keyboards. */
 function useKeys(keys: Keys): void {
   const latest = useRef(keys);
   latest.current = keys;
@@ -418,9 +426,10 @@ function useKeys(keys: Keys): void {
       const { key, code, altKey, ctrlKey, metaKey, target } = event;
       const isTyping = target instanceof HTMLElement && target.matches("input, textarea, select");
       const isControl = ctrlKey || metaKey;
-      if (altKey && !isControl && CHANGES[code]) change(CHANGES[code]);
-      else if (isControl && key === "Enter") preview(true);
-      else if (isTyping || altKey) return;
+      if (isControl && key === "Enter") preview(true);
+      else if (isTyping) return;
+      else if (altKey && !isControl && CHANGES[code]) change(CHANGES[code]);
+      else if (altKey) return;
       else if (isControl && key === "a") change("set");
       else if (isControl) return;
       else if (key === "/" || key === "f") mark(field.current);

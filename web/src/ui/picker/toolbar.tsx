@@ -3,6 +3,7 @@
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
+import { QUERY_LENGTH } from "../../model/address.ts";
 import type { GridView } from "../../model/grid.ts";
 import { firstStop } from "./grid.tsx";
 
@@ -22,11 +23,12 @@ interface ToolbarProps {
 
 export function Toolbar({ field, query, view, total, selected, onQuery, onChange, onPreview }: ToolbarProps) {
   const press = (event: KeyboardEvent) => {
-    const { key, ctrlKey, metaKey } = event;
+    const { key, code, altKey, ctrlKey, metaKey } = event;
     const input = field.current;
     if (!input) return;
     const isAllMarked = input.selectionStart === 0 && input.selectionEnd === input.value.length;
     if ((ctrlKey || metaKey) && key === "a" && isAllMarked) onChange("set");
+    else if (altKey && !ctrlKey && (code === "KeyA" || code === "KeyD")) onChange(code === "KeyA" ? "set" : "clear");
     else if (key === "ArrowDown" || key === "Escape") firstStop()?.focus();
     else if (key === "Enter") onPreview();
     else return;
@@ -34,6 +36,7 @@ export function Toolbar({ field, query, view, total, selected, onQuery, onChange
     event.stopPropagation();
   };
   const all = format(view.runnable);
+  // Buttons without effect can have the focus all the same: one that a person just pressed must not lose it.
   return (
     <div class="toolbar" role="group" aria-label="Filter and selection">
       <input
@@ -46,6 +49,7 @@ export function Toolbar({ field, query, view, total, selected, onQuery, onChange
         autocomplete="off"
         autocapitalize="off"
         spellcheck={false}
+        maxLength={QUERY_LENGTH}
         onInput={({ currentTarget }) => onQuery(currentTarget.value)}
         onKeyDown={press}
       />
@@ -57,18 +61,18 @@ export function Toolbar({ field, query, view, total, selected, onQuery, onChange
         <button
           type="button"
           title="Alt+A, or Ctrl+A"
-          disabled={view.selected === view.runnable}
+          aria-disabled={view.selected === view.runnable}
           onClick={() => onChange("set")}
         >
           Select {view.visible < total ? `the ${all} visible` : `all ${all}`}
         </button>
-        <button type="button" title="Alt+D" disabled={view.selected === 0} onClick={() => onChange("clear")}>
+        <button type="button" title="Alt+D" aria-disabled={view.selected === 0} onClick={() => onChange("clear")}>
           Deselect visible
         </button>
-        <button type="button" title="Alt+I" disabled={view.runnable === 0} onClick={() => onChange("invert")}>
+        <button type="button" title="Alt+I" aria-disabled={view.runnable === 0} onClick={() => onChange("invert")}>
           Invert visible
         </button>
-        <button type="button" title="Alt+C" disabled={selected === 0} onClick={() => onChange("clearAll")}>
+        <button type="button" title="Alt+C" aria-disabled={selected === 0} onClick={() => onChange("clearAll")}>
           Clear selection
         </button>
       </span>
