@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,7 +31,6 @@ AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 
 NewVisit = Callable[..., Visit]
-NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +111,7 @@ def new_visit(stack: Stack, browser: Browser) -> Iterator[NewVisit]:
     def begin(email: str | None = None, viewport: dict[str, int] = DESKTOP, **options: Any) -> Visit:
         context = browser.new_context(viewport=viewport, **options)
         context.set_default_timeout(30_000)
-        visits.append(Visit(stack, context.new_page(), email or f"person-{next(NUMBERS)}@mozilla.com"))
+        visits.append(Visit(stack, context.new_page(), email or f"person-{uuid.uuid4().hex[:8]}@mozilla.com"))
         return visits[-1]
 
     yield begin

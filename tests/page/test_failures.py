@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from localstack.fakes.treeherder import Control as TreeherderControl
 from tests.page.visit import Visit, escaped
@@ -43,20 +43,21 @@ def test_projects_that_cannot_be_read_leave_a_field_for_a_name(visit: Visit) -> 
 
 
 def test_treeherder_that_is_down_leaves_the_projects_list_and_says_what_is_missing(
-    visit: Visit, treeherder: TreeherderControl, pushes: Iterator[int]
+    visit: Visit, treeherder: TreeherderControl, builders: Iterator[str], pushes: Iterator[int]
 ) -> None:
     visit.expect_failures(503)
     treeherder.set_mode("down")
-    visit.open_push(next(pushes), "mochitest")
+    job = next(builders)
+    visit.open_push(next(pushes))
     warnings = visit.page.locator(".notice.warning")
     expect(warnings.filter(has_text="What ran on this push is not shown")).to_be_visible()
     expect(warnings.filter(has_text="The list is that of the project")).to_be_visible()
-    visit.page.get_by_role("button", name=re.compile("^Select the")).click()
-    selected = visit.page.locator("footer b").inner_text()
+    visit.filter(escaped(job))
+    visit.select(job)
     treeherder.set_mode("ok")
     warnings.get_by_role("button", name="Try again").first.click()
     expect(warnings).to_have_count(0)
-    expect(visit.page.locator("footer b")).to_have_text(selected)
+    visit.has_selected(1)
 
     treeherder.set_mode("down")
     visit.open("?project=try")
@@ -178,7 +179,7 @@ def sent_keys(visit: Visit) -> list[str]:
     """The idempotency keys of the requests that the page sends from now on."""
     keys: list[str] = []
 
-    def read(request) -> None:
+    def read(request: Request) -> None:
         if request.method == "POST" and "Idempotency-Key".lower() in request.headers:
             keys.append(request.headers["idempotency-key"])
 

@@ -180,9 +180,7 @@ def test_the_arrows_move_through_the_grid_which_is_one_stop_of_the_tab_key(
     expect(opener).to_have_attribute("aria-expanded", was_open or "")
 
 
-def test_jobs_are_taken_out_of_the_tray_by_keyboard(
-    visit: Visit, keyboard: Keyboard, pushes: Iterator[int]
-) -> None:
+def test_jobs_are_taken_out_of_the_tray_by_keyboard(visit: Visit, keyboard: Keyboard, pushes: Iterator[int]) -> None:
     page = visit.page
     visit.open_push(next(pushes), "xpcshell")
     keyboard.press("Control+a")

@@ -2,6 +2,7 @@
 
 import collections
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ MARKS = {
     "retry": ("↻", "was retried"),
     "usercancel": ("⊘", "was cancelled"),
     "superseded": ("»", "was superseded"),
-    "skipped": ("–", "was skipped"),
+    "skipped": ("\N{EN DASH}", "was skipped"),
     "running": ("▸", "is running"),
     "pending": ("…", "is pending"),
     "unscheduled": ("○", "is not scheduled"),
@@ -86,7 +87,7 @@ def test_the_panel_of_a_job_has_its_runs_with_links(visit: Visit, busy_push: int
     name, all_ = next((name, all_) for name, all_ in runs.items() if len(all_) == 4 and name.startswith("test-"))
     visit.open_push(busy_push)
     visit.filter(f"^{escaped(name)}")
-    expect(visit.job(name)).to_contain_text("×4")
+    expect(visit.job(name)).to_contain_text("\N{MULTIPLICATION SIGN}4")
     visit.job(name).click()
     rows = visit.panel.locator("tbody tr")
     expect(rows).to_have_count(4)
@@ -128,11 +129,7 @@ def test_tests_of_builds_that_exist_are_picked(visit: Visit, busy_push: int) -> 
         return any(status_of(run) == "success" for run in runs.get(build, ()))
 
     tests = {name for name, upstream in listed.items() if upstream and is_there(upstream)}
-    ran = {
-        name
-        for name in tests
-        if any(status_of(run) not in WITHOUT_RESULT for run in runs.get(name, ()))
-    }
+    ran = {name for name in tests if any(status_of(run) not in WITHOUT_RESULT for run in runs.get(name, ()))}
     visit.open_push(busy_push)
     visit.page.get_by_role("button", name="Quick picks").click()
     pick = visit.page.get_by_role("button", name="Tests of the builds that exist here")
@@ -142,7 +139,7 @@ def test_tests_of_builds_that_exist_are_picked(visit: Visit, busy_push: int) -> 
 
 
 def test_what_another_push_ran_is_picked(
-    visit: Visit, busy_push: int, treeherder: TreeherderControl, builders
+    visit: Visit, busy_push: int, treeherder: TreeherderControl, builders: Iterator[str]
 ) -> None:
     visit.expect_failures(404)  # These pushes have no decision task.
     first, second = next(builders), next(builders)
@@ -163,7 +160,9 @@ def test_what_another_push_ran_is_picked(
     expect(visit.page.get_by_role("button", name=re.compile(r"^Select [\d,]+ jobs"))).to_be_visible()
 
 
-def test_presets_are_saved_used_on_another_push_and_removed(visit: Visit, busy_push: int, pushes) -> None:
+def test_presets_are_saved_used_on_another_push_and_removed(
+    visit: Visit, busy_push: int, pushes: Iterator[int]
+) -> None:
     page = visit.page
     visit.open_push(busy_push, "xpcshell")
     page.get_by_role("button", name="Presets").click()
@@ -183,7 +182,7 @@ def test_presets_are_saved_used_on_another_push_and_removed(visit: Visit, busy_p
     expect(page.get_by_role("button", name="My tests xpcshell", exact=True)).to_have_count(0)
 
 
-def test_chunks_are_selected_by_ranges(visit: Visit, pushes) -> None:
+def test_chunks_are_selected_by_ranges(visit: Visit, pushes: Iterator[int]) -> None:
     visit.open_push(next(pushes))
     prefix = "test-macosx1470-64/opt-web-platform-tests-"
     visit.filter(f"^{prefix} !reftest !wdspec")

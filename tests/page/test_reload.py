@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from tests.page.conftest import NewVisit
 from tests.page.visit import Visit, query_of
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -89,7 +90,7 @@ def test_back_and_forward_go_through_the_places_and_not_through_each_key(
     expect(visit.watch).to_contain_text(job)
 
 
-def test_an_address_can_be_sent_to_a_colleague(new_visit, pushes: Iterator[int]) -> None:
+def test_an_address_can_be_sent_to_a_colleague(new_visit: NewVisit, pushes: Iterator[int]) -> None:
     push = next(pushes)
     one, other = new_visit(), new_visit()
     one.open_push(push)

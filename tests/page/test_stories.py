@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from localstack.fakes.taskcluster import Control as TaskclusterControl
+from tests.page.conftest import NewVisit
 from tests.page.visit import Visit, escaped
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -103,7 +104,7 @@ def test_a_label_of_taskcluster_runs_with_its_build_and_is_watched_to_its_end(
 
 
 def test_a_person_without_the_right_reads_who_has_it_and_keeps_the_selection(
-    new_visit, builders: Iterator[str], pushes: Iterator[int]
+    new_visit: NewVisit, builders: Iterator[str], pushes: Iterator[int]
 ) -> None:
     visit = new_visit("stranger@example.org")
     job = next(builders)

@@ -6,7 +6,8 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, TimeoutError, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from localstack.fakes.pushes import decision_task_id
 from tests.support.stack import Stack, until
@@ -159,7 +160,7 @@ class Visit:
             follow(self.stack)
             ask = self.page.get_by_role("button", name="Ask now")
             # The button goes when the request ends.
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(PlaywrightError):
                 if ask.is_visible():
                     ask.click(timeout=2_000)
             return False
@@ -178,7 +179,9 @@ class Visit:
         self.expect_failures(status)
         self.page.route(
             pattern,
-            lambda route: route.fulfill(status=status, headers=sent, body=body, content_type="application/problem+json"),
+            lambda route: route.fulfill(
+                status=status, headers=sent, body=body, content_type="application/problem+json"
+            ),
         )
         return lambda: self.page.unroute(pattern)
 
