@@ -133,8 +133,25 @@ test("once stopped, nothing is asked or said", async () => {
   poll.stop();
   await clock.pass(100);
   expect(times()).toEqual([0]);
+  expect(said).toEqual(["one", "next 2"]);
+});
+
+test("an answer that comes once the polls are stopped is not shown", async () => {
+  steps = [answer(200, "2", "one")];
   const late = poll.ask();
   poll.stop();
   await late;
+  expect(times()).toEqual([0]);
+  expect(said).toEqual([]);
+});
+
+test("stopped polls stay stopped when they are asked for, or the tab is shown", async () => {
+  steps = [answer(200, "2", "one"), answer(200, "2", "two")];
+  await poll.ask();
+  poll.stop();
+  await poll.ask();
+  poll.changeVisibility();
+  await clock.pass(100);
+  expect(times()).toEqual([0]);
   expect(said).toEqual(["one", "next 2"]);
 });

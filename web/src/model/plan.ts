@@ -6,6 +6,9 @@ import type { ActionPreview, RequestedJob, Triggered } from "./requests.ts";
 /** The destination of a job: builder names go to Pulse, labels to Taskcluster. */
 export type Way = "pulse" | "taskcluster";
 
+/** What a request would do: as much of the answer as there is of a request without known jobs, too. */
+export type DryRun = Pick<Triggered, "jobs" | "actions">;
+
 /** Jobs that wait, or are refused, for the same reason. */
 export interface Reason {
   /** The API's code; empty if it has none. */
@@ -50,7 +53,7 @@ const UNCERTAIN: ReadonlySet<string> = new Set(["unplanned", "taskcluster_unavai
 
 /** Sorts the answer of a dry run. `buildOf` returns the build that a job needs. */
 export function readPlan(
-  { jobs, actions = [] }: Pick<Triggered, "jobs" | "actions">,
+  { jobs, actions = [] }: DryRun,
   buildOf: (name: string) => string | undefined = () => undefined,
 ): Plan {
   const lists = { runs: [], builds: [], waits: [], again: [], leftAlone: [], refused: [] } as Record<
@@ -78,7 +81,7 @@ export function readPlan(
 }
 
 /** The dry runs of several requests as one. A build that an earlier request has already is not added again. */
-export function joinDryRuns(answers: readonly Triggered[]): Pick<Triggered, "jobs" | "actions"> {
+export function joinDryRuns(answers: readonly DryRun[]): DryRun {
   const known = new Set<string>();
   const jobs = answers.flatMap(({ jobs }) => {
     const added = jobs.filter((job) => job.code !== "needed_build" || !known.has(job.name));

@@ -9,7 +9,7 @@ import { Notice } from "./notice.tsx";
 import type { Page } from "./page.ts";
 import "./parts.css";
 import { needsSignIn } from "./requests-client.ts";
-import { dateAndTime, digits, duration, count } from "./words.ts";
+import { dateAndTime, digits, duration } from "./words.ts";
 
 /** A folded list shows this many entries. */
 const FOLDED = 20;
@@ -220,10 +220,4 @@ export function useTitle(title: string) {
       document.title = before;
     };
   }, [title]);
-}
-
-/** `1 job goes`, `3 jobs go`. */
-export function jobs(number: number, one = "", many = one): string {
-  const verb = number === 1 ? one : many;
-  return `${count(number, "job")}${verb && ` ${verb}`}`;
 }

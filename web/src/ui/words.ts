@@ -9,6 +9,13 @@ export function count(number: number, one: string, many = `${one}s`): string {
   return `${NUMBER.format(number)} ${number === 1 ? one : many}`;
 }
 
+/** `1 job goes`, `3 jobs go`. */
+export function jobs(number: number, one = "", many = one): string {
+  const verb = number === 1 ? one : many;
+  return `${count(number, "job")}${verb && ` ${verb}`}`;
+}
+
+/** `1,200`. */
 export function digits(number: number): string {
   return NUMBER.format(number);
 }

@@ -1,31 +1,20 @@
 // The preview: what a request would do, before it is sent.
 
-import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Jobs } from "../../model/jobs.ts";
-import { joinDryRuns, levelOf, type Plan as Lists, readPlan, type Reason } from "../../model/plan.ts";
-import type { RequestedJob, Triggered } from "../../model/requests.ts";
+import { type DryRun, joinDryRuns, type Plan as Lists, readPlan } from "../../model/plan.ts";
 import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import {
-  Action,
-  Folded,
-  jobs as jobsOf,
-  Live,
-  SignIn,
-  Trouble,
-  useFocus,
-  useHasEnded,
-  useIsShown,
-  useWait,
-} from "../parts.tsx";
-import { count, digits, duration, listed } from "../words.ts";
+import { Action, Live, SignIn, Trouble, useFocus, useHasEnded, useIsShown, useWait } from "../parts.tsx";
+import { count, digits, duration, jobs as jobsOf } from "../words.ts";
+import { PlanLists, Selected } from "./lists.tsx";
 import "./plan.css";
-import { dryRun, placeOf, sendAll, type Target } from "./send.ts";
+import { dryRun, isSendable, placeOf, sendAll, type Target } from "./send.ts";
 import { type Batch, digestOf, Sending } from "./sending.ts";
+import { newsOf, runLabel, warningOf } from "./words.ts";
 
 export interface PlanProps {
   readonly page: Page;
@@ -43,12 +32,13 @@ const WHY = "to see what these jobs would do, and to run them";
 
 export function Plan({ page, project, push, jobs, selection, decisionTask, onClose, onSent }: PlanProps) {
   const requests = useMemo(() => selection.requests(), [selection]);
+  const names = useMemo(() => new Set(requests.flat()), [requests]);
   // A selection that comes anew with the same jobs, such as after more jobs ran, is the same.
   const key = useMemo(() => digestOf(JSON.stringify(requests)), [requests]);
-  const target: Target = { page, project, push, decisionTask };
-  const sending = useMemo(() => new Sending(project, push, decisionTask), [project, push, decisionTask]);
+  const target: Target = { page, project, push };
+  const sending = useMemo(() => new Sending(project, push), [project, push]);
   const [batches, setBatches] = useState<Batch[]>([]);
-  const [answers, setAnswers] = useState<ReadonlyMap<Batch, Triggered>>();
+  const [answers, setAnswers] = useState<ReadonlyMap<Batch, DryRun>>();
   const [checked, setChecked] = useState(0);
   const [checkError, setCheckError] = useState<unknown>();
   const [attempt, setAttempt] = useState(0);
@@ -60,22 +50,27 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   const wait = useWait(sendError);
   const isShown = useIsShown();
 
+  /** While requests are being sent, they stay as they are; a check that was due then follows. */
+  const isBusy = useRef(false);
+  const isStale = useRef(false);
+
   useEffect(() => {
-    const batches = sending.batches(requests);
+    isStale.current = isBusy.current;
+    if (isBusy.current) return;
+    const batches = sending.batches(requests, decisionTask);
     setBatches(batches);
     // What is known stays when a sign-in ends.
     if (person === undefined) return;
     setAnswers(undefined);
     setChecked(0);
     setCheckError(undefined);
-    setSendError(undefined);
     const abort = new AbortController();
     check(target, batches, abort.signal, setChecked).then(
       (answers) => setAnswers(answers),
       (error: unknown) => !abort.signal.aborted && setCheckError(error),
     );
     return () => abort.abort();
-  }, [key, sending, person, attempt]);
+  }, [key, sending, decisionTask, person, attempt]);
 
   const isSending = place !== undefined;
   const closeByKey = (event: KeyboardEvent) => {
@@ -86,7 +81,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
 
   const lists = useMemo(() => {
     if (!answers) return undefined;
-    const open = [...answers].filter(([batch]) => batch.request === undefined).map(([, answer]) => answer);
+    const open = [...answers].filter(([batch]) => !isSent(batch)).map(([, answer]) => answer);
     return readPlan(joinDryRuns(open), (name) => {
       const job = jobs.find(name);
       return job === undefined ? undefined : jobs.build(job);
@@ -96,9 +91,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   const isAllSent = batches.length > 0 && sent.length === batches.length;
 
   const run = () => {
-    // A request of refused jobs alone would be a request for nothing.
-    const sendable = batches.filter((batch) => batch.request !== undefined || isOfUse(answers?.get(batch)));
+    const sendable = batches.filter((batch) => isSendable(batch, answers?.get(batch)));
     setSendError(undefined);
+    isBusy.current = true;
     sendAll(target, sending, sendable, setPlace).then(
       (sent) => {
         if (!isShown.current) return;
@@ -107,8 +102,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
         page.go(placeOf(target, sent));
       },
       (error: unknown) => {
+        isBusy.current = false;
         // The batches keep their answers.
-        const known = sending.batches(requests);
+        const known = sending.renewed(batches);
         const renewed = new Map(batches.map((batch, place) => [batch, known[place]] as const));
         setBatches(known);
         setAnswers(
@@ -116,6 +112,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
         );
         setPlace(undefined);
         setSendError(error);
+        if (isStale.current) setAttempt((attempt) => attempt + 1);
       },
     );
   };
@@ -126,23 +123,29 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
     page.go(placeOf(target, sent));
   };
   const checkAgain = () => {
+    setSendError(undefined);
     setAttempt(attempt + 1);
-    // The button goes.
+    // The button disappears.
     heading.current?.focus();
   };
-  const again = () => {
-    sending.forget(batches);
+  const forget = (isForgotten: (batch: Batch) => boolean) => {
+    sending.forget(batches.filter(isForgotten));
     checkAgain();
   };
 
+  const hasWork = batches.some((batch) => !isSent(batch) && isSendable(batch, answers?.get(batch)));
   const isChecking = person !== undefined && !isAllSent && !lists && checkError === undefined;
   return (
     <main class="view plan" aria-labelledby="plan-heading" onKeyDown={closeByKey}>
       <h2 id="plan-heading" tabIndex={-1} ref={heading}>
         Preview of {count(selection.size, "job")}
       </h2>
-      <Live>{said({ isChecking, lists, place, batches })}</Live>
-      <Notices selection={selection} batches={batches} isSending={isSending} lists={lists} />
+      <Live>{newsOf(isChecking, lists, place, batches.length)}</Live>
+      <Notices
+        {...{ selection, batches, isSending, lists }}
+        warning={warningOf(batches, (name) => names.has(name))}
+        onForget={() => forget((batch) => batch.isUnanswered)}
+      />
 
       {isAllSent && (
         <Notice kind="information">
@@ -150,7 +153,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           <button type="button" onClick={leave}>
             Show them, and clear the selection
           </button>{" "}
-          <button type="button" onClick={again}>
+          <button type="button" onClick={() => forget(isSent)}>
             Preview them once more
           </button>
         </Notice>
@@ -158,7 +161,10 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       {!isAllSent && sent.length > 0 && !isSending && (
         <Notice kind="warning">
           {digits(sent.length)} of {count(batches.length, "request")} were sent: <Sent target={target} sent={sent} />.
-          The button below sends the others.
+          The button below sends the others.{" "}
+          <button type="button" onClick={() => forget(isSent)}>
+            Preview those once more, too
+          </button>
         </Notice>
       )}
       {person === undefined && !isAllSent && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
@@ -183,8 +189,10 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           </label>
         )}
         {lists && !isAllSent && person !== undefined && (
-          <Action class="primary" isOff={isSending || wait > 0 || lists.requested === 0} onClick={run}>
-            {runLabel(sent.length > 0, sendError !== undefined)} {count(lists.requested, "job")}
+          <Action class="primary" isOff={isSending || wait > 0 || !hasWork} onClick={run}>
+            {hasWork && lists.requested === 0
+              ? "Send again"
+              : runLabel(lists.requested, sent.length > 0, sendError !== undefined)}
             {wait > 0 && ` in ${duration(wait)}`}
           </Action>
         )}
@@ -196,9 +204,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
   );
 }
 
-function runLabel(isStarted: boolean, hasFailed: boolean): string {
-  if (isStarted) return "Continue: run";
-  return hasFailed ? "Try again: run" : "Run";
+function isSent({ request }: Batch): boolean {
+  return request !== undefined;
 }
 
 /** Asks for the dry runs of the batches that were not sent, one after another. */
@@ -207,44 +214,13 @@ async function check(
   batches: readonly Batch[],
   signal: AbortSignal,
   onChecked: (number: number) => void,
-): Promise<Map<Batch, Triggered>> {
-  const answers = new Map<Batch, Triggered>();
+): Promise<Map<Batch, DryRun>> {
+  const answers = new Map<Batch, DryRun>();
   for (const [place, batch] of batches.entries()) {
     onChecked(place);
-    if (batch.request === undefined) answers.set(batch, await dryRun(target, batch.names, signal));
+    if (!isSent(batch)) answers.set(batch, await dryRun(target, batch, signal));
   }
   return answers;
-}
-
-/** Whether a request would run a job. */
-function isOfUse(answer: Triggered | undefined): boolean {
-  return answer === undefined || readPlan(answer).requested > 0;
-}
-
-interface Said {
-  readonly isChecking: boolean;
-  readonly lists: Lists | undefined;
-  readonly place: number | undefined;
-  readonly batches: readonly Batch[];
-}
-
-function said({ isChecking, lists, place, batches }: Said): string {
-  if (place !== undefined) return `Sending request ${place + 1} of ${batches.length}.`;
-  if (isChecking) return "Asking what would happen.";
-  return lists ? `The preview is there. ${summary(lists)}` : "";
-}
-
-function summary({ runs, builds, waits, again, leftAlone, refused }: Lists): string {
-  const sum = (reasons: readonly Reason[]) => reasons.reduce((sum, { jobs }) => sum + jobs.length, 0);
-  const text = listed([
-    [runs.length, runs.length === 1 ? "runs at once" : "run at once"],
-    [builds.length, builds.length === 1 ? "build is added" : "builds are added"],
-    [sum(waits), sum(waits) === 1 ? "waits" : "wait"],
-    [again.length, again.length === 1 ? "runs once more" : "run once more"],
-    [leftAlone.length, "already running and left alone"],
-    [sum(refused), "refused"],
-  ]);
-  return text === "" ? "Nothing would run." : `${text}.`;
 }
 
 interface NoticesProps {
@@ -252,9 +228,12 @@ interface NoticesProps {
   readonly batches: readonly Batch[];
   readonly isSending: boolean;
   readonly lists: Lists | undefined;
+  /** What is known of batches without an answer. */
+  readonly warning: string | undefined;
+  readonly onForget: () => void;
 }
 
-function Notices({ selection, batches, isSending, lists }: NoticesProps) {
+function Notices({ selection, batches, isSending, lists, warning, onForget }: NoticesProps) {
   const { size, absent } = selection;
   return (
     <>
@@ -270,10 +249,12 @@ function Notices({ selection, batches, isSending, lists }: NoticesProps) {
           out.
         </Notice>
       )}
-      {!isSending && batches.some(({ isUnanswered }) => isUnanswered) && (
-        <Notice kind="information">
-          These jobs were sent before, without an answer. They may have arrived. Sending them again is safe: they do not
-          run twice.
+      {!isSending && warning !== undefined && (
+        <Notice kind="warning">
+          {warning} To send only what is selected, forget that attempt: then jobs that arrived run once more.{" "}
+          <button type="button" onClick={onForget}>
+            Forget the attempt
+          </button>
         </Notice>
       )}
       {lists?.isUncertain && (
@@ -298,153 +279,5 @@ function Sent({ target, sent }: { target: Target; sent: readonly string[] }) {
         </>
       ))}
     </>
-  );
-}
-
-function Selected({ names }: { names: readonly string[] }) {
-  if (names.length === 0) return <p>Nothing is selected.</p>;
-  return (
-    <Part heading="Selected" number={names.length}>
-      <Folded entries={names} keyOf={(name) => name} show={(name) => <span class="name">{name}</span>} />
-    </Part>
-  );
-}
-
-function PlanLists({ lists }: { lists: Lists }) {
-  const { runs, builds, waits, again, leftAlone, refused, alsoStarts } = lists;
-  return (
-    <>
-      <p class="plan-summary">
-        <strong>{summary(lists)}</strong>
-      </p>
-      <Part heading="Refused" number={total(refused)} kind="refused">
-        <Reasons reasons={refused} />
-      </Part>
-      <Part heading="Run at once" number={runs.length}>
-        <Names jobs={runs} />
-      </Part>
-      <Part heading="Builds that are added" number={builds.length}>
-        <p class="muted">Jobs need these builds, and the push does not have them.</p>
-        <Names jobs={builds} />
-      </Part>
-      <Part heading="Wait" number={total(waits)}>
-        <Reasons reasons={waits} />
-      </Part>
-      <Part heading="Run already, and run once more" number={again.length}>
-        <Names jobs={again} />
-      </Part>
-      <Part heading="Run already, and are left alone" number={leftAlone.length}>
-        <Names jobs={leftAlone} />
-      </Part>
-      <Part heading="Taskcluster also starts" number={alsoStarts.length}>
-        <p class="muted">Labels need these builds, and Treeherder does not show them on the push.</p>
-        <Folded entries={alsoStarts} keyOf={(name) => name} show={(name) => <span class="name">{name}</span>} />
-      </Part>
-      {lists.requested > 0 && <Ways lists={lists} />}
-    </>
-  );
-}
-
-function total(reasons: readonly Reason[]): number {
-  return reasons.reduce((sum, { jobs }) => sum + jobs.length, 0);
-}
-
-interface PartProps {
-  readonly heading: string;
-  readonly number: number;
-  readonly kind?: string;
-  readonly children: ComponentChildren;
-}
-
-function Part({ heading, number, kind = "", children }: PartProps) {
-  if (number === 0) return null;
-  return (
-    <section class={`plan-part ${kind}`}>
-      <h3>
-        {heading} <span class="number">({digits(number)})</span>
-      </h3>
-      {children}
-    </section>
-  );
-}
-
-/** A job by name, with what else is known of it. */
-function Names({ jobs, detail }: { jobs: readonly RequestedJob[]; detail?: string }) {
-  return <Folded entries={jobs} keyOf={(job) => job.name} show={(job) => <Name job={job} said={detail} />} />;
-}
-
-function Name({ job, said }: { job: RequestedJob; said: string | undefined }) {
-  const { name, asked_as: askedAs, closest, code, detail } = job;
-  return (
-    <>
-      <span class="name">{name}</span>
-      {askedAs !== undefined && <span class="more">asked for as “{askedAs}”</span>}
-      {closest !== undefined && (
-        <span class="more">
-          Did you mean <span class="name">{closest}</span>?
-        </span>
-      )}
-      {detail && detail !== said && code !== "unknown_job" && <span class="more">{detail}</span>}
-    </>
-  );
-}
-
-function Reasons({ reasons }: { reasons: readonly Reason[] }) {
-  return (
-    <>
-      {reasons.map(({ code, build, detail, jobs }) => {
-        const isSame = jobs.every((job) => job.detail === detail);
-        const title = titleOf(code, build, isSame ? detail : "");
-        return (
-          <div class="plan-reason" key={`${code} ${build} ${detail}`}>
-            <h4>
-              {title} <span class="number">({digits(jobs.length)})</span>
-            </h4>
-            {isSame && detail !== title && code !== "unknown_job" && detail !== "" && <p class="muted">{detail}</p>}
-            <Names jobs={jobs} {...(isSame && { detail })} />
-          </div>
-        );
-      })}
-    </>
-  );
-}
-
-const TITLES: Readonly<Record<string, string>> = {
-  build_running: "Wait for a build that runs",
-  build_requested: "Wait for a build that is added",
-  unknown_job: "No such jobs on this push",
-  not_triggerable: "Taskcluster jobs cannot be run here",
-  no_decision_task: "The push has no usable decision task",
-  action_unusable: "The push's action cannot be used",
-  hook_not_allowed: "The push's hook is not allowed",
-  schema_changed: "The push's action has an unknown form",
-  input_refused: "Taskcluster refuses the input",
-  hook_missing: "The push's hook does not exist",
-  missing_scopes: "This service may not call the push's hook",
-};
-
-function titleOf(code: string, build: string | undefined, detail: string): string {
-  if (build !== undefined && (code === "build_running" || code === "build_requested")) {
-    return `Wait for ${build}, which ${code === "build_running" ? "runs" : "is added"}`;
-  }
-  return TITLES[code] ?? (detail || "For other reasons");
-}
-
-function Ways({ lists: { ways, actions } }: { lists: Lists }) {
-  return (
-    <section class="plan-part">
-      <h3>How they go</h3>
-      <ul>
-        {ways.pulse > 0 && <li>{count(ways.pulse, "job")} by Pulse, to Buildbot.</li>}
-        {ways.taskcluster > 0 && <li>{count(ways.taskcluster, "job")} by Taskcluster.</li>}
-        {actions.map(({ hook, labels, input_bytes: bytes }) => (
-          <li key={hook + labels[0]}>
-            Action: hook <code>{hook}</code>
-            {levelOf(hook) !== undefined && <>, level {levelOf(hook)}</>}, {count(labels.length, "label")},{" "}
-            {count(bytes, "byte")} of input.
-          </li>
-        ))}
-      </ul>
-    </section>
   );
 }

@@ -1,6 +1,7 @@
 // Sends a selection as one request after another.
 
 import { Failure } from "../../client.ts";
+import { type DryRun, readPlan } from "../../model/plan.ts";
 import type { Triggered } from "../../model/requests.ts";
 import type { Address } from "../../model/address.ts";
 import type { Page } from "../page.ts";
@@ -12,14 +13,31 @@ export interface Target {
   readonly page: Page;
   readonly project: string;
   readonly push: number;
-  readonly decisionTask: string | undefined;
 }
 
 /** Asks what a request would do. */
-export async function dryRun(target: Target, names: readonly string[], signal: AbortSignal): Promise<Triggered> {
+export async function dryRun(target: Target, batch: Batch, signal: AbortSignal): Promise<DryRun> {
   const { page, project, push } = target;
   const path = `${paths.trigger(project, push)}?dry_run=true`;
-  return (await send<Triggered>(page, path, bodyOf(target, names), { signal })).body;
+  try {
+    return (await send<Triggered>(page, path, bodyOf(batch), { signal })).body;
+  } catch (error) {
+    const refused = refusedDryRun(error);
+    if (refused) return refused;
+    throw error;
+  }
+}
+
+/** The dry run that an error document contains: that of a request of which all jobs are refused. */
+export function refusedDryRun(error: unknown): DryRun | undefined {
+  if (!(error instanceof Failure) || error.code !== "no_known_jobs") return undefined;
+  const { jobs } = error.problem;
+  return Array.isArray(jobs) && jobs.length > 0 ? { jobs: jobs as Triggered["jobs"] } : undefined;
+}
+
+/** Whether sending a batch has an effect: it runs a job, or its answer is missing. */
+export function isSendable(batch: Batch, dryRun: DryRun | undefined): boolean {
+  return batch.request !== undefined || batch.isUnanswered || !dryRun || readPlan(dryRun).requested > 0;
 }
 
 /**
@@ -39,7 +57,7 @@ export async function sendAll(
     let { request } = batch;
     if (request === undefined) {
       const headers = { "Idempotency-Key": sending.key(batch) };
-      const body = bodyOf(target, batch.names);
+      const body = bodyOf(batch);
       try {
         const answer = await send<Triggered>(page, paths.trigger(project, push), body, { headers });
         request = answer.body.request_id ?? "";
@@ -67,6 +85,6 @@ function isStoredNowhere(batch: Batch, error: unknown): boolean {
   return error.code === "idempotency_key_reused" || (isRefusal && !batch.isUnanswered);
 }
 
-function bodyOf({ decisionTask }: Target, names: readonly string[]) {
+function bodyOf({ names, decisionTask }: Batch) {
   return { requested_jobs: names, ...(decisionTask !== undefined && { decision_task_id: decisionTask }) };
 }

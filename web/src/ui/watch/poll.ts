@@ -27,15 +27,16 @@ export class Poll<Body> {
   private due: number | undefined;
   private cancel: (() => void) | undefined;
   private abort: AbortController | undefined;
+  private isStopped = false;
 
   constructor(
     private readonly options: PollOptions<Body>,
     private readonly clock: Clock,
   ) {}
 
-  /** Asks at once, if it does not ask already. */
+  /** Asks at once, unless it is asking already or is stopped. */
   async ask(): Promise<void> {
-    if (this.abort) return;
+    if (this.abort || this.isStopped) return;
     this.cancel?.();
     this.due = undefined;
     const abort = new AbortController();
@@ -58,8 +59,9 @@ export class Poll<Body> {
     if (this.due !== undefined) this.schedule(this.due);
   }
 
-  /** Ends the polls. */
+  /** Ends the polls for good. */
   stop(): void {
+    this.isStopped = true;
     this.cancel?.();
     this.due = undefined;
     this.abort?.abort();

@@ -10,23 +10,11 @@ import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import {
-  Action,
-  Folded,
-  jobs as jobsOf,
-  Live,
-  SignIn,
-  Time,
-  Trouble,
-  useFocus,
-  useHasEnded,
-  useIsShown,
-  useTitle,
-} from "../parts.tsx";
+import { Action, Folded, Live, SignIn, Time, Trouble, useFocus, useHasEnded, useIsShown, useTitle } from "../parts.tsx";
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
 import { ask, paths, send } from "../requests-client.ts";
-import { digits, timeOfDay, count } from "../words.ts";
+import { count, digits, jobs as jobsOf, timeOfDay } from "../words.ts";
 import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
 import { byStatus, newsOf, STAGES, stateOf, statusOf } from "./words.ts";
@@ -298,10 +286,10 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
     });
   const again = () =>
     run("request", async () => {
-      const { project, push_id: push, decision_task_id: decisionTask } = request;
-      const target: Target = { page, project, push, decisionTask };
-      const sending = new Sending(project, push, decisionTask);
-      const batches = sending.batches(requestsOf(requestedAnew));
+      const { project, push_id: push, request_id: id, decision_task_id: decisionTask } = request;
+      const target: Target = { page, project, push };
+      const sending = new Sending(project, push, id);
+      const batches = sending.batches(requestsOf(requestedAnew), decisionTask);
       const sent = await sendAll(target, sending, batches, () => undefined);
       if (!isShown.current) return;
       sending.forget(batches);
