@@ -128,7 +128,10 @@ def test_a_project_that_does_not_exist_is_said(visit: Visit) -> None:
     expect(visit.page.locator("ul.pushes li").first).to_be_visible()
 
     visit.open(f"?project={UNKNOWN_PROJECT}&push=1001")
-    expect(visit.page.get_by_role("alert")).to_contain_text(UNKNOWN_PROJECT)
+    alert = visit.page.get_by_role("alert")
+    expect(alert).to_contain_text(f"There is no list of jobs of the project {UNKNOWN_PROJECT}.")
+    alert.get_by_role("link", name="Choose another project").click()
+    expect(visit.page.get_by_role("heading", name="Choose a push")).to_be_visible()
 
 
 def test_an_empty_list_is_no_error(visit: Visit, pushes: Iterator[int]) -> None:

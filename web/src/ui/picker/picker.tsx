@@ -10,11 +10,12 @@ import { search } from "../../model/search.ts";
 import { isLarge, Selection } from "../../model/selection.ts";
 import { loadPush, loadRuns, type Push, pushUrl, shortRevision } from "../../treeherder.ts";
 import { lazy } from "../lazy.tsx";
-import { ErrorNotice, Notice } from "../notice.tsx";
+import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
 import { Grid, type Openings } from "./grid.tsx";
 import "./grid.css";
 import { type List, loadList } from "./loading.ts";
+import { Missing } from "./missing.tsx";
 import "./picker.css";
 import { keep, recall } from "./stored.ts";
 import { type Change, format, Toolbar } from "./toolbar.tsx";
@@ -68,7 +69,7 @@ export function Picker({ page }: { page: Page }) {
   return (
     <>
       <PushLine page={page} push={push} />
-      {errors.list !== undefined && <ErrorNotice error={errors.list} onRetry={start} />}
+      {errors.list !== undefined && <Missing page={page} error={errors.list} onRetry={start} />}
       {errors.runs !== undefined && (
         <Notice kind="warning">
           What ran on this push is not shown: {messageOf(errors.runs)}{" "}
