@@ -65,9 +65,9 @@ def test_jobs_above_a_thousand_are_two_requests_and_a_send_that_stops_in_between
     page.reload()
     visit.previews(1_001)
     expect(visit.plan).to_contain_text("1 of 2 requests were sent")
-    expect(visit.plan).to_contain_text("they do not run twice")
+    expect(visit.plan).to_contain_text(re.compile("not run twice"))
     visit.run()
-    expect(page.locator("main.requests li")).to_have_count(2)
+    expect(page.locator("main.requests li").filter(has_text=visit.email)).to_have_count(2)
     assert sent[2] == sent[1]
     visit.header.get_by_role("link", name="My requests").click()
     expect(page.get_by_role("heading", name="My requests")).to_be_visible()

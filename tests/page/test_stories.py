@@ -29,7 +29,7 @@ def test_a_buildbot_job_is_chosen_previewed_run_and_watched_to_its_end(
     page, push = visit.page, next(pushes)
     first, second = next(builders), next(builders)
     choose_push(visit, push)
-    expect(page).to_have_title("Add new jobs")
+    expect(page).to_have_title(f"try {push} · Add new jobs")
 
     # With the mouse, and with the keyboard.
     visit.filter(f"^{escaped(first)}")
