@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Failure } from "../client.ts";
 import { pauseBefore } from "../model/watch.ts";
+import { hasSignedOut } from "../session.ts";
 import { Notice } from "./notice.tsx";
 import type { Page } from "./page.ts";
 import "./parts.css";
@@ -171,11 +172,11 @@ export function useWait(error: unknown): number {
   return Math.max(0, until - now);
 }
 
-/** Whether a person was signed in while this view was shown, and is not any more. */
+/** Whether the sign-in of a person ended while this view was shown; not after a person signed out. */
 export function useHasEnded(page: Page): boolean {
   const wasSignedIn = useRef(false);
   if (page.session) wasSignedIn.current = true;
-  return wasSignedIn.current && !page.session;
+  return wasSignedIn.current && !page.session && !hasSignedOut();
 }
 
 /** A time, in the person's time zone. */

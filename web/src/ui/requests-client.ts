@@ -2,7 +2,7 @@
 
 import { type Answer, Failure, getJson, postJson } from "../client.ts";
 import type { Config } from "../config.ts";
-import { currentSession } from "../session.ts";
+import { currentSession, endSession } from "../session.ts";
 import type { Page } from "./page.ts";
 
 /** The paths of the API. */
@@ -41,7 +41,7 @@ async function signed<Body>(
 ): Promise<Answer<Body>> {
   const session = currentSession();
   if (!session) {
-    page.signOut();
+    end(page);
     throw new Failure("Your sign-in has ended. Sign in again: nothing is lost.", 401, "sign_in_needed");
   }
   const headers = new Headers(init.headers);
@@ -49,9 +49,15 @@ async function signed<Body>(
   try {
     return await request({ ...init, headers });
   } catch (error) {
-    if (needsSignIn(error)) page.signOut();
+    if (needsSignIn(error)) end(page);
     throw error;
   }
+}
+
+/** The sign-in has ended: without its token, the person is not one who signs out. */
+function end(page: Page): void {
+  endSession();
+  page.signOut();
 }
 
 function part(text: string): string {

@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Jobs } from "../../model/jobs.ts";
 import { type DryRun, joinDryRuns, type Plan as Lists, readPlan } from "../../model/plan.ts";
 import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts";
+import { hasSignedOut } from "../../session.ts";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
@@ -59,8 +60,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
     if (isBusy.current) return;
     const batches = sending.batches(requests, decisionTask);
     setBatches(batches);
-    // What is known stays when a sign-in ends.
-    if (person === undefined) return;
+    // What is known stays when a sign-in ends, and goes with a person who signs out.
+    if (person === undefined) return hasSignedOut() ? setAnswers(undefined) : undefined;
     setAnswers(undefined);
     setChecked(0);
     setCheckError(undefined);

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import type { RequestPage, RequestSummary } from "../../model/requests.ts";
+import { hasSignedOut } from "../../session.ts";
 import { Link } from "../link.tsx";
 import type { Page } from "../page.ts";
 import { Action, Live, SignIn, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
@@ -42,6 +43,13 @@ export function Requests({ page }: { page: Page }) {
     );
     return () => abort.abort();
   }, [wanted, person]);
+
+  useEffect(() => {
+    if (person !== undefined || !hasSignedOut()) return;
+    setFound(undefined);
+    setNext(undefined);
+    setWanted({ path: first });
+  }, [person]);
 
   const retry = () => {
     setWanted({ path: wanted?.path ?? first });

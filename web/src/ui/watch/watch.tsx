@@ -7,6 +7,7 @@ import { Failure } from "../../client.ts";
 import type { ActionStatus, TriggerRequest } from "../../model/requests.ts";
 import { requestsOf } from "../../model/selection.ts";
 import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../model/watch.ts";
+import { hasSignedOut } from "../../session.ts";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
@@ -35,7 +36,13 @@ export function Watch({ page }: { page: Page }) {
   const watched = useMemo(() => request && readWatch(request), [request]);
 
   useEffect(() => {
-    if (person === undefined) return;
+    if (person === undefined) {
+      if (!hasSignedOut()) return;
+      shown.current = null;
+      setRequest(undefined);
+      setNews("");
+      return;
+    }
     const next = (next: number | undefined) => setPolled({ at: Date.now(), next });
     const polling = new Poll<TriggerRequest>(
       {
