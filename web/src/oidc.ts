@@ -25,23 +25,24 @@ export async function complete(config: Config, url: string): Promise<void> {
   try {
     const { id_token: token = "" } = await clientOf(config).processSigninResponse(url);
     const session = readToken(token);
-    if (!session) throw failed(NO_ADDRESS);
+    if (!session) {
+      sessionStorage.setItem(CHOOSE, "1");
+      throw failed("The sign-in provider gave no e-mail address. Sign in with another account.");
+    }
     sessionStorage.removeItem(CHOOSE);
     if (!isValid(session)) throw failed(ENDED);
     sessionStorage.setItem(TOKEN, token);
   } catch (error) {
-    if (isRefusal(error)) sessionStorage.setItem(CHOOSE, "1");
+    if (isDenied(error)) sessionStorage.setItem(CHOOSE, "1");
     throw explained(config, error);
   }
 }
 
-const NO_ADDRESS = "The sign-in provider gave no e-mail address. Sign in with another account.";
 const ENDED = "The sign-in has ended already, by this computer's clock. Correct its date and time, then sign in again.";
 
-/** Whether another account could sign in where this one could not. */
-function isRefusal(error: unknown): boolean {
-  const isDenied = error instanceof ErrorResponse && error.error === "access_denied";
-  return isDenied || (error instanceof Failure && error.message === NO_ADDRESS);
+/** Whether the provider refused the account, so that another one may sign in. */
+function isDenied(error: unknown): boolean {
+  return error instanceof ErrorResponse && error.error === "access_denied";
 }
 
 function clientOf({ signIn }: Config): OidcClient {
@@ -83,7 +84,7 @@ function sentence(host: string, error: unknown): string {
     }
   }
   if (error instanceof DOMException && /^(Security|QuotaExceeded)Error$/.test(error.name)) {
-    return "A sign-in needs this browser's storage, which is full or forbidden for this page. Allow it or make room, then sign in again.";
+    return "This browser does not let the page store a sign-in. Allow it, or clear the storage, then sign in again.";
   }
   const message = error instanceof Error ? error.message : String(error);
   if (/state/i.test(message)) {

@@ -1,6 +1,6 @@
 // Who is signed in, in this tab. The library that signs in is loaded when a person signs in, and on the way back.
 
-import { Failure } from "./client.ts";
+import { partIsMissing } from "./client.ts";
 import type { Config } from "./config.ts";
 
 /** A person who is signed in. */
@@ -55,11 +55,7 @@ export async function completeSignIn(config: Config): Promise<void> {
 export function signOut(): void {
   if (stored(TOKEN) === "") return;
   endSession();
-  try {
-    sessionStorage.setItem(CHOOSE, "1");
-  } catch {
-    // The storage is full: the next sign-in is that of the same account.
-  }
+  sessionStorage.setItem(CHOOSE, "1");
 }
 
 /** Forgets a token that has ended, or that the API refuses. Views keep what they show. */
@@ -110,10 +106,6 @@ function stored(name: string): string {
 
 function library(): Promise<typeof import("./oidc.ts")> {
   return import("./oidc.ts").catch(() => {
-    throw new Failure(
-      "The part of this page that signs in cannot be loaded. Reload the page, then sign in again.",
-      0,
-      "",
-    );
+    throw partIsMissing();
   });
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RequestedJob, TriggerRequest } from "../src/model/requests.ts";
-import { changes, pauseAfterFailures, pauseBefore, readWatch } from "../src/model/watch.ts";
+import { pauseBefore } from "../src/model/pause.ts";
+import { changes, pauseAfterFailures, readWatch } from "../src/model/watch.ts";
 
 const SINCE = "2026-11-26T12:00:00Z";
 

@@ -1,5 +1,6 @@
-// A request's status as rows for the view that watches it, and the pauses between two polls.
+// A request's status as rows for the view that watches it, and the pause after failed polls.
 
+import { pauseBefore, SHORTEST_PAUSE } from "./pause.ts";
 import { wayOf, type Way } from "./plan.ts";
 import type { ActionStatus, RequestedJob, TriggerRequest } from "./requests.ts";
 
@@ -69,22 +70,12 @@ export function changes(before: Watch, after: Watch): WatchRow[] {
   return after.rows.filter((row) => known.get(row.name) !== row.status);
 }
 
-/** The pause before the next poll, in milliseconds; undefined once the request has ended. */
-export function pauseBefore(retryAfter: string | null, now: number): number | undefined {
-  if (retryAfter === null || retryAfter.trim() === "") return undefined;
-  const seconds = Number(retryAfter);
-  const pause = Number.isNaN(seconds) ? Date.parse(retryAfter) - now : seconds * 1_000;
-  return Number.isNaN(pause) ? LONGEST_PAUSE : Math.min(Math.max(pause, SHORTEST_PAUSE), LONGEST_PAUSE);
-}
-
 /** The pause after a number of failed polls in a row, in milliseconds. */
 export function pauseAfterFailures(failures: number, retryAfter: string | null, now: number): number {
   const grown = Math.min(SHORTEST_PAUSE * 2 ** failures, LONGEST_FAILURE_PAUSE);
   return Math.max(pauseBefore(retryAfter, now) ?? 0, grown);
 }
 
-const SHORTEST_PAUSE = 1_000;
-const LONGEST_PAUSE = 3_600_000;
 const LONGEST_FAILURE_PAUSE = 300_000;
 
 /** Requests that an earlier version of the API forwarded have no progress: their jobs are not followed. */

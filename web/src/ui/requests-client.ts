@@ -1,6 +1,6 @@
 // The API that takes requests: its addresses, the signed-in person's token, and what a refused token means.
 
-import { type Answer, Failure, getJson, postJson } from "../client.ts";
+import { type Answer, Failure, getJson, requestJson } from "../client.ts";
 import type { Config } from "../config.ts";
 import { currentSession, endSession } from "../session.ts";
 import type { Page } from "./page.ts";
@@ -26,7 +26,10 @@ export function ask<Body>(page: Page, path: string, init: RequestInit = {}): Pro
 
 /** Posts JSON as the signed-in person. */
 export function send<Body>(page: Page, path: string, content: unknown, init: RequestInit = {}): Promise<Answer<Body>> {
-  return signed(page, init, (init) => postJson<Body>(within(page.config, path), content, init));
+  const headers = new Headers(init.headers);
+  headers.set("Content-Type", "application/json");
+  const post = { ...init, method: "POST", headers, body: JSON.stringify(content) };
+  return signed(page, post, (init) => requestJson<Body>(within(page.config, path), init));
 }
 
 /** Whether a person has to sign in before the same request can succeed. */

@@ -6,11 +6,13 @@ import type { Jobs } from "../../model/jobs.ts";
 import { type DryRun, joinDryRuns, type Plan as Lists, readPlan } from "../../model/plan.ts";
 import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts";
 import { hasSignedOut } from "../../session.ts";
+import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Action, Live, SignIn, Trouble, useFocus, useHasEnded, useIsShown, useWait } from "../parts.tsx";
-import { count, digits, duration, jobs as jobsOf } from "../words.ts";
+import { Live, SignIn, RequestError, useFocus, useHasEnded, useIsShown } from "../parts.tsx";
+import { duration, useWait } from "../wait.ts";
+import { count, digits, jobs as jobsOf } from "../words.ts";
 import { PlanLists, Selected } from "./lists.tsx";
 import "./plan.css";
 import { dryRun, isSendable, placeOf, sendAll, type Target } from "./send.ts";
@@ -170,7 +172,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       )}
       {person === undefined && !isAllSent && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
       {checkError !== undefined && person !== undefined && (
-        <Trouble page={page} error={checkError} why={WHY} onRetry={checkAgain} />
+        <RequestError page={page} error={checkError} why={WHY} onRetry={checkAgain} />
       )}
       {isChecking && (
         <p class="muted">
@@ -182,7 +184,7 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       {!lists && !isAllSent && <Selected names={requests.flat()} />}
 
       <div class="plan-bar">
-        {sendError !== undefined && person !== undefined && <Trouble page={page} error={sendError} why={WHY} />}
+        {sendError !== undefined && person !== undefined && <RequestError page={page} error={sendError} why={WHY} />}
         {isSending && (
           <label class="plan-progress">
             Sending request {place + 1} of {batches.length} …

@@ -4,9 +4,10 @@ import { useEffect, useState } from "preact/hooks";
 
 import type { RequestPage, RequestSummary } from "../../model/requests.ts";
 import { hasSignedOut } from "../../session.ts";
+import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import type { Page } from "../page.ts";
-import { Action, Live, SignIn, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
+import { Live, SignIn, RequestError, useFocus, useHasEnded, useTitle } from "../parts.tsx";
 import { ask, paths } from "../requests-client.ts";
 import { dateAndTime, count } from "../words.ts";
 import "./watch.css";
@@ -91,7 +92,9 @@ export function Requests({ page }: { page: Page }) {
           ))}
         </ul>
       )}
-      {error !== undefined && person !== undefined && <Trouble page={page} error={error} why={WHY} onRetry={retry} />}
+      {error !== undefined && person !== undefined && (
+        <RequestError page={page} error={error} why={WHY} onRetry={retry} />
+      )}
       {next !== undefined && error === undefined && (
         <Action isOff={isLoading} onClick={() => setWanted({ path: next })}>
           {isLoading ? "Loading …" : "Show older requests"}

@@ -8,10 +8,11 @@ import type { ActionStatus, TriggerRequest } from "../../model/requests.ts";
 import { requestsOf } from "../../model/selection.ts";
 import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../model/watch.ts";
 import { hasSignedOut } from "../../session.ts";
+import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Action, Folded, Live, SignIn, Time, Trouble, useFocus, useHasEnded, useIsShown, useTitle } from "../parts.tsx";
+import { Folded, Live, SignIn, Time, RequestError, useFocus, useHasEnded, useIsShown, useTitle } from "../parts.tsx";
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
 import { ask, paths, send } from "../requests-client.ts";
@@ -118,7 +119,7 @@ export function Watch({ page }: { page: Page }) {
         </Notice>
       )}
       {error !== undefined && person !== undefined && !(isMissing && !request) && (
-        <Trouble page={page} error={error} why={WHY} onRetry={retryByHand} />
+        <RequestError page={page} error={error} why={WHY} onRetry={retryByHand} />
       )}
       {!request && error === undefined && person !== undefined && <p class="muted">Loading the request …</p>}
       {request && watched && (
@@ -321,7 +322,7 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
         )}
       </p>
       {failed && (
-        <Trouble
+        <RequestError
           page={page}
           error={failed.error}
           why="to run these jobs again"
