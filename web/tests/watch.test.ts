@@ -75,6 +75,20 @@ describe("a watched request", () => {
     expect([ended.retryPath, ended.retried]).toEqual(["/request/retry/", ["unroutable", "failed"]]);
   });
 
+  test("says how many of the jobs that a retry sends may have arrived", () => {
+    const jobs: RequestedJob[] = [
+      {
+        name: "lost",
+        state: "failed",
+        detail: "No confirm. It may have arrived at Pulse all the same: a retry may run it twice.",
+      },
+      { name: "unroutable", state: "unroutable", detail: "No listener takes it." },
+    ];
+    const links = { self: "/request/", retry: "/request/retry/", push: null };
+    expect(readWatch(requestOf(jobs, { links })).uncertain).toBe(1);
+    expect(readWatch(requestOf(jobs)).uncertain).toBe(0);
+  });
+
   test("has links to the runs", () => {
     const outcome = { state: "running", since: SINCE, task_id: "fN1SbArXTPSVFNUvaOlinQ", url: "https://tc.example/t" };
     const [row] = readWatch(requestOf([{ name: "a", state: "forwarded", destination: "taskcluster", outcome }])).rows;

@@ -41,6 +41,8 @@ export interface Watch {
   readonly retryPath: string | undefined;
   /** The jobs that a retry sends. */
   readonly retried: readonly string[];
+  /** How many of these may have arrived although no answer says so: a retry may run them twice. */
+  readonly uncertain: number;
   /** The jobs that ran and failed, or were not seen. A new request runs them again. */
   readonly requestedAnew: readonly string[];
   readonly actions: readonly ActionStatus[];
@@ -59,6 +61,7 @@ export function readWatch(request: TriggerRequest): Watch {
     isFinished: hasEnded(request),
     retryPath,
     retried: names("retry"),
+    uncertain: rows.filter(({ again, detail }) => again === "retry" && detail?.includes("may have arrived")).length,
     requestedAnew: names("request"),
     actions: request.actions ?? [],
   };

@@ -278,8 +278,9 @@ interface RunAgainProps {
 function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
   const [busy, setBusy] = useState<"retry" | "request">();
   const [failed, setFailed] = useState<{ what: "retry" | "request"; error: unknown }>();
+  const [isAsking, setIsAsking] = useState(false);
   const isShown = useIsShown();
-  const { retryPath, retried, requestedAnew } = watched;
+  const { retryPath, retried, uncertain, requestedAnew } = watched;
   const run = (what: "retry" | "request", task: () => Promise<void>) => {
     setBusy(what);
     setFailed(undefined);
@@ -287,11 +288,15 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
       .catch((error: unknown) => setFailed({ what, error }))
       .finally(() => setBusy(undefined));
   };
-  const retry = () =>
+  const retry = () => {
+    setIsAsking(false);
     run("retry", async () => {
       if (retryPath !== undefined) await send(page, retryPath, undefined);
       onRetried();
     });
+  };
+  // The same button then confirms, so that it keeps the focus.
+  const start = () => (uncertain > 0 && !isAsking ? setIsAsking(true) : retry());
   const again = () =>
     run("request", async () => {
       const { project, push_id: push, request_id: id, decision_task_id: decisionTask } = request;
@@ -309,10 +314,10 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
     <section aria-label="Run again">
       <p class="links">
         {canRetry && (
-          <Action isOff={busy !== undefined} onClick={retry}>
+          <Action isOff={busy !== undefined} onClick={start}>
             {busy === "retry"
               ? "Sending …"
-              : `Send ${jobsOf(retried.length, "that was", "that were")} not delivered again`}
+              : `${isAsking ? "Confirm: send" : "Send"} ${jobsOf(retried.length, "that was", "that were")} not delivered again`}
           </Action>
         )}
         {requestedAnew.length > 0 && (
@@ -321,6 +326,12 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
           </Action>
         )}
       </p>
+      {canRetry && isAsking && (
+        <Notice kind="warning" onDismiss={() => setIsAsking(false)}>
+          {jobsOf(uncertain, "may have arrived", "may have arrived")}, although there was no answer: sent again, such a
+          job may run twice. Look at Treeherder first, or confirm.
+        </Notice>
+      )}
       {failed && (
         <RequestError
           page={page}
