@@ -29,7 +29,7 @@ export function Folded<Entry>({ entries, keyOf, show, class: name = "" }: Folded
   const more = (next: number) => {
     const first = shown;
     setShown(next);
-    // The button may go: a keyboard goes on at the first new entry.
+    // The button may disappear: the keyboard goes on at the first new entry.
     requestAnimationFrame(() => (list.current?.children[first] as HTMLElement | undefined)?.focus());
   };
   const fewer = () => {

@@ -31,7 +31,7 @@ export interface PlanProps {
   readonly onSent: () => void;
 }
 
-const WHY = "to see what these jobs would do, and to run them";
+const PURPOSE = "to see what these jobs would do, and to run them";
 
 export function Plan({ page, project, push, jobs, selection, decisionTask, onClose, onSent }: PlanProps) {
   const requests = useMemo(() => selection.requests(), [selection]);
@@ -170,9 +170,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           </button>
         </Notice>
       )}
-      {person === undefined && !isAllSent && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
+      {person === undefined && !isAllSent && <SignIn page={page} why={PURPOSE} hasEnded={hasEnded} />}
       {checkError !== undefined && person !== undefined && (
-        <RequestError page={page} error={checkError} why={WHY} onRetry={checkAgain} />
+        <RequestError page={page} error={checkError} why={PURPOSE} onRetry={checkAgain} />
       )}
       {isChecking && (
         <p class="muted">
@@ -184,7 +184,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       {!lists && !isAllSent && <Selected names={requests.flat()} />}
 
       <div class="plan-bar">
-        {sendError !== undefined && person !== undefined && <RequestError page={page} error={sendError} why={WHY} />}
+        {sendError !== undefined && person !== undefined && (
+          <RequestError page={page} error={sendError} why={PURPOSE} />
+        )}
         {isSending && (
           <label class="plan-progress">
             Sending request {place + 1} of {batches.length} …

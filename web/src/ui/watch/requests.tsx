@@ -13,7 +13,7 @@ import { dateAndTime, count } from "../words.ts";
 import "./watch.css";
 import { progressOf, stateOf } from "./words.ts";
 
-const WHY = "to see requests";
+const PURPOSE = "to see requests";
 
 export function Requests({ page }: { page: Page }) {
   const { project = "", push = 0, requests: which } = page.address;
@@ -54,7 +54,7 @@ export function Requests({ page }: { page: Page }) {
 
   const retry = () => {
     setWanted({ path: wanted?.path ?? first });
-    // The button goes.
+    // The button disappears.
     heading.current?.focus();
   };
   const isLoading = wanted !== undefined && error === undefined && person !== undefined;
@@ -76,7 +76,7 @@ export function Requests({ page }: { page: Page }) {
           </Action>
         )}
       </p>
-      {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
+      {person === undefined && <SignIn page={page} why={PURPOSE} hasEnded={hasEnded} />}
       {found?.length === 0 && (
         <p>
           {isMine ? "You have no requests yet." : "There are no requests on this push yet."} A request appears here once
@@ -93,7 +93,7 @@ export function Requests({ page }: { page: Page }) {
         </ul>
       )}
       {error !== undefined && person !== undefined && (
-        <RequestError page={page} error={error} why={WHY} onRetry={retry} />
+        <RequestError page={page} error={error} why={PURPOSE} onRetry={retry} />
       )}
       {next !== undefined && error === undefined && (
         <Action isOff={isLoading} onClick={() => setWanted({ path: next })}>

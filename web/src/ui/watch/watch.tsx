@@ -8,6 +8,7 @@ import type { ActionStatus, TriggerRequest } from "../../model/requests.ts";
 import { requestsOf } from "../../model/selection.ts";
 import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../model/watch.ts";
 import { hasSignedOut } from "../../session.ts";
+import { taskUrl } from "../../treeherder.ts";
 import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
@@ -21,7 +22,7 @@ import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
 import { byStatus, newsOf, STAGES, stateOf, statusOf } from "./words.ts";
 
-const WHY = "to see this request";
+const PURPOSE = "to see this request";
 
 export function Watch({ page }: { page: Page }) {
   const { project = "", request: id = "" } = page.address;
@@ -84,7 +85,7 @@ export function Watch({ page }: { page: Page }) {
   const retry = () => void poll.current?.ask();
   const retryByHand = () => {
     retry();
-    // The button may go.
+    // The button may disappear.
     heading.current?.focus();
   };
   // Buttons go when the request has ended, and the keyboard goes on at the heading.
@@ -112,14 +113,14 @@ export function Watch({ page }: { page: Page }) {
         {request?.links.push && <a href={request.links.push}>Treeherder</a>}
         <CopyAddress />
       </p>
-      {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
+      {person === undefined && <SignIn page={page} why={PURPOSE} hasEnded={hasEnded} />}
       {isMissing && !request && (
         <Notice kind="error">
           There is no request {id} on {project}. It may have been deleted since, or the address may not be complete.
         </Notice>
       )}
       {error !== undefined && person !== undefined && !(isMissing && !request) && (
-        <RequestError page={page} error={error} why={WHY} onRetry={retryByHand} />
+        <RequestError page={page} error={error} why={PURPOSE} onRetry={retryByHand} />
       )}
       {!request && error === undefined && person !== undefined && <p class="muted">Loading the request …</p>}
       {request && watched && (
@@ -232,7 +233,7 @@ function Polled({ watched, polled, isBroken, onAsk }: PolledProps) {
 
 function Row({ row, config }: { row: WatchRow; config: Config }) {
   const { name, askedAs, url, taskId, since, way, isAdded } = row;
-  const task = taskId !== undefined && config.taskcluster !== undefined ? `${config.taskcluster}/tasks/${taskId}` : "";
+  const task = taskId !== undefined && config.taskcluster !== undefined ? taskUrl(config.taskcluster, taskId) : "";
   return (
     <>
       <span class="name">{name}</span>
