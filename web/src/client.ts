@@ -18,6 +18,8 @@ export interface Answer<Body> {
 /** A request that failed, for any reason. The message is a sentence for people. */
 export class Failure extends Error {
   override readonly name = "Failure";
+  /** When it failed, in milliseconds since 1970. */
+  readonly at = Date.now();
 
   constructor(
     message: string,
@@ -43,18 +45,15 @@ export class Failure extends Error {
 const TIMEOUT_MILLISECONDS = 30_000;
 
 /** Gets JSON. A 304 is an answer without a body. */
-export function getJson<Body>(url: URL | string, init: RequestInit = {}): Promise<Answer<Body>> {
-  return request(url, init);
+export const getJson = requestJson;
+
+/** A part of the page that cannot be loaded, such as after a deployment. */
+export function partIsMissing(): Failure {
+  return new Failure("A part of this page cannot be loaded. Reload the page: nothing is lost.", 0, "");
 }
 
-/** Posts JSON. */
-export function postJson<Body>(url: URL | string, content: unknown, init: RequestInit = {}): Promise<Answer<Body>> {
-  const headers = new Headers(init.headers);
-  headers.set("Content-Type", "application/json");
-  return request(url, { ...init, method: "POST", headers, body: JSON.stringify(content) });
-}
-
-async function request<Body>(url: URL | string, init: RequestInit): Promise<Answer<Body>> {
+/** Makes a request of any method, and reads the JSON of its answer. */
+export async function requestJson<Body>(url: URL | string, init: RequestInit = {}): Promise<Answer<Body>> {
   const { host } = new URL(url, location.href);
   const timeout = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
   const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;

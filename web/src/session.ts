@@ -1,6 +1,6 @@
 // Who is signed in, in this tab. The library that signs in is loaded when a person signs in, and on the way back.
 
-import { Failure } from "./client.ts";
+import { partIsMissing } from "./client.ts";
 import type { Config } from "./config.ts";
 
 /** A person who is signed in. */
@@ -12,8 +12,8 @@ export interface Session {
   readonly endsAt: number;
 }
 
-const TOKEN = "sign-in.token";
-const ADDRESS = "sign-in.address";
+/** The items of the tab's storage: the token, the query string to come back to, and whether to choose an account. */
+export const [TOKEN, ADDRESS, CHOOSE] = ["sign-in.token", "sign-in.address", "sign-in.choose"];
 /** A token that ends this soon would end on its way. In milliseconds. */
 const MARGIN = 5_000;
 
@@ -23,7 +23,12 @@ let returned = typeof location === "undefined" ? undefined : leaveReturnAddress(
 /** The person who is signed in; undefined without a sign-in, or once the token has ended. */
 export function currentSession(): Session | undefined {
   const session = readToken(stored(TOKEN));
-  return session && session.endsAt - MARGIN > Date.now() ? session : undefined;
+  return session && isValid(session) ? session : undefined;
+}
+
+/** Whether a token can still be used. */
+export function isValid({ endsAt }: Session): boolean {
+  return endsAt - MARGIN > Date.now();
 }
 
 /** Whether the provider sent the person back, and the sign-in is not completed yet. */
@@ -34,9 +39,7 @@ export function isReturning(): boolean {
 /** Sends the person to the provider. The page comes back to the same address, with everything as it is now. */
 export async function signIn(config: Config): Promise<void> {
   const { begin } = await library();
-  const url = await begin(config);
-  sessionStorage.setItem(ADDRESS, location.search);
-  location.assign(url);
+  location.assign(await begin(config));
 }
 
 /** Ends a sign-in for which the provider sent the person back. The address is the one from before, also after an error. */
@@ -45,20 +48,24 @@ export async function completeSignIn(config: Config): Promise<void> {
   returned = undefined;
   if (url === undefined) return;
   const { complete } = await library();
-  const token = await complete(config, url);
-  const session = readToken(token);
-  if (!session) throw failed("The sign-in provider gave no e-mail address. Sign in with another account.");
-  if (session.endsAt - MARGIN <= Date.now()) {
-    throw failed(
-      "The sign-in has ended already, by this computer's clock. Correct its date and time, then sign in again.",
-    );
-  }
-  sessionStorage.setItem(TOKEN, token);
+  await complete(config, url);
 }
 
-/** Forgets the person who is signed in. */
+/** Forgets the person, who wants to leave. Views then remove what is that person's. */
 export function signOut(): void {
+  if (stored(TOKEN) === "") return;
+  endSession();
+  sessionStorage.setItem(CHOOSE, "1");
+}
+
+/** Forgets a token that has ended, or that the API refuses. Views keep what they show. */
+export function endSession(): void {
   if (stored(TOKEN) !== "") sessionStorage.removeItem(TOKEN);
+}
+
+/** Whether the person signed out, or an account was refused: the next sign-in asks which account to use. */
+export function hasSignedOut(): boolean {
+  return stored(CHOOSE) !== "";
 }
 
 /** Reads what an ID token says of a person; undefined if it is none. The API checks the token, not the page. */
@@ -99,10 +106,6 @@ function stored(name: string): string {
 
 function library(): Promise<typeof import("./oidc.ts")> {
   return import("./oidc.ts").catch(() => {
-    throw failed("The part of this page that signs in cannot be loaded. Reload the page, then sign in again.");
+    throw partIsMissing();
   });
-}
-
-function failed(message: string): Failure {
-  return new Failure(message, 0, "sign_in_failed");
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RequestedJob, TriggerRequest } from "../src/model/requests.ts";
-import { changes, pauseAfterFailures, pauseBefore, readWatch } from "../src/model/watch.ts";
+import { pauseBefore } from "../src/model/pause.ts";
+import { changes, pauseAfterFailures, readWatch } from "../src/model/watch.ts";
 
 const SINCE = "2026-11-26T12:00:00Z";
 
@@ -72,6 +73,20 @@ describe("a watched request", () => {
     const links = { self: "/request/", retry: "/request/retry/", push: null };
     const ended = readWatch(requestOf(JOBS, { links }));
     expect([ended.retryPath, ended.retried]).toEqual(["/request/retry/", ["unroutable", "failed"]]);
+  });
+
+  test("says how many of the jobs that a retry sends may have arrived", () => {
+    const jobs: RequestedJob[] = [
+      {
+        name: "lost",
+        state: "failed",
+        detail: "No confirm. It may have arrived at Pulse all the same: a retry may run it twice.",
+      },
+      { name: "unroutable", state: "unroutable", detail: "No listener takes it." },
+    ];
+    const links = { self: "/request/", retry: "/request/retry/", push: null };
+    expect(readWatch(requestOf(jobs, { links })).uncertain).toBe(1);
+    expect(readWatch(requestOf(jobs)).uncertain).toBe(0);
   });
 
   test("has links to the runs", () => {

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import type { RequestSummary } from "../src/model/requests.ts";
 import type { WatchRow } from "../src/model/watch.ts";
 import { byStatus, newsOf, progressOf, statusOf } from "../src/ui/watch/words.ts";
-import { listed, duration, count } from "../src/ui/words.ts";
+import { duration } from "../src/ui/wait.ts";
+import { listed, count } from "../src/ui/words.ts";
 
 const row = (name: string, stage: WatchRow["stage"], status: string, detail?: string) =>
   ({ name, stage, status, detail }) as WatchRow;
@@ -10,7 +11,7 @@ const row = (name: string, stage: WatchRow["stage"], status: string, detail?: st
 test("numbers and times are words", () => {
   expect([count(1, "job"), count(1_200, "job")]).toEqual(["1 job", "1,200 jobs"]);
   expect(listed([[2, "failed"], [0, "running"], [3, "waiting"]])).toBe("2 failed, 3 waiting"); // prettier-ignore
-  expect([500, 42_000, 300_000, 7_200_000].map(duration)).toEqual(["1 s", "42 s", "5 min", "2 h"]);
+  expect([500, 42_000, 300_000, 3_600_000].map(duration)).toEqual(["1 s", "42 s", "5 min", "60 min"]);
 });
 
 test("jobs with the same status for the same reason are together", () => {

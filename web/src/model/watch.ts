@@ -1,5 +1,6 @@
-// A request's status as rows for the view that watches it, and the pauses between two polls.
+// A request's status as rows for the view that watches it, and the pause after failed polls.
 
+import { pauseBefore, SHORTEST_PAUSE } from "./pause.ts";
 import { wayOf, type Way } from "./plan.ts";
 import type { ActionStatus, RequestedJob, TriggerRequest } from "./requests.ts";
 
@@ -40,6 +41,8 @@ export interface Watch {
   readonly retryPath: string | undefined;
   /** The jobs that a retry sends. */
   readonly retried: readonly string[];
+  /** How many of these may have arrived although no answer says so: a retry may run them twice. */
+  readonly uncertain: number;
   /** The jobs that ran and failed, or were not seen. A new request runs them again. */
   readonly requestedAnew: readonly string[];
   readonly actions: readonly ActionStatus[];
@@ -58,6 +61,7 @@ export function readWatch(request: TriggerRequest): Watch {
     isFinished: hasEnded(request),
     retryPath,
     retried: names("retry"),
+    uncertain: rows.filter(({ again, detail }) => again === "retry" && detail?.includes("may have arrived")).length,
     requestedAnew: names("request"),
     actions: request.actions ?? [],
   };
@@ -69,22 +73,12 @@ export function changes(before: Watch, after: Watch): WatchRow[] {
   return after.rows.filter((row) => known.get(row.name) !== row.status);
 }
 
-/** The pause before the next poll, in milliseconds; undefined once the request has ended. */
-export function pauseBefore(retryAfter: string | null, now: number): number | undefined {
-  if (retryAfter === null || retryAfter.trim() === "") return undefined;
-  const seconds = Number(retryAfter);
-  const pause = Number.isNaN(seconds) ? Date.parse(retryAfter) - now : seconds * 1_000;
-  return Number.isNaN(pause) ? LONGEST_PAUSE : Math.min(Math.max(pause, SHORTEST_PAUSE), LONGEST_PAUSE);
-}
-
 /** The pause after a number of failed polls in a row, in milliseconds. */
 export function pauseAfterFailures(failures: number, retryAfter: string | null, now: number): number {
   const grown = Math.min(SHORTEST_PAUSE * 2 ** failures, LONGEST_FAILURE_PAUSE);
   return Math.max(pauseBefore(retryAfter, now) ?? 0, grown);
 }
 
-const SHORTEST_PAUSE = 1_000;
-const LONGEST_PAUSE = 3_600_000;
 const LONGEST_FAILURE_PAUSE = 300_000;
 
 /** Requests that an earlier version of the API forwarded have no progress: their jobs are not followed. */

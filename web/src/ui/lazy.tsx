@@ -3,7 +3,7 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import { Failure } from "../client.ts";
+import { partIsMissing } from "../client.ts";
 import { ErrorNotice } from "./notice.tsx";
 
 /** A component that loads another and shows it. The same import is made once. */
@@ -19,7 +19,7 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
           loaded = component;
           setLoaded(() => component);
         },
-        () => setError(new Failure("A part of this page cannot be loaded. Reload the page: nothing is lost.", 0, "")),
+        () => setError(partIsMissing()),
       );
     }, []);
     if (error !== undefined) return <ErrorNotice error={error} onRetry={() => location.reload()} retry="Reload" />;

@@ -3,6 +3,8 @@
 import type { ComponentChildren } from "preact";
 
 import { Failure } from "../client.ts";
+import { Action } from "./action.tsx";
+import { duration, useWait } from "./wait.ts";
 
 interface NoticeProps {
   readonly kind: "error" | "warning" | "information";
@@ -28,7 +30,7 @@ export function Notice({ kind, children, onDismiss }: NoticeProps) {
   );
 }
 
-interface ErrorNoticeProps {
+export interface ErrorNoticeProps {
   readonly error: unknown;
   readonly onRetry?: () => void;
   /** The words on the button that tries again. */
@@ -36,19 +38,21 @@ interface ErrorNoticeProps {
   readonly onDismiss?: () => void;
 }
 
-/** An error, with what can be done. */
+/** An error, with what can be done. The button works once the time that the service asks for is over. */
 export function ErrorNotice({ error, onRetry, retry = "Try again", onDismiss }: ErrorNoticeProps) {
+  const wait = useWait(error);
   const failure = error instanceof Failure ? error : undefined;
-  const [seconds, id] = [Number(failure?.retryAfter), failure?.problem.request_id];
+  const id = failure?.problem.request_id;
   return (
     <Notice kind="error" {...(onDismiss && { onDismiss })}>
-      {error instanceof Failure ? error.message : `The page has an error: ${String(error)}`}
-      {seconds > 0 && ` Try again in ${seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`}.`}
+      {failure?.message ?? `The page has an error: ${String(error)}`}
       {typeof id === "string" && <small> (request id {id})</small>}{" "}
       {onRetry && (
-        <button type="button" onClick={onRetry}>
+        <Action isOff={wait > 0} onClick={onRetry}>
           {retry}
-        </button>
+          {/* Hidden, or a screen reader would say each second. */}
+          {wait > 0 && <span aria-hidden="true"> in {duration(wait)}</span>}
+        </Action>
       )}
     </Notice>
   );

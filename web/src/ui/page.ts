@@ -12,6 +12,9 @@ export interface Page {
   readonly session: Session | undefined;
   /** Sends the person to sign in, and comes back to the same address. */
   readonly signIn: () => void;
-  /** Forgets the person who is signed in, such as after a 401. */
+  /**
+   * Forgets the person who is signed in. Views remove what is that person's, unless the session's token has ended before
+   * (`endSession`): then they keep what they show.
+   */
   readonly signOut: () => void;
 }

@@ -3,13 +3,13 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { Failure } from "../client.ts";
-import { pauseBefore } from "../model/watch.ts";
-import { Notice } from "./notice.tsx";
+import { hasSignedOut } from "../session.ts";
+import { Action } from "./action.tsx";
+import { ErrorNotice, type ErrorNoticeProps, Notice } from "./notice.tsx";
 import type { Page } from "./page.ts";
 import "./parts.css";
 import { needsSignIn } from "./requests-client.ts";
-import { dateAndTime, digits, duration } from "./words.ts";
+import { dateAndTime, digits } from "./words.ts";
 
 /** A folded list shows this many entries. */
 const FOLDED = 20;
@@ -29,8 +29,13 @@ export function Folded<Entry>({ entries, keyOf, show, class: name = "" }: Folded
   const more = (next: number) => {
     const first = shown;
     setShown(next);
-    // The button may go: a keyboard goes on at the first new entry.
+    // The button may disappear: the keyboard goes on at the first new entry.
     requestAnimationFrame(() => (list.current?.children[first] as HTMLElement | undefined)?.focus());
+  };
+  const fewer = () => {
+    setShown(FOLDED);
+    // The button disappears, and may be far below: the keyboard goes on at the last entry that is left.
+    requestAnimationFrame(() => (list.current?.children[FOLDED - 1] as HTMLElement | undefined)?.focus());
   };
   const isAlmostAll = entries.length - shown <= MORE;
   return (
@@ -50,28 +55,11 @@ export function Folded<Entry>({ entries, keyOf, show, class: name = "" }: Folded
         </button>
       )}
       {shown > FOLDED && (
-        <button type="button" onClick={() => setShown(FOLDED)}>
+        <button type="button" onClick={fewer}>
           Show the first {FOLDED} only
         </button>
       )}
     </>
-  );
-}
-
-interface ActionProps {
-  /** Whether it cannot be used now. */
-  readonly isOff: boolean;
-  readonly onClick: () => void;
-  readonly class?: string;
-  readonly children: ComponentChildren;
-}
-
-/** A button that keeps the focus while it cannot be used: a disabled one would lose it. */
-export function Action({ isOff, onClick, class: name, children }: ActionProps) {
-  return (
-    <button type="button" class={name} aria-disabled={isOff} onClick={() => !isOff && onClick()}>
-      {children}
-    </button>
   );
 }
 
@@ -118,64 +106,23 @@ export function SignIn({ page, why, hasEnded = false }: SignInProps) {
   );
 }
 
-interface TroubleProps {
+interface RequestErrorProps extends ErrorNoticeProps {
   readonly page: Page;
-  readonly error: unknown;
-  /** What a person has to sign in for, if that is the trouble. */
+  /** What a person has to sign in for, if that is what is missing. */
   readonly why: string;
-  readonly onRetry?: () => void;
-  readonly retry?: string;
 }
 
-/** A failed request, with what can be done: wait, try again, or sign in. */
-export function Trouble({ page, error, why, onRetry, retry = "Try again" }: TroubleProps) {
-  const wait = useWait(error);
-  if (needsSignIn(error) && !page.session) return <SignIn page={page} why={why} hasEnded />;
-  const failure = error instanceof Failure ? error : undefined;
-  const id = failure?.problem.request_id;
-  return (
-    <Notice kind="error">
-      {failure ? failure.message : `The page has an error: ${String(error)}`}
-      {typeof id === "string" && <small> (request id {id})</small>}{" "}
-      {onRetry && (
-        <Action isOff={wait > 0} onClick={onRetry}>
-          {retry}
-          {/* Hidden, or a screen reader would say each second. */}
-          {wait > 0 && <span aria-hidden="true"> in {duration(wait)}</span>}
-        </Action>
-      )}
-    </Notice>
-  );
+/** A failed request of a person: an error, or an offer to sign in. */
+export function RequestError({ page, why, ...rest }: RequestErrorProps) {
+  if (needsSignIn(rest.error) && !page.session) return <SignIn page={page} why={why} hasEnded />;
+  return <ErrorNotice {...rest} />;
 }
 
-/** When failed requests may be sent again, in milliseconds since 1970. */
-const RETRY_AT = new WeakMap<Failure, number>();
-
-/** How long to wait after a failure, in milliseconds; it counts down. */
-export function useWait(error: unknown): number {
-  const [now, setNow] = useState(Date.now);
-  let until = 0;
-  if (error instanceof Failure && error.retryAfter !== null) {
-    until = RETRY_AT.get(error) ?? Date.now() + (pauseBefore(error.retryAfter, Date.now()) ?? 0);
-    RETRY_AT.set(error, until);
-  }
-  useEffect(() => {
-    setNow(Date.now());
-    if (until <= Date.now()) return;
-    const timer = setInterval(() => {
-      setNow(Date.now());
-      if (until <= Date.now()) clearInterval(timer);
-    }, 1_000);
-    return () => clearInterval(timer);
-  }, [until]);
-  return Math.max(0, until - now);
-}
-
-/** Whether a person was signed in while this view was shown, and is not any more. */
+/** Whether the sign-in of a person ended while this view was shown; not after a person signed out. */
 export function useHasEnded(page: Page): boolean {
   const wasSignedIn = useRef(false);
   if (page.session) wasSignedIn.current = true;
-  return wasSignedIn.current && !page.session;
+  return wasSignedIn.current && !page.session && !hasSignedOut();
 }
 
 /** A time, in the person's time zone. */

@@ -1,8 +1,8 @@
 // The API that takes requests: its addresses, the signed-in person's token, and what a refused token means.
 
-import { type Answer, Failure, getJson, postJson } from "../client.ts";
+import { type Answer, Failure, getJson, requestJson } from "../client.ts";
 import type { Config } from "../config.ts";
-import { currentSession } from "../session.ts";
+import { currentSession, endSession } from "../session.ts";
 import type { Page } from "./page.ts";
 
 /** The paths of the API. */
@@ -26,7 +26,10 @@ export function ask<Body>(page: Page, path: string, init: RequestInit = {}): Pro
 
 /** Posts JSON as the signed-in person. */
 export function send<Body>(page: Page, path: string, content: unknown, init: RequestInit = {}): Promise<Answer<Body>> {
-  return signed(page, init, (init) => postJson<Body>(within(page.config, path), content, init));
+  const headers = new Headers(init.headers);
+  headers.set("Content-Type", "application/json");
+  const post = { ...init, method: "POST", headers, body: JSON.stringify(content) };
+  return signed(page, post, (init) => requestJson<Body>(within(page.config, path), init));
 }
 
 /** Whether a person has to sign in before the same request can succeed. */
@@ -41,7 +44,7 @@ async function signed<Body>(
 ): Promise<Answer<Body>> {
   const session = currentSession();
   if (!session) {
-    page.signOut();
+    end(page);
     throw new Failure("Your sign-in has ended. Sign in again: nothing is lost.", 401, "sign_in_needed");
   }
   const headers = new Headers(init.headers);
@@ -49,9 +52,15 @@ async function signed<Body>(
   try {
     return await request({ ...init, headers });
   } catch (error) {
-    if (needsSignIn(error)) page.signOut();
+    if (needsSignIn(error)) end(page);
     throw error;
   }
+}
+
+/** The sign-in has ended: without its token, the person is not one who signs out. */
+function end(page: Page): void {
+  endSession();
+  page.signOut();
 }
 
 function part(text: string): string {

@@ -31,14 +31,6 @@ export function timeOfDay(time: number): string {
   return CLOCK.format(time);
 }
 
-/** `42 s`, `5 min`, `2 h`. */
-export function duration(milliseconds: number): string {
-  const seconds = Math.max(0, Math.ceil(milliseconds / 1_000));
-  if (seconds <= 120) return `${seconds} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
-}
-
 /** How long ago a time was; its date if that is more than a month. Both times are in seconds since 1970. */
 export function age(time: number, now: number): string {
   const seconds = now - time;

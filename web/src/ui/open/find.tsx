@@ -28,10 +28,12 @@ export function Find({ page, project: chosen, onAuthor }: FindProps) {
   const [found, setFound] = useState<Found>({});
   const [isBusy, setIsBusy] = useState(false);
   const aborter = useRef<AbortController>(null);
+  const field = useRef<HTMLInputElement>(null);
   useEffect(() => () => aborter.current?.abort(), []);
 
   const find = async () => {
     aborter.current?.abort();
+    setIsBusy(false);
     setFound({});
     const wanted = readWanted(text);
     const project = wanted?.project ?? chosen;
@@ -56,6 +58,11 @@ export function Find({ page, project: chosen, onAuthor }: FindProps) {
     }
     if (!signal.aborted) setIsBusy(false);
   };
+  const retry = () => {
+    // The button disappears.
+    field.current?.focus();
+    void find();
+  };
   const submit = (event: Event) => {
     event.preventDefault();
     void find();
@@ -66,6 +73,7 @@ export function Find({ page, project: chosen, onAuthor }: FindProps) {
       <div class="field">
         <input
           id="open-find"
+          ref={field}
           aria-describedby="open-hint"
           autoComplete="off"
           spellcheck={false}
@@ -81,7 +89,7 @@ export function Find({ page, project: chosen, onAuthor }: FindProps) {
         {isBusy && "Treeherder is asked …"}
       </p>
       {found.nothing && <Notice kind="warning">{found.nothing}</Notice>}
-      {found.error !== undefined && <ErrorNotice error={found.error} onRetry={() => void find()} />}
+      {found.error !== undefined && <ErrorNotice error={found.error} onRetry={retry} />}
       {found.several && (
         <Notice kind="information">
           {found.several.title}

@@ -1,6 +1,6 @@
 // The choice of a project and of a push.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { components } from "../../api.ts";
 import { Failure, getJson } from "../../client.ts";
@@ -24,6 +24,7 @@ export function Open({ page }: { page: Page }) {
   const [error, setError] = useState<unknown>();
   const [attempt, setAttempt] = useState(0);
   const [author, setAuthor] = useState("");
+  const heading = useRef<HTMLHeadingElement>(null);
   const project = page.address.project ?? lastProject(projects) ?? usual(projects, error !== undefined);
 
   useEffect(() => {
@@ -31,7 +32,7 @@ export function Open({ page }: { page: Page }) {
     setError(undefined);
     getJson<components["schemas"]["Projects"]>(new URL("api/projects/", BASE), { signal: aborter.signal }).then(
       ({ body }) => setProjects(body.projects),
-      (error) => aborter.signal.aborted || setError(error),
+      (error) => aborter.signal.aborted || setError(aboutProjects(error)),
     );
     return () => aborter.abort();
   }, [attempt]);
@@ -40,6 +41,11 @@ export function Open({ page }: { page: Page }) {
     if (page.address.project) storeProject(page.address.project);
   }, [page.address.project]);
 
+  const retry = () => {
+    setAttempt(attempt + 1);
+    // The button disappears.
+    heading.current?.focus();
+  };
   const choose = (chosen: string) => {
     storeProject(chosen);
     page.go({ project: chosen });
@@ -47,8 +53,10 @@ export function Open({ page }: { page: Page }) {
   const known = projects?.find(({ name }) => name === project);
   return (
     <main class="view open-view">
-      <h1>Choose a push</h1>
-      {error !== undefined && <ErrorNotice error={told(error)} onRetry={() => setAttempt(attempt + 1)} />}
+      <h1 tabIndex={-1} ref={heading}>
+        Choose a push
+      </h1>
+      {error !== undefined && <ErrorNotice error={error} onRetry={retry} />}
       <div class="choice">
         <div>
           <label for="open-project">Project</label>
@@ -105,7 +113,8 @@ function usual(projects: readonly Project[] | undefined, hasFailed: boolean): st
   return (projects?.find(({ name }) => name === USUAL) ?? projects?.[0])?.name;
 }
 
-function told(error: unknown): unknown {
+/** The error, with what is missing because of it. */
+function aboutProjects(error: unknown): unknown {
   if (!(error instanceof Failure)) return error;
   const message = `The list of projects is missing: ${error.message}`;
   return new Failure(message, error.status, error.code, error.problem, error.retryAfter);

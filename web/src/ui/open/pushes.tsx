@@ -3,6 +3,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { loadPushes, type Push, type PushPage } from "../../treeherder.ts";
+import { Action } from "../action.tsx";
 import { ErrorNotice } from "../notice.tsx";
 import type { Page } from "../page.ts";
 import { PushLink } from "./push.tsx";
@@ -22,6 +23,7 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
   const [isLoading, setIsLoading] = useState(true);
   const aborter = useRef<AbortController>(null);
   const list = useRef<HTMLUListElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const focus = useRef(-1);
 
   const load = async (before?: Push) => {
@@ -35,7 +37,9 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
       focus.current = before ? pushes.length : -1;
       setPage({ pushes: [...pushes, ...older.pushes], hasOlder: older.hasOlder });
     } catch (error) {
-      if (!signal.aborted) setError(error);
+      if (signal.aborted) return;
+      focus.current = before ? pushes.length : -1;
+      setError(error);
     }
     if (!signal.aborted) setIsLoading(false);
   };
@@ -43,19 +47,25 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
     void load();
     return () => aborter.current?.abort();
   }, []);
-  // The first of the older pushes has the focus, or the last push: the button may be gone.
+  // The first of the older pushes has the focus, or the last push: the button may be gone, and an error follows the list.
   useLayoutEffect(() => {
     if (focus.current < 0) return;
     const links = list.current?.querySelectorAll("a");
     links?.[Math.min(focus.current, links.length - 1)]?.focus();
     focus.current = -1;
-  }, [pushes]);
+  }, [pushes, error]);
+  const retry = () => {
+    // The button disappears.
+    const last = [...(list.current?.querySelectorAll("a") ?? [])].at(-1);
+    (last ?? heading.current)?.focus();
+    void load(pushes.at(-1));
+  };
 
   const email = page.session?.email;
   return (
     <section aria-labelledby="open-pushes">
       <div class="heading">
-        <h2 id="open-pushes">
+        <h2 id="open-pushes" tabIndex={-1} ref={heading}>
           {author === "" ? "Recent pushes" : `Pushes by ${author}`} on {project}
         </h2>
         {author !== "" && (
@@ -76,7 +86,7 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
       </ul>
       {error !== undefined && (
         <>
-          <ErrorNotice error={error} onRetry={() => void load(pushes.at(-1))} />
+          <ErrorNotice error={error} onRetry={retry} />
           {pushes.length === 0 && (
             <p class="muted">
               A push id in the field above opens a push without this list: it is the number in Treeherder’s answers.
@@ -89,9 +99,9 @@ export function Pushes({ page, project, author, onAuthor }: PushesProps) {
         {!isLoading && error === undefined && (pushes.length === 0 ? NOTHING : `${pushes.length} pushes are shown.`)}
       </p>
       {pushes.length > 0 && hasOlder && error === undefined && (
-        <button type="button" disabled={isLoading} onClick={() => void load(pushes.at(-1))}>
+        <Action isOff={isLoading} onClick={() => void load(pushes.at(-1))}>
           Older pushes
-        </button>
+        </Action>
       )}
     </section>
   );

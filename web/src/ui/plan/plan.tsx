@@ -5,11 +5,14 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Jobs } from "../../model/jobs.ts";
 import { type DryRun, joinDryRuns, type Plan as Lists, readPlan } from "../../model/plan.ts";
 import { isLarge, REQUEST_JOBS, type Selection } from "../../model/selection.ts";
+import { hasSignedOut } from "../../session.ts";
+import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Action, Live, SignIn, Trouble, useFocus, useHasEnded, useIsShown, useWait } from "../parts.tsx";
-import { count, digits, duration, jobs as jobsOf } from "../words.ts";
+import { Live, SignIn, RequestError, useFocus, useHasEnded, useIsShown } from "../parts.tsx";
+import { duration, useWait } from "../wait.ts";
+import { count, digits, jobs as jobsOf } from "../words.ts";
 import { PlanLists, Selected } from "./lists.tsx";
 import "./plan.css";
 import { dryRun, isSendable, placeOf, sendAll, type Target } from "./send.ts";
@@ -28,7 +31,7 @@ export interface PlanProps {
   readonly onSent: () => void;
 }
 
-const WHY = "to see what these jobs would do, and to run them";
+const PURPOSE = "to see what these jobs would do, and to run them";
 
 export function Plan({ page, project, push, jobs, selection, decisionTask, onClose, onSent }: PlanProps) {
   const requests = useMemo(() => selection.requests(), [selection]);
@@ -59,8 +62,8 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
     if (isBusy.current) return;
     const batches = sending.batches(requests, decisionTask);
     setBatches(batches);
-    // What is known stays when a sign-in ends.
-    if (person === undefined) return;
+    // What is known stays when a sign-in ends, and goes with a person who signs out.
+    if (person === undefined) return hasSignedOut() ? setAnswers(undefined) : undefined;
     setAnswers(undefined);
     setChecked(0);
     setCheckError(undefined);
@@ -167,9 +170,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
           </button>
         </Notice>
       )}
-      {person === undefined && !isAllSent && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
+      {person === undefined && !isAllSent && <SignIn page={page} why={PURPOSE} hasEnded={hasEnded} />}
       {checkError !== undefined && person !== undefined && (
-        <Trouble page={page} error={checkError} why={WHY} onRetry={checkAgain} />
+        <RequestError page={page} error={checkError} why={PURPOSE} onRetry={checkAgain} />
       )}
       {isChecking && (
         <p class="muted">
@@ -181,7 +184,9 @@ export function Plan({ page, project, push, jobs, selection, decisionTask, onClo
       {!lists && !isAllSent && <Selected names={requests.flat()} />}
 
       <div class="plan-bar">
-        {sendError !== undefined && person !== undefined && <Trouble page={page} error={sendError} why={WHY} />}
+        {sendError !== undefined && person !== undefined && (
+          <RequestError page={page} error={sendError} why={PURPOSE} />
+        )}
         {isSending && (
           <label class="plan-progress">
             Sending request {place + 1} of {batches.length} …

@@ -95,7 +95,7 @@ export function Presets({ query, onUse }: PresetsProps) {
             value={name}
             onInput={({ currentTarget }) => setName(currentTarget.value)}
           />
-          <button type="submit" disabled={!canSave}>
+          <button type="submit" aria-disabled={!canSave}>
             {existing ? "Replace" : "Save"}
           </button>
         </div>

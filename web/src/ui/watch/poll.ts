@@ -1,7 +1,8 @@
 // Asks again and again: when the server says, less often after errors, and not while the tab is hidden.
 
 import { type Answer, Failure } from "../../client.ts";
-import { pauseAfterFailures, pauseBefore } from "../../model/watch.ts";
+import { pauseBefore } from "../../model/pause.ts";
+import { pauseAfterFailures } from "../../model/watch.ts";
 
 /** The time, and what depends on it. */
 export interface Clock {

@@ -3,15 +3,17 @@
 import { useEffect, useState } from "preact/hooks";
 
 import type { RequestPage, RequestSummary } from "../../model/requests.ts";
+import { hasSignedOut } from "../../session.ts";
+import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import type { Page } from "../page.ts";
-import { Action, Live, SignIn, Trouble, useFocus, useHasEnded, useTitle } from "../parts.tsx";
+import { Live, SignIn, RequestError, useFocus, useHasEnded, useTitle } from "../parts.tsx";
 import { ask, paths } from "../requests-client.ts";
 import { dateAndTime, count } from "../words.ts";
 import "./watch.css";
 import { progressOf, stateOf } from "./words.ts";
 
-const WHY = "to see requests";
+const PURPOSE = "to see requests";
 
 export function Requests({ page }: { page: Page }) {
   const { project = "", push = 0, requests: which } = page.address;
@@ -43,9 +45,16 @@ export function Requests({ page }: { page: Page }) {
     return () => abort.abort();
   }, [wanted, person]);
 
+  useEffect(() => {
+    if (person !== undefined || !hasSignedOut()) return;
+    setFound(undefined);
+    setNext(undefined);
+    setWanted({ path: first });
+  }, [person]);
+
   const retry = () => {
     setWanted({ path: wanted?.path ?? first });
-    // The button goes.
+    // The button disappears.
     heading.current?.focus();
   };
   const isLoading = wanted !== undefined && error === undefined && person !== undefined;
@@ -67,7 +76,7 @@ export function Requests({ page }: { page: Page }) {
           </Action>
         )}
       </p>
-      {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
+      {person === undefined && <SignIn page={page} why={PURPOSE} hasEnded={hasEnded} />}
       {found?.length === 0 && (
         <p>
           {isMine ? "You have no requests yet." : "There are no requests on this push yet."} A request appears here once
@@ -83,7 +92,9 @@ export function Requests({ page }: { page: Page }) {
           ))}
         </ul>
       )}
-      {error !== undefined && person !== undefined && <Trouble page={page} error={error} why={WHY} onRetry={retry} />}
+      {error !== undefined && person !== undefined && (
+        <RequestError page={page} error={error} why={PURPOSE} onRetry={retry} />
+      )}
       {next !== undefined && error === undefined && (
         <Action isOff={isLoading} onClick={() => setWanted({ path: next })}>
           {isLoading ? "Loading …" : "Show older requests"}

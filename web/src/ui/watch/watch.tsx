@@ -7,10 +7,13 @@ import { Failure } from "../../client.ts";
 import type { ActionStatus, TriggerRequest } from "../../model/requests.ts";
 import { requestsOf } from "../../model/selection.ts";
 import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../model/watch.ts";
+import { hasSignedOut } from "../../session.ts";
+import { taskUrl } from "../../treeherder.ts";
+import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
-import { Action, Folded, Live, SignIn, Time, Trouble, useFocus, useHasEnded, useIsShown, useTitle } from "../parts.tsx";
+import { Folded, Live, SignIn, Time, RequestError, useFocus, useHasEnded, useIsShown, useTitle } from "../parts.tsx";
 import { placeOf, sendAll, type Target } from "../plan/send.ts";
 import { Sending } from "../plan/sending.ts";
 import { ask, paths, send } from "../requests-client.ts";
@@ -19,7 +22,7 @@ import { BROWSER, Poll } from "./poll.ts";
 import "./watch.css";
 import { byStatus, newsOf, STAGES, stateOf, statusOf } from "./words.ts";
 
-const WHY = "to see this request";
+const PURPOSE = "to see this request";
 
 export function Watch({ page }: { page: Page }) {
   const { project = "", request: id = "" } = page.address;
@@ -35,7 +38,13 @@ export function Watch({ page }: { page: Page }) {
   const watched = useMemo(() => request && readWatch(request), [request]);
 
   useEffect(() => {
-    if (person === undefined) return;
+    if (person === undefined) {
+      if (!hasSignedOut()) return;
+      shown.current = null;
+      setRequest(undefined);
+      setNews("");
+      return;
+    }
     const next = (next: number | undefined) => setPolled({ at: Date.now(), next });
     const polling = new Poll<TriggerRequest>(
       {
@@ -76,7 +85,7 @@ export function Watch({ page }: { page: Page }) {
   const retry = () => void poll.current?.ask();
   const retryByHand = () => {
     retry();
-    // The button may go.
+    // The button may disappear.
     heading.current?.focus();
   };
   // Buttons go when the request has ended, and the keyboard goes on at the heading.
@@ -104,14 +113,14 @@ export function Watch({ page }: { page: Page }) {
         {request?.links.push && <a href={request.links.push}>Treeherder</a>}
         <CopyAddress />
       </p>
-      {person === undefined && <SignIn page={page} why={WHY} hasEnded={hasEnded} />}
+      {person === undefined && <SignIn page={page} why={PURPOSE} hasEnded={hasEnded} />}
       {isMissing && !request && (
         <Notice kind="error">
           There is no request {id} on {project}. It may have been deleted since, or the address may not be complete.
         </Notice>
       )}
       {error !== undefined && person !== undefined && !(isMissing && !request) && (
-        <Trouble page={page} error={error} why={WHY} onRetry={retryByHand} />
+        <RequestError page={page} error={error} why={PURPOSE} onRetry={retryByHand} />
       )}
       {!request && error === undefined && person !== undefined && <p class="muted">Loading the request …</p>}
       {request && watched && (
@@ -224,7 +233,7 @@ function Polled({ watched, polled, isBroken, onAsk }: PolledProps) {
 
 function Row({ row, config }: { row: WatchRow; config: Config }) {
   const { name, askedAs, url, taskId, since, way, isAdded } = row;
-  const task = taskId !== undefined && config.taskcluster !== undefined ? `${config.taskcluster}/tasks/${taskId}` : "";
+  const task = taskId !== undefined && config.taskcluster !== undefined ? taskUrl(config.taskcluster, taskId) : "";
   return (
     <>
       <span class="name">{name}</span>
@@ -270,8 +279,9 @@ interface RunAgainProps {
 function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
   const [busy, setBusy] = useState<"retry" | "request">();
   const [failed, setFailed] = useState<{ what: "retry" | "request"; error: unknown }>();
+  const [isAsking, setIsAsking] = useState(false);
   const isShown = useIsShown();
-  const { retryPath, retried, requestedAnew } = watched;
+  const { retryPath, retried, uncertain, requestedAnew } = watched;
   const run = (what: "retry" | "request", task: () => Promise<void>) => {
     setBusy(what);
     setFailed(undefined);
@@ -279,11 +289,15 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
       .catch((error: unknown) => setFailed({ what, error }))
       .finally(() => setBusy(undefined));
   };
-  const retry = () =>
+  const retry = () => {
+    setIsAsking(false);
     run("retry", async () => {
       if (retryPath !== undefined) await send(page, retryPath, undefined);
       onRetried();
     });
+  };
+  // The same button then confirms, so that it keeps the focus.
+  const start = () => (uncertain > 0 && !isAsking ? setIsAsking(true) : retry());
   const again = () =>
     run("request", async () => {
       const { project, push_id: push, request_id: id, decision_task_id: decisionTask } = request;
@@ -301,10 +315,10 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
     <section aria-label="Run again">
       <p class="links">
         {canRetry && (
-          <Action isOff={busy !== undefined} onClick={retry}>
+          <Action isOff={busy !== undefined} onClick={start}>
             {busy === "retry"
               ? "Sending …"
-              : `Send ${jobsOf(retried.length, "that was", "that were")} not delivered again`}
+              : `${isAsking ? "Confirm: send" : "Send"} ${jobsOf(retried.length, "that was", "that were")} not delivered again`}
           </Action>
         )}
         {requestedAnew.length > 0 && (
@@ -313,8 +327,14 @@ function RunAgain({ page, request, watched, onRetried }: RunAgainProps) {
           </Action>
         )}
       </p>
+      {canRetry && isAsking && (
+        <Notice kind="warning" onDismiss={() => setIsAsking(false)}>
+          {jobsOf(uncertain, "may have arrived", "may have arrived")}, although there was no answer: sent again, such a
+          job may run twice. Look at Treeherder first, or confirm.
+        </Notice>
+      )}
       {failed && (
-        <Trouble
+        <RequestError
           page={page}
           error={failed.error}
           why="to run these jobs again"
