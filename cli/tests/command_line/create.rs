@@ -330,6 +330,13 @@ fn what_is_missing_is_named() {
     let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_TOKEN", "a\nb"));
     assert_eq!(badly(&done, 2), "runnable-jobs: RUNNABLE_JOBS_TOKEN has characters that no token has");
     assert!(fake.targets().is_empty());
+    for push in ["../1001", "./1001", "a?b/1001", "a b/1001", "a%2fb/1001", "/1001", "try/", "try/+1", "try/1/2", "try"]
+    {
+        let done = fake.run(&["--push", push, "--query", "a"]);
+        assert_eq!(done.status.code(), Some(2), "{push}");
+        assert!(stderr(&done).contains("a project and a push are expected"), "{}", stderr(&done));
+    }
+    assert!(fake.targets().is_empty());
     for words in [&["--push", "try/1001"][..], &["--query", "a"], &["--push", "try/1001", "--query", "!"]] {
         assert_eq!(fake.run(words).status.code(), Some(2), "{words:?}");
     }
