@@ -342,6 +342,9 @@ fn what_is_missing_is_named() {
     }
     let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_URL", "https://someone:pa55@example.org"));
     assert!(!stderr(&done).contains("pa55") && done.status.code() == Some(2), "{}", stderr(&done));
+    let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_URL", "http://runnable-jobs.example.org/"));
+    assert!(stderr(&done).contains("https is expected: over http, others"), "{}", stderr(&done));
+    assert_eq!(done.status.code(), Some(2));
     let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_URL", closed_address()));
     assert!(badly(&done, 5).starts_with("runnable-jobs: the service does not answer: "), "{}", stderr(&done));
 }

@@ -74,7 +74,8 @@ pub(super) struct Service {
     pub(super) treeherder_url: String,
 }
 
-/// Reads the address of a page.
+/// Reads the address of a page. Its `config.json` says where the token is sent, so it is read over https too, or from
+/// this machine.
 ///
 /// # Errors
 /// It is not one. The message does not repeat it.
@@ -83,6 +84,9 @@ pub(super) fn address(text: &str) -> Result<Url, &'static str> {
     let mut url: Url = text.parse().map_err(|_| expected)?;
     if !["http", "https"].contains(&url.scheme()) || !url.username().is_empty() || url.password().is_some() {
         return Err(expected);
+    }
+    if url.scheme() != "https" && !is_loopback(&url) {
+        return Err("https is expected: over http, others in the network could have the token sent to them");
     }
     // An address that was copied from a browser has the state of the page.
     url.set_query(None);
@@ -269,4 +273,28 @@ fn retry_after(headers: &HeaderMap, clock: &Clock) -> String {
     let Some(pause) = seconds.and_then(TimeDelta::try_seconds) else { return String::new() };
     let at = clock().checked_add_signed(pause).map(|at| format!(", at {}", time(at))).unwrap_or_default();
     format!(" Try again in {} s{at}.", pause.num_seconds())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn the_page_is_read_over_https_or_from_this_machine() {
+        for (text, read) in [
+            ("https://runnable-jobs.example.org", "https://runnable-jobs.example.org/"),
+            ("https://example.org/jobs?project=try#x", "https://example.org/jobs/"),
+            ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/"),
+            ("http://[::1]:8000/", "http://[::1]:8000/"),
+            ("http://localhost/a/", "http://localhost/a/"),
+        ] {
+            assert_eq!(address(text).unwrap().as_str(), read);
+        }
+        for text in ["http://runnable-jobs.example.org/", "http://10.0.0.1/", "http://localhost.example.org/"] {
+            assert!(address(text).unwrap_err().starts_with("https is expected"), "{text}");
+        }
+        for text in ["example.org", "ftp://example.org/", "https://someone@example.org/", "https://a:b@example.org/"] {
+            assert!(address(text).unwrap_err().starts_with("the address of the page"), "{text}");
+        }
+    }
 }
