@@ -13,7 +13,7 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for an ingest: published, or unchanged
   1  internal error, or the output cannot be written; for a watched request: some jobs did not
-     succeed, or the time is up
+     succeed, or the time is up; for a new request: it was interrupted
   2  usage: a flag or a variable is missing or wrong
   3  refused: by a guard, because the document is broken, or because the request does not exist
      or cannot be retried; the old catalog stays; for a new request: no job matches, or the
@@ -49,7 +49,7 @@ pub(crate) enum Failure {
     /// A service that is needed does not answer.
     #[error("{0}")]
     Unreachable(String),
-    /// A request that was watched did not end well.
+    /// A request that was watched did not end well, or one that was made was interrupted.
     #[error("{0}")]
     Unsuccessful(String),
     /// The program or a service that it needs failed.

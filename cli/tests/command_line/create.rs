@@ -1,7 +1,8 @@
 //! `requests create`, against a service and a Treeherder in memory.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use test_support::store::http::{Message, closed_address, serve};
@@ -90,6 +91,11 @@ impl Fake {
         requests.iter().filter(|request| request.start.starts_with(method)).cloned().collect()
     }
 
+    /// The keys under which jobs were requested so far.
+    fn keys(&self) -> Vec<String> {
+        self.seen("POST").iter().map(|post| post.header("idempotency-key").unwrap().to_owned()).collect()
+    }
+
     /// The first lines of the requests that were sent so far, without the method and the version.
     fn targets(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
@@ -111,6 +117,16 @@ fn queued(_: usize, body: &Value) -> Option<Message> {
     Some(Message::answer("202 Accepted", answer.to_string()))
 }
 
+/// The line that says how to run the command again.
+fn again(key: &str) -> String {
+    format!("run it again with --key {key}, and what was requested is not requested again")
+}
+
+/// The same, after a request that may have arrived.
+fn unknown(key: &str) -> String {
+    format!("It is not known whether jobs were requested: {}", again(key))
+}
+
 fn problem(status: &str, code: &str, detail: &str) -> Message {
     let body =
         json!({"type": "/api/docs/", "title": "t", "status": 0, "detail": detail, "code": code, "request_id": "r"});
@@ -123,11 +139,14 @@ const QUERY: [&str; 4] = ["--push", "try/1001", "--query", "test mochitest | wpt
 fn jobs_that_match_a_query_are_requested_on_the_push() {
     let fake = fake(3, queued);
     let done = fake.run(&[&QUERY[..], &["--job", "Linux x86-64 try build"]].concat());
+    let keys = fake.keys();
+    let key = keys[0].strip_suffix("-1").unwrap();
     let expected = format!(
         "Jobs are queued for push 1001 of try.\n\nrun (4 by Taskcluster)\n  test-2\n  test-0\n  test-1\n  \
          Linux x86-64 try build\n\nrequest {ID}\nwatch it: {}{BASE}/?project=try&push=1001&request={ID}\n\
-         operators of the service: runnable-jobs requests watch {ID}\n",
-        fake.address
+         operators of the service: runnable-jobs requests watch {ID}\nkey {key}: {}\n",
+        fake.address,
+        again(key)
     );
     assert_eq!(well(&done), expected);
     assert_eq!(stderr(&done), "");
@@ -146,7 +165,7 @@ fn jobs_that_match_a_query_are_requested_on_the_push() {
     let post = &fake.seen("POST")[0];
     assert_eq!(post.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
     assert_eq!(post.header("content-type"), Some("application/json"));
-    assert!(post.header("idempotency-key").is_some_and(|key| key.len() == 36));
+    assert_eq!((keys.len(), key.len()), (1, 36));
     let body: Value = serde_json::from_slice(&post.body).unwrap();
     let names = ["test-2", "test-0", "test-1", "Linux x86-64 try build"];
     assert_eq!(body, json!({"requested_jobs": names, "decision_task_id": TASK}), "builds come first");
@@ -200,6 +219,7 @@ run already, not requested (1 by Taskcluster): It is running on this push alread
 ";
     assert_eq!(well(&done), expected);
     assert!(fake.targets().last().unwrap().ends_with("/trigger_runnable_jobs/?dry_run=true"));
+    assert_eq!(fake.seen("POST")[0].header("idempotency-key"), None);
 }
 
 #[test]
@@ -223,10 +243,9 @@ fn more_than_a_thousand_jobs_are_several_requests() {
     let names = |post: &Message| serde_json::from_slice::<Value>(&post.body).unwrap()["requested_jobs"].clone();
     assert_eq!(names(&posts[0])[0], "test-10000", "a build that another job needs");
     assert_eq!(names(&posts[10]), json!(["test-9999"]));
-    let mut keys: Vec<&str> = posts.iter().map(|post| post.header("idempotency-key").unwrap()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    assert_eq!(keys.len(), 11, "each request has a key of its own");
+    let keys = fake.keys();
+    let key = keys[0].strip_suffix("-1").unwrap();
+    assert_eq!(keys, (1..=11).map(|number| format!("{key}-{number}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -236,13 +255,11 @@ fn a_failure_ends_the_requests_that_follow() {
         _ => queued(number, body),
     });
     let done = fake.run(&[&QUERY[..], &["--yes"]].concat());
-    let said = badly(&done, 3);
-    assert!(said.starts_with("runnable-jobs: That is enough. Try again in 42 s, at 20"), "{said}");
-    assert!(
-        stderr(&done).starts_with("runnable-jobs: request 2 of 3 failed, and ends the rest\n"),
-        "{}",
-        stderr(&done)
-    );
+    let keys = fake.keys();
+    assert_eq!(badly(&done, 3), again(keys[0].strip_suffix("-1").unwrap()));
+    let start = "runnable-jobs: request 2 of 3 failed, and ends the rest\n\
+                 runnable-jobs: That is enough. Try again in 42 s, at 20";
+    assert!(stderr(&done).starts_with(start), "{}", stderr(&done));
     assert!(stdout(&done).contains(&format!("request {ID}\n")), "{}", stdout(&done));
     assert_eq!(fake.seen("POST").len(), 2);
 }
@@ -257,9 +274,99 @@ fn a_request_whose_connection_breaks_is_sent_once_more_with_its_key() {
     assert_eq!(posts[0].body, posts[1].body);
     let broken = self::fake(1, |_, _| None);
     let done = broken.run(&QUERY);
+    let keys = broken.keys();
+    assert_eq!((keys.len(), &keys[0]), (2, &keys[1]));
+    assert_eq!(badly(&done, 5), unknown(keys[0].strip_suffix("-1").unwrap()));
+    assert!(stderr(&done).starts_with("runnable-jobs: the service does not answer: "), "{}", stderr(&done));
+}
+
+#[test]
+fn with_the_key_of_a_run_that_failed_the_same_requests_have_the_same_keys() {
+    let fake = fake(2001, |number, body| if [2, 3].contains(&number) { None } else { queued(number, body) });
+    let done = fake.run(&[&QUERY[..], &["--yes"]].concat());
     let said = badly(&done, 5);
-    assert!(said.contains("the service does not answer: "), "{said}");
-    assert!(said.ends_with(". It is not known whether jobs were requested: see the page"), "{said}");
+    let key = said.strip_prefix("It is not known whether jobs were requested: run it again with --key ").unwrap();
+    let key = key.split(',').next().unwrap();
+    let done = fake.run(&[&QUERY[..], &["--yes", "--key", key]].concat());
+    assert!(well(&done).ends_with(&format!("\nkey {key}: {}\n", again(key))), "{}", stdout(&done));
+    assert_eq!(fake.keys(), [1, 2, 2, 1, 2, 3].map(|number| format!("{key}-{number}")));
+    let posts = fake.seen("POST");
+    assert!(posts[0].body == posts[3].body && posts[1].body == posts[4].body);
+}
+
+#[test]
+fn a_key_that_needs_quotes_is_refused() {
+    let fake = fake(1, queued);
+    for key in ["", "a b", "a\"b", &"x".repeat(201)] {
+        let done = fake.run(&[&QUERY[..], &["--key", key]].concat());
+        assert_eq!(done.status.code(), Some(2), "{key}");
+        assert!(stderr(&done).contains("1 to 200 letters, digits, '-', '_' and '.' are expected"), "{}", stderr(&done));
+    }
+    assert!(fake.targets().is_empty());
+}
+
+#[test]
+fn other_jobs_under_a_key_are_refused_without_the_advice_to_use_a_new_one() {
+    let fake = fake(1, |_, _| {
+        Some(problem("422 Unprocessable Content", "idempotency_key_reused", "It is another's: use a new key."))
+    });
+    let done = fake.run(&[&QUERY[..], &["--key", "k"]].concat());
+    assert_eq!(badly(&done, 3), again("k"));
+    assert!(stderr(&done).starts_with("runnable-jobs: Other jobs were requested under this key before"));
+    assert!(!stderr(&done).contains("a new key"), "{}", stderr(&done));
+}
+
+#[test]
+fn a_request_that_is_in_progress_is_waited_for_and_sent_again_with_its_key() {
+    let in_progress = |seconds: &str| {
+        let problem = problem("409 Conflict", "request_in_progress", "The same request is being processed.");
+        Some(problem.with("retry-after", seconds))
+    };
+    let fake = fake(1, move |number, body| match number {
+        1 => None,
+        2 | 3 => in_progress("1"),
+        _ => queued(number, body),
+    });
+    well(&fake.run(&[&QUERY[..], &["--key", "k"]].concat()));
+    assert_eq!(fake.keys(), ["k-1"; 4]);
+    // The wait has an end.
+    let fake = self::fake(1, move |_, _| in_progress("31"));
+    let done = fake.run(&[&QUERY[..], &["--key", "k"]].concat());
+    assert_eq!(badly(&done, 5), again("k"));
+    let said = "runnable-jobs: The same request is being processed. Try again in 31 s, at 20";
+    assert!(stderr(&done).starts_with(said), "{}", stderr(&done));
+    assert_eq!(fake.keys(), ["k-1"]);
+}
+
+#[test]
+fn a_refusal_after_an_attempt_that_may_have_arrived_shows_the_key() {
+    let fake = fake(1, |number, _| {
+        (number > 1).then(|| problem("429 Too Many Requests", "too_many_requests", "That is enough."))
+    });
+    let done = fake.run(&QUERY);
+    assert_eq!(badly(&done, 3), unknown(fake.keys()[0].strip_suffix("-1").unwrap()));
+}
+
+#[test]
+fn an_interrupted_run_shows_the_key() {
+    let fake = fake(1, |_, _| {
+        std::thread::sleep(Duration::from_secs(20));
+        None
+    });
+    let mut command = fake.command(&QUERY);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..2000 {
+        if !fake.seen("POST").is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let keys = fake.keys();
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(badly(&done, 1), unknown(keys[0].strip_suffix("-1").unwrap()));
+    assert!(stderr(&done).starts_with("runnable-jobs: interrupted\n"), "{}", stderr(&done));
 }
 
 #[test]
@@ -270,11 +377,18 @@ fn an_error_of_the_service_is_shown_by_its_detail_and_says_what_to_do() {
         ("422 Unprocessable Content", "too_many_jobs", 3, "It is so."),
         ("503 Service Unavailable", "store_unavailable", 5, "It is so."),
     ] {
-        let done = fake(1, move |_, _| Some(problem(status, code, "It is so."))).run(&QUERY);
-        assert!(badly(&done, exit).starts_with(&format!("runnable-jobs: {said}")), "{}", stderr(&done));
+        let fake = fake(1, move |_, _| Some(problem(status, code, "It is so.")));
+        let done = fake.run(&QUERY);
+        let last = badly(&done, exit);
+        assert!(stderr(&done).starts_with(&format!("runnable-jobs: {said}")), "{}", stderr(&done));
+        let key = fake.keys()[0].strip_suffix("-1").unwrap().to_owned();
+        assert_eq!(last == again(&key), exit == 5, "the key is shown if jobs may have been requested: {last}");
     }
-    let done = fake(1, |_, _| Some(Message::answer("502 Bad Gateway", "<html>"))).run(&QUERY);
-    assert_eq!(badly(&done, 5), "runnable-jobs: The service answers with 502 Bad Gateway and gives no reason.");
+    let bad_gateway = fake(1, |_, _| Some(Message::answer("502 Bad Gateway", "<html>")));
+    let done = bad_gateway.run(&QUERY);
+    assert_eq!(badly(&done, 5), unknown(bad_gateway.keys()[0].strip_suffix("-1").unwrap()));
+    let said = "runnable-jobs: The service answers with 502 Bad Gateway and gives no reason.\n";
+    assert!(stderr(&done).starts_with(said), "{}", stderr(&done));
     let unknown = fake(1, |_, _| {
         let mut message = problem("422 Unprocessable Content", "no_known_jobs", "try has none of them.");
         let mut body: Value = serde_json::from_slice(&message.body).unwrap();
@@ -330,11 +444,21 @@ fn what_is_missing_is_named() {
     let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_TOKEN", "a\nb"));
     assert_eq!(badly(&done, 2), "runnable-jobs: RUNNABLE_JOBS_TOKEN has characters that no token has");
     assert!(fake.targets().is_empty());
+    for push in ["../1001", "./1001", "a?b/1001", "a b/1001", "a%2fb/1001", "/1001", "try/", "try/+1", "try/1/2", "try"]
+    {
+        let done = fake.run(&["--push", push, "--query", "a"]);
+        assert_eq!(done.status.code(), Some(2), "{push}");
+        assert!(stderr(&done).contains("a project and a push are expected"), "{}", stderr(&done));
+    }
+    assert!(fake.targets().is_empty());
     for words in [&["--push", "try/1001"][..], &["--query", "a"], &["--push", "try/1001", "--query", "!"]] {
         assert_eq!(fake.run(words).status.code(), Some(2), "{words:?}");
     }
     let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_URL", "https://someone:pa55@example.org"));
     assert!(!stderr(&done).contains("pa55") && done.status.code() == Some(2), "{}", stderr(&done));
+    let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_URL", "http://runnable-jobs.example.org/"));
+    assert!(stderr(&done).contains("https is expected: over http, others"), "{}", stderr(&done));
+    assert_eq!(done.status.code(), Some(2));
     let done = failed(fake.command(&QUERY).env("RUNNABLE_JOBS_URL", closed_address()));
     assert!(badly(&done, 5).starts_with("runnable-jobs: the service does not answer: "), "{}", stderr(&done));
 }

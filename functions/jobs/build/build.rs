@@ -2,6 +2,7 @@
 //! reference needs.
 
 mod page;
+mod stale;
 mod swagger_ui;
 
 use std::error::Error;
@@ -16,10 +17,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     swagger_ui::extract(&out)?;
-    let dist = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../web/dist");
+    let web = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../web");
+    let dist = web.join("dist");
     println!("cargo::rerun-if-changed={}", dist.display());
+    // Cargo would run this each time for a path that does not exist.
+    for source in stale::SOURCES.map(|source| web.join(source)).iter().filter(|source| source.exists()) {
+        println!("cargo::rerun-if-changed={}", source.display());
+    }
     if let Err(error) = page::embed(&dist, &out) {
         println!("cargo::error={error}");
+    }
+    if let Some(source) = stale::newer_source(&web)? {
+        let source = source.strip_prefix(&web).unwrap_or(&source).display();
+        println!("cargo::warning=the page in web/dist is older than web/{source}: run `make page`");
     }
     Ok(())
 }

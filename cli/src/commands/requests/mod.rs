@@ -9,6 +9,7 @@ mod watch;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use catalog::list::is_project_name;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
@@ -388,10 +389,15 @@ async fn find(table: &RequestsTable, id: RequestId) -> Result<Request, Failure> 
     found.ok_or_else(|| Failure::Refused(format!("there is no request {id}; they are kept for 90 days")))
 }
 
-/// Parses `PROJECT/PUSH`.
+/// Parses `PROJECT/PUSH`. The project becomes a part of addresses, and is what the API accepts as one.
 fn push(text: &str) -> Result<(String, u64), &'static str> {
-    let parts = text.split_once('/').and_then(|(project, push)| Some((project.to_owned(), push.parse().ok()?)));
-    parts.filter(|(project, _)| !project.is_empty()).ok_or("a project and a push are expected, for example try/1001")
+    let read = || {
+        let (project, push) = text.split_once('/').filter(|(project, _)| is_project_name(project.as_bytes()))?;
+        // `parse` accepts a sign too.
+        let id = push.parse().ok().filter(|_| push.bytes().all(|byte| byte.is_ascii_digit()))?;
+        Some((project.to_owned(), id))
+    };
+    read().ok_or("a project and a push are expected, for example try/1001")
 }
 
 fn counts(request: &Request) -> String {

@@ -20,6 +20,15 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_BYTES: usize = 32 << 20;
 /// The number of jobs that are read at a time: some 2 MB.
 const PAGE_JOBS: usize = 10_000;
+/// How many seconds to wait, one time after the other, for a request that is in progress. After 30 s it was stored, or
+/// the service takes its key for free.
+const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
+/// The longest pause that the service can ask for instead.
+const MAX_PAUSE: u64 = 30;
+/// The error code of a request whose key belongs to one that is in progress.
+const IN_PROGRESS: &str = "request_in_progress";
+/// The error code of a request whose key belongs to another one.
+const KEY_REUSED: &str = "idempotency_key_reused";
 
 /// What the service says of itself in `config.json`, as far as it is used here.
 #[derive(Deserialize)]
@@ -60,6 +69,30 @@ struct Problem {
     jobs: Vec<Job>,
 }
 
+/// Why there is no usable answer to a request for jobs.
+pub(super) struct SendFailure {
+    pub(super) failure: Failure,
+    pub(super) arrival: Arrival,
+}
+
+/// Whether a request that failed may have requested jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It requested nothing.
+    Refused,
+    /// The failure says what is known.
+    Explained,
+    /// It is not known.
+    Unknown,
+}
+
+impl From<Failure> for SendFailure {
+    /// The failure of a request that was not sent.
+    fn from(failure: Failure) -> Self {
+        Self { failure, arrival: Arrival::Refused }
+    }
+}
+
 /// A service that can trigger jobs.
 pub(super) struct Service {
     fetcher: Fetcher,
@@ -74,7 +107,8 @@ pub(super) struct Service {
     pub(super) treeherder_url: String,
 }
 
-/// Reads the address of a page.
+/// Reads the address of a page. Its `config.json` says where the token is sent, so it is read over https too, or from
+/// this machine.
 ///
 /// # Errors
 /// It is not one. The message does not repeat it.
@@ -83,6 +117,9 @@ pub(super) fn address(text: &str) -> Result<Url, &'static str> {
     let mut url: Url = text.parse().map_err(|_| expected)?;
     if !["http", "https"].contains(&url.scheme()) || !url.username().is_empty() || url.password().is_some() {
         return Err(expected);
+    }
+    if url.scheme() != "https" && !is_loopback(&url) {
+        return Err("https is expected: over http, others in the network could have the token sent to them");
     }
     // An address that was copied from a browser has the state of the page.
     url.set_query(None);
@@ -152,8 +189,9 @@ impl Service {
         }
     }
 
-    /// Requests jobs, or checks what would be requested. If the connection breaks, the same request is sent once more:
-    /// its key keeps it from running twice.
+    /// Requests jobs under a key or, without one, checks what would be requested. If the connection breaks, the same
+    /// request is sent once more: its key keeps it from running twice. While the service says that it is in progress,
+    /// it is sent again after a pause.
     ///
     /// # Errors
     /// The service refuses, or does not answer.
@@ -163,32 +201,64 @@ impl Service {
         push_id: u64,
         names: &[String],
         decision_task: Option<&str>,
-        is_dry_run: bool,
-    ) -> Result<Value, Failure> {
+        key: Option<&str>,
+    ) -> Result<Value, SendFailure> {
+        let request = self.request_for_jobs(project, push_id, names, decision_task, key)?;
+        let mut pauses = PAUSES.into_iter();
+        let mut is_broken = false;
+        let answer = loop {
+            match self.fetcher.send(request.clone()).await {
+                Ok(answer) => {
+                    let wanted = retry_after_seconds(answer.headers()).unwrap_or_default();
+                    match pauses.next().filter(|_| is_in_progress(&answer) && wanted <= MAX_PAUSE) {
+                        Some(pause) => tokio::time::sleep(Duration::from_secs(pause.max(wanted))).await,
+                        None => break answer,
+                    }
+                }
+                Err(error) if is_broken || matches!(error, FetchError::TooLarge(_)) => {
+                    let failure = Failure::Unreachable(format!("the service does not answer: {error}"));
+                    return Err(SendFailure { failure, arrival: Arrival::Unknown });
+                }
+                Err(_) => is_broken = true,
+            }
+        };
+        let status = answer.status();
+        read(&answer, &self.clock).map_err(|failure| {
+            let is_unexplained = status.is_server_error() && problem(&answer).is_none();
+            let arrival = match () {
+                () if status.is_success() => Arrival::Explained,
+                () if is_broken || is_unexplained => Arrival::Unknown,
+                () if status.is_client_error() && !is_in_progress(&answer) => Arrival::Refused,
+                () => Arrival::Explained,
+            };
+            SendFailure { failure, arrival }
+        })
+    }
+
+    /// The request that requests jobs, or checks what would be requested.
+    fn request_for_jobs(
+        &self,
+        project: &str,
+        push_id: u64,
+        names: &[String],
+        decision_task: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<Request<Vec<u8>>, Failure> {
         let path = format!("api/project/{project}/push/{push_id}/trigger_runnable_jobs/");
-        let parameters: &[_] = if is_dry_run { &[("dry_run", "true")] } else { &[] };
+        let parameters: &[_] = if key.is_none() { &[("dry_run", "true")] } else { &[] };
         let mut body = json!({"requested_jobs": names});
         if let Some(task) = decision_task {
             body["decision_task_id"] = task.into();
         }
-        let key = HeaderValue::try_from(uuid::Uuid::new_v4().to_string()).map_err(|_| unusable("no key"))?;
-        let post = || {
-            let mut request = request(Method::POST, &self.trigger, &path, parameters, body.to_string().into_bytes())?;
-            let headers = request.headers_mut();
-            headers.insert(AUTHORIZATION, self.authorization.clone());
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert("idempotency-key", key.clone());
-            Ok::<_, Failure>(request)
-        };
-        let answer = match self.fetcher.send(post()?).await {
-            Ok(answer) => answer,
-            Err(FetchError::TooLarge(_)) => return Err(unusable("its answer is too large")),
-            Err(_) => self.fetcher.send(post()?).await.map_err(|error| {
-                let known = if is_dry_run { "" } else { ". It is not known whether jobs were requested: see the page" };
-                Failure::Unreachable(format!("the service does not answer: {error}{known}"))
-            })?,
-        };
-        read(&answer, &self.clock)
+        let mut request = request(Method::POST, &self.trigger, &path, parameters, body.to_string().into_bytes())?;
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = key {
+            let key = HeaderValue::try_from(key).map_err(|error| Failure::Internal(error.to_string()))?;
+            headers.insert("idempotency-key", key);
+        }
+        Ok(request)
     }
 
     /// The address at which the page watches a request.
@@ -238,11 +308,29 @@ pub(super) fn unusable(reason: &str) -> Failure {
     Failure::Internal(format!("the service's answer cannot be used: {reason}"))
 }
 
+/// The error that an answer is, if it is one of the API.
+fn problem(answer: &Response<Vec<u8>>) -> Option<Problem> {
+    serde_json::from_slice(answer.body()).ok().filter(|_| !answer.status().is_success())
+}
+
+/// Whether a request with the same key is in progress.
+fn is_in_progress(answer: &Response<Vec<u8>>) -> bool {
+    problem(answer).is_some_and(|problem| problem.code == IN_PROGRESS)
+}
+
 /// What an error of the API says, and what to do.
 fn failure(answer: &Response<Vec<u8>>, clock: &Clock) -> Failure {
     let status = answer.status();
-    let problem = serde_json::from_slice::<Problem>(answer.body()).ok();
+    let problem = problem(answer);
+    let has_code = |code| problem.as_ref().is_some_and(|problem| problem.code == code);
+    let is_unavailable = status.is_server_error() || has_code(IN_PROGRESS);
     let mut text = match &problem {
+        // The API's own sentence says to use a new key, under which jobs would be requested twice.
+        Some(_) if has_code(KEY_REUSED) => {
+            "Other jobs were requested under this key before, so these were not requested: give the push, the query \
+             and the jobs of that time. The page shows what was requested."
+                .to_owned()
+        }
         Some(problem) => problem.detail.clone(),
         None => format!("The service answers with {status} and gives no reason."),
     };
@@ -260,13 +348,41 @@ fn failure(answer: &Response<Vec<u8>>, clock: &Clock) -> Failure {
         text = format!("{text}\n{}", plan::refused(&problem.jobs));
         text.truncate(text.trim_end().len());
     }
-    if status.is_server_error() { Failure::Unreachable(text) } else { Failure::Refused(text) }
+    if is_unavailable { Failure::Unreachable(text) } else { Failure::Refused(text) }
 }
 
 /// When to try again, if the answer says so.
 fn retry_after(headers: &HeaderMap, clock: &Clock) -> String {
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let seconds = retry_after_seconds(headers).and_then(|seconds| i64::try_from(seconds).ok());
     let Some(pause) = seconds.and_then(TimeDelta::try_seconds) else { return String::new() };
     let at = clock().checked_add_signed(pause).map(|at| format!(", at {}", time(at))).unwrap_or_default();
     format!(" Try again in {} s{at}.", pause.num_seconds())
+}
+
+fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn the_page_is_read_over_https_or_from_this_machine() {
+        for (text, read) in [
+            ("https://runnable-jobs.example.org", "https://runnable-jobs.example.org/"),
+            ("https://example.org/jobs?project=try#x", "https://example.org/jobs/"),
+            ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/"),
+            ("http://[::1]:8000/", "http://[::1]:8000/"),
+            ("http://localhost/a/", "http://localhost/a/"),
+        ] {
+            assert_eq!(address(text).unwrap().as_str(), read);
+        }
+        for text in ["http://runnable-jobs.example.org/", "http://10.0.0.1/", "http://localhost.example.org/"] {
+            assert!(address(text).unwrap_err().starts_with("https is expected"), "{text}");
+        }
+        for text in ["example.org", "ftp://example.org/", "https://someone@example.org/", "https://a:b@example.org/"] {
+            assert!(address(text).unwrap_err().starts_with("the address of the page"), "{text}");
+        }
+    }
 }

@@ -1,20 +1,24 @@
 //! `requests create`: requests jobs on a push over the HTTP API, as the page does. It needs no AWS.
 
 mod client;
+mod key;
 mod plan;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::pin::pin;
 
 use catalog::list::Query;
 use chrono::TimeDelta;
 use clap::Args;
 use fetch::Url;
 use runtime::settings::{SettingsError, Variables, environment};
+use serde_json::Value;
 use treeherder::{DecisionTask, Treeherder};
 
-use self::client::{ListedName, Service, unusable};
+use self::client::{Arrival, ListedName, SendFailure, Service, unusable};
+use self::key::Key;
 use self::plan::Answer;
 use super::push;
 use crate::commands::clock;
@@ -47,6 +51,9 @@ pub(super) struct Create {
     /// Send more than 1,000 jobs, as several requests
     #[arg(long)]
     yes: bool,
+    /// The key of an earlier run that failed: what it requested is not requested again
+    #[arg(long, value_name = "KEY", value_parser = Key::read)]
+    key: Option<Key>,
     /// The address of the service's page
     #[arg(long, value_name = "URL", env = URL, hide_env_values = true, value_parser = client::address)]
     url: Option<Url>,
@@ -78,27 +85,80 @@ pub(super) async fn create(command: &Create) -> Result<(), Failure> {
             requests.len()
         )));
     }
-    for (number, names) in requests.iter().enumerate() {
-        let sent = service.send(project, push_id, names, found.decision_task.as_deref(), command.dry_run).await;
-        let answer = match sent {
-            Ok(answer) => answer,
-            Err(failure) => {
-                if requests.len() > 1 {
-                    let (number, all) = (number + 1, requests.len());
-                    let _ =
-                        writeln!(io::stderr(), "runnable-jobs: request {number} of {all} failed, and ends the rest");
-                }
-                return Err(failure);
+    let key = (!command.dry_run).then(|| command.key.clone().unwrap_or_else(Key::random));
+    let mut interrupt = pin!(interrupt());
+    for (number, names) in (1..).zip(&requests) {
+        let request_key = key.as_ref().map(|key| key.of_request(number));
+        let sent = service.send(project, push_id, names, found.decision_task.as_deref(), request_key.as_deref());
+        let sent = tokio::select! {
+            sent = sent => sent.and_then(|answer| {
+                let arrived = |failure| SendFailure { failure, arrival: Arrival::Explained };
+                print(command, &service, answer).map_err(arrived)
+            }),
+            () = &mut interrupt => {
+                let failure = Failure::Unsuccessful("interrupted".to_owned());
+                Err(SendFailure { failure, arrival: Arrival::Unknown })
             }
         };
-        if command.json {
-            print_json_line(&answer)?;
-        } else {
-            let answer = serde_json::from_value(answer).map_err(|error| unusable(&error.to_string()))?;
-            print_text(&text(&service, project, push_id, &answer))?;
+        let Err(SendFailure { failure, arrival }) = sent else { continue };
+        if requests.len() > 1 {
+            let all = requests.len();
+            let _ = writeln!(io::stderr(), "runnable-jobs: request {number} of {all} failed, and ends the rest");
+        }
+        // Without the key, a request that arrived would be sent a second time.
+        let is_needed = arrival != Arrival::Refused || number > 1 || command.key.is_some();
+        return Err(match key.filter(|_| is_needed) {
+            Some(key) => with_advice(failure, &advice(&key, arrival)),
+            None => failure,
+        });
+    }
+    match key {
+        Some(key) if !command.json => print_text(&format!("key {key}: {}\n", again(&key))),
+        _ => Ok(()),
+    }
+}
+
+/// Ends when the person interrupts the program.
+async fn interrupt() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // The signal then ends the program without this.
+        std::future::pending().await
+    }
+}
+
+/// Prints an answer.
+fn print(command: &Create, service: &Service, answer: Value) -> Result<(), Failure> {
+    if command.json {
+        return print_json_line(&answer);
+    }
+    let answer = serde_json::from_value(answer).map_err(|error| unusable(&error.to_string()))?;
+    print_text(&text(service, &command.push.0, command.push.1, &answer))
+}
+
+/// What to do after a failure.
+fn advice(key: &Key, arrival: Arrival) -> String {
+    let known = if arrival == Arrival::Unknown { "It is not known whether jobs were requested: " } else { "" };
+    format!("{known}{}", again(key))
+}
+
+fn again(key: &Key) -> String {
+    format!("run it again with --key {key}, and what was requested is not requested again")
+}
+
+/// A failure, and what to do in a line below it.
+fn with_advice(failure: Failure, advice: &str) -> Failure {
+    let added = |text: String| format!("{text}\n{advice}");
+    match failure {
+        Failure::Refused(text) => Failure::Refused(added(text)),
+        Failure::Unreachable(text) => Failure::Unreachable(added(text)),
+        Failure::Internal(text) => Failure::Internal(added(text)),
+        Failure::Unsuccessful(text) => Failure::Unsuccessful(added(text)),
+        // A closed pipe is not reported as a failure, and yet ends the requests.
+        other => {
+            let _ = writeln!(io::stderr(), "runnable-jobs: {advice}");
+            other
         }
     }
-    Ok(())
 }
 
 /// Reads a query. One without a word would match all jobs of a push, which is a mistake.

@@ -3,7 +3,8 @@
 //! A query matches the lines of jobs: `label symbol group groupname platform title option`, without empty parts. The
 //! lines are not kept. A word without a blank is in a line if it is in one of its parts, and thousands of jobs share
 //! most parts: each of these is looked at once for each word, and then the names of the jobs whose other parts do not
-//! have it. Only for words with blanks the lines are made, one after the other.
+//! have it. Only for words with blanks the lines are made, one after the other, and each once for all these words: the
+//! lines of the jobs that the words without blanks leave over.
 
 use memchr::memmem::Finder;
 
@@ -82,6 +83,11 @@ fn words(all: impl Iterator<Item = String>) -> Words {
 impl Listing {
     /// The places of the selected jobs.
     pub(in crate::list) fn selected(&self, wanted: &Selection) -> Vec<usize> {
+        self.selected_by(wanted, &mut Lines::default())
+    }
+
+    /// The places of the selected jobs. `lines` is for their lines, if they are needed.
+    fn selected_by(&self, wanted: &Selection, lines: &mut Lines) -> Vec<usize> {
         let Columns { rows, places, labels, kinds, .. } = &self.columns;
         // Each filter is applied to each word once; a job then only has numbers to look up.
         let is_place = accepted(places.len(), |place| is_one_of(&wanted.platform, places.get(PLATFORM, place)));
@@ -96,13 +102,19 @@ impl Listing {
         let is_wanted = |row: &Row| is_place[row.place()] && is_label[row.label()] && is_kind[row.kind()];
         let wanted_rows = rows.iter().enumerate().filter(|(_, row)| is_wanted(row));
         let mut selected: Vec<usize> = wanted_rows.map(|(at, _)| at).collect();
-        let mut line = String::new();
+        let mut sets_of_lines = Vec::new();
         for set in wanted.query.sets() {
             let filters: Vec<TermFilter<'_>> = set.iter().map(|term| self.filter(term)).collect();
             match &filters[..] {
-                [filter] => selected.retain(|at| filter.accepts(*at, rows[*at], &mut line)),
-                _ => selected.retain(|at| filters.iter().any(|filter| filter.accepts(*at, rows[*at], &mut line))),
+                _ if filters.iter().any(TermFilter::needs_line) => sets_of_lines.push(filters),
+                [filter] => selected.retain(|at| filter.accepts(*at, rows[*at], lines)),
+                _ => selected.retain(|at| filters.iter().any(|filter| filter.accepts(*at, rows[*at], lines))),
             }
+        }
+        if !sets_of_lines.is_empty() {
+            selected.retain(|at| {
+                sets_of_lines.iter().all(|set| set.iter().any(|filter| filter.accepts(*at, rows[*at], lines)))
+            });
         }
         selected
     }
@@ -142,20 +154,56 @@ enum Way {
     First,
     /// The last of its parts has to end with the word.
     Last,
-    /// The word may be in several parts.
-    Line,
+    /// The word may be in several parts. The finder is for a word that may be anywhere.
+    Line { finder: Option<Box<Finder<'static>>> },
+}
+
+/// The lines of the job that is looked at: as it is, and in lower case.
+#[derive(Default)]
+struct Lines {
+    exact: Line,
+    lower: Line,
+}
+
+/// The line of the job for which it was made last.
+#[derive(Default)]
+struct Line {
+    text: String,
+    /// The place of the job.
+    at: Option<usize>,
+    /// How many lines were made.
+    #[cfg(test)]
+    made: usize,
+}
+
+impl Line {
+    /// The line of a job, which consists of these words. It is made unless it is that of the job before.
+    fn of<'w, const N: usize>(&mut self, at: usize, words: impl FnOnce() -> [&'w str; N]) -> &str {
+        if self.at != Some(at) {
+            self.text.clear();
+            put_words(&mut self.text, words());
+            self.at = Some(at);
+            #[cfg(test)]
+            {
+                self.made += 1;
+            }
+        }
+        &self.text
+    }
 }
 
 impl<'l> TermFilter<'l> {
     fn new(term: &'l Term, names: &'l Words, parts: &'l LineParts) -> Self {
         let names = parts.lower_names.as_ref().unwrap_or(names);
+        let finder = || Box::new(Finder::new(&term.text).into_owned());
         let way = match term.place {
-            _ if term.text.contains(' ') => Way::Line,
-            Place::Whole => Way::Line,
+            Place::Within if term.text.contains(' ') => Way::Line { finder: Some(finder()) },
+            Place::Whole => Way::Line { finder: None },
+            _ if term.text.contains(' ') => Way::Line { finder: None },
             Place::Start => Way::First,
             Place::End => Way::Last,
             Place::Within => {
-                let finder = Box::new(Finder::new(&term.text).into_owned());
+                let finder = finder();
                 let has = |words: &Words| words.iter().map(|word| finder.find(word.as_bytes()).is_some()).collect();
                 let (labels, places, options) = (has(&parts.labels), has(&parts.places), has(&parts.options));
                 Way::Parts { finder, labels, places, options }
@@ -164,8 +212,12 @@ impl<'l> TermFilter<'l> {
         Self { term, names, parts, way }
     }
 
-    /// Whether the term accepts a job. `line` is for the job's line, if that is needed.
-    fn accepts(&self, at: usize, row: Row, line: &mut String) -> bool {
+    fn needs_line(&self) -> bool {
+        matches!(self.way, Way::Line { .. })
+    }
+
+    /// Whether the term accepts a job. `lines` is for the job's lines, if they are needed.
+    fn accepts(&self, at: usize, row: Row, lines: &mut Lines) -> bool {
         let Self { term, names, parts, way } = self;
         let words = || {
             let (place, option) = (parts.places.get(row.place()), parts.options.get(row.kind()));
@@ -190,10 +242,13 @@ impl<'l> TermFilter<'l> {
                 .map(|word| word.trim_end_matches(is_blank))
                 .find(|word| !word.is_empty())
                 .is_some_and(|word| word.ends_with(&term.text)),
-            Way::Line => {
-                line.clear();
-                put_words(line, words());
-                term.is_in(line)
+            Way::Line { finder } => {
+                let line = if parts.lower_names.is_some() { &mut lines.lower } else { &mut lines.exact };
+                let line = line.of(at, words);
+                match finder {
+                    Some(finder) => finder.find(line.as_bytes()).is_some(),
+                    None => term.is_in(line),
+                }
             }
         };
         has != term.is_inverse

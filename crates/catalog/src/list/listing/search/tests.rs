@@ -95,6 +95,39 @@ fn a_match_does_not_span_two_names() {
     assert_eq!(found(&listing, "^two"), [1]);
 }
 
+/// How many lines a search makes: as they are, and in lower case.
+fn lines_made(listing: &Listing, query: &str) -> [usize; 2] {
+    let mut lines = Lines::default();
+    listing.selected_by(&Selection { query: Query::parse(query), ..Selection::default() }, &mut lines);
+    [lines.exact.made, lines.lower.made]
+}
+
+#[test]
+fn a_search_makes_each_line_once_for_all_words_with_blanks() {
+    let jobs: Vec<Job> =
+        (0..200).map(|number| job([&format!("test-{number}"), "s", "g", "group", "linux64", "opt"])).collect();
+    let listing = listing(&jobs);
+    // Every line is looked at for every word.
+    let letters = || ('a'..='z').flat_map(|one| ('a'..='c').map(move |other| format!("{one}\\ {other}")));
+    let nowhere: String = letters().map(|word| format!("!{word}z ")).collect();
+    assert!(nowhere.len() > 500);
+    assert_eq!(found(&listing, &nowhere).len(), 200);
+    assert_eq!(lines_made(&listing, &nowhere), [0, 200]);
+    let one_of_them: String = letters().map(|word| format!("{word}z | ")).collect();
+    assert_eq!(lines_made(&listing, &format!("{one_of_them} s\\ g")), [0, 200]);
+    let in_both_cases: String = letters().map(|word| format!("!{word}z !{word}Z !^{word}z !{word}z$ ")).collect();
+    assert_eq!(lines_made(&listing, &in_both_cases), [200, 200]);
+}
+
+#[test]
+fn a_search_makes_lines_only_of_jobs_that_the_words_without_blanks_leave_over() {
+    let jobs: Vec<Job> =
+        (0..200).map(|number| job([&format!("test-{number}"), "s", "g", "", "linux64", "opt"])).collect();
+    let listing = listing(&jobs);
+    assert_eq!(lines_made(&listing, "s\\ g test-19 | ^test-18 opt$"), [0, 22]);
+    assert_eq!(lines_made(&listing, "test-19 | ^test-18 !debug opt$"), [0, 0]);
+}
+
 fn jobs() -> impl Strategy<Value = Vec<Job>> {
     let word = || prop_oneof![Just(String::new()), "[a-cA -]{0,3}", "[aΣß狐İ\u{a0} ]{0,4}"];
     let group = prop_oneof![Just("?".to_owned()), word()];
