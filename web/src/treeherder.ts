@@ -1,4 +1,4 @@
-// Treeherder's API, as far as the page reads it: pushes, and the jobs on a push.
+// Treeherder's API, as far as the first view reads it: a push and its jobs.
 
 import { Failure, getJson } from "./client.ts";
 import { readRuns, type Run, type TreeherderJobs } from "./model/runs.ts";
@@ -17,7 +17,8 @@ export interface Push {
   readonly commits: number;
 }
 
-interface PushAnswer {
+/** Treeherder's answer about a push. */
+export interface PushAnswer {
   readonly id: number;
   readonly revision: string;
   readonly author: string;
@@ -27,41 +28,9 @@ interface PushAnswer {
   readonly revision_count?: number;
 }
 
-/** Which pushes of a project are asked for. */
-export interface PushFilter {
-  /** The first characters of the push's revision. */
-  readonly revision?: string;
-  readonly author?: string;
-}
-
-/** Pushes, newest first, and whether there may be older ones. */
-export interface PushPage {
-  readonly pushes: readonly Push[];
-  readonly hasOlder: boolean;
-}
-
-const PAGE_PUSHES = 20;
 /** The most jobs that Treeherder puts into an answer. */
 const PAGE_JOBS = 2_000;
 const REVISION_LENGTH = 12;
-
-/** Loads the newest pushes, or those before a push that is known. */
-export async function loadPushes(
-  treeherder: string,
-  project: string,
-  filter: PushFilter = {},
-  before?: Push,
-  signal?: AbortSignal,
-): Promise<PushPage> {
-  // The push itself is in the answer, too: there may be older ones of the same second.
-  const count = before ? PAGE_PUSHES + 1 : PAGE_PUSHES;
-  const parameters = new URLSearchParams({ count: String(count), ...filter });
-  if (before) parameters.set("push_timestamp__lt", String(before.time + 1));
-  const results = await loadPushPage(treeherder, project, parameters, signal);
-  const found = results.map(readPush).sort((one, other) => -order(one, other));
-  const pushes = before ? found.filter((push) => order(push, before) < 0) : found;
-  return { pushes, hasOlder: results.length >= count && pushes.length > 0 };
-}
 
 /** Loads a push by its number. A push that does not exist is a failure with the status 404. */
 export async function loadPush(treeherder: string, project: string, push: number, signal?: AbortSignal): Promise<Push> {
@@ -111,24 +80,9 @@ export async function loadDecisionTask(
   }
 }
 
-/** The id of the decision task among the runs on a push; undefined if none of them is one. */
-export function decisionTask(runs: readonly Run[]): string | undefined {
-  return runs.findLast((run) => run.name === "Gecko Decision Task" && run.taskId !== undefined)?.taskId;
-}
-
 /** The address of a push in Treeherder; of its project if the revision is not known. */
 export function pushUrl(treeherder: string, project: string, revision?: string): string {
   return `${treeherder}/jobs?${new URLSearchParams({ repo: project, ...(revision && { revision }) })}`;
-}
-
-/** The address of a run in Treeherder. */
-export function runUrl(treeherder: string, project: string, run: number, revision?: string): string {
-  return `${pushUrl(treeherder, project, revision)}&selectedJob=${run}`;
-}
-
-/** The address of a task in Taskcluster. */
-export function taskUrl(taskcluster: string, task: string): string {
-  return `${taskcluster}/tasks/${encodeURIComponent(task)}`;
 }
 
 /** The first characters of a revision, by which people name it. */
@@ -136,36 +90,19 @@ export function shortRevision(revision: string): string {
   return revision.slice(0, REVISION_LENGTH);
 }
 
-async function loadPushPage(
-  treeherder: string,
-  project: string,
-  parameters: URLSearchParams,
-  signal: AbortSignal | undefined,
-): Promise<readonly PushAnswer[]> {
-  try {
-    const { body } = await get<{ results: PushAnswer[] }>(treeherder, project, `push/?${parameters}`, signal);
-    return body.results;
-  } catch (error) {
-    throw isMissing(error) ? new Failure(`Treeherder has no project ${project}.`, 404, "") : error;
-  }
-}
-
-function isMissing(error: unknown): boolean {
+/** Whether Treeherder does not have it. */
+export function isMissing(error: unknown): boolean {
   return error instanceof Failure && error.status === 404;
 }
 
-function get<Body>(treeherder: string, project: string, path: string, signal: AbortSignal | undefined) {
+/** Gets what is at a path of a project. */
+export function get<Body>(treeherder: string, project: string, path: string, signal: AbortSignal | undefined) {
   const url = `${treeherder}/api/project/${encodeURIComponent(project)}/${path}`;
   return getJson<Body>(url, signal ? { signal } : {});
 }
 
-function readPush(push: PushAnswer): Push {
+export function readPush(push: PushAnswer): Push {
   const { id, revision, author, push_timestamp: time, revisions = [], revision_count: commits } = push;
   const [comment = ""] = (revisions[0]?.comments ?? "").trim().split("\n", 1);
   return { id, revision, author, time, comment, commits: commits ?? revisions.length };
-}
-
-/** Negative if the first push is the older one. */
-function order(one: Push, other: Push): number {
-  return one.time - other.time || one.id - other.id;
 }

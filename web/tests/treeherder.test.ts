@@ -1,14 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import {
-  decisionTask,
-  loadDecisionTask,
-  loadPush,
-  loadPushes,
-  loadRuns,
-  pushUrl,
-  runUrl,
-  taskUrl,
-} from "../src/treeherder.ts";
+import { runUrl, taskUrl } from "../src/links.ts";
+import { loadPushes } from "../src/pushes.ts";
+import { loadDecisionTask, loadPush, loadRuns, pushUrl } from "../src/treeherder.ts";
 
 const TREEHERDER = "https://treeherder.example.org";
 let asked: string[] = [];
@@ -92,12 +85,6 @@ test("a push may have a decision task", async () => {
   expect(asked).toEqual(["/api/project/try/push/decisiontask/?push_ids=5"]);
   answer = () => undefined;
   expect(await loadDecisionTask(TREEHERDER, "try", 5)).toBeUndefined();
-});
-
-test("the decision task is among the runs", async () => {
-  answer = () => ({ results: [jobOf(1), jobOf(2, { job_type_name: "Gecko Decision Task", task_id: "abc" })] });
-  expect(decisionTask(await loadRuns(TREEHERDER, "try", 5))).toBe("abc");
-  expect(decisionTask([])).toBeUndefined();
 });
 
 test("pushes, runs and tasks have addresses", () => {

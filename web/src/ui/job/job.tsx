@@ -5,7 +5,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { Jobs } from "../../model/jobs.ts";
 import { isUnderway, type Run, type Runs } from "../../model/runs.ts";
-import { type Push, runUrl, taskUrl } from "../../treeherder.ts";
+import { runUrl, taskUrl } from "../../links.ts";
+import type { Push } from "../../treeherder.ts";
 import { Age } from "../age.tsx";
 import type { Page } from "../page.ts";
 import "./job.css";

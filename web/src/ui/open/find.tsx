@@ -3,7 +3,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { readWanted } from "../../model/wanted.ts";
-import { loadPushes, type Push } from "../../treeherder.ts";
+import { loadPushes } from "../../pushes.ts";
+import type { Push } from "../../treeherder.ts";
 import { ErrorNotice, Notice } from "../notice.tsx";
 import type { Page } from "../page.ts";
 import { PushLink } from "./push.tsx";

@@ -2,7 +2,8 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import { loadPushes, type Push, type PushPage } from "../../treeherder.ts";
+import { loadPushes, type PushPage } from "../../pushes.ts";
+import type { Push } from "../../treeherder.ts";
 import { Action } from "../action.tsx";
 import { ErrorNotice } from "../notice.tsx";
 import type { Page } from "../page.ts";

@@ -1,7 +1,7 @@
 // Loads what the picker shows: the list of jobs that can run on the push, the push, and its runs.
 
 import type { Answer } from "../../client.ts";
-import { Failure, getJson } from "../../client.ts";
+import { Failure, getJson, partIsMissing } from "../../client.ts";
 import { BASE, type Config } from "../../config.ts";
 import { type Grid, type Jobs, MalformedGrid, readGrid } from "../../model/jobs.ts";
 import { Platforms } from "../../model/platforms.ts";
@@ -28,7 +28,7 @@ function loadPlatforms(): Promise<Platforms> {
 async function fetchPlatforms(): Promise<Platforms> {
   const answer = await fetch(tableUrl).catch(() => undefined);
   if (answer?.ok) return new Platforms(await answer.text());
-  throw new Failure("A part of this page cannot be loaded. Reload the page: nothing is lost.", 0, "");
+  throw partIsMissing();
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ActionStatus, TriggerRequest } from "../../model/requests.ts";
 import { requestsOf } from "../../model/selection.ts";
 import { changes, readWatch, type Watch as Watched, type WatchRow } from "../../model/watch.ts";
 import { hasSignedOut } from "../../session.ts";
-import { taskUrl } from "../../treeherder.ts";
+import { taskUrl } from "../../links.ts";
 import { Action } from "../action.tsx";
 import { Link } from "../link.tsx";
 import { Notice } from "../notice.tsx";
