@@ -9,7 +9,7 @@ from localstack.paths import ROOT
 
 DIST = ROOT / "web" / "dist"
 # In bytes of gzip. The goals are 20 KB before a sign-in and 45 KB with it; a limit is what there is, rounded up.
-FIRST_VIEW, WITH_SIGN_IN, ALL = 24_000, 35_000, 62_000
+FIRST_VIEW, WITH_SIGN_IN, ALL = 24_000, 36_000, 63_000
 
 
 @pytest.fixture(scope="module")
