@@ -122,7 +122,7 @@ pub(super) async fn create(command: &Create) -> Result<(), Failure> {
 async fn interrupt() {
     if tokio::signal::ctrl_c().await.is_err() {
         // The signal then ends the program without this.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
