@@ -378,7 +378,6 @@ function useSelection(jobs: Selection["jobs"], project: string, push: number): [
   const kept = useRef(selection);
   const latest = useRef(() => {});
   useEffect(() => {
-    if (kept.current === selection) return;
     const write = () => {
       if (kept.current === selection) return;
       kept.current = selection;
@@ -386,6 +385,7 @@ function useSelection(jobs: Selection["jobs"], project: string, push: number): [
       setFull(!keep("selection", project, push, isEmpty ? null : selection.serialise()));
     };
     latest.current = write;
+    if (kept.current === selection) return;
     // Not while a person waits for the next frame.
     const timer = setTimeout(write, KEPT_MILLISECONDS);
     return () => clearTimeout(timer);
