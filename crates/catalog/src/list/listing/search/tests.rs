@@ -115,7 +115,8 @@ fn a_search_makes_each_line_once_for_all_words_with_blanks() {
     assert_eq!(lines_made(&listing, &nowhere), [0, 200]);
     let one_of_them = letters().map(|word| format!("{word}z | ")).collect::<Vec<_>>().concat();
     assert_eq!(lines_made(&listing, &format!("{one_of_them} s\\ g")), [0, 200]);
-    let in_both_cases = letters().map(|word| format!("!{word}z !{word}Z !^{word}z !{word}z$ ")).collect::<Vec<_>>().concat();
+    let in_both_cases =
+        letters().map(|word| format!("!{word}z !{word}Z !^{word}z !{word}z$ ")).collect::<Vec<_>>().concat();
     assert_eq!(lines_made(&listing, &in_both_cases), [200, 200]);
 }
 
