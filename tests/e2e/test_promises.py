@@ -19,6 +19,7 @@ Each promise is tested once. The others are
 - in test_forward: the exact message; no listener; a broker that is down, refuses, or is another;
 - in test_taskcluster_trigger: labels run through the hook, each job is followed to its end, or it is said why not;
 - in functions/forward/tests/labels.rs: a hook is called once, and its task is found when its answer is lost;
+- in tests/page: a reload (test_reload), a sign-in (test_sign_in), and a lost answer (test_many_jobs) on the page;
 - in tests/faults: nothing is lost and no label is run twice, whatever is killed;
 - in etl/tests and functions/jobs/tests: an ingest that is killed; a store that does not answer.
 """

@@ -17,6 +17,7 @@ export const KEYS: readonly Key[] = [
   { keys: ["Space"], does: "Select the job or the chunks, or take them out" },
   { keys: ["Enter"], does: "Open a group or chunks, or select" },
   { keys: ["s"], does: "Select the group or the platform" },
+  { keys: ["o"], does: "Open or close the group or the chunks" },
   { keys: ["p", "Ctrl+Enter"], does: "Preview the request" },
   { keys: ["Esc"], does: "Go back" },
   { keys: ["?"], does: "Show this help" },

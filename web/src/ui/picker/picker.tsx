@@ -255,7 +255,7 @@ function Chooser({ page, project, id, push, list, ran, onReload }: ChooserProps)
           </div>
           {panel === "picks" && (
             <Picks
-              {...{ page, project, push: id, jobs, selection }}
+              {...{ page, project, push: id, selection }}
               runs={ran && runs}
               onChange={select}
               loadRuns={loadOther}

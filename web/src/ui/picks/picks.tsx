@@ -2,7 +2,6 @@
 
 import { useMemo, useState } from "preact/hooks";
 
-import type { Jobs } from "../../model/jobs.ts";
 import { pickResult } from "./sentences.ts";
 import { failedHere, type Pick, testsOfBuilds } from "../../model/quickpicks.ts";
 import type { Run, Runs } from "../../model/runs.ts";
@@ -18,7 +17,6 @@ export interface PicksProps {
   readonly page: Page;
   readonly project: string;
   readonly push: number;
-  readonly jobs: Jobs;
   /** Undefined until Treeherder has answered. */
   readonly runs: Runs | undefined;
   readonly selection: Selection;
