@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
 /// The configuration, or without TLS one that trusts nothing.
@@ -20,7 +20,7 @@ fn system_roots() -> RootCertStore {
 }
 
 fn trusting(roots: RootCertStore) -> Result<ClientConfig, String> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

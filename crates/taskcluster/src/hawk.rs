@@ -3,12 +3,12 @@
 //! A signature holds for the method, the path with the query, the host, the port, the body, and what limits the
 //! credentials; see `docs/design/apis/hawk` in Taskcluster's documentation.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
-use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fetch::Url;
+use ring::digest::{SHA256, digest};
+use ring::hmac::{HMAC_SHA256, Key, sign};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value};
 
 use crate::credentials::Credentials;
@@ -48,7 +48,7 @@ impl SignedRequest<'_> {
 /// A random nonce. `None` if the system gives no random numbers.
 pub(crate) fn nonce() -> Option<String> {
     let mut bytes = [0; NONCE_BYTES];
-    rand::fill(&mut bytes).ok()?;
+    SystemRandom::new().fill(&mut bytes).ok()?;
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 

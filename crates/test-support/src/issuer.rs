@@ -1,15 +1,13 @@
-//! An issuer of tokens, whose keys are made for each run.
+//! An issuer of tokens. Its RSA keys are files, because `ring` makes none; they protect nothing but tests.
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
-};
-use aws_lc_rs::{encoding::AsDer as _, encoding::PublicKeyX509Der, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::hmac;
+use ring::rand::SystemRandom;
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 
 /// The name of the issuer (`iss`).
@@ -26,9 +24,17 @@ pub const EMAIL: &str = "someone@mozilla.com";
 pub const NOW: i64 = 1_795_413_600;
 
 /// An RSA key.
-pub static RSA: LazyLock<Key> = LazyLock::new(|| Key::rsa("rsa-1"));
+pub static RSA: LazyLock<Key> = LazyLock::new(|| Key::rsa("rsa-1", include_bytes!("../keys/rsa-1.pk8")));
+/// Another RSA key with the same id.
+pub static RSA_OTHER: LazyLock<Key> = LazyLock::new(|| Key::rsa("rsa-1", include_bytes!("../keys/rsa-1-other.pk8")));
+/// An RSA key with another id.
+pub static RSA_SECOND: LazyLock<Key> = LazyLock::new(|| Key::rsa("rsa-2", include_bytes!("../keys/rsa-2.pk8")));
 /// A key on P-256.
 pub static EC: LazyLock<Key> = LazyLock::new(|| Key::ec("ec-1"));
+
+/// What X.509 writes before the modulus and the exponent of an RSA key of 2048 bits (RFC 5280, 4.1.2.7).
+const RSA_2048_SPKI: &[u8] =
+    b"\x30\x82\x01\x22\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x82\x01\x0f\x00";
 
 /// A key of the issuer.
 pub struct Key {
@@ -43,21 +49,22 @@ enum Pair {
 }
 
 impl Key {
-    /// A new RSA key.
-    pub fn rsa(id: &'static str) -> Self {
-        Self { id, pair: Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()) }
+    fn rsa(id: &'static str, pkcs8: &[u8]) -> Self {
+        Self { id, pair: Pair::Rsa(RsaKeyPair::from_pkcs8(pkcs8).unwrap()) }
     }
 
     /// A new key on P-256.
     pub fn ec(id: &'static str) -> Self {
-        Self { id, pair: Pair::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()) }
+        let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        Self { id, pair: Pair::Ec(EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap()) }
     }
 
     /// The public half, as the issuer publishes it.
     pub fn jwk(&self) -> Value {
         match &self.pair {
             Pair::Rsa(pair) => {
-                let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+                let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public());
                 json!({"kty": "RSA", "kid": self.id, "use": "sig", "alg": "RS256", "n": base64url(n), "e": base64url(e)})
             }
             Pair::Ec(pair) => {
@@ -70,8 +77,7 @@ impl Key {
     /// The public half, in PEM.
     pub fn pem(&self) -> String {
         let Pair::Rsa(pair) = &self.pair else { panic!("no RSA key") };
-        let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
-        let base64 = STANDARD.encode(der.as_ref());
+        let base64 = STANDARD.encode([RSA_2048_SPKI, pair.public().as_ref()].concat());
         let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
@@ -98,7 +104,7 @@ impl Key {
         let message = format!("{}.{}", base64url(header), base64url(claims));
         let signature = match &self.pair {
             Pair::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
+                let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
                 signature
             }

@@ -1,10 +1,13 @@
 //! People's tokens.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use test_support::issuer::{
-    AUDIENCE, EC, EMAIL, ISSUER, Key, NOW, RSA, SCOPE, SERVICES, base64url, hmac_token, jwks, person, with,
+    AUDIENCE, EC, EMAIL, ISSUER, NOW, RSA, RSA_OTHER, RSA_SECOND, SCOPE, SERVICES, base64url, hmac_token, jwks, person,
+    with,
 };
 
 use crate::app::App;
@@ -122,7 +125,7 @@ fn of_wrong_claims() -> Cases {
 
 /// Tokens that are valid except for their signatures.
 fn of_wrong_signatures() -> Cases {
-    let (good, another, text) = (RSA.token(&person()), Key::rsa("rsa-1"), person().to_string());
+    let (good, another, text) = (RSA.token(&person()), &*RSA_OTHER, person().to_string());
     let n = RSA.jwk()["n"].as_str().unwrap().to_owned();
     let unsigned = format!("{}.{}.", base64url("{\"alg\":\"none\"}"), base64url(&text));
     let rsa = |name, value: &str| RSA.token_of(&with(RSA.header(), name, value.into()).to_string(), &text);
@@ -216,12 +219,22 @@ async fn a_token_of_more_than_8_kib_is_not_read() {
     app.ask(&long).await.assert_refused(&long, &reason);
 }
 
+/// Some issuers write the modulus of a key as a signed number.
+#[tokio::test]
+async fn a_zero_before_the_modulus_of_a_key_changes_nothing() {
+    let modulus = URL_SAFE_NO_PAD.decode(RSA.jwk()["n"].as_str().unwrap()).unwrap();
+    let padded = with(RSA.jwk(), "n", base64url([&[0], &modulus[..]].concat()).into());
+    let app = App::new(&json!({"keys": [padded]}).to_string());
+    app.ask(&RSA.token(&person())).await.assert_is(EMAIL);
+    app.ask(&RSA_OTHER.token(&person())).await.assert_refused(&RSA_OTHER.token(&person()), "the signature is wrong");
+}
+
 #[tokio::test]
 async fn without_a_key_id_there_must_be_one_key_only() {
-    let (second, text) = (Key::rsa("rsa-2"), person().to_string());
+    let (second, text) = (&*RSA_SECOND, person().to_string());
     let token = RSA.token_of("{\"alg\": \"RS256\"}", &text);
     App::new(&jwks(&[&RSA, &EC])).ask(&token).await.assert_is(EMAIL);
-    let two = App::new(&jwks(&[&RSA, &second])).ask(&token).await;
+    let two = App::new(&jwks(&[&RSA, second])).ask(&token).await;
     two.assert_refused(&token, "it names no key, and there is not exactly one for its algorithm");
     let none = App::new(&jwks(&[&EC])).ask(&token).await;
     none.assert_refused(&token, "it names no key, and there is not exactly one for its algorithm");
