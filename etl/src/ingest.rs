@@ -2,6 +2,7 @@
 //! reports.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -83,10 +84,16 @@ pub struct Ingest<'a> {
     pub on_progress: ProgressCallback,
 }
 
-impl Ingest<'_> {
+impl<'i> Ingest<'i> {
     /// Runs the ingest. The report is as complete as possible, whatever the result. It is stored, unless this is a dry run
     /// or the store cannot be reached.
-    pub async fn run(self) -> (Report, Result<(), IngestError>) {
+    ///
+    /// The future is boxed, so that it is compiled with this library and not again with each program.
+    pub fn run(self) -> Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)> + 'i>> {
+        Box::pin(self.run_whole())
+    }
+
+    async fn run_whole(self) -> (Report, Result<(), IngestError>) {
         let start = Instant::now();
         let mut report = Report::new((self.clock)(), &self.source.to_string());
         report.only = self.only.to_vec();

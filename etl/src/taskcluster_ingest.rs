@@ -5,6 +5,7 @@
 //! keep another from being published.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Instant;
 
 use catalog::guards::{self, Loss};
@@ -49,10 +50,14 @@ pub struct TaskclusterIngest<'a> {
     pub on_progress: ProgressCallback,
 }
 
-impl TaskclusterIngest<'_> {
+impl<'i> TaskclusterIngest<'i> {
     /// Runs the ingest. The report is as complete as possible, whatever the result. It is stored, unless this is a dry run
-    /// or the store cannot be reached.
-    pub async fn run(self) -> (Report, Result<(), IngestError>) {
+    /// or the store cannot be reached. The future is boxed as that of `Ingest::run`.
+    pub fn run(self) -> Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)> + 'i>> {
+        Box::pin(self.run_whole())
+    }
+
+    async fn run_whole(self) -> (Report, Result<(), IngestError>) {
         let start = Instant::now();
         let mut report = Report::of_taskcluster((self.clock)(), &self.source.to_string());
         report.only = self.only.to_vec();

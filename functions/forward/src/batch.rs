@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::join_all;
+use futures_util::future::{LocalBoxFuture, join_all};
 use pulse::{Message, Publisher};
 use requests::delivery::DeliveryOutcome;
 use requests::following::{Following, names_to_follow, tasks_to_check};
@@ -186,8 +186,8 @@ impl Forwarder {
 
     /// Looks at the forwarded requests whose turn it is, and records what became of their jobs. Nothing is asked after
     /// `until`: the next round goes on.
-    pub async fn follow_round(&self, until: Option<Instant>) -> FollowReport {
-        self.follower().round(until).await
+    pub fn follow_round(&self, until: Option<Instant>) -> LocalBoxFuture<'_, FollowReport> {
+        Box::pin(async move { self.follower().round(until).await })
     }
 
     fn follower(&self) -> Follower<'_> {
@@ -231,11 +231,23 @@ impl Forwarder {
 
     /// Forwards the requests that the messages name and records the outcome of each job. Returns what to do with each
     /// message; one that fails does not hold up the others. No job is published after `until`: its message is retried.
-    pub async fn forward(
+    ///
+    /// The future is boxed, here and in `follow_round`, so that it is compiled with this library and not again with each
+    /// program.
+    pub fn forward<'f>(
+        &'f self,
+        deliveries: &'f [Delivery],
+        until: Option<Instant>,
+        log: &'f mut dyn FnMut(&DeliveryLog),
+    ) -> LocalBoxFuture<'f, Vec<Disposition>> {
+        Box::pin(self.forward_all(deliveries, until, log))
+    }
+
+    async fn forward_all(
         &self,
         deliveries: &[Delivery],
         until: Option<Instant>,
-        log: &mut impl FnMut(&DeliveryLog),
+        log: &mut dyn FnMut(&DeliveryLog),
     ) -> Vec<Disposition> {
         let mut dispositions = vec![Disposition::Ack; deliveries.len()];
         let mut loaded = Vec::new();
