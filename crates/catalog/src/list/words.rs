@@ -140,19 +140,13 @@ impl Words {
         let is_ascii = rest.is_ascii();
         let mut text = vec![0; all_shared + all_added + BLOCK];
         let (mut start, mut end) = (0, 0);
-        // A word whose first bytes, so many, the last word has too. What has just been written is slow to read.
-        let (mut source, mut common) = (0, 0);
         for (shared_or_end, added) in ends.iter_mut().zip(added) {
             let shared = *shared_or_end as usize;
             if shared > end - start {
                 return Err(BadIndex::Malformed("a word shares more than the one before it has"));
             }
             let (word, after) = rest.split_at(added as usize);
-            if shared > common {
-                source = start;
-            }
-            common = shared;
-            copy_ahead(&mut text, source, end, shared);
+            copy_ahead(&mut text, start, end, shared);
             if let (true, Some(block)) = (word.len() <= BLOCK, rest.first_chunk::<BLOCK>()) {
                 text[end + shared..][..BLOCK].copy_from_slice(block);
             } else {
@@ -235,5 +229,60 @@ impl<'b> Reader<'b> {
             numbers.push(self.number()?);
         }
         Ok(numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(all: &[&str]) -> Words {
+        let mut words = Words::default();
+        for word in all {
+            words.push(word);
+        }
+        words
+    }
+
+    #[test]
+    fn a_text_is_found_in_each_word_that_has_it_and_not_across_two() {
+        let words = words(&["ab", "", "cab", "b", "", "ababab", "a"]);
+        for (text, expected) in [("ab", &[0, 2, 5][..]), ("a", &[0, 2, 5, 6]), ("ba", &[5]), ("bc", &[]), ("x", &[])] {
+            let mut found = Vec::new();
+            words.find_in_each(&Finder::new(text), |number| found.push(number));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_of_any_length_are_read_as_they_were_written() {
+        let long = "0123456789abcdefghijklmnopqrstuvwxyz";
+        let ends = (0..long.len()).chain([36, 3, 36, 0, 17]);
+        let mut all: Vec<&str> = ends.map(|end| &long[..end]).collect();
+        all.extend(["z", "狐", "狐狸", "狐狐", "", long, &long[1..]]);
+        for count in 0..=all.len() {
+            let (words, mut bytes) = (words(&all[..count]), Vec::new());
+            words.encode(&mut bytes);
+            bytes.extend_from_slice(b"rest");
+            let mut reader = Reader(&bytes);
+            assert_eq!(Words::decode(count, &mut reader).unwrap(), words);
+            assert_eq!(reader.0, b"rest");
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_length_are_read_as_they_were_written() {
+        let all = [0, 1, 0x7f, 0x80, 0xff, 0x3fff, 0x4000, 0x001f_ffff, 0x0020_0000, u32::MAX];
+        let mut bytes = Vec::new();
+        for number in all {
+            put_number(&mut bytes, number as usize);
+        }
+        assert_eq!(Reader(&bytes).numbers(all.len()).unwrap(), all);
+        let mut reader = Reader(&bytes);
+        assert_eq!(all.map(|_| reader.number().unwrap()), all);
+        assert!(reader.number().is_err());
+        for end in 0..bytes.len() {
+            assert!(Reader(&bytes[..end]).numbers(all.len()).is_err(), "cut at byte {end}");
+        }
     }
 }
