@@ -152,6 +152,8 @@ fn an_index_that_is_cut_or_goes_on_is_refused() {
     for end in 0..index.len() {
         assert!(Listing::from_index(&index[..end], &etag).is_err(), "cut at byte {end}");
     }
+    let longer = [&index[..], b"\0"].concat();
+    assert!(matches!(Listing::from_index(&longer, &etag), Err(BadIndex::Packed(_))));
     let content = unpack(&index[HEADER..]).unwrap();
     for end in 0..content.len() {
         let cut = with_content(&index, |content| content.truncate(end));
@@ -167,6 +169,12 @@ fn a_small_index_cannot_claim_much_memory() {
     // The project's name has no bytes; then a count of four billion.
     let huge = with_content(&index, |content| *content = vec![0, 0xff, 0xff, 0xff, 0xff, 0x0f]);
     assert!(matches!(Listing::from_index(&huge, &etag), Err(BadIndex::Malformed("it ends too early"))));
+    // The last bytes of gzip are the number of bytes that it unpacks to.
+    for length in [0, 1, u32::MAX] {
+        let length_at = index.len() - size_of::<u32>();
+        let wrong = [&index[..length_at], &length.to_le_bytes()].concat();
+        assert!(matches!(Listing::from_index(&wrong, &etag), Err(BadIndex::Packed(_))), "{length} bytes");
+    }
     // Two words of which the second shares 64 MB with the first would be too much text.
     let zeros = with_content(&index, |content| *content = vec![0; 100 << 20]);
     assert!(Listing::from_index(&zeros, &etag).is_err());

@@ -82,6 +82,10 @@ impl<const N: usize> Table<N> {
         self.0[0].len()
     }
 
+    pub(super) fn column(&self, column: usize) -> &Words {
+        &self.0[column]
+    }
+
     pub(super) fn get(&self, column: usize, number: usize) -> &str {
         self.0[column].get(number)
     }
@@ -183,20 +187,15 @@ impl Columns {
             return Err(BadIndex::Malformed("a tier is not a number"));
         }
         let count = reader.number()? as usize;
-        if count > reader.0.len() {
-            return Err(BadIndex::Malformed("it ends too early"));
-        }
-        let mut rows = vec![Row::default(); count];
         let limits = [places.len(), labels.len(), kinds.len(), upstreams.len() + 1];
-        for (column, limit) in limits.into_iter().enumerate() {
-            for row in &mut rows {
-                let number = reader.number()?;
-                if number as usize >= limit {
-                    return Err(BadIndex::Malformed("a job has a word that is not there"));
-                }
-                row.0[column] = number;
+        let mut columns = limits.map(|_| Vec::new());
+        for (column, limit) in columns.iter_mut().zip(limits) {
+            *column = reader.numbers(count)?;
+            if column.iter().any(|number| *number as usize >= limit) {
+                return Err(BadIndex::Malformed("a job has a word that is not there"));
             }
         }
+        let rows = (0..count).map(|at| Row(columns.each_ref().map(|column| column[at]))).collect();
         let names = Words::decode(count, reader)?;
         Ok(Self { names, rows, places, labels, kinds, upstreams })
     }

@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
 use crate::hex::hex;
 use crate::list::job::{ListedJob, ListedPlatform};
+use crate::list::write::put;
 
 /// The fields of a job, in the order in which the body has them.
 ///
@@ -59,144 +60,103 @@ impl EntryForm {
     pub(super) fn of(platform: ListedPlatform<'_>) -> Self {
         if platform.os.is_empty() && platform.architecture.is_empty() { Self::Short } else { Self::Full }
     }
-
-    /// A value that only full entries have.
-    fn only_full<T>(self, value: impl FnOnce() -> T) -> Option<T> {
-        (self == Self::Full).then(value)
-    }
 }
 
-/// Where a job runs: the first fields of a job as Treeherder listed it. The order of the fields is that of the body.
-#[derive(Serialize)]
-pub(super) struct PlatformFields<'j> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    build_platform_id: Option<u64>,
-    build_platform: &'j str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    build_os: Option<&'j str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    build_architecture: Option<&'j str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    machine_platform_id: Option<u64>,
-    platform: &'j str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    machine_platform_os: Option<&'j str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    machine_platform_architecture: Option<&'j str>,
+/// Appends fields to an entry that has fields already. Their names are written as they are.
+macro_rules! put_fields {
+    ($entry:expr, $($name:literal: $value:expr),+ $(,)?) => {{
+        $(
+            $entry.extend_from_slice(concat!(",\"", $name, "\":").as_bytes());
+            put($entry, $value);
+        )+
+    }};
 }
 
-impl<'j> PlatformFields<'j> {
-    pub(super) fn new(platform: ListedPlatform<'j>) -> Self {
-        let form = EntryForm::of(platform);
-        let ListedPlatform { name, os, architecture } = platform;
-        let id = form.only_full(|| stable_id(&[os, name, architecture]));
-        let (os, architecture) = (form.only_full(|| os), form.only_full(|| architecture));
-        Self {
-            build_platform_id: id,
-            build_platform: name,
-            build_os: os,
-            build_architecture: architecture,
-            machine_platform_id: id,
-            platform: name,
-            machine_platform_os: os,
-            machine_platform_architecture: architecture,
+/// Begins an entry, which stays open, with where the job runs: the first fields of a job as Treeherder listed it. The
+/// order of the fields is that of the body.
+pub(super) fn begin_entry(entry: &mut Vec<u8>, platform: ListedPlatform<'_>) {
+    let start = entry.len();
+    let ListedPlatform { name, os, architecture } = platform;
+    match EntryForm::of(platform) {
+        EntryForm::Full => {
+            let id = stable_id(&[os, name, architecture]);
+            put_fields!(
+                entry,
+                "build_platform_id": &id,
+                "build_platform": name,
+                "build_os": os,
+                "build_architecture": architecture,
+                "machine_platform_id": &id,
+                "platform": name,
+                "machine_platform_os": os,
+                "machine_platform_architecture": architecture,
+            );
         }
+        EntryForm::Short => put_fields!(entry, "build_platform": name, "platform": name),
+    }
+    entry[start] = b'{';
+}
+
+/// Appends the next fields: the group and the type of a job.
+pub(super) fn put_label(entry: &mut Vec<u8>, form: EntryForm, job: &ListedJob<'_>) {
+    let ListedJob { job_group_name, job_group_symbol, job_type_name, job_type_symbol, .. } = job;
+    match form {
+        EntryForm::Full => put_fields!(
+            entry,
+            "job_group_id": &stable_id(&[job_group_name, job_group_symbol]),
+            "job_group_name": job_group_name,
+            "job_group_symbol": job_group_symbol,
+            "job_group_description": "",
+            "job_type_id": &stable_id(&[job_type_name, job_type_symbol]),
+            "job_type_name": job_type_name,
+            "job_type_symbol": job_type_symbol,
+            "job_type_description": "",
+        ),
+        EntryForm::Short => put_fields!(
+            entry,
+            "job_group_name": job_group_name,
+            "job_group_symbol": job_group_symbol,
+            "job_type_name": job_type_name,
+            "job_type_symbol": job_type_symbol,
+        ),
     }
 }
 
-/// The group and the type of a job: the next fields.
-#[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the names are Treeherder's")]
-pub(super) struct LabelFields<'j> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_group_id: Option<u64>,
-    job_group_name: &'j str,
-    job_group_symbol: &'j str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_group_description: Option<&'j str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_type_id: Option<u64>,
-    job_type_name: &'j str,
-    job_type_symbol: &'j str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_type_description: Option<&'j str>,
-}
-
-impl<'j> LabelFields<'j> {
-    pub(super) fn new(form: EntryForm, job: &'j ListedJob<'j>) -> Self {
-        let ListedJob { job_group_name, job_group_symbol, job_type_name, job_type_symbol, .. } = job;
-        let description = form.only_full(|| "");
-        Self {
-            job_group_id: form.only_full(|| stable_id(&[job_group_name, job_group_symbol])),
-            job_group_name,
-            job_group_symbol,
-            job_group_description: description,
-            job_type_id: form.only_full(|| stable_id(&[job_type_name, job_type_symbol])),
-            job_type_name,
-            job_type_symbol,
-            job_type_description: description,
-        }
+/// Appends the next field: the hash of a job's option. A short entry has none.
+pub(super) fn put_option_hash(entry: &mut Vec<u8>, form: EntryForm, option: &str) {
+    if form == EntryForm::Full {
+        put_fields!(entry, "option_collection_hash": &option_collection_hash(option));
     }
 }
 
-/// The hash of a job's option: the next field of a full entry.
-#[derive(Serialize)]
-pub(super) struct OptionFields {
-    option_collection_hash: Cow<'static, str>,
+/// Appends the next field: the name of a job.
+pub(super) fn put_name(entry: &mut Vec<u8>, name: &str) {
+    put_fields!(entry, "ref_data_name": name);
 }
 
-impl OptionFields {
-    /// `None` for a short entry.
-    pub(super) fn new(form: EntryForm, option: &str) -> Option<Self> {
-        form.only_full(|| Self { option_collection_hash: option_collection_hash(option) })
+/// Appends the next fields: how a job is run.
+pub(super) fn put_kind(entry: &mut Vec<u8>, form: EntryForm, job: &ListedJob<'_>) {
+    put_fields!(entry, "build_system_type": job.build_system, "platform_option": job.option);
+    if form == EntryForm::Full {
+        put_fields!(entry, "job_coalesced_to_guid": &());
+    }
+    put_fields!(entry, "state": "runnable", "result": "runnable");
+    if let Some(tier) = job.tier {
+        put_fields!(entry, "tier": &tier);
     }
 }
 
-/// The name of a job: the next field.
-#[derive(Serialize)]
-pub(super) struct NameField<'j> {
-    pub(super) ref_data_name: &'j str,
-}
-
-/// How a job is run: the next fields.
-#[derive(Serialize)]
-pub(super) struct KindFields<'j> {
-    build_system_type: &'j str,
-    platform_option: &'j str,
-    /// Null in a full entry.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_coalesced_to_guid: Option<()>,
-    state: &'j str,
-    result: &'j str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tier: Option<u8>,
-}
-
-impl<'j> KindFields<'j> {
-    pub(super) fn new(form: EntryForm, job: &ListedJob<'j>) -> Self {
-        Self {
-            build_system_type: job.build_system,
-            platform_option: job.option,
-            job_coalesced_to_guid: form.only_full(|| ()),
-            state: "runnable",
-            result: "runnable",
-            tier: job.tier,
-        }
-    }
-}
-
-/// The build that a job needs: the last field.
-#[derive(Serialize)]
-pub(super) struct UpstreamField<'j> {
-    pub(super) upstream: Option<&'j str>,
+/// Ends an entry with its last field: the build that the job needs.
+pub(super) fn end_entry(entry: &mut Vec<u8>, upstream: Option<&str>) {
+    put_fields!(entry, "upstream": &upstream);
+    entry.push(b'}');
 }
 
 /// A positive integer that stays the same for the same words, where Treeherder had a database key. It has at most 31
 /// bits, as those had: longer ones would make the packed lists a fifth larger, and hold nothing more.
 fn stable_id(words: &[&str]) -> u64 {
-    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = words.iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| add(word.bytes().fold(hash, add), 0));
     (hash >> 33).max(1)
 }
 

@@ -9,9 +9,9 @@
 //! | 32 | the ETag of the list's body |
 //! | the rest | gzip: the project's name (its length, its bytes), and the columns |
 
-use std::io::{self, Read};
+use std::io;
 
-use flate2::read::GzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::list::columns::{Columns, ColumnsBuilder};
 use crate::list::job::{ListedJob, ListedPlatform};
@@ -26,7 +26,11 @@ const VERSION: u8 = 2;
 /// Bytes of an ETag; see `etag`.
 const ETAG_BYTES: usize = 32;
 /// Maximum size of an unpacked index. That of 30,000 jobs has 0.5 MB.
-const MAX_UNPACKED: u64 = 64 << 20;
+const MAX_UNPACKED: usize = 64 << 20;
+/// What `pack` may refer back to, as zlib counts it.
+const WINDOW_BITS: u8 = 15;
+/// How many bytes a byte of gzip can unpack to, at most.
+const MAX_RATIO: usize = 1032;
 
 /// Why an index cannot be used. The list can, then.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +116,7 @@ pub(super) fn read_index(index: &[u8], etag: &str) -> Result<(String, Columns), 
     if reader.take(ETAG_BYTES)? != etag.as_bytes() {
         return Err(BadIndex::OtherList);
     }
-    // Most indexes unpack to less than four times their size.
-    let mut unpacked = Vec::with_capacity(4 * reader.0.len());
-    GzDecoder::new(reader.0).take(MAX_UNPACKED).read_to_end(&mut unpacked)?;
+    let unpacked = unpack_at_once(reader.0)?;
     let mut reader = Reader(&unpacked);
     let length = reader.number()? as usize;
     let project = str::from_utf8(reader.take(length)?).map_err(|_| BadIndex::Malformed("a word is not UTF-8"))?;
@@ -123,6 +125,18 @@ pub(super) fn read_index(index: &[u8], etag: &str) -> Result<(String, Columns), 
         return Err(BadIndex::Malformed("bytes follow its end"));
     }
     Ok((project.to_owned(), columns))
+}
+
+/// Unpacks gzip in one step, which needs neither the window nor the buffers of a reader.
+fn unpack_at_once(packed: &[u8]) -> io::Result<Vec<u8>> {
+    // Its last four bytes are the number of bytes that it unpacks to. They are checked together with its checksum.
+    let length = packed.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+    let mut unpacked = Vec::with_capacity(length.min(MAX_UNPACKED).min(MAX_RATIO * packed.len()));
+    let mut decompress = Decompress::new_gzip(WINDOW_BITS);
+    match decompress.decompress_vec(packed, &mut unpacked, FlushDecompress::Finish)? {
+        Status::StreamEnd if decompress.total_in() == packed.len() as u64 => Ok(unpacked),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 /// A fingerprint of what a body has of a job besides the words of an index. Answers from an index are written by this

@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 
 use crate::list::columns::{Columns, ColumnsBuilder};
 use crate::list::fields::{
-    BadBody, BodyOfProject, EntryForm, JobFields, KindFields, LabelFields, NameField, OptionFields, PlatformFields,
-    UpstreamField,
+    BadBody, BodyOfProject, EntryForm, JobFields, begin_entry, end_entry, put_kind, put_label, put_name,
+    put_option_hash,
 };
 use crate::list::grid::PackedGrid;
 use crate::list::index::{BadIndex, read_index};
 use crate::list::job::ListedJob;
 use crate::list::query::Query;
-use crate::list::write::{put, put_first, put_next};
+use crate::list::write::put;
 use crate::suggest::{Index, SearchBudget};
 
 use self::cut::put_fields;
@@ -73,14 +73,14 @@ pub struct Listing {
 enum JobText {
     /// It is in the body.
     Body { body: Arc<[u8]>, jobs: Vec<Range<usize>> },
-    /// It is made of the columns; the parts that jobs share are made once. Labels are those of full entries; kinds are
-    /// there for both forms, one after the other.
-    Columns { places: Fragments<1>, labels: Fragments<1>, kinds: Fragments<2> },
+    /// It is made of the columns; the parts that jobs share are made once. Labels are those of full entries; options and
+    /// kinds are there for both forms, one after the other.
+    Columns { places: Fragments, labels: Fragments, options: Fragments, kinds: Fragments },
 }
 
 /// Parts of the JSON of jobs, by the number of their words.
 #[derive(Debug)]
-struct Fragments<const N: usize>(Vec<OnceLock<[Box<[u8]>; N]>>);
+struct Fragments(Vec<OnceLock<Box<[u8]>>>);
 
 #[derive(Serialize)]
 struct AnswerMeta<'r> {
@@ -122,6 +122,7 @@ impl Listing {
         let text = JobText::Columns {
             places: Fragments::new(columns.places.len()),
             labels: Fragments::new(columns.labels.len()),
+            options: Fragments::new(FORMS * columns.kinds.len()),
             kinds: Fragments::new(FORMS * columns.kinds.len()),
         };
         Ok(Self::new(repository, columns, text))
@@ -153,7 +154,9 @@ impl Listing {
     pub fn bytes(&self) -> usize {
         let text = match &self.text {
             JobText::Body { body, jobs } => body.len() + size_of_val(&**jobs),
-            JobText::Columns { places, labels, kinds } => places.bytes() + labels.bytes() + kinds.bytes(),
+            JobText::Columns { places, labels, options, kinds } => {
+                places.bytes() + labels.bytes() + options.bytes() + kinds.bytes()
+            }
         };
         // The parts of the lines take less than the columns: of the names there is only a copy in lower case, and the
         // numbers of the words are not repeated. The packed grid takes a quarter of the columns.
@@ -237,33 +240,23 @@ impl Listing {
 
     /// Writes all fields of a job.
     fn put_job(&self, answer: &mut Vec<u8>, at: usize) {
-        let (places, labels, kinds) = match &self.text {
+        let (places, labels, options, kinds) = match &self.text {
             JobText::Body { body, jobs } => return answer.extend_from_slice(&body[jobs[at].clone()]),
-            JobText::Columns { places, labels, kinds } => (places, labels, kinds),
+            JobText::Columns { places, labels, options, kinds } => (places, labels, options, kinds),
         };
         let (row, job) = (self.columns.rows[at], self.columns.job(at));
         let form = EntryForm::of(job.platform);
-        let [place] = places.get(row.place(), || {
-            let mut part = Vec::with_capacity(JOB_BYTES / 2);
-            put_first(&mut part, &PlatformFields::new(job.platform));
-            [part.into()]
-        });
-        answer.extend_from_slice(place);
+        let kind = FORMS * row.kind() + usize::from(form == EntryForm::Full);
+        places.put(answer, row.place(), |answer| begin_entry(answer, job.platform));
         if form == EntryForm::Full && !self.columns.is_typed_by_name(row) {
-            let [label] = labels.get(row.label(), || [next_part(&LabelFields::new(form, &job))]);
-            answer.extend_from_slice(label);
+            labels.put(answer, row.label(), |answer| put_label(answer, form, &job));
         } else {
-            put_next(answer, &LabelFields::new(form, &job));
+            put_label(answer, form, &job);
         }
-        let [option, kind] = kinds.get(FORMS * row.kind() + usize::from(form == EntryForm::Full), || {
-            let option = OptionFields::new(form, job.option).map_or_else(Box::default, |option| next_part(&option));
-            [option, next_part(&KindFields::new(form, &job))]
-        });
-        answer.extend_from_slice(option);
-        put_next(answer, &NameField { ref_data_name: job.name });
-        answer.extend_from_slice(kind);
-        put_next(answer, &UpstreamField { upstream: job.upstream });
-        answer.push(b'}');
+        options.put(answer, kind, |answer| put_option_hash(answer, form, job.option));
+        put_name(answer, job.name);
+        kinds.put(answer, kind, |answer| put_kind(answer, form, &job));
+        end_entry(answer, job.upstream);
     }
 
     fn put_jobs(&self, answer: &mut Vec<u8>, jobs: impl Iterator<Item = usize>, fields: Option<&[&'static str]>) {
@@ -284,24 +277,24 @@ impl Listing {
     }
 }
 
-/// A part of the JSON of jobs that is not the first.
-fn next_part<T: Serialize>(fields: &T) -> Box<[u8]> {
-    let mut part = Vec::with_capacity(JOB_BYTES / 2);
-    put_next(&mut part, fields);
-    part.into()
-}
-
-impl<const N: usize> Fragments<N> {
+impl Fragments {
     fn new(count: usize) -> Self {
         Self((0..count).map(|_| OnceLock::new()).collect())
     }
 
-    fn get(&self, number: usize, make: impl FnOnce() -> [Box<[u8]>; N]) -> &[Box<[u8]>; N] {
-        self.0[number].get_or_init(make)
+    /// Appends a part to an answer. `write` does so for the first time.
+    fn put(&self, answer: &mut Vec<u8>, number: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(part) = self.0[number].get() {
+            return answer.extend_from_slice(part);
+        }
+        let start = answer.len();
+        write(answer);
+        // Another thread may have written the same at the same time.
+        self.0[number].get_or_init(|| answer[start..].into());
     }
 
     /// Bytes of memory that they use or will use, roughly.
     fn bytes(&self) -> usize {
-        self.0.len() * (size_of::<[Box<[u8]>; N]>() + JOB_BYTES / 2)
+        self.0.len() * (size_of::<OnceLock<Box<[u8]>>>() + JOB_BYTES / 2)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::list::fields::{EntryForm, KindFields, LabelFields, NameField, OptionFields, PlatformFields, UpstreamField};
+use crate::list::fields::{EntryForm, begin_entry, end_entry, put_kind, put_label, put_name, put_option_hash};
 use crate::list::job::{ListedJob, ListedPlatform, UNKNOWN};
 use crate::list::pack::{MAX_PLATFORMS, Summary};
 
@@ -52,19 +52,16 @@ fn write_jobs(
                 if is_known && platforms.len() < MAX_PLATFORMS {
                     platforms.insert(job.platform.name);
                 }
-                put_first(body, &PlatformFields::new(job.platform));
+                begin_entry(body, job.platform);
             }
         }
         last_place = Some((job.platform, start..body.len()));
         let form = EntryForm::of(job.platform);
-        put_next(body, &LabelFields::new(form, &job));
-        if let Some(option) = OptionFields::new(form, job.option) {
-            put_next(body, &option);
-        }
-        put_next(body, &NameField { ref_data_name: job.name });
-        put_next(body, &KindFields::new(form, &job));
-        put_next(body, &UpstreamField { upstream: job.upstream });
-        body.push(b'}');
+        put_label(body, form, &job);
+        put_option_hash(body, form, job.option);
+        put_name(body, job.name);
+        put_kind(body, form, &job);
+        end_entry(body, job.upstream);
         *build_systems.entry(job.build_system).or_default() += 1;
     }
     body.extend_from_slice(b"]}");
@@ -73,19 +70,6 @@ fn write_jobs(
         build_systems: build_systems.into_iter().map(|(name, jobs)| (name.to_owned(), jobs)).collect(),
         platforms: platforms.into_iter().map(ToOwned::to_owned).collect(),
     }
-}
-
-/// Appends the first fields of an object, which stays open.
-pub(super) fn put_first<T: Serialize>(body: &mut Vec<u8>, fields: &T) {
-    put(body, fields);
-    body.pop();
-}
-
-/// Appends further fields of an object, which stays open.
-pub(super) fn put_next<T: Serialize>(body: &mut Vec<u8>, fields: &T) {
-    let seam = body.len();
-    put_first(body, fields);
-    body[seam] = b',';
 }
 
 /// Appends a value as JSON.

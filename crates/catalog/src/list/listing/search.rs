@@ -20,8 +20,12 @@ use crate::list::words::Words;
 pub(super) struct LineParts {
     /// The names, if they are in lower case.
     lower_names: Option<Words>,
-    /// Symbol, group and name of the group, by the number of the label.
-    labels: Words,
+    /// The symbol, by the number of the label.
+    symbols: Words,
+    /// The symbol of the group, by the number of the label.
+    groups: Words,
+    /// The name of the group, by the number of the label.
+    group_names: Words,
     /// The platform, and its title if that is another, by the number of the place.
     places: Words,
     /// The option, by the number of the kind.
@@ -32,21 +36,19 @@ impl LineParts {
     /// The parts in the case in which they are, or in lower case.
     fn new(columns: &Columns, is_lower: bool) -> Self {
         let Columns { names, places, labels, kinds, .. } = columns;
-        let cased = |words: Words| if is_lower { words.to_lowercase() } else { words };
-        let label = |number| {
-            let of = |column| labels.get(column, number);
-            let group = other_than(UNKNOWN_SYMBOL, of(GROUP_SYMBOL));
-            joined([of(TYPE_SYMBOL), group, other_than(UNKNOWN, of(GROUP_NAME))])
-        };
-        let place = |number| {
-            let platform = places.get(PLATFORM, number);
-            joined([platform, other_than(platform, platform_title(platform))])
-        };
+        let cased = |words: &Words| if is_lower { words.to_lowercase() } else { words.clone() };
+        let mut titled = Words::default();
+        for platform in places.column(PLATFORM).iter() {
+            let title = other_than(platform, platform_title(platform));
+            titled.push_with(|text| put_words(text, [platform, title]));
+        }
         Self {
             lower_names: is_lower.then(|| names.to_lowercase()),
-            labels: cased(words((0..labels.len()).map(label))),
-            places: cased(words((0..places.len()).map(place))),
-            options: cased(words((0..kinds.len()).map(|number| kinds.get(OPTION, number).to_owned()))),
+            symbols: cased(labels.column(TYPE_SYMBOL)),
+            groups: cased(labels.column(GROUP_SYMBOL)),
+            group_names: cased(labels.column(GROUP_NAME)),
+            places: cased(&titled),
+            options: cased(kinds.column(OPTION)),
         }
     }
 }
@@ -56,28 +58,15 @@ fn other_than<'w>(this: &str, word: &'w str) -> &'w str {
     if word == this { "" } else { word }
 }
 
-/// Words that are not empty, with blanks between them.
-fn joined<const N: usize>(words: [&str; N]) -> String {
-    let mut text = String::new();
-    put_words(&mut text, words);
-    text
-}
-
+/// Appends words that are not empty, with blanks between them.
 fn put_words<const N: usize>(text: &mut String, words: [&str; N]) {
+    let start = text.len();
     for word in words.into_iter().filter(|word| !word.is_empty()) {
-        if !text.is_empty() {
+        if text.len() > start {
             text.push(' ');
         }
         text.push_str(word);
     }
-}
-
-fn words(all: impl Iterator<Item = String>) -> Words {
-    let mut words = Words::default();
-    for word in all {
-        words.push(&word);
-    }
-    words
 }
 
 impl Listing {
@@ -125,7 +114,7 @@ impl Listing {
         } else {
             self.lower_parts.get_or_init(|| LineParts::new(&self.columns, true))
         };
-        TermFilter::new(term, &self.columns.names, parts)
+        TermFilter::new(term, &self.columns, parts)
     }
 }
 
@@ -138,9 +127,10 @@ fn accepted(count: usize, accepts: impl Fn(usize) -> bool) -> Vec<bool> {
     (0..count).map(accepts).collect()
 }
 
-/// A term, and what is known of it before the jobs are looked at.
+/// A term, the jobs, and what is known of it before the jobs are looked at.
 struct TermFilter<'l> {
     term: &'l Term,
+    columns: &'l Columns,
     names: &'l Words,
     parts: &'l LineParts,
     way: Way,
@@ -193,8 +183,8 @@ impl Line {
 }
 
 impl<'l> TermFilter<'l> {
-    fn new(term: &'l Term, names: &'l Words, parts: &'l LineParts) -> Self {
-        let names = parts.lower_names.as_ref().unwrap_or(names);
+    fn new(term: &'l Term, columns: &'l Columns, parts: &'l LineParts) -> Self {
+        let names = parts.lower_names.as_ref().unwrap_or(&columns.names);
         let finder = || Box::new(Finder::new(&term.text).into_owned());
         let way = match term.place {
             Place::Within if term.text.contains(' ') => Way::Line { finder: Some(finder()) },
@@ -204,12 +194,24 @@ impl<'l> TermFilter<'l> {
             Place::End => Way::Last,
             Place::Within => {
                 let finder = finder();
-                let has = |words: &Words| words.iter().map(|word| finder.find(word.as_bytes()).is_some()).collect();
-                let (labels, places, options) = (has(&parts.labels), has(&parts.places), has(&parts.options));
+                let has = |words: &Words| {
+                    let mut has = vec![false; words.len()];
+                    words.find_in_each(&finder, |number| has[number] = true);
+                    has
+                };
+                let mut labels = has(&parts.symbols);
+                let is_known = |column, number, unknown| columns.labels.get(column, number) != unknown;
+                parts.groups.find_in_each(&finder, |number| {
+                    labels[number] |= is_known(GROUP_SYMBOL, number, UNKNOWN_SYMBOL);
+                });
+                parts.group_names.find_in_each(&finder, |number| {
+                    labels[number] |= is_known(GROUP_NAME, number, UNKNOWN);
+                });
+                let (places, options) = (has(&parts.places), has(&parts.options));
                 Way::Parts { finder, labels, places, options }
             }
         };
-        Self { term, names, parts, way }
+        Self { term, columns, names, parts, way }
     }
 
     fn needs_line(&self) -> bool {
@@ -218,10 +220,20 @@ impl<'l> TermFilter<'l> {
 
     /// Whether the term accepts a job. `lines` is for the job's lines, if they are needed.
     fn accepts(&self, at: usize, row: Row, lines: &mut Lines) -> bool {
-        let Self { term, names, parts, way } = self;
+        let Self { term, columns, names, parts, way } = self;
         let words = || {
-            let (place, option) = (parts.places.get(row.place()), parts.options.get(row.kind()));
-            [names.get(at), parts.labels.get(row.label()), place, option]
+            let label = row.label();
+            let known = |words: &'l Words, column, unknown| {
+                if columns.labels.get(column, label) == unknown { "" } else { words.get(label) }
+            };
+            [
+                names.get(at),
+                parts.symbols.get(label),
+                known(&parts.groups, GROUP_SYMBOL, UNKNOWN_SYMBOL),
+                known(&parts.group_names, GROUP_NAME, UNKNOWN),
+                parts.places.get(row.place()),
+                parts.options.get(row.kind()),
+            ]
         };
         let has = match way {
             Way::Parts { finder, labels, places, options } => {
