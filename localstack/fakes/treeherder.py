@@ -48,7 +48,7 @@ class Control:
         """Set the author of a push, which exists from now on if it did not."""
         self._put(f"/_control/push/{project}/{push}", {"author": author})
 
-    def set_jobs(self, project: str, push: int, jobs: list[dict[str, str]]) -> None:
+    def set_jobs(self, project: str, push: int, jobs: list[dict[str, Any]]) -> None:
         """Give a push these jobs, and no others but its decision task. Each has a `ref_data_name`, and a `state` and a
         `result` if they are not `completed` and `success`. A state is one of `STATES`; a result is any word, as
         Treeherder adds new ones.

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Self
 
 # More than the forward function needs: it starts only work that fits into the time that is left.
 ANSWER_SECONDS = 60
@@ -64,6 +64,8 @@ class Function:
         self.events: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[tuple[bytes, float, float]] = queue.SimpleQueue()
         self.handed = 0.0
+        # How far the process's clock is ahead, in seconds.
+        self.ahead = 0.0
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
         if first:
@@ -74,7 +76,7 @@ class Function:
             [binary], env=environment | {"AWS_LAMBDA_RUNTIME_API": address}, stdout=log or subprocess.PIPE, stderr=log
         )
 
-    def __enter__(self) -> "Function":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,6 +86,10 @@ class Function:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+
+    def hand_out(self) -> None:
+        """Note that an event is handed out now."""
+        self.handed = time.perf_counter()
 
     def ask(self, event: bytes, status: int = 200) -> Reply:
         self.events.put(event)
@@ -127,7 +133,7 @@ class Function:
                     self.answers.put((body, now - self.handed, now - self.begun))
                     connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
                 elif event := self.events.get():
-                    deadline = int((time.time() + ANSWER_SECONDS) * 1000)
+                    deadline = int((time.time() + self.ahead + ANSWER_SECONDS) * 1000)
                     head = "\r\n".join(
                         [
                             "HTTP/1.1 200 OK",
@@ -140,7 +146,7 @@ class Function:
                             "",
                         ]
                     )
-                    self.handed = time.perf_counter()
+                    self.hand_out()
                     connection.sendall(head.encode() + event)
 
 

@@ -8,7 +8,7 @@ import unittest
 from unittest import mock
 
 from tests.support.store_calls import Call
-from tools.cost import day, meter, table
+from tools.cost import day, ingest, meter, table
 from tools.cost import traffic as cost_traffic
 from tools.cost.bill import (
     Asked,
@@ -24,7 +24,7 @@ from tools.cost.bill import (
     stored_bytes,
 )
 from tools.cost.calls import Tables
-from tools.cost.item_units import item_size
+from tools.cost.item_units import from_wire, item_size
 
 # An amount for every line of the bill, and its price without and beyond the free tier, worked out by hand.
 KNOWN = {
@@ -125,13 +125,14 @@ class NaiveDesign(unittest.TestCase):
             catalog={"try": [800] * 9 + [1100], "larch": [900]},
             answers={"try": 600_000, "larch": 1_000},
             lists={"try": 100, "larch": 10},
-            asked=[Asked(200, [100, 150])],
-            times=50,
+            asked=[Asked(200, [100, 150], 50)],
             days_kept=90,
             polls=4,
+            looks=6,
         )
+        same = {"dynamodb_read_units": 7, "dynamodb_write_units": 5, "dynamodb_bytes": 3}
 
-        usage = naive.usage(USAGE, our_list_bytes=2_000_000)
+        usage = naive.usage(USAGE, our_list_bytes=2_000_000, same=same)
 
         self.assertEqual(
             {name for name in USAGE if usage[name] != USAGE[name]},
@@ -144,11 +145,12 @@ class NaiveDesign(unittest.TestCase):
                 "dynamodb_recovery_bytes",
             },
         )
-        # A list of try has 8,300 bytes in items: 3 units. A request's 2 jobs are looked up, and it is read 5 times.
-        self.assertEqual(usage["dynamodb_read_units"], 30 * (100 * 3 + 10 + 50 * (2 + 5)))
-        # One of the 11 jobs has more than 1 KB. A head and 2 jobs are written twice.
-        self.assertEqual(usage["dynamodb_write_units"], 30 * (12 + 50 * 6))
-        self.assertEqual(usage["dynamodb_bytes"], 8_300 + 900 + 11 * 100 + 50 * 90 * (450 + 3 * 100))
+        # A list of try has 8,300 bytes in items: 3 units. A request's 2 jobs are looked up, and it is read 5 times, and
+        # 6 times while it is followed.
+        self.assertEqual(usage["dynamodb_read_units"], 30 * (100 * 3 + 10 + 50 * (2 + 5 + 6)) + 7)
+        # One of the 11 jobs has more than 1 KB. A head is written three times, and 2 jobs five times.
+        self.assertEqual(usage["dynamodb_write_units"], 30 * (12 + 50 * (3 + 2 * 5)) + 5)
+        self.assertEqual(usage["dynamodb_bytes"], 8_300 + 900 + 11 * 100 + 50 * 90 * (450 + 3 * 100) + 3)
         self.assertEqual(usage["dynamodb_recovery_bytes"], usage["dynamodb_bytes"])
         # An answer of try counts twice.
         self.assertEqual(usage["http_api_requests"], 500_000 + 30 * 100)
@@ -233,6 +235,20 @@ class Calls(unittest.TestCase):
             },
         )
 
+    def test_each_page_of_a_query_is_charged_by_itself(self) -> None:
+        self.store.items = [item(5_000)]
+        key = {"pk": {"S": "p"}, "sk": {"S": "a"}}
+
+        condition = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "p"}}}
+        self.assertEqual(self.units("Query", ExclusiveStartKey=key, **condition), (1, 0))
+        self.assertEqual(self.store.asked["ExclusiveStartKey"], key)
+
+    def test_binary_values_count_as_they_are_stored_wherever_they_are(self) -> None:
+        packed = {"B": "AAAA"}
+        wire = KEY | {"data": packed, "map": {"M": {"in": packed, "is": {"BOOL": True}}}, "list": {"L": [packed]}}
+
+        self.assertEqual(item_size(from_wire(wire)), 6 + (4 + 3) + (3 + 3 + 6 + 4) + (4 + 3 + 1 + 3))
+
     def test_a_small_change_of_a_large_item_costs_the_whole_item(self) -> None:
         self.store.items = [item(5_000)]
 
@@ -250,6 +266,16 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.units("TransactWriteItems", TransactItems=[write]), (0, 4))
         put = {"PutRequest": {"Item": item(100) | {"open": {"S": "open"}}}}
         self.assertEqual(self.units("BatchWriteItem", RequestItems={"c": [put]}), (0, 2))
+
+    def test_an_update_and_a_deletion_cost_the_same_in_a_batch_and_twice_in_a_transaction(self) -> None:
+        self.store.items = [item(1_500)]
+        delete, update = {"Delete": {"TableName": "c", "Key": KEY}}, {"Update": {"TableName": "c", "Key": KEY}}
+
+        self.assertEqual(self.units("BatchWriteItem", RequestItems={"c": [{"DeleteRequest": {"Key": KEY}}]}), (0, 2))
+        self.assertEqual(self.units("TransactWriteItems", TransactItems=[update]), (0, 4))
+        self.assertEqual(self.units("TransactWriteItems", TransactItems=[delete]), (0, 4))
+        with self.assertRaises(SystemExit):
+            self.units("TransactWriteItems", TransactItems=[{"ConditionCheck": {}}])
 
     def test_a_call_sees_the_writes_of_earlier_calls(self) -> None:
         put = ("DynamoDB_20120810.PutItem", {"TableName": "c", "Item": item(5_000)})
@@ -326,7 +352,7 @@ class Drawn(unittest.TestCase):
         names = [f"builder {number:03}" for number in range(300)]
         document: dict[str, dict[str, dict]] = {"builders": {name: {} for name in names}}
 
-        meter.drift(document, 50)
+        ingest.drift(document, 50)
 
         self.assertEqual(
             sorted(set(document["builders"]) - set(names)), ["builder 050-99", "builder 150-99", "builder 250-99"]

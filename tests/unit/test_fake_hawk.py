@@ -55,6 +55,13 @@ def test_what_mohawk_signs_is_accepted_with_and_without_a_hash_of_the_body(
     assert call(fake, is_hashed=is_hashed, skew=skew).status == 200
 
 
+def test_signatures_are_checked_with_a_clock_that_can_be_set(fake: Taskcluster) -> None:
+    fake.set_clock(3600)
+
+    assert call(fake, skew=3600).status == 200
+    assert call(fake).status == 401
+
+
 def test_what_was_triggered_can_be_verified_by_mohawk(fake: Taskcluster) -> None:
     call(fake, ext=in_ext({"authorizedScopes": [SCOPE]}), is_hashed=True)
     [found] = fake.triggers()

@@ -68,8 +68,8 @@ def bill(prices: Mapping[str, Price], usage: Mapping[str, float], free: bool) ->
 
 
 def gb_seconds(seconds: float, memory: int, away_seconds: float = 0) -> float:
-    """The GB-seconds of one invocation that took `seconds` on a whole processor, and waited for other services beside
-    that, in a function of `memory` MB. All time on this machine counts as processor time, which is the maximum.
+    """The GB-seconds of one invocation that used a whole processor for `seconds`, and waited for other services beside
+    that, in a function of `memory` MB.
     """
     milliseconds = math.ceil(round((seconds * MB_A_PROCESSOR / memory + away_seconds) * 1000, 6))
     return milliseconds / 1000 * memory / 1024
@@ -112,10 +112,13 @@ def month(day: Mapping[str, float]) -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """A trigger request as the naive design stores it: the bytes of its item, and of an item for each of its jobs."""
+    """A trigger request as the naive design stores it: the bytes of its item, and of an item for each of its jobs; and
+    how many of a day it represents.
+    """
 
     head: int
     jobs: list[int]
+    times: float
 
     @property
     def size(self) -> int:
@@ -131,15 +134,19 @@ class Naive:
     # For each project, the bytes of an answer, and the number of answers in a day.
     answers: dict[str, int]
     lists: dict[str, float]
-    # Trigger requests, how many of a day each represents, for how many days they are stored, and how often the status
-    # of each is requested.
+    # Trigger requests, for how many days they are stored, and how often the status of each is requested.
     asked: list[Asked]
-    times: float
     days_kept: float
     polls: int
+    # How often each is looked at until its jobs have ended.
+    looks: float
 
-    def usage(self, ours: Mapping[str, float], our_list_bytes: float) -> dict[str, float]:
-        """A month's usage, which is ours where the designs do not differ. `our_list_bytes` are those of a day."""
+    def usage(
+        self, ours: Mapping[str, float], our_list_bytes: float, same: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """A month's usage, which is ours where the designs do not differ. `our_list_bytes` are those of a day, and
+        `same` is a part of our usage that both have.
+        """
         reads: float = sum(
             count * consistent_units(sum(self.catalog[project])) for project, count in self.lists.items()
         )
@@ -148,18 +155,20 @@ class Naive:
         for one in self.asked:
             # Each job is looked up in the catalog; the request is read to be forwarded, and at every poll.
             looked_up = sum(consistent_units(size) for size in one.jobs)
-            reads += self.times * (looked_up + (1 + self.polls) * consistent_units(one.size))
-            # Written when it is made, and when it is forwarded.
-            writes += self.times * 2 * (write_units(one.head) + sum(map(write_units, one.jobs)))
+            reads += one.times * (looked_up + (1 + self.polls + self.looks) * consistent_units(one.size))
+            # Written when it is made, and when it is forwarded; each job also when it is pending, when it runs and when
+            # it ends, and the head once more at the end.
+            writes += one.times * (3 * write_units(one.head) + 5 * sum(map(write_units, one.jobs)))
             kept = stored_bytes(one.head) + sum(map(stored_bytes, one.jobs))
-            stored += self.times * self.days_kept * kept
+            stored += one.times * self.days_kept * kept
         list_bytes = sum(count * self.answers[project] for project, count in self.lists.items())
         more = sum(count * (http_api_requests(self.answers[project]) - 1) for project, count in self.lists.items())
+        both = collections.Counter(same or {})
         return dict(ours) | {
             "http_api_requests": ours["http_api_requests"] + more * DAYS_A_MONTH,
             "bytes_out": ours["bytes_out"] + (list_bytes - our_list_bytes) * DAYS_A_MONTH,
-            "dynamodb_read_units": reads * DAYS_A_MONTH,
-            "dynamodb_write_units": writes * DAYS_A_MONTH,
-            "dynamodb_bytes": stored,
-            "dynamodb_recovery_bytes": stored,
+            "dynamodb_read_units": reads * DAYS_A_MONTH + both["dynamodb_read_units"],
+            "dynamodb_write_units": writes * DAYS_A_MONTH + both["dynamodb_write_units"],
+            "dynamodb_bytes": stored + both["dynamodb_bytes"],
+            "dynamodb_recovery_bytes": stored + both["dynamodb_bytes"],
         }

@@ -12,6 +12,10 @@ from tools.cost.item_units import READ_STEP, from_wire, index_units, item_size, 
 OTHERS = {"AmazonSQS": "sqs_requests", "AmazonSSM": "parameter_calls"}
 
 
+# The members of a query that say what it finds.
+QUERY = ("TableName", "IndexName", "KeyConditionExpression", "Limit", "ScanIndexForward", "ExclusiveStartKey")
+
+
 class Tables:
     """A copy of all items of the stack's tables, which follows the calls: the cost of a call depends on the items."""
 
@@ -64,29 +68,37 @@ class Tables:
             case "BatchWriteItem":
                 return 0, sum(
                     self._put(name, write["PutRequest"]["Item"])
+                    if "PutRequest" in write
+                    else self._delete(name, write["DeleteRequest"]["Key"])
                     for name, writes in content["RequestItems"].items()
                     for write in writes
                 )
             case "TransactWriteItems":
-                return 0, 2 * sum(
-                    self._put(write["Put"]["TableName"], write["Put"]["Item"]) for write in content["TransactItems"]
-                )
+                writes = (entry for item in content["TransactItems"] for entry in item.items())
+                return 0, 2 * sum(self._in_transaction(kind, write) for kind, write in writes)
             case "UpdateItem":
                 return 0, self._update(content["TableName"], content["Key"])
             case "DeleteItem":
                 return 0, self._delete(content["TableName"], content["Key"])
         raise SystemExit(f"the units of {call.operation} are not known here")
 
+    def _in_transaction(self, kind: str, write: dict) -> int:
+        """The units of one write, which count twice in a transaction."""
+        match kind:
+            case "Put":
+                return self._put(write["TableName"], write["Item"])
+            case "Update":
+                return self._update(write["TableName"], write["Key"])
+            case "Delete":
+                return self._delete(write["TableName"], write["Key"])
+        raise SystemExit(f"the units of {kind} in a transaction are not known here")
+
     def _read(self, name: str, key: dict, is_consistent: bool | None) -> float:
         return read_units(item_size(self.items[name].get(key_of(key), {})), is_consistent)
 
     def _query(self, content: dict) -> float:
-        """Repeat the query for whole items and without a filter: AWS charges for all that it finds."""
-        asked = {
-            name: content[name]
-            for name in ("TableName", "IndexName", "KeyConditionExpression", "Limit", "ScanIndexForward")
-            if name in content
-        }
+        """Repeat the query, which finds one page, for whole items and without a filter: AWS charges for all of them."""
+        asked = {name: content[name] for name in QUERY if name in content}
         condition = content["KeyConditionExpression"]
         for kind, sign in (("ExpressionAttributeNames", "#"), ("ExpressionAttributeValues", ":")):
             words = condition.replace("(", " ").replace(")", " ").replace(",", " ").split()
@@ -96,8 +108,6 @@ class Tables:
             elif sign in condition:
                 raise SystemExit(f"the query {content} is not understood here")
         found = self.dynamodb.query(**asked)
-        if "LastEvaluatedKey" in found and "Limit" not in content:
-            raise SystemExit(f"the query {content} finds more than a page")
         return read_units(sum(map(item_size, found["Items"])), content.get("ConsistentRead"))
 
     def _put(self, name: str, wire: dict) -> int:

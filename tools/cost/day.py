@@ -5,7 +5,8 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 from localstack.programs import Programs
 from tests.support.runtime_api import Function
@@ -32,6 +33,9 @@ API_LINE = (
     ' "route":"ROUTE","status":"200", "lambda_status":"200","error":"-", "duration_ms":"123"}\n'
 )
 ROUTES = {"jobs": "$default", "trigger": "ANY /api/project/{project}/trigger_requests/{rest+}"}
+# How long a function waits for a call of DynamoDB, SQS or Parameter Store, in seconds. DynamoDB promises milliseconds
+# of one digit. Calls count as if each waited for the one before.
+CALL_SECONDS = 0.005
 
 
 def say(what: str) -> None:
@@ -47,11 +51,11 @@ class Day:
         self.stack, self.recorder, self.programs, self.part, self.ends = stack, recorder, programs, part, ends
         self.tables = Tables(stack)
         self.usage = Amounts()
-        # Storage, which is not multiplied by the days of a month.
-        self.kept = Amounts()
+        # Storage, which is not multiplied by the days of a month, by what causes it.
+        self.kept: dict[str, Amounts] = {}
         # The number of lines a day with each metric.
         self.metrics = Amounts()
-        # The usage by what causes it: an ingest, lists, trigger requests, sweeps, and what goes on without any of them.
+        # The usage by what causes it, such as lists, or what goes on without any of them.
         self.causes: dict[str, Amounts] = {}
         self.invocations = Amounts()
         self.gb_seconds = Amounts()
@@ -69,8 +73,23 @@ class Day:
             if amount != before.get(name, 0.0):
                 used[name] += amount - before.get(name, 0.0)
 
-    def metered(self, name: str, **settings: str) -> "Metered":
-        return Metered(self, name, settings)
+    def metered(
+        self, name: str, settings: Mapping[str, str] | None = None, *, counted_as: str = "", starts: int | None = None
+    ) -> "Metered":
+        """A function with other settings, which starts so many times in a day: by default once in each part of it. Its
+        invocations are counted under another name if it has one here.
+        """
+        return Metered(self, name, counted_as or name, self.part if starts is None else starts, settings or {})
+
+    def keep(self, cause: str, amounts: Mapping[str, float]) -> None:
+        """Count storage for this cause."""
+        self.kept.setdefault(cause, Amounts()).add(amounts)
+
+    def wait(self, function: str, seconds: float) -> None:
+        """Count a wait of a function beside its invocations."""
+        billed = gb_seconds(0, self.memory[function], seconds)
+        self.gb_seconds[function] += billed
+        self.usage["lambda_gb_seconds"] += billed
 
     def note_lines(self, lines: bytes, times: float) -> None:
         """Count the lines of one invocation, which represents `times` of a day."""
@@ -87,49 +106,77 @@ class Day:
                     self.metrics[metric["Name"]] += times
 
 
+class MeteredProcess(Function):
+    """A function's process, with the processor time that it has used (Linux only)."""
+
+    used_before = 0.0
+
+    def used_seconds(self) -> float:
+        """The processor time so far."""
+        # The number of the clock of another process, as clock_getcpuclockid(3) makes it.
+        return time.clock_gettime(~self.process.pid << 3 | 2)
+
+    def hand_out(self) -> None:
+        super().hand_out()
+        self.used_before = self.used_seconds()
+
+
 class Metered:
     """A deployed function whose invocations are counted. Its process starts with the first one, as a Lambda environment
-    does, and each part of a day has one.
+    does.
     """
 
-    def __init__(self, day: Day, name: str, settings: dict[str, str]) -> None:
-        self.day, self.name = day, name
+    def __init__(self, day: Day, name: str, counted_as: str, starts: int, settings: Mapping[str, str]) -> None:
+        self.day, self.name, self.counted_as, self.starts = day, name, counted_as, starts
         # An endpoint in the settings takes precedence.
         self.environment = (
             lambda_environment(day.stack, f"{name.upper()}_FUNCTION")
             | {"AWS_ENDPOINT_URL": day.recorder.url}
-            | settings
+            | dict(settings)
         )
-        self.memory = day.memory[name] = int(self.environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
+        self.memory = day.memory[counted_as] = int(self.environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
         self.log = day.ends.enter_context(tempfile.NamedTemporaryFile())
         self.read = open(self.log.name, "rb")
         day.ends.callback(self.read.close)
-        self.function: Function | None = None
+        self.process: MeteredProcess | None = None
+        # How far the clock of the process is ahead, in seconds.
+        self.ahead = 0.0
 
-    def invoke(self, sent: bytes, times: float, away_seconds: float = 0, counts_calls: bool = True) -> dict:
-        """The answer to one event, which represents `times` of a day, each with a wait for other services than AWS."""
+    def invoke(
+        self,
+        sent: bytes,
+        times: float,
+        away_seconds: float | Callable[[dict], float] = 0,
+        counts_calls: bool = True,
+    ) -> dict:
+        """The answer to one event, which represents `times` of a day, each with a wait for other services than AWS. It
+        may depend on the answer.
+        """
         day = self.day
         day.recorder.calls.clear()
-        if started := not self.function:
+        process, started = self.process, not self.process
+        if not process:
             binary = day.programs.function(self.name)
-            self.function = day.ends.enter_context(Function(binary, self.environment, sent, self.log))
-        else:
-            self.function.events.put(sent)
-        body, seconds, since_start = self.function.answered()
-        billed = times * gb_seconds(seconds, self.memory, away_seconds)
-        lines = self.read.read()
-        day.note_lines(lines, times)
-        if started:
-            starts = 1 if self.name == "etl" else day.part
-            billed += starts * gb_seconds(since_start - seconds, self.memory)
-        day.invocations[self.name] += times
-        day.gb_seconds[self.name] += billed
-        day.usage.add({"lambda_requests": times, "lambda_gb_seconds": billed})
-        if counts_calls:
-            day.usage.add({name: amount * times for name, amount in day.tables.cost(day.recorder.calls, times).items()})
+            process = self.process = day.ends.enter_context(MeteredProcess(binary, self.environment, log=self.log))
+        process.ahead = self.ahead
+        process.events.put(sent)
+        body, _, _ = process.answered()
+        used, used_before = process.used_seconds(), process.used_before
         answer = json.loads(body)
         if "errorMessage" in answer:
             raise SystemExit(f"the {self.name} function fails: {answer}")
+        away = away_seconds(answer) if callable(away_seconds) else away_seconds
+        away += CALL_SECONDS * len(day.recorder.calls)
+        billed = times * gb_seconds(used - used_before, self.memory, away)
+        if started:
+            billed += self.starts * gb_seconds(used_before, self.memory)
+        day.note_lines(self.read.read(), times)
+        day.invocations[self.counted_as] += times
+        day.gb_seconds[self.counted_as] += billed
+        day.usage.add({"lambda_requests": times, "lambda_gb_seconds": billed})
+        cost = day.tables.cost(day.recorder.calls, times)
+        if counts_calls:
+            day.usage.add({name: amount * times for name, amount in cost.items()})
         return answer
 
     def ask(self, sent: bytes, status: int, times: float, away_seconds: float = 0) -> dict:

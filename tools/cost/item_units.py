@@ -60,6 +60,8 @@ def value_size(value: dict) -> int:
             return len(held)
         case "N":
             return math.ceil(len(held.strip("-").replace(".", "").strip("0")) / 2) + 1
+        case "BOOL" | "NULL":
+            return 1
         case "SS":
             return sum(len(word.encode()) for word in held)
         case "L":
@@ -71,4 +73,16 @@ def value_size(value: dict) -> int:
 
 def from_wire(item: dict) -> dict:
     """An item of a request's JSON as boto3 has it: binary values are base64 in JSON."""
-    return {name: {"B": base64.b64decode(value["B"])} if "B" in value else value for name, value in item.items()}
+    return {name: _value_from_wire(value) for name, value in item.items()}
+
+
+def _value_from_wire(value: dict) -> dict:
+    [(kind, held)] = value.items()
+    match kind:
+        case "B":
+            return {"B": base64.b64decode(held)}
+        case "L":
+            return {"L": [_value_from_wire(inner) for inner in held]}
+        case "M":
+            return {"M": from_wire(held)}
+    return value

@@ -14,7 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 from tools.cost.bill import DAYS_A_MONTH, bill, load_prices, month
-from tools.cost.traffic import DAY_SECONDS, DUMP_SECONDS, PROJECTS, SIZES
+from tools.cost.ingest import DAY_SECONDS, DUMP_SECONDS
+from tools.cost.traffic import PROJECTS, SIZES
 
 LIMITS = Path(__file__).with_name("limits.toml")
 METERED = Path(__file__).with_name("metered.json")
@@ -23,6 +24,8 @@ BEGIN, END = "<!-- what tools/cost/scale.py prints -->\n", "<!-- end -->"
 FACTORS = (1, 10, 100, 1_000)
 # The busiest minute has so many times the mean rate of a day.
 PEAK = 10
+# The busiest hour, about as long as a request is followed, has so many times the mean rate.
+BUSY_HOUR = 3
 # Messages that Lambda gives one invocation of the forward function, if so many wait.
 BATCH = 10
 # The size at which an HTTP API bills another request.
@@ -57,16 +60,17 @@ def usage(metered: dict, growth: Growth) -> dict[str, float]:
     day: Counter[str] = Counter()
     kept: Counter[str] = Counter()
     for cause, used in metered["causes"].items():
-        times = growth.traffic if cause in ("list", "trigger") else growth.jobs if cause == "ingest" else 1
+        times = growth.traffic if cause in BY_TRAFFIC else growth.jobs if cause in BY_JOBS else 1
         for name, amount in used.items():
-            more = growth.jobs if cause == "list" and name in PER_LIST_BYTE else 1
+            more = growth.jobs if name in PER_LIST_BYTE.get(cause, ()) else 1
             day[name] += amount * times * more
     # A list of more than half a mebibyte is billed as several requests.
     steps = -(-metered["try_list_bytes"] * growth.jobs // STEP) - 1
     day["http_api_requests"] += steps * sent_lists(metered) * PROJECTS["try"] / 100 * growth.traffic
     for cause, used in metered["kept"].items():
         for name, amount in used.items():
-            kept[name] += amount * (growth.jobs if cause == "ingest" else growth.traffic)
+            more = growth.jobs if cause == "push" else 1
+            kept[name] += amount * (growth.jobs if cause in BY_JOBS else growth.traffic * more)
     known = dict.fromkeys(load_prices(), 0.0) | month(day) | dict(kept) | metered["fixed"]
     return known | {
         "dynamodb_recovery_bytes": kept["dynamodb_bytes"],
@@ -75,8 +79,15 @@ def usage(metered: dict, growth: Growth) -> dict[str, float]:
     }
 
 
-# What a list uses by its length: bytes to a client, time to read and send it, units to read it.
-PER_LIST_BYTE = ("bytes_out", "lambda_gb_seconds", "dynamodb_read_units")
+# What grows with the traffic, and what grows with the jobs. The rest stays as it is.
+BY_TRAFFIC = ("list", "trigger", "follow", "push", "label")
+BY_JOBS = ("ingest", "read")
+# What a list uses by its length: bytes to a client, time to read and send it, units to read it. That of a push is
+# written too.
+PER_LIST_BYTE = {
+    "list": ("bytes_out", "lambda_gb_seconds", "dynamodb_read_units"),
+    "push": ("bytes_out", "lambda_gb_seconds", "dynamodb_read_units", "dynamodb_write_units"),
+}
 
 
 def sent_lists(metered: dict) -> float:
@@ -87,9 +98,11 @@ def sent_lists(metered: dict) -> float:
 def demand(metered: dict, growth: Growth) -> dict[str, float]:
     """What the busiest minute asks of each limit, in its unit."""
     peak = growth.traffic * PEAK / DAY_SECONDS
-    causes, functions = metered["causes"], metered["functions"]
-    lists, triggers = metered["events"]["list"], metered["events"]["trigger"]
-    calls = metered["invocations"]["trigger"]
+    causes, functions, followed = metered["causes"], metered["functions"], metered["followed"]
+    invocations, events = metered["invocations"], metered["events"]
+    lists = events["list"] + invocations.get("push", 0)
+    triggers = events["trigger"] + events["label"]
+    calls = invocations["trigger"] + invocations.get("label", 0)
     waits = functions["forward"]["seconds"]
     # One message is a batch while they come alone; when more wait, a batch takes little longer.
     rate = triggers * peak
@@ -100,6 +113,8 @@ def demand(metered: dict, growth: Growth) -> dict[str, float]:
         "forward": rate * waits / batch,
     }
     ingest = functions["etl"]["seconds"] - DUMP_SECONDS
+    empty = followed["seconds_of_an_empty_round"]
+    busy = growth.traffic * BUSY_HOUR
     return {
         # Requests to run jobs have two routes: one to make them and one for their status, which is most.
         "route_rate": max(lists, calls) * peak,
@@ -110,6 +125,8 @@ def demand(metered: dict, growth: Growth) -> dict[str, float]:
         "lambda_concurrency": sum(concurrency.values()),
         "pulse_rate": rate,
         "open_index": rate * metered["index_write_units"]["open"],
+        "followed": followed["at_a_time"] * busy,
+        "round_time": empty + (functions["follow"]["seconds"] - empty) * busy,
         "list_partition": causes["list"]["dynamodb_read_units"] * PROJECTS["try"] / 100 * peak * growth.jobs,
         "answer_size": metered["try_list_bytes"] * growth.jobs,
         "ingest_time": (ingest + DUMP_SECONDS) * growth.jobs,

@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tools.cost.slope [OPTIONS OF THE METER]
 
-Prints what a list and a request to run jobs cost at each, without a free tier, and fails if one of them is more than a
-tenth from the first. Needs what `make cost` needs, and a machine that does nothing else.
+Prints what one event of each cause costs at each, without a free tier, and fails if one of them is more than a tenth
+from the first. Needs what `make cost` needs. Times are those of the processor: the machine may have other work.
 """
 
 import json
@@ -14,7 +14,15 @@ from pathlib import Path
 
 from tools.cost.bill import bill, load_prices
 
-LISTS, TRIGGERS = 10_000, 1_000
+LISTS, TRIGGERS, OPENED = 10_000, 1_000, 300
+# What grows with the traffic.
+CAUSES = {
+    "list": "lists",
+    "trigger": "requests for Buildbot jobs",
+    "follow": "requests that are followed",
+    "push": "pushes whose list is looked at",
+    "label": "requests for labels",
+}
 FACTORS = (1, 2, 4)
 MOST_APART = 0.10
 
@@ -32,15 +40,16 @@ def main() -> None:
     for factor in FACTORS:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "metered.json"
-            traffic = ["--lists", str(LISTS * factor), "--triggers", str(TRIGGERS * factor), "--json", str(file)]
+            traffic = ["--lists", str(LISTS * factor), "--triggers", str(TRIGGERS * factor)]
+            traffic += ["--opened", str(OPENED * factor), "--json", str(file)]
             command = [sys.executable, "-m", "tools.cost.meter", *sys.argv[1:], *traffic]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             metered = json.loads(file.read_text())
-        for cause, what in (("list", "a million lists"), ("trigger", "a million requests")):
+        for cause, what in CAUSES.items():
             dollars = cost_of_one(metered, cause) * 1e6
             change = dollars / first.setdefault(cause, dollars) - 1
             apart |= abs(change) > MOST_APART
-            print(f"{factor} x the traffic: {what} cost {dollars:.2f} dollars ({change:+.1%})", flush=True)
+            print(f"{factor} x the traffic: a million {what} cost {dollars:.2f} dollars ({change:+.1%})", flush=True)
     if apart:
         sys.exit(f"the cost of one is more than {MOST_APART:.0%} from that at 1 x")
 

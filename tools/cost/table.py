@@ -5,10 +5,20 @@ from tools.cost.day import Day
 
 # In dollars a month.
 GOAL = 3.00
+BEGIN, END = "<!-- what `make cost` prints -->\n", "<!-- end -->"
 
 
-def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict]) -> None:
-    """Print a month of ours and of the naive design, each without and with the free tier, as docs/cost.md has it."""
+def with_output(document: str, printed: str) -> str:
+    """A document with what the meter printed in place of what it has: the table, and the rest as code."""
+    before, rest = document.split(BEGIN)
+    lines = [line if line.startswith("|") or not line else f"    {line}" for line in printed.splitlines()]
+    return before + BEGIN + "\n".join(lines).rstrip() + "\n" + END + rest.split(END, 1)[1]
+
+
+def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict], subtotals: dict[str, float]) -> None:
+    """Print a month of ours and of the naive design, each without and with the free tier, as docs/cost.md has it.
+    `subtotals` are the dollars of parts of ours without the free tier, which belongs to none of them.
+    """
     heads = [
         "",
         "used in a month",
@@ -27,6 +37,7 @@ def print_table(prices: dict, usage: dict, naive: dict, columns: list[dict]) -> 
     url = [sum(column.values()) - column["http_api_requests"] for column in columns]
     # The dashboard is there if the template's parameter says so; the first three of an account are free.
     shown = [total + prices["dashboards"].dollars * (place in (0, 2)) for place, total in enumerate(sums)]
+    rows += [[f"... {label}", "", f"{dollars:.2f}", "", "", "", ""] for label, dollars in subtotals.items()]
     for label, totals in (
         ("**A month**", sums),
         ("**A month behind function URLs**", url),
@@ -50,7 +61,9 @@ def amount(price: Price, used: float) -> str:
     return f"{used:,.0f}" if used >= 100 else f"{used:.3g}"
 
 
-def say_what_drives(day: Day, columns: list[dict[str, float]], prices: dict[str, Price]) -> None:
+def say_what_drives(
+    day: Day, columns: list[dict[str, float]], prices: dict[str, Price], subtotals: dict[str, float]
+) -> None:
     """Print whether the goal is met, the largest parts of the bill, and the usage of each function in a day."""
     print()
     for what, column in (("without a free tier", columns[0]), ("beyond the free tier", columns[1])):
@@ -59,6 +72,11 @@ def say_what_drives(day: Day, columns: list[dict[str, float]], prices: dict[str,
         verdict = "met" if total < GOAL else "missed"
         drives = "; ".join(f"{prices[name].label} {column[name]:.2f}" for name in most)
         print(f"{what}: {total:.2f} dollars, under {GOAL:.2f} is {verdict}; most of it: {drives}")
+    for count in range(1, len(subtotals)):
+        parts = dict(list(subtotals.items())[:count])
+        total = sum(parts.values())
+        verdict = "met" if total < GOAL else "missed"
+        print(f"{' and '.join(parts)} alone: {total:.2f} dollars, under {GOAL:.2f} is {verdict}")
     hourly = [name for name, lines in day.metrics.items() if lines >= HOURS_A_DAY]
     print(f"metrics: {len(day.metrics)} names, {len(hourly)} of them in each hour: {', '.join(sorted(hourly))}")
     for name in day.invocations:

@@ -21,7 +21,8 @@ from tools.cost.bill import (
     Amounts,
     receives_a_day,
 )
-from tools.cost.day import Day, body_of, say
+from tools.cost.day import Day, Metered, body_of, say
+from tools.cost.ingest import DAY_SECONDS
 
 # The projects of most of the 801 real requests of spring 2016; autoland, new then, took over from mozilla-inbound. The
 # same shares are assumed for lists.
@@ -37,12 +38,11 @@ REPEATS = 60
 # "Configuring scaling behavior for SQS event source mappings"; a maximum concurrency does not make them fewer). People
 # measure some 15 empty receives a minute, so each waits for the maximum of 20 s.
 POLLERS, POLL_SECONDS = 5, 20
-# How long functions wait for other services than AWS, in seconds: for the dump; for Treeherder's answer about a push;
-# for a new connection to Pulse and its confirms. All other time is billed as measured, including the emulator's.
-DUMP_SECONDS, PUSH_SECONDS, PULSE_SECONDS = 10, 0.2, 0.5
+# How long functions wait for other services than AWS, in seconds: for Treeherder's answer about a push, and for a new
+# connection to Pulse and its confirms.
+PUSH_SECONDS, PULSE_SECONDS = 0.2, 0.5
 # Bytes that a trigger request sends to Treeherder, or a batch to Pulse: handshakes, a request, headers.
 OUTGOING_BYTES = 4096
-DAY_SECONDS = 86_400
 # Maximum time until a sent message arrives.
 DELIVERY_TIMEOUT_SECONDS = 10
 PERSON = "someone@mozilla.com"
@@ -51,10 +51,16 @@ LIST = "/api/project/{}/runnable_jobs/"
 
 @dataclasses.dataclass
 class MadeRequest:
-    """A trigger request that was made, with what a simple design would store of it."""
+    """A trigger request that was made."""
 
     project: str
+    push: int
     names: list[str]
+    status_url: str
+
+    @property
+    def id(self) -> str:
+        return self.status_url.strip("/").rpartition("/")[2]
 
 
 class Traffic:
@@ -69,22 +75,28 @@ class Traffic:
         self.speed_up = int(fresh)
         self.seconds = DAY_SECONDS / options.part / self.speed_up
         treeherder_cache = str(60 // self.speed_up)
-        self.jobs = day.metered("jobs", RUNNABLE_JOBS_FRESH_SECONDS="1")
-        self.trigger = day.metered(
-            "trigger",
-            RUNNABLE_JOBS_FRESH_SECONDS="1",
-            RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS=treeherder_cache,
+        self.jobs = day.metered("jobs", {"RUNNABLE_JOBS_FRESH_SECONDS": "1"})
+        self.trigger_settings = {
+            "RUNNABLE_JOBS_FRESH_SECONDS": "1",
+            "RUNNABLE_JOBS_TREEHERDER_CACHE_SECONDS": treeherder_cache,
             # One person makes all requests, and faster than a person may.
-            RUNNABLE_JOBS_TRIGGER_LIMITS=json.dumps({"requests_per_minute": 100_000, "jobs_per_hour": 1_000_000}),
-        )
+            "RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps({"requests_per_minute": 100_000, "jobs_per_hour": 1_000_000}),
+        }
+        self.trigger = day.metered("trigger", self.trigger_settings)
         self.sweep, self.forward = day.metered("sweep"), day.metered("forward")
         self.sqs = day.stack.client("sqs")
         self.sign_in = {"authorization": f"Bearer {day.stack.token('--email', PERSON)}"}
         self.bodies, self.tags = read_lists(day)
-        self.names = {
-            project: [job["ref_data_name"] for job in json.loads(self.bodies[project])["results"]]
+        # The Buildbot jobs of each project, with the builds that they need.
+        self.builds: dict[str, dict[str, str | None]] = {
+            project: {
+                job["ref_data_name"]: job["upstream"]
+                for job in json.loads(self.bodies[project])["results"]
+                if job["build_system_type"] == "buildbot"
+            }
             for project in PROJECTS
         }
+        self.treeherder = Control(day.stack.env["TREEHERDER_URL"])
         self.let_builds_succeed()
         self.heard: list[dict] = []
         self.made: list[MadeRequest] = []
@@ -95,12 +107,10 @@ class Traffic:
 
     def let_builds_succeed(self) -> None:
         """Make every build of every push succeed, so that no test waits for one."""
-        treeherder = Control(self.day.stack.env["TREEHERDER_URL"])
-        for project in PROJECTS:
-            jobs = json.loads(self.bodies[project])["results"]
-            builds = [{"ref_data_name": job["ref_data_name"]} for job in jobs if not job["upstream"]]
+        for project, jobs in self.builds.items():
+            builds = [{"ref_data_name": name} for name, build in jobs.items() if not build]
             for push in PUSH_IDS:
-                treeherder.set_jobs(project, push, builds)
+                self.treeherder.set_jobs(project, push, builds)
 
     def times(self, a_day: int) -> tuple[int, float]:
         """The number of events to run for the `a_day` events of a day, and how many of those each represents."""
@@ -169,38 +179,72 @@ class Traffic:
         self.list_bytes += self.day.usage["bytes_out"] - before
 
     def request_jobs(self, project: str, size: int, times: float) -> None:
-        """A person picks jobs on Treeherder's page, which then polls their status."""
-        number = next(self.numbers)
-        names = self.random.sample(self.names[project], size)
-        path = f"/api/project/{project}/push/{PUSH_IDS[number % len(PUSH_IDS)]}/trigger_runnable_jobs/"
+        """A person picks jobs of a project on Treeherder's page."""
+        names = self.random.sample(list(self.builds[project]), size)
+        push = PUSH_IDS[len(self.made) % len(PUSH_IDS)]
+        self.made.append(self.request(project, push, names, times, self.trigger, self.forward_batch))
+
+    def request(
+        self,
+        project: str,
+        push: int,
+        names: list[str],
+        times: float,
+        trigger: Metered,
+        forward: Callable[[float], None],
+        polls: int | None = None,
+        **more: str,
+    ) -> MadeRequest:
+        """A person requests jobs, and the page polls their status; half of the polls are before the request is
+        forwarded. `more` are other members of the body.
+        """
+        path = f"/api/project/{project}/push/{push}/trigger_runnable_jobs/"
         request = event(
             path,
-            body=json.dumps({"requested_jobs": names}),
+            body=json.dumps({"requested_jobs": names} | more),
             content_type="application/json",
-            idempotency_key=f"cost-{number}",
+            idempotency_key=f"cost-{next(self.numbers)}",
             **self.sign_in,
         )
         # A browser sends a preflight request first, once for each address.
-        self.trigger.ask(preflight_of(request), 204, times)
-        status_url = json.loads(body_of(self.trigger.ask(request, 202, times, PUSH_SECONDS)))["status_url"]
+        trigger.ask(preflight_of(request), 204, times)
+        status_url = json.loads(body_of(trigger.ask(request, 202, times, PUSH_SECONDS)))["status_url"]
         self.day.usage["bytes_out"] += OUTGOING_BYTES * times
         poll = event(status_url, **self.sign_in)
-        self.trigger.ask(preflight_of(poll), 204, times)
-        polls, tag = self.options.polls, None
+        trigger.ask(preflight_of(poll), 204, times)
+        polls, tag = self.options.polls if polls is None else polls, None
         for number in range(polls):
             if number == polls // 2:
-                self.forward_batch(times)
+                forward(times)
             # The status has not changed since the last poll, except at the first one after it was forwarded.
             is_new = number in (0, polls // 2)
             condition: dict[str, str] = {"if_none_match": tag} if tag else {}
-            answer = self.trigger.ask(event(status_url, **condition, **self.sign_in), 200 if is_new else 304, times)
+            answer = trigger.ask(event(status_url, **condition, **self.sign_in), 200 if is_new else 304, times)
             tag = answer["headers"]["etag"]
         if polls == 0:
-            self.forward_batch(times)
-        self.made.append(MadeRequest(project, names))
+            forward(times)
+        return MadeRequest(project, push, names, status_url)
 
-    def forward_batch(self, times: float) -> None:
-        """Receive the one message in the queue, and forward it as Lambda does."""
+    def state(self, made: MadeRequest) -> str:
+        """The state of a request. That it is asked for is not counted."""
+        answer = self.trigger.ask(event(made.status_url, **self.sign_in), 200, 0)
+        body = body_of(answer)
+        return json.loads(gzip.decompress(body) if "content-encoding" in answer["headers"] else body)["state"]
+
+    def forward_batch(self, times: float, forward: Metered | None = None) -> None:
+        """Forward the one message in the queue, and wait until it arrives."""
+        heard = len(self.heard)
+        self.deliver(times, forward or self.forward, PULSE_SECONDS)
+        deadline = time.monotonic() + DELIVERY_TIMEOUT_SECONDS
+        while len(self.heard) == heard:
+            if time.monotonic() > deadline:
+                raise SystemExit("the listener on Pulse did not receive the message")
+            time.sleep(0.005)
+        published = sum(len(json.dumps(message["body"])) for message in self.heard[heard:])
+        self.day.usage["bytes_out"] += (published + OUTGOING_BYTES) * times
+
+    def deliver(self, times: float, forward: Metered, away_seconds: float) -> None:
+        """Receive the one message in the queue, and give it to the forward function as Lambda does."""
         url = self.day.stack.env["QUEUE_URL"]
         [message] = self.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=DELIVERY_TIMEOUT_SECONDS, AttributeNames=["All"]
@@ -216,20 +260,12 @@ class Traffic:
             "awsRegion": self.day.stack.env["AWS_REGION"],
             "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{url.rpartition('/')[2]}",
         }
-        heard = len(self.heard)
-        answer = self.forward.invoke(json.dumps({"Records": [record]}).encode(), times, PULSE_SECONDS)
+        answer = forward.invoke(json.dumps({"Records": [record]}).encode(), times, away_seconds)
         if answer["batchItemFailures"]:
             raise SystemExit(f"the forward function could not forward {message['Body']}: {answer}")
         self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         # This receive takes the place of an empty one.
         self.day.usage["sqs_requests"] += times
-        deadline = time.monotonic() + DELIVERY_TIMEOUT_SECONDS
-        while len(self.heard) == heard:
-            if time.monotonic() > deadline:
-                raise SystemExit("the listener on Pulse did not receive the message")
-            time.sleep(0.005)
-        published = sum(len(json.dumps(message["body"])) for message in self.heard[heard:])
-        self.day.usage["bytes_out"] += (published + OUTGOING_BYTES) * times
 
     def listen(self, ends: contextlib.ExitStack) -> None:
         env = self.day.stack.env
@@ -244,6 +280,8 @@ class Traffic:
 
 def sizes_of(count: int) -> list[int]:
     """The sizes of `count` requests: if these are fewer than in the table, means of neighbouring sizes."""
+    if count == 0:
+        return []
     begins = [number * len(SIZES) // count for number in range(count + 1)]
     return [round(statistics.mean(SIZES[begin : max(end, begin + 1)])) for begin, end in itertools.pairwise(begins)]
 

@@ -109,6 +109,10 @@ class Control:
         """Set the scopes of a role, such as repo:hg.mozilla.org/try:*."""
         self._send("PUT", "role", {"role": role, "scopes": scopes})
 
+    def set_clock(self, ahead: float) -> None:
+        """Set how far the clock that signatures are checked with is ahead of this machine's, in seconds."""
+        self._send("PUT", "clock", {"ahead": ahead})
+
     def remove_hook(self, hook: str) -> None:
         """Remove a hook, named GROUP/ID."""
         self._send("DELETE", "hook", {"hook": hook})

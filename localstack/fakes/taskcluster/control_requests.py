@@ -72,6 +72,9 @@ def _with_content(state: State, words: list[str], given: Any) -> Any:
         case ["PUT", "role"]:
             with state.lock:
                 state.clients.set_role(given["role"], given["scopes"])
+        case ["PUT", "clock"]:
+            with state.lock:
+                state.clients.ahead = float(given["ahead"])
         case ["PUT", "firing"]:
             with state.lock:
                 state.firing = Firing.read(given)
