@@ -49,7 +49,7 @@ class Broker:
     """
 
     def __init__(self, folder: Path, log: Path) -> None:
-        program = _program()
+        server = program()
         self.folder, self.log = folder, log
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.port, self.tls_port, distribution, mapper = free_ports(4)
@@ -58,7 +58,7 @@ class Broker:
         self._configure()
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "localstack.broker", program],
+                [sys.executable, "-m", "localstack.broker", server],
                 env=self._environment(distribution, mapper),
                 cwd=folder,
                 # Closes when this process ends, even by SIGKILL, and with it the broker ends.
@@ -228,7 +228,7 @@ def _hashed(password: str) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def _program() -> str:
+def program() -> str:
     """The path of RabbitMQ's server, which is installed if it is missing and this process may do that."""
     if not (found := _find()):
         _install()
