@@ -461,7 +461,7 @@ fn held_at_its_first_write() -> (Proxy, Arc<Turns>) {
         let begun = Instant::now();
         if operation == "BatchWriteItem" {
             seen.is_writing.store(true, Ordering::SeqCst);
-            while !seen.is_done.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_secs(60) {
+            while !seen.is_done.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_mins(1) {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
