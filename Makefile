@@ -61,10 +61,13 @@ PAGE_SOURCES := $(shell find web/src) web/index.html web/package.json web/tsconf
 # npm writes it when it has installed what the lock file names.
 NODE_MODULES := web/node_modules/.package-lock.json
 # How many Python tests run at once. They wait most of the time.
-PARALLEL ?= -n 3
+PARALLEL ?= -n 4
+# What `cargo test` builds and runs: neither the examples, which only benchmarks need, nor those in the documentation.
+TESTS := --lib --bins --tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run page token test test-unit test-web build deploy destroy bench cost screenshots lint fmt clean
+.PHONY: help run page token test test-programs test-rust test-python test-tools test-unit test-web build deploy \
+	destroy bench cost screenshots lint fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,10 +92,24 @@ $(NODE_MODULES): web/package-lock.json
 token: ## Print a token to sign in to what `make run` started: EMAIL=someone@mozilla.com, or SERVICE=treeherder
 	@$(STACK) token $(if $(SERVICE),--service '$(SERVICE)',--email '$(EMAIL)')
 
-test: page test-web ## Run all tests, beside the emulator and the broker that they need
+test: test-web test-rust test-python ## Run all tests, beside the emulator and the broker that they need
+
+# The parts of `make test`: `.ci/run` runs those at the same time that do not need each other.
+test-programs: page
 	# It builds the binaries too, for the tests that run them; `cargo build` would build the SDK a second time.
-	$(STACK) exec --broker -- cargo test --workspace --locked
+	cargo test $(ALL) $(TESTS) --no-run
+
+test-rust: test-programs
+	$(STACK) exec --broker -- cargo test $(ALL) $(TESTS)
+
+test-python: test-programs
+	@$(STACK) install
 	TARGET_DIR='$(TARGET)/debug' $(PYTEST) $(PARALLEL)
+
+# What the tests install when they first need it.
+test-tools:
+	@$(STACK) install --programs
+	@$(STACK) install tests/e2e/schemathesis.txt
 
 test-unit: page ## Run the tests that need neither emulator nor broker: the fast loop
 	cargo test --workspace --locked --lib --bins

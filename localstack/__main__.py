@@ -8,7 +8,7 @@ and a broker in place of Pulse, with a listener.
     python3 -m localstack token --email ADDRESS    print a token that signs in to the running stack
     python3 -m localstack exec -- COMMAND...       run COMMAND beside an empty emulator, with --broker also a broker
     python3 -m localstack pull                     only fetch the images for `run --docker`
-    python3 -m localstack install                  only make `.venv`
+    python3 -m localstack install                  only make `.venv`; with --programs also install RabbitMQ and Chromium
     python3 -m localstack install REQUIREMENTS     only make `.venv-NAME` from NAME.txt: tools that need their own
 
 It starts with the standard library alone and installs the rest into the checkout's `.venv` the first time. The broker
@@ -21,7 +21,7 @@ import signal
 import sys
 from pathlib import Path
 
-from localstack import build, containers, environment
+from localstack import broker, build, chromium, containers, environment
 from localstack.openid_process import TOKEN_SECONDS
 from localstack.paths import ROOT, RUN, PartFailed, Stopped, stop_on_signals
 from localstack.programs import FUNCTIONS
@@ -46,6 +46,9 @@ def main() -> int:
             containers.check()
         environment.enter()
         if options.command == "install":
+            if options.programs:
+                broker.program()
+                chromium.program()
             return 0
         from localstack import commands  # its imports are in `.venv`
 
@@ -162,6 +165,9 @@ def arguments() -> argparse.ArgumentParser:
 
     commands.add_parser("pull", help="check that Docker works, and fetch the images that `run --docker` needs")
     install = commands.add_parser("install", help="make .venv where it is missing or out of date, and do nothing else")
+    install.add_argument(
+        "--programs", action="store_true", help="and install RabbitMQ and Chromium, if missing, which needs root"
+    )
     install.add_argument(
         "requirements",
         type=_file,

@@ -55,8 +55,9 @@ def _install(venv: Path, requirements: Path, log: Path) -> None:
     say(f"Installing {shown(requirements)} into {shown(venv)} (once, about a minute)")
     base = getattr(sys, "_base_executable", sys.executable)
     # pip refuses a package whose file has changed since it was pinned. The file lists all that is needed; older
-    # versions of pip would choose another version of what is required with extras.
-    pip = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    # versions of pip would choose another version of what is required with extras. Python compiles a module when it is
+    # first imported, and most never are.
+    pip = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "--no-deps", "--no-compile"]
     steps = (
         [base, "-m", "venv", "--clear", str(venv)],
         [str(venv / "bin" / "python"), *pip, "--requirement", str(requirements)],

@@ -36,7 +36,7 @@ class Data:
                 say(f"The data in {shown(kept[-1])} {reason}: starting anew")
             else:
                 say("Continuing with the data of the last run; FRESH=1 starts anew")
-                shutil.copytree(kept[-1], self.running)
+                shutil.copytree(kept[-1], self.running, symlinks=True)
                 self.is_reused = True
         self.running.mkdir(mode=0o700, parents=True, exist_ok=True)
 

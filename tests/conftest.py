@@ -13,22 +13,24 @@ from tests.support.stack import Stack
 STACK_FOLDERS = tuple(Path(__file__).with_name(name) for name in ("e2e", "faults", "page"))
 
 
-# The groups of tests that share a stack, those that take longest first: they run at the same time as all others.
+# The groups of tests that share a stack, in the order in which they start. Those that wait most start first, beside
+# those that compute most: otherwise they would be the last, and wait alone. A worker that has no more than two tests
+# left gets the next group, so "both-destinations", which is a single test, is followed by the first after the fourth.
 GROUPS = (
-    "HttpApi",
-    "page",
-    "page-looks",
-    "forward",
     "both-destinations",
+    "HttpApi",
+    "forward",
+    "page",
     "faults",
-    "FunctionUrl",
+    "page-looks",
+    "taskcluster-trigger",
     "replay",
+    "FunctionUrl",
     "kept-stack",
     "promises",
-    "taskcluster-trigger",
+    "running-stack",
     "taskcluster",
     "failing-stack",
-    "running-stack",
 )
 
 

@@ -3,7 +3,9 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use catalog::guards::GuardRefusal;
 use catalog::{buildbot, taskcluster};
@@ -442,18 +444,41 @@ async fn graphs_are_read_from_files_too() {
 
 // Two ingests at once.
 
-/// Refuses the first move of a pointer, after it let another ingest do what it likes.
-fn at_the_first_move() -> (Proxy, std::sync::Arc<AtomicBool>) {
-    let moved = std::sync::Arc::new(AtomicBool::new(false));
-    let seen = moved.clone();
+/// Which of two ingests is doing what.
+#[derive(Default)]
+struct Turns {
+    /// The first one writes.
+    is_writing: AtomicBool,
+    /// The second one is done.
+    is_done: AtomicBool,
+}
+
+/// Holds the first ingest when it begins to write, until the second one is done.
+fn held_at_its_first_write() -> (Proxy, Arc<Turns>) {
+    let turns = Arc::new(Turns::default());
+    let seen = turns.clone();
     let proxy = Proxy::start(move |operation, _| {
+        let begun = Instant::now();
         if operation == "BatchWriteItem" {
-            seen.store(true, Ordering::SeqCst);
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            seen.is_writing.store(true, Ordering::SeqCst);
+            while !seen.is_done.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_mins(1) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         Plan::Pass
     });
-    (proxy, moved)
+    (proxy, turns)
+}
+
+impl Turns {
+    /// The second ingest, from when the first one writes.
+    async fn second(&self, ingest: impl Future<Output = Report>) {
+        while !self.is_writing.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        ingest.await;
+        self.is_done.store(true, Ordering::SeqCst);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -465,17 +490,12 @@ async fn a_publication_of_the_other_build_system_in_between_is_merged() {
         if let Some(first) = first {
             env.ingest(path(&file(first))).made_well().await;
         }
-        let (proxy, moving) = at_the_first_move();
+        let (proxy, turns) = held_at_its_first_write();
         let fake = graphs(4, 2);
-        let taskcluster = async {
-            while !moving.load(Ordering::SeqCst) {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            env.ingest_taskcluster(fake.source()).with(|run| run.clock = support::a_second_later).made_well().await
-        };
+        let taskcluster = env.ingest_taskcluster(fake.source()).with(|run| run.clock = support::a_second_later);
 
         let slow = env.ingest(path(&new_file)).through(&proxy.endpoint);
-        let (buildbot, _) = tokio::join!(slow.made_well(), taskcluster);
+        let (buildbot, ()) = tokio::join!(slow.made_well(), turns.second(taskcluster.made_well()));
 
         assert_eq!(buildbot.outcome, ReportOutcome::Published);
         let served = env.served().await;
@@ -490,20 +510,15 @@ async fn a_publication_of_the_other_build_system_in_between_is_merged() {
 async fn of_two_ingests_of_taskcluster_at_once_one_stops_for_the_project_only() {
     let env = TestEnv::new().await;
     env.ingest_taskcluster(graphs(4, 2).source()).made_well().await;
-    let (proxy, moving) = at_the_first_move();
+    let (proxy, turns) = held_at_its_first_write();
     let (older, newer) = (FakeTaskcluster::new(), FakeTaskcluster::new());
     older.decide_with("autoland", 5, &borrowed(&labels(0..3)));
     older.decide_with("try", 6, &borrowed(&labels(0..5)));
     newer.decide_with("autoland", 7, &borrowed(&labels(0..6)));
-    let quick = async {
-        while !moving.load(Ordering::SeqCst) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        env.ingest_taskcluster(newer.source()).with(|run| run.clock = support::a_second_later).made_well().await
-    };
+    let quick = env.ingest_taskcluster(newer.source()).with(|run| run.clock = support::a_second_later);
 
     let slow = env.ingest_taskcluster(older.source()).through(&proxy.endpoint);
-    let ((report, error), _) = tokio::join!(slow.made_badly(), quick);
+    let ((report, error), ()) = tokio::join!(slow.made_badly(), turns.second(quick.made_well()));
 
     assert_eq!((error.exit_code(), report.outcome), (6, ReportOutcome::Superseded));
     assert_eq!(graph(&report, "autoland").outcome, GraphOutcome::Superseded);

@@ -47,6 +47,43 @@ class AsAFunction(unittest.TestCase):
                         self.assertEqual(reply.answer["headers"]["content-type"], "application/problem+json")
 
 
+class ForwardingInTime(unittest.TestCase):
+    """The forward function starts a batch only if an action fits in, even where all that comes before it is slow."""
+
+    # Ten seconds each for a look at waiting requests, Treeherder, Pulse and recording, and 28 for the action.
+    NEEDED_SECONDS = 68
+    ENVIRONMENT = WITHOUT_STORE | {
+        "RUNNABLE_JOBS_REQUESTS_TABLE": "requests",
+        "RUNNABLE_JOBS_PULSE_URL": "amqp://treeherder:secret@127.0.0.1:9/%2f",
+        "RUNNABLE_JOBS_PULSE_NAMESPACE": "treeherder",
+        "RUNNABLE_JOBS_TREEHERDER_URL": "http://127.0.0.1:9",
+    }
+    TICKET = json.dumps({"request_id": "01KAS5ZR00000000000000000A", "round": 1})
+
+    def forwarded_within(self, seconds: float) -> tuple[dict, str]:
+        """The function's answer to a message, for which it has this time; and what it logs."""
+        sent = json.dumps({"Records": [{"messageId": "1", "body": self.TICKET, "eventSource": "aws:sqs"}]}).encode()
+        with tempfile.NamedTemporaryFile() as log:
+            with Function(PROGRAMS.function("forward"), self.ENVIRONMENT, sent, log, seconds) as function:
+                answer = json.loads(function.answered()[0])
+            return answer, Path(log.name).read_text()
+
+    def test_a_batch_that_may_not_fit_returns_to_the_queue_before_anything_is_asked(self) -> None:
+        answer, logged = self.forwarded_within(self.NEEDED_SECONDS - 1)
+
+        self.assertEqual(answer, {"batchItemFailures": [{"itemIdentifier": "1"}]})
+        self.assertIn("too late to start", logged)
+        self.assertNotIn("01KAS5ZR00000000000000000A", logged)
+
+    def test_a_batch_that_fits_starts(self) -> None:
+        # The store is not there, which the function finds when it reads the request.
+        answer, logged = self.forwarded_within(self.NEEDED_SECONDS + 5)
+
+        self.assertEqual(answer, {"batchItemFailures": [{"itemIdentifier": "1"}]})
+        self.assertNotIn("too late to start", logged)
+        self.assertIn("01KAS5ZR00000000000000000A", logged)
+
+
 class OnAPort(unittest.TestCase):
     def setUp(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))

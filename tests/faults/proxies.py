@@ -11,10 +11,10 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from typing import NamedTuple
 
 from localstack.fakes.serving import FakeServer
+from tests.support.answering import AnsweringHandler
 from tests.support.store_calls import Call, Recorder
 
 # The share of calls that the store always refuses.
@@ -223,10 +223,8 @@ class _TaskclusterServer(FakeServer):
         self.to, self.proxy = (address.hostname or "", address.port), proxy
 
 
-class _TaskclusterHandler(BaseHTTPRequestHandler):
+class _TaskclusterHandler(AnsweringHandler):
     server: _TaskclusterServer
-    protocol_version = "HTTP/1.1"
-    wbufsize = 64 * 1024
 
     def do_GET(self) -> None:
         self._carry()
@@ -241,9 +239,7 @@ class _TaskclusterHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if proxy.takes("refuse"):
-            self._answer(
-                HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1", "Content-Type": "text/plain"}, b"Slow down."
-            )
+            self.answer(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1", "Content-Type": "text/plain"}, b"Slow down.")
             return
         connection = http.client.HTTPConnection(*self.server.to, timeout=HOLD_SECONDS)
         with contextlib.closing(connection):
@@ -256,15 +252,4 @@ class _TaskclusterHandler(BaseHTTPRequestHandler):
             return
         left_out = ("connection", "content-length", "transfer-encoding", "date", "server")
         headers = {name: value for name, value in answer.headers.items() if name.lower() not in left_out}
-        self._answer(answer.status, headers, content)
-
-    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(answer.status, headers, content)

@@ -13,8 +13,8 @@ import urllib.parse
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
-# More than the forward function needs: it starts only work that fits into the time that is left.
-ANSWER_SECONDS = 60
+# The timeout of the forward function, which starts only work that fits into the time that is left.
+ANSWER_SECONDS = 75
 
 
 # The environment of the jobs function for events that do not need the store.
@@ -56,10 +56,11 @@ class Function:
         environment: dict[str, str],
         first: bytes | None = None,
         log: IO | None = None,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
         """Starts the process; `first` is an event that waits for it. With a `log`, all that it prints goes there, and
-        `ask` is not to be used."""
-        self.binary = binary
+        `ask` is not to be used. The function believes that it has `seconds` for an event."""
+        self.binary, self.seconds = binary, seconds
         self.arn = f"arn:aws:lambda:us-east-1:000000000000:function:{environment['AWS_LAMBDA_FUNCTION_NAME']}"
         self.events: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[tuple[bytes, float, float]] = queue.SimpleQueue()
@@ -133,7 +134,7 @@ class Function:
                     self.answers.put((body, now - self.handed, now - self.begun))
                     connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
                 elif event := self.events.get():
-                    deadline = int((time.time() + self.ahead + ANSWER_SECONDS) * 1000)
+                    deadline = int((time.time() + self.ahead + self.seconds) * 1000)
                     head = "\r\n".join(
                         [
                             "HTTP/1.1 200 OK",

@@ -11,7 +11,6 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
 from botocore.auth import SigV4Auth
@@ -19,6 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from localstack.fakes.serving import FakeServer
+from tests.support.answering import AnsweringHandler
 
 # The ids of requests and claims, which must differ when the same call is made again.
 NAME = re.compile(rb"(?<=request#)\w{26}|(?<=idempotency#)\w{64}")
@@ -76,17 +76,14 @@ class _Server(FakeServer):
         self.address, self.calls, self.refuse, self.spoil = address, calls, refuse, spoil
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(AnsweringHandler):
     server: _Server
-    protocol_version = "HTTP/1.1"
-    # Send head and body in one packet.
-    wbufsize = 64 * 1024
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         call = Call(self.headers["X-Amz-Target"], self.path, self.headers["Content-Type"], body)
         if (error := self.server.refuse(call)) is not None:
-            self._answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
+            self.answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
             return
         self.server.calls.append(call)
         with contextlib.closing(http.client.HTTPConnection(self.server.address)) as connection:
@@ -94,25 +91,14 @@ class _Handler(BaseHTTPRequestHandler):
             answer = connection.getresponse()
             content = answer.read()
         if (error := self.server.spoil(call)) is not None:
-            self._answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
+            self.answer(400, {"Content-Type": call.kind}, json.dumps(error).encode())
             return
         headers = {
             name: answer.headers[name]
             for name in ("Content-Type", "x-amz-crc32", "x-amzn-RequestId")
             if name in answer.headers
         }
-        self._answer(answer.status, headers, content)
-
-    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(answer.status, headers, content)
 
 
 class Bare:

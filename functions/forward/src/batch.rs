@@ -20,17 +20,27 @@ use tokio::time::Instant;
 use treeherder::Treeherder;
 
 use crate::destination::pulse::PulseDestination;
-use crate::destination::taskcluster::TaskclusterDestination;
+use crate::destination::taskcluster::{TIME_FOR_ACTION, TaskclusterDestination};
 use crate::follow::{FollowReport, Follower};
 use crate::settings::Settings;
 
-/// Do not start a batch when less than this remains: Treeherder may take 10 s to answer, and opening a connection and
-/// waiting for confirms up to 5 s each. The messages go back to the queue.
-pub const TIME_NEEDED: Duration = Duration::from_secs(30);
+/// Do not start a batch when less than this remains: an action has to fit in, even where all that comes before it is
+/// slow. The messages go back to the queue. The `Timeout` in infra/template.yaml leaves some seconds for the start.
+pub const TIME_NEEDED: Duration = Duration::from_secs(
+    TIME_TO_LOOK.as_secs()
+        + TIME_TO_ASK.as_secs()
+        + TIME_TO_PUBLISH.as_secs()
+        + TIME_FOR_ACTION.as_secs()
+        + TIME_TO_RECORD.as_secs(),
+);
 /// Stop publishing when less than this remains: confirms take up to 5 s and recording up to 4 s.
 pub const TIME_TO_RECORD: Duration = Duration::from_secs(10);
 /// Maximum time of looking at the jobs of waiting requests that were forwarded before.
 const TIME_TO_LOOK: Duration = Duration::from_secs(10);
+/// Maximum time of asking Treeherder for the runs on the pushes.
+const TIME_TO_ASK: Duration = Duration::from_secs(10);
+/// Maximum time of publishing: opening a connection and waiting for confirms take up to 5 s each.
+const TIME_TO_PUBLISH: Duration = Duration::from_secs(10);
 
 /// Forwards requests.
 pub struct Forwarder {

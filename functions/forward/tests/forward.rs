@@ -609,14 +609,26 @@ async fn messages_that_cannot_be_published_in_time_return() {
     let (settings, user) = settings(&address("PULSE_URL"));
     let slow = Publisher::new(settings, user, NonZeroU32::MIN);
     let slow = forwarder(RequestsTable::new(client(&endpoint()).await, &app.name), slow);
-    let requests = [app.request(1, &["a"]).await, app.request(2, &["b"]).await];
-    let until = tokio::time::Instant::now() + std::time::Duration::from_millis(800);
-    let tickets = [ticket(&requests[0], 1), ticket(&requests[1], 1)];
+    let requests = [
+        app.request(1, &["a"]).await,
+        app.request(2, &["b"]).await,
+        app.request(3, &["c"]).await,
+        app.request(4, &["d"]).await,
+    ];
+    // One is published in a second. On a busy machine the first is late, and fewer are in time.
+    let until = tokio::time::Instant::now() + std::time::Duration::from_millis(2800);
+    let tickets: Vec<Delivery> = requests.iter().map(|request| ticket(request, 1)).collect();
     let left = slow.forward(&tickets, Some(until), &mut |_| ()).await;
-    assert_eq!(left, [Disposition::Ack, Disposition::Retry("no time was left to publish it".to_owned())]);
-    assert_eq!(heard(&listener).await.unwrap().0, ["a"]);
+    let published = left.iter().filter(|what| **what == Disposition::Ack).count();
+    assert!((1..4).contains(&published), "{left:?}");
+    for what in &left[published..] {
+        assert_eq!(*what, Disposition::Retry("no time was left to publish it".to_owned()));
+    }
+    for name in &["a", "b", "c"][..published] {
+        assert_eq!(heard(&listener).await.unwrap().0, [*name]);
+    }
     assert!(listener.next().await.is_none());
-    assert_eq!(app.now(&requests[1]).await.0.state, RequestState::Queued);
+    assert_eq!(app.now(&requests[3]).await.0.state, RequestState::Queued);
 }
 
 #[tokio::test]

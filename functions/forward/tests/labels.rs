@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use forward::destination::pulse::PulseDestination;
@@ -25,6 +26,7 @@ use test_support::broker::{Listener, address, project, publisher, settings};
 use test_support::store::http::{Message as Answer, serve};
 use test_support::store::{at, client, endpoint, new_requests_table};
 use test_support::taskcluster::{FakeTaskcluster, HOOK, HookFate, Task, actions_file};
+use tokio::time::Instant;
 use treeherder::Treeherder;
 
 const DECISION_TASK: &str = "fN1SbArXTPSVFNUvaOlinQ";
@@ -40,6 +42,11 @@ struct TestApp {
     now: Arc<Mutex<DateTime<Utc>>>,
     /// The jobs that Treeherder lists on every push.
     treeherder_jobs: Arc<Mutex<Vec<Value>>>,
+}
+
+fn delivery(request: &Request) -> Delivery {
+    let body = json!({"request_id": request.id, "round": request.attempt}).to_string();
+    Delivery { id: "1".to_owned(), body, receive_count: 1 }
 }
 
 fn morning() -> DateTime<Utc> {
@@ -107,12 +114,16 @@ impl TestApp {
         self.logged(request).await.0
     }
 
+    /// Forwards a request in an invocation that stops to publish after this time.
+    async fn forward_within(&self, request: &Request, seconds: u64) -> Disposition {
+        let until = Instant::now() + Duration::from_secs(seconds);
+        self.forwarder.forward(&[delivery(request)], Some(until), &mut |_| ()).await.remove(0)
+    }
+
     async fn logged(&self, request: &Request) -> (Disposition, DeliveryLog) {
-        let body = json!({"request_id": request.id, "round": request.attempt}).to_string();
-        let delivery = Delivery { id: "1".to_owned(), body, receive_count: 1 };
         let mut lines = Vec::new();
         let mut log = |line: &DeliveryLog| lines.push(serde_json::to_value(line).unwrap());
-        let disposition = self.forwarder.forward(&[delivery], None, &mut log).await.remove(0);
+        let disposition = self.forwarder.forward(&[delivery(request)], None, &mut log).await.remove(0);
         // Nothing is logged of a message that is delivered twice.
         let Some(line) = lines.pop() else { return (disposition, DeliveryLog::default()) };
         assert!(!line.to_string().contains(TOKEN));
@@ -236,6 +247,36 @@ async fn a_task_whose_answer_was_lost_is_found() {
         assert_eq!(now.actions[0].task_id.as_ref(), app.taskcluster.action_tasks().first());
         assert_eq!(app.taskcluster.hook_calls().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn an_action_that_does_not_fit_into_the_time_that_is_left_is_not_begun() {
+    let app = TestApp::new().await;
+    let request = app.labels(1, &[LABEL]).await;
+    let too_late = Disposition::Retry("too little time is left to trigger an action".to_owned());
+    assert_eq!(app.forward_within(&request, 27).await, too_late);
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((states(&jobs), now.actions.len()), (vec![JobState::Accepted], 0));
+    assert_eq!(app.taskcluster.hook_calls().len(), 0);
+    // Nothing holds the push.
+    assert_eq!(app.forward_within(&request, 60).await, Disposition::Ack);
+    assert_eq!(app.taskcluster.hook_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_search_that_does_not_fit_into_the_time_that_is_left_is_not_begun() {
+    let app = TestApp::new().await;
+    app.taskcluster.next_call(HookFate::RequestLost);
+    let request = app.labels(1, &[LABEL]).await;
+    app.forward(&request).await;
+    app.wait(150);
+    let before = app.now(&request).await;
+    let too_late = Disposition::Retry("too little time is left to trigger an action".to_owned());
+    assert_eq!(app.forward_within(&request, 11).await, too_late);
+    assert_eq!(app.now(&request).await, before);
+    assert_eq!(app.forward_within(&request, 60).await, Disposition::Ack);
+    assert_eq!(states(&app.now(&request).await.1), [JobState::Forwarded]);
+    assert_eq!((app.taskcluster.hook_calls().len(), app.taskcluster.action_tasks().len()), (2, 1));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use crate::record::Recorded;
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(12);
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// No action is begun when less than this remains.
-const TIME_FOR_ACTION: Duration = Duration::from_secs(28);
+pub(crate) const TIME_FOR_ACTION: Duration = Duration::from_secs(28);
 /// When a lock ends that was not released: an action has a day until its deadline.
 const LOCK_TIME: TimeDelta = TimeDelta::hours(26);
 
@@ -162,15 +162,15 @@ impl Forwarder {
         let mut again = None;
         let mut effect = run.start((self.clock)());
         loop {
+            if until.zip(time_needed(&effect)).is_some_and(|(until, needed)| until < Instant::now() + needed) {
+                again = Some("too little time is left to trigger an action".to_owned());
+                break;
+            }
             effect = match effect {
                 Effect::Done => break,
                 Effect::Search { hook, marker, since } => {
                     let found = self.search(&hook, &marker, since).await;
                     run.searched(found, (self.clock)())
-                }
-                Effect::Lock { .. } if until.is_some_and(|until| until < Instant::now() + TIME_FOR_ACTION) => {
-                    again = Some("too little time is left to trigger an action".to_owned());
-                    break;
                 }
                 Effect::Lock { marker } => match self.lock(run.request(), marker).await {
                     Ok(locked) => run.locked(locked, (self.clock)()),
@@ -324,6 +324,15 @@ impl Forwarder {
             current = found.map_err(|error| error.to_string())?.filter(is_same).ok_or_else(meanwhile)?;
         }
         Err(meanwhile())
+    }
+}
+
+/// How long the steps take that begin with this one, if the pass may end before it.
+fn time_needed(effect: &Effect) -> Option<Duration> {
+    match effect {
+        Effect::Search { .. } => Some(PREPARE_TIMEOUT),
+        Effect::Lock { .. } => Some(TIME_FOR_ACTION),
+        _ => None,
     }
 }
 
