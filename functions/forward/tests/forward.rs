@@ -312,7 +312,7 @@ async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
     let _listener = Listener::on(&app.project).await;
     let (odd, right) = (app.request(1, &["a"]).await, app.request(2, &["b"]).await);
     let pk = format!("request#{}", odd.id);
-    test_support::store::set(&client(&endpoint()).await, &app.name, (&pk, "jobs"), "data", None).await;
+    test_support::store::set(&client(&endpoint()).await, &app.name, (&pk, "head"), "data", None).await;
     let mut damaged = 0;
     let mut log = |line: &forward::DeliveryLog| damaged += line.damaged;
     let left = app.forwarder.forward(&[ticket(&odd, 1), ticket(&right, 1)], None, &mut log).await;
