@@ -389,7 +389,7 @@ async fn a_late_update_of_the_head_does_not_publish_jobs_again() {
     let (go, may_go) = std::sync::mpsc::channel();
     let mut is_first = true;
     let held_up = app.behind(move |operation, _| {
-        if operation == "TransactWriteItems" && std::mem::take(&mut is_first) {
+        if operation == "PutItem" && std::mem::take(&mut is_first) {
             reached.send(()).unwrap();
             may_go.recv().unwrap();
         }
