@@ -173,19 +173,24 @@ class Contract(unittest.TestCase):
     def make_failed_request(self) -> str:
         """The same, but its job has failed: it can be retried."""
         request = self.make_request()
-        head, jobs = ({"pk": f"request#{request}", "sk": part} for part in ("head", "jobs"))
+        head = {"pk": f"request#{request}", "sk": "head"}
         table = self.stack.requests
-        packed = table.get_item(Key=jobs)["Item"]
+        # It is small, so its head has the jobs.
+        packed = table.get_item(Key=head)["Item"]["data"].value
         failed = [
             job | {"state": "failed"} if job["state"] == "accepted" else job
-            for job in json.loads(gzip.decompress(packed["data"].value))
+            for job in json.loads(gzip.decompress(packed))
         ]
-        table.put_item(Item=packed | {"data": gzip.compress(json.dumps(failed).encode())})
         table.update_item(
             Key=head,
-            UpdateExpression="SET #state = :failed, #jobs = :counts ADD #version :one REMOVE #open",
-            ExpressionAttributeNames={f"#{name}": name for name in ("state", "jobs", "version", "open")},
-            ExpressionAttributeValues={":failed": "failed", ":counts": {"failed": 1, "rejected": 1}, ":one": 1},
+            UpdateExpression="SET #state = :failed, #jobs = :counts, #data = :data ADD #version :one REMOVE #open",
+            ExpressionAttributeNames={f"#{name}": name for name in ("state", "jobs", "data", "version", "open")},
+            ExpressionAttributeValues={
+                ":failed": "failed",
+                ":counts": {"failed": 1, "rejected": 1},
+                ":data": gzip.compress(json.dumps(failed).encode()),
+                ":one": 1,
+            },
         )
         return request
 

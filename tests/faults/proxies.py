@@ -166,9 +166,13 @@ def forwarded_request(call: Call) -> str | None:
 
 def written_head(call: Call) -> dict:
     """The head of a request that a call writes; empty for any other call."""
-    if call.operation not in ("PutItem", "TransactWriteItems"):
+    if call.operation not in ("PutItem", "TransactWriteItems", "UpdateItem"):
         return {}
     content = call.content()
+    if call.operation == "UpdateItem":
+        # Each placeholder has the name of its attribute.
+        values = {name.removeprefix(":"): value for name, value in content["ExpressionAttributeValues"].items()}
+        content = {"Item": values | content["Key"]}
     writes = [write.get("Put", {}) for write in content.get("TransactItems", [])] or [content]
     heads = (write.get("Item", {}) for write in writes)
     return next((head for head in heads if head.get("sk") == {"S": "head"}), {})

@@ -45,7 +45,7 @@ PERMISSIONS = {
     # Finds open requests and queues them, releases pushes, and counts the dead letters.
     "Sweep": {
         "${RequestsTable.Arn}/index/open": "dynamodb: Query",
-        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem UpdateItem",
         "RequestsQueue.Arn": "sqs: SendMessage",
         "RequestsDeadLetters.Arn": "sqs: GetQueueAttributes",
     },
@@ -54,7 +54,7 @@ PERMISSIONS = {
     "Forward": {
         "RequestsQueue.Arn": "sqs: DeleteMessage GetQueueAttributes ReceiveMessage",
         "${RequestsTable.Arn}/index/open": "dynamodb: Query",
-        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem",
+        "RequestsTable.Arn": "dynamodb: BatchGetItem DeleteItem GetItem PutItem UpdateItem",
         PULSE_PARAMETER: "ssm: GetParameter",
         TASKCLUSTER_PARAMETER: "ssm: GetParameter",
     },

@@ -202,7 +202,7 @@ def charged_units(stack: GivenStack, calls: list[Call]) -> tuple[int, str]:
                 units += write_units(table, item, written.get(key))
                 written[key] = item
             case "UpdateItem":
-                # A counter, which keeps its size.
+                # A counter, or the head of a request that is queued: neither changes an entry of an index.
                 item = dynamodb.get_item(TableName=name, Key=content["Key"])["Item"]
                 units += write_units(table, item, item)
             case "SendMessage":

@@ -65,12 +65,17 @@ pub enum EventDetail {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JobSummary {
+    #[serde(skip_serializing_if = "is_zero")]
     forwarded: u32,
+    #[serde(skip_serializing_if = "is_zero")]
     waiting: u32,
     #[serde(skip_serializing_if = "is_zero")]
     triggering: u32,
+    #[serde(skip_serializing_if = "is_zero")]
     already_running: u32,
+    #[serde(skip_serializing_if = "is_zero")]
     unroutable: u32,
+    #[serde(skip_serializing_if = "is_zero")]
     failed: u32,
 }
 

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::action::is_zero;
+
 /// What became of a job after it was forwarded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -49,12 +51,16 @@ pub enum RunOf {
 #[serde(default)]
 pub struct Progress {
     /// Jobs that have not begun.
+    #[serde(skip_serializing_if = "is_zero")]
     pub waiting: u32,
     /// Jobs that run.
+    #[serde(skip_serializing_if = "is_zero")]
     pub running: u32,
     /// Jobs that ended with success.
+    #[serde(skip_serializing_if = "is_zero")]
     pub succeeded: u32,
     /// Jobs that ended otherwise, could not be forwarded, or were not seen.
+    #[serde(skip_serializing_if = "is_zero")]
     pub failed: u32,
 }
 

@@ -21,4 +21,6 @@ pub use queue::{Queue, ReceivedMessage, Ticket};
 pub use report::{
     BUILD_SYSTEMS, FailureCode, GraphOutcome, GraphReport, ProjectReport, Report, ReportOutcome, Schedule, SourceState,
 };
-pub use requests_table::{BudgetShare, Cost, FollowedRequest, PushLock, RequestsTable, UpdateResult};
+pub use requests_table::{
+    BudgetShare, Cost, FollowedRequest, PushLock, RequestWithJobs, RequestsTable, StoredRequest, UpdateResult,
+};

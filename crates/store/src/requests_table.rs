@@ -2,8 +2,8 @@
 //!
 //! | pk | sk | what |
 //! | --- | --- | --- |
-//! | `request#ID` | `head` | a request without its jobs: small, so that reading its state costs half a read unit |
-//! | `request#ID` | `jobs` | its jobs, as gzipped JSON |
+//! | `request#ID` | `head` | a request, with its jobs as gzipped JSON if they are few: reading it costs half a read unit |
+//! | `request#ID` | `jobs` | the jobs of a request that has many, as gzipped JSON |
 //! | `idempotency#HASH` | `claim` | the request that owns a key |
 //! | `budget#REQUESTER#HOUR` | `budget` | jobs in that hour, and the requests of each of its minutes with their jobs |
 //! | `push#PROJECT#PUSH` | `action` | the lock of a push: the action that runs on it, or is being triggered |
@@ -15,9 +15,13 @@
 //! What is known about actions of Taskcluster is stored with the head, not with the jobs: progress of an action changes a
 //! small item alone. The states of labels follow from it, and are set when head and jobs were read together.
 //!
-//! A new request exists once its head is written; the jobs are written before it. Later both change in one transaction, on
-//! condition that the request was not changed since it was read. Head and jobs both hold a digest of the jobs, so that a
-//! reader knows whether the two belong together. Every item has `expires_at`, which the code checks where it matters,
+//! A new request exists once its head is written; jobs that are stored apart are written before it. Every later change is
+//! one call, on condition that the request was not changed since it was read: an update of the head, which leaves the jobs
+//! where they are; one item with the jobs; or a transaction of head and jobs. How large the request is then decides between
+//! the last two. A jobs item that an earlier change wrote stays behind when the jobs move into the head. It is not read: a
+//! head has its jobs, or it has the digest of those that are stored apart.
+//!
+//! Every item has `expires_at`, which the code checks where it matters,
 //! because the store deletes late.
 //!
 //! An item that cannot be read, such as one of a newer version, is logged, counted and skipped in lists.
@@ -27,35 +31,26 @@ mod followed;
 mod layout;
 mod push_lock;
 mod reading;
+mod writing;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
-use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem,
+    AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
-use chrono::{DateTime, Utc};
 use requests::idempotency::Claim;
-use requests::job::RequestedJob;
-use requests::request::Request;
-
-use runtime::Backoff;
 
 pub use self::budget::BudgetShare;
 pub use self::followed::FollowedRequest;
-use self::layout::{claim_item, claim_key, damaged, head_item, jobs_item, read_claim};
+use self::layout::{claim_item, claim_key, read_claim};
 pub use self::push_lock::PushLock;
-use crate::items::{Item, is_condition, number, table_error, units};
-use crate::{Consistency, StoreError};
-
-/// The pauses between attempts at a throttled transaction.
-const THROTTLED_BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), 4);
+pub use self::reading::{RequestWithJobs, StoredRequest};
+pub use self::writing::UpdateResult;
+use crate::StoreError;
+use crate::items::{Item, is_condition, table_error, units};
 
 /// The requests table.
 #[derive(Debug)]
@@ -76,15 +71,6 @@ pub struct Cost {
     pub write_units: f64,
     /// Stored items that could not be read.
     pub damaged: u32,
-}
-
-/// The result of changing a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpdateResult {
-    /// The change is stored.
-    Stored,
-    /// The request was changed since it was read: nothing was written.
-    Conflict,
 }
 
 impl RequestsTable {
@@ -123,96 +109,6 @@ impl RequestsTable {
 
     fn count_written<'c>(&self, consumed: impl IntoIterator<Item = &'c ConsumedCapacity>) {
         self.count(0.0, units(consumed));
-    }
-
-    /// Stores a new request. It exists once the head is written, even if the answer is lost.
-    ///
-    /// # Errors
-    /// The table cannot be written, or it is not known whether it was.
-    pub async fn create(&self, request: &Request, jobs: &[RequestedJob], now: DateTime<Utc>) -> Result<(), StoreError> {
-        let action = || format!("storing the jobs of request {}", request.id);
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(jobs_item(request.id, jobs, now)?));
-        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let output = put.send().await.map_err(|error| table_error(&self.table, action(), &error))?;
-        self.count_written(&output.consumed_capacity);
-
-        let action = || format!("storing request {}", request.id);
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(head_item(request, now)?));
-        let put = put.condition_expression("attribute_not_exists(pk)");
-        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        match put.send().await {
-            Ok(output) => self.count_written(&output.consumed_capacity),
-            // No other request has this id: an earlier attempt was successful.
-            Err(error) if is_condition(&error) => self.count(0.0, 1.0),
-            Err(error) => return Err(table_error(&self.table, action(), &error)),
-        }
-        Ok(())
-    }
-
-    /// Stores the next version of a request and, if they changed, its jobs: all or nothing.
-    ///
-    /// # Errors
-    /// The table cannot be written, or it is not known whether it was.
-    pub async fn update(
-        &self,
-        next: &Request,
-        jobs: Option<&[RequestedJob]>,
-        now: DateTime<Utc>,
-    ) -> Result<UpdateResult, StoreError> {
-        let action = || format!("changing request {}", next.id);
-        let put = Put::builder().table_name(&self.table).set_item(Some(head_item(next, now)?));
-        let put = put.condition_expression("#version = :seen").expression_attribute_names("#version", "version");
-        let put = put.expression_attribute_values(":seen", number(next.version - 1));
-        let head = put.build().map_err(|error| damaged(next.id, error))?;
-        let result = match jobs {
-            None => {
-                let put = self.client.put_item().table_name(&self.table).set_item(Some(head.item));
-                let put = put.set_condition_expression(head.condition_expression);
-                let put = put.set_expression_attribute_names(head.expression_attribute_names);
-                let put = put.set_expression_attribute_values(head.expression_attribute_values);
-                match put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-                    Ok(output) => {
-                        self.count_written(&output.consumed_capacity);
-                        return Ok(UpdateResult::Stored);
-                    }
-                    Err(error) if is_condition(&error) => Ok(()),
-                    Err(error) => Err(table_error(&self.table, action(), &error)),
-                }
-            }
-            Some(jobs) => {
-                let put = Put::builder().table_name(&self.table).set_item(Some(jobs_item(next.id, jobs, now)?));
-                let jobs = put.build().map_err(|error| damaged(next.id, error))?;
-                let writes = [head, jobs].map(|put| TransactWriteItem::builder().put(put).build());
-                match self.transact(writes.into()).await {
-                    Ok(output) => {
-                        self.count_written(output.consumed_capacity());
-                        return Ok(UpdateResult::Stored);
-                    }
-                    Err(error) if is_conflict(&error) => Ok(()),
-                    Err(error) => Err(table_error(&self.table, action(), &error)),
-                }
-            }
-        };
-        result?;
-        self.count(0.0, 1.0);
-        // The stored version may be this very change: an earlier attempt whose answer was lost.
-        let stored = self.request(next.id, Consistency::Consistent).await?;
-        Ok(if stored.as_ref() == Some(next) { UpdateResult::Stored } else { UpdateResult::Conflict })
-    }
-
-    /// Writes in one transaction. The SDK does not retry a throttled transaction, whose error has another name.
-    async fn transact(
-        &self,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<TransactWriteItemsOutput, SdkError<TransactWriteItemsError>> {
-        let mut backoff = THROTTLED_BACKOFF;
-        loop {
-            let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
-            let result = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-            if !result.as_ref().is_err_and(is_throttled) || !backoff.pause().await {
-                return result;
-            }
-        }
     }
 
     /// Claims a key. Returns `None` if the claim is successful, or else the claim of the owner.
@@ -297,25 +193,6 @@ impl RequestsTable {
         }
         Ok(())
     }
-}
-
-/// Whether a transaction failed on its condition or on a concurrent transaction.
-fn is_conflict<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    cancelled_by(error).any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code))
-}
-
-fn is_throttled<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    let is_throttling = |code| ["ThrottlingError", "ProvisionedThroughputExceeded"].contains(&code);
-    cancelled_by(error).any(is_throttling) && cancelled_by(error).all(|code| code == "None" || is_throttling(code))
-}
-
-/// The reasons of a cancelled transaction, one for each of its writes.
-fn cancelled_by<R>(error: &SdkError<TransactWriteItemsError, R>) -> impl Iterator<Item = &str> {
-    let reasons = match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
-        _ => &[],
-    };
-    reasons.iter().filter_map(|reason| reason.code())
 }
 
 /// The owner's claim, unless it is our own from an earlier attempt.

@@ -73,12 +73,25 @@ async fn lossy(name: &str) -> RequestsTable {
     RequestsTable::new(client(&proxy.endpoint).await, name)
 }
 
-/// A stored request whose labels are followed.
+/// So many labels that they are stored apart from the head.
+const MANY: usize = 1000;
+
+/// A stored request whose two labels are followed.
 async fn followed(table: &RequestsTable, random: u128, seconds: i64) -> (Request, Vec<RequestedJob>) {
-    let mut jobs = labels(2);
+    followed_labels(table, random, seconds, 2).await
+}
+
+/// A stored request whose labels are followed.
+async fn followed_labels(
+    table: &RequestsTable,
+    random: u128,
+    seconds: i64,
+    count: usize,
+) -> (Request, Vec<RequestedJob>) {
+    let mut jobs = labels(count);
     let taken = request(random, &jobs, morning());
     table.create(&taken, &jobs, morning()).await.unwrap();
-    let next = with_action(&taken, &jobs, action(2, ActionState::Running));
+    let next = with_action(&taken, &jobs, action(count, ActionState::Running));
     let next = Request { due_at: later(seconds).timestamp(), ..next };
     next.apply_actions(&mut jobs);
     assert_eq!(table.update(&next, None, later(3)).await.unwrap(), UpdateResult::Stored);
@@ -88,7 +101,7 @@ async fn followed(table: &RequestsTable, random: u128, seconds: i64) -> (Request
 #[tokio::test]
 async fn progress_of_an_action_changes_the_head_alone() {
     let (table, client, name) = table().await;
-    let jobs = labels(1000);
+    let jobs = labels(MANY);
     let taken = request(1, &jobs, morning());
     table.create(&taken, &jobs, morning()).await.unwrap();
     let pk = format!("request#{}", taken.id);
@@ -100,7 +113,7 @@ async fn progress_of_an_action_changes_the_head_alone() {
         (ActionState::Triggering, JobState::Triggering, RequestState::Waiting),
         (ActionState::Running, JobState::Forwarded, RequestState::Forwarded),
     ] {
-        let next = with_action(&before, &jobs, action(1000, state));
+        let next = with_action(&before, &jobs, action(MANY, state));
         assert_eq!((next.state, &next.jobs_digest), (request_state, &before.jobs_digest));
         let metered = table.metered();
         assert_eq!(metered.update(&next, None, later(3)).await.unwrap(), UpdateResult::Stored);
@@ -198,7 +211,7 @@ async fn many_requests_are_read_with_their_jobs_at_once() {
     let (table, ..) = table().await;
     let mut made = Vec::new();
     for random in 0..60 {
-        made.push(followed(&table, random, 10).await);
+        made.push(followed_labels(&table, random, 10, if random % 20 == 0 { MANY } else { 2 }).await);
     }
     made.reverse();
     let mut ids: Vec<RequestId> = made.iter().map(|(request, _)| request.id).collect();
@@ -208,8 +221,13 @@ async fn many_requests_are_read_with_their_jobs_at_once() {
     let metered = table.metered();
     assert_eq!(metered.read_all(&ids).await.unwrap(), made);
     let cost = metered.cost();
-    assert_eq!((cost.operations, cost.damaged), (2, 0));
+    assert_eq!((cost.operations, cost.damaged), (2, 0), "the heads, and the jobs of three");
     assert_eq!(table.read_all(&[]).await.unwrap(), []);
+    // Small requests have their jobs with them.
+    let metered = table.metered();
+    let small: Vec<_> = made.into_iter().filter(|(_, jobs)| jobs.len() == 2).collect();
+    let ids: Vec<RequestId> = small.iter().map(|(request, _)| request.id).collect();
+    assert_eq!((metered.read_all(&ids).await.unwrap(), metered.cost().operations), (small, 1));
 }
 
 #[tokio::test]
@@ -217,21 +235,24 @@ async fn requests_that_cannot_be_read_do_not_hide_the_others() {
     let (table, client, name) = table().await;
     let mut made = Vec::new();
     for random in 0..5 {
-        made.push(followed(&table, random, 10).await);
+        made.push(followed_labels(&table, random, 10, MANY).await);
     }
+    made.push(followed(&table, 5, 10).await);
+    made.push(followed(&table, 6, 10).await);
     let pk = |place: usize| format!("request#{}", made[place].0.id);
     let blob = |bytes: &[u8]| Some(AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(bytes)));
     set(&client, &name, (&pk(0), "head"), "state", Some(text("of a newer version"))).await;
     set(&client, &name, (&pk(1), "jobs"), "data", blob(b"no gzip")).await;
     test_support::store::delete(&client, &name, (&pk(2), "jobs")).await;
+    set(&client, &name, (&pk(6), "head"), "data", blob(b"no gzip")).await;
     // Head and jobs that never match are made to agree.
     set(&client, &name, (&pk(3), "jobs"), "digest", Some(text("other"))).await;
     let ids: Vec<RequestId> = made.iter().map(|(request, _)| request.id).collect();
     let metered = table.metered();
     let found = metered.read_all(&ids).await.unwrap();
-    assert_eq!(found, made[3..]);
+    assert_eq!(found, made[3..6]);
     assert_eq!(found[0].0.job_counts, count_jobs(&found[0].1));
-    assert_eq!(metered.cost().damaged, 3);
+    assert_eq!(metered.cost().damaged, 4);
 }
 
 fn lock(number: u32, until: DateTime<Utc>) -> PushLock {

@@ -323,7 +323,7 @@ impl Forwarder {
         let ticket: Ticket = serde_json::from_str(&delivery.body)?;
         let id = ticket.request_id;
         let is_done = |request: &Request| request.attempt != ticket.attempt || !request.state.is_open();
-        let request = self.requests.request(id, Consistency::Consistent).await?.ok_or(LoadError::Request(id))?;
+        let request = self.requests.stored(id, Consistency::Consistent).await?.ok_or(LoadError::Request(id))?;
         if is_done(&request) {
             return Ok(None);
         }

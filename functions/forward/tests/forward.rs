@@ -312,7 +312,7 @@ async fn a_request_whose_jobs_cannot_be_read_fails_alone_and_is_counted() {
     let _listener = Listener::on(&app.project).await;
     let (odd, right) = (app.request(1, &["a"]).await, app.request(2, &["b"]).await);
     let pk = format!("request#{}", odd.id);
-    test_support::store::set(&client(&endpoint()).await, &app.name, (&pk, "jobs"), "data", None).await;
+    test_support::store::set(&client(&endpoint()).await, &app.name, (&pk, "head"), "data", None).await;
     let mut damaged = 0;
     let mut log = |line: &forward::DeliveryLog| damaged += line.damaged;
     let left = app.forwarder.forward(&[ticket(&odd, 1), ticket(&right, 1)], None, &mut log).await;
@@ -389,7 +389,7 @@ async fn a_late_update_of_the_head_does_not_publish_jobs_again() {
     let (go, may_go) = std::sync::mpsc::channel();
     let mut is_first = true;
     let held_up = app.behind(move |operation, _| {
-        if operation == "TransactWriteItems" && std::mem::take(&mut is_first) {
+        if operation == "PutItem" && std::mem::take(&mut is_first) {
             reached.send(()).unwrap();
             may_go.recv().unwrap();
         }

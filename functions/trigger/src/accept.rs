@@ -7,7 +7,7 @@ use requests::idempotency::{Claim, ClaimStatus, IdempotencyKey};
 use requests::new_request::NewRequest;
 use requests::push::Push;
 use requests::request::Request;
-use store::{Consistency, RequestsTable};
+use store::{Consistency, RequestsTable, StoredRequest};
 
 use crate::budget::{refund, share};
 use crate::call_log::CallLog;
@@ -25,7 +25,7 @@ enum Claimed {
     /// The new request. `never_kept` is an expired claim whose request was not stored.
     Ours { never_kept: Option<Claim> },
     /// An earlier request.
-    Existing(Box<Request>, Claim),
+    Existing(Box<StoredRequest>, Claim),
 }
 
 impl TriggerService {
@@ -125,7 +125,7 @@ impl TriggerService {
         for _ in 0..MAX_POLLS {
             let earlier = table.claim(&key.name, claim, instead_of.as_ref()).await?;
             let Some(earlier) = earlier else { return Ok(Claimed::Ours { never_kept }) };
-            let stored = table.request(earlier.request, Consistency::Consistent).await?;
+            let stored = table.stored(earlier.request, Consistency::Consistent).await?;
             match (earlier.status(&key.fingerprint, claim.claimed_at, stored.is_some()), stored) {
                 (ClaimStatus::Replay, Some(request)) => return Ok(Claimed::Existing(Box::new(request), earlier)),
                 (ClaimStatus::Mismatch, _) => return Err(TriggerError::KeyReused),

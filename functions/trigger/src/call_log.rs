@@ -53,7 +53,10 @@ impl CallLog {
         self.with(|observed| {
             observed.read_units += cost.read_units;
             observed.damaged += cost.damaged;
-            observed.last_cost = Some(cost);
+            // The jobs of a small request are read with it: to add them is no use of the table.
+            if cost.operations > 0 || observed.last_cost.is_none() {
+                observed.last_cost = Some(cost);
+            }
         });
     }
 

@@ -9,7 +9,7 @@ use requests::job::{JobCode, RequestedJob};
 use requests::reason::JobReason;
 use requests::request::Request;
 use requests::state::JobState;
-use store::{Consistency, UpdateResult};
+use store::{StoreError, UpdateResult};
 
 use crate::budget::{refund, share};
 use crate::call_log::CallLog;
@@ -36,7 +36,8 @@ impl TriggerService {
         }
         let now = (self.clock)();
         let table = self.metered(log);
-        let (request, mut jobs) = table.with_jobs(request.clone(), Consistency::Consistent).await?;
+        // The request was read a while ago, and maybe not as it was then.
+        let (request, mut jobs) = table.read_consistent(request.id).await?.ok_or_else(|| deleted(request.id))?;
         if request.state.is_open() {
             return Err(TriggerError::StillOpen(request.state));
         }
@@ -94,4 +95,8 @@ impl TriggerService {
         let request = self.send(&table, next, log).await;
         Ok(TriggerOutcome { request: Some(request), jobs, kind: OutcomeKind::Created, actions: None })
     }
+}
+
+fn deleted(id: RequestId) -> StoreError {
+    StoreError::DamagedRequest { id: id.to_string(), what: "it was deleted meanwhile".to_owned() }
 }

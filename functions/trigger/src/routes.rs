@@ -16,7 +16,7 @@ use requests::pause::pause;
 use requests::request::Request;
 use requests::state::RequestState;
 use serde::Serialize;
-use store::Consistency;
+use store::{Consistency, StoredRequest};
 
 use crate::api::{Summary, TriggerRequest, TriggerRequests, Triggered};
 use crate::body::{self, Parameters, person};
@@ -199,9 +199,9 @@ pub(crate) async fn one(
     // The encoding that the client has is not known: it depends on the length of the body, which is not read here.
     let held = private(&etag).not_modified(&headers, true).or_else(|| private(&etag).not_modified(&headers, false));
     let (request, mut response) = if let Some(not_modified) = held {
-        (request, not_modified)
+        (request.into_request(), not_modified)
     } else {
-        // Head and jobs of one version: where they differ, both are read again, and it may be a later one.
+        // Head and jobs of one version: if they were read apart and differ, it may be a later one.
         let (request, jobs) =
             service.read(&log, async |table| table.with_jobs(request, Consistency::Eventual).await).await?;
         let answer = TriggerRequest::new(&request, &jobs, &service.urls, shows_people);
@@ -241,7 +241,12 @@ fn retry_after(request: &Request, now: DateTime<Utc>) -> Option<u32> {
 }
 
 /// The request of this id in the project.
-async fn find(service: &TriggerService, project: &str, id: &str, log: &LoggedCalls<'_>) -> Result<Request, Problem> {
+async fn find(
+    service: &TriggerService,
+    project: &str,
+    id: &str,
+    log: &LoggedCalls<'_>,
+) -> Result<StoredRequest, Problem> {
     let project = body::project(project)?;
     log.request_log.record("project", project);
     let found: RequestId = body::request_id(id)?;

@@ -15,7 +15,7 @@ use requests::planning::{PlanContext, Planning, Runs, names_to_check, plan};
 use requests::request::Request;
 use requests::resolve::Renames;
 use runtime::Clock;
-use store::{Consistency, Queue, RequestsTable, StoreError, Ticket, UpdateResult};
+use store::{Consistency, Queue, RequestsTable, StoreError, StoredRequest, Ticket, UpdateResult};
 use treeherder::Treeherder;
 
 use crate::actions::{PreviewedPush, TaskclusterActions};
@@ -74,11 +74,11 @@ impl TriggerService {
     ///
     /// # Errors
     /// The store does not answer.
-    pub(crate) async fn request(&self, id: RequestId, log: &CallLog) -> Result<Option<Request>, TriggerError> {
+    pub(crate) async fn request(&self, id: RequestId, log: &CallLog) -> Result<Option<StoredRequest>, TriggerError> {
         let table = self.metered(log);
-        match table.request(id, Consistency::Eventual).await? {
+        match table.stored(id, Consistency::Eventual).await? {
             // The reader may have created it a moment ago.
-            None => Ok(table.request(id, Consistency::Consistent).await?),
+            None => Ok(table.stored(id, Consistency::Consistent).await?),
             found => Ok(found),
         }
     }

@@ -19,7 +19,7 @@ use requests::planning::Planning;
 use requests::request::Request;
 use runtime::settings::{Variables, variables};
 use runtime::{Aws, ClientProfile};
-use store::{Consistency, Queue, RequestsTable};
+use store::{Consistency, Queue, RequestsTable, StoredRequest};
 use trigger_api::api::{ActionStatus, JobStatus, ProgressCounts, PublicUrls, Summary, TriggerRequest};
 use trigger_api::service::TriggerService;
 use trigger_api::settings::{Settings, TRIGGER_RULES, public_urls};
@@ -384,8 +384,8 @@ fn warn_of_damage(damaged: u32) {
     }
 }
 
-async fn find(table: &RequestsTable, id: RequestId) -> Result<Request, Failure> {
-    let found = table.request(id, Consistency::Consistent).await?;
+async fn find(table: &RequestsTable, id: RequestId) -> Result<StoredRequest, Failure> {
+    let found = table.stored(id, Consistency::Consistent).await?;
     found.ok_or_else(|| Failure::Refused(format!("there is no request {id}; they are kept for 90 days")))
 }
 

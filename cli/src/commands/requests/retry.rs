@@ -102,7 +102,9 @@ pub(super) async fn send_again(service: &TriggerService, request: &Request) -> R
         let outcome = service.retry(request, None, &CallLog::default()).await?;
         return Ok(outcome.response(&request.project, request.push_id, &service.urls));
     }
-    let (request, jobs) = service.requests.with_jobs(request.clone(), Consistency::Consistent).await?;
+    let stored = service.requests.read_consistent(request.id).await?;
+    let (request, jobs) =
+        stored.ok_or_else(|| Failure::Refused(format!("request {} was deleted meanwhile", request.id)))?;
     service.queue.send(Ticket { request_id: request.id, attempt: request.attempt }).await?;
     let outcome = TriggerOutcome { request: Some(request.clone()), jobs, kind: OutcomeKind::Created, actions: None };
     let response = outcome.response(&request.project, request.push_id, &service.urls);

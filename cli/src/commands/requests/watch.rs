@@ -52,7 +52,7 @@ pub(super) async fn watch(operator: &Operator<'_>, id: RequestId, timeout: Optio
                 return Err(Failure::Unsuccessful(format!("it is {state} still, after {seconds} s")));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
-            let read = table.request(id, Consistency::Eventual).await?;
+            let read = table.stored(id, Consistency::Eventual).await?;
             let read = read.ok_or_else(|| Failure::Refused(format!("request {id} was deleted meanwhile")))?;
             // An eventually consistent read may be behind.
             if read.version > current.version {

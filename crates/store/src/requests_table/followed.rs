@@ -1,20 +1,17 @@
-//! Reads the requests whose jobs are followed: their keys first, and then many requests with their jobs at once.
+//! Reads the requests whose jobs are followed: their keys first, and then many requests with their jobs at once, the heads
+//! before the jobs that are stored apart.
 
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use chrono::{DateTime, Utc};
 use requests::id::RequestId;
-use requests::job::RequestedJob;
-use requests::request::Request;
 
 use super::RequestsTable;
-use super::layout::{FOLLOWED, PackedJobs, head_key, jobs_key, read_head};
+use super::layout::{FOLLOWED, PackedJobs, has_jobs, head_key, jobs_key};
+use super::reading::{RequestWithJobs, StoredRequest, Unpacked};
 use crate::StoreError;
 use crate::items::{self, Item, key_of, table_error};
-
-/// How many requests are read at once: their heads and jobs are the hundred items that one call may ask for.
-const REQUESTS_PER_READ: usize = 50;
 
 /// A request whose jobs are followed, as the index names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,48 +71,53 @@ impl RequestsTable {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub async fn read_all(&self, ids: &[RequestId]) -> Result<Vec<(Request, Vec<RequestedJob>)>, StoreError> {
+    pub async fn read_all(&self, ids: &[RequestId]) -> Result<Vec<RequestWithJobs>, StoreError> {
         let mut seen = HashSet::new();
         let ids: Vec<RequestId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
         let mut found = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(REQUESTS_PER_READ) {
-            let keys = batch.iter().flat_map(|id| [head_key(*id), jobs_key(*id)]).collect();
+        let read = async |action, key: fn(RequestId) -> Item, ids: &[RequestId]| {
+            let keys = ids.iter().map(|id| key(*id)).collect();
             let count = |consumed: &[ConsumedCapacity]| self.count_read(consumed);
-            let action = "reading requests with their jobs";
             let items = items::get_all(&self.client, &self.table, action, keys, false, count).await?;
-            let mut items: HashMap<String, Item> = items.into_iter().map(|item| (key_of(&item), item)).collect();
-            for id in batch {
-                let Some(head) = items.remove(&key_of(&head_key(*id))) else { continue };
-                match self.read_pair(*id, head, items.remove(&key_of(&jobs_key(*id)))).await {
-                    Ok(pair) => found.extend(pair),
-                    // It is counted already.
-                    Err(StoreError::DamagedRequest { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+            Ok::<_, StoreError>(items.into_iter().map(|item| (key_of(&item), item)).collect::<HashMap<_, _>>())
+        };
+        let mut heads = read("reading requests", head_key, &ids).await?;
+        let is_apart = |id: &RequestId| heads.get(&key_of(&head_key(*id))).is_some_and(|head| !has_jobs(head));
+        let apart: Vec<RequestId> = ids.iter().copied().filter(is_apart).collect();
+        let mut jobs = read("reading the jobs of requests", jobs_key, &apart).await?;
+        for id in ids {
+            let Some(head) = heads.remove(&key_of(&head_key(id))) else { continue };
+            match self.read_pair(id, head, jobs.remove(&key_of(&jobs_key(id)))).await {
+                Ok(pair) => found.extend(pair),
+                // It is counted already.
+                Err(StoreError::DamagedRequest { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(found)
     }
 
-    /// A request and its jobs, of items that may not belong together.
+    /// A request and its jobs, of a head and of jobs that were read after it, if they are stored apart.
     async fn read_pair(
         &self,
         id: RequestId,
         head: Item,
         jobs: Option<Item>,
-    ) -> Result<Option<(Request, Vec<RequestedJob>)>, StoreError> {
+    ) -> Result<Option<RequestWithJobs>, StoreError> {
         let read = || {
-            let request = read_head(head)?;
+            let request = match StoredRequest::read(head)?.unpack()? {
+                Unpacked::Whole(whole) => return Ok(Some(whole)),
+                Unpacked::Apart(request) => request,
+            };
             let Some(jobs) = jobs else { return Ok(None) };
             let packed = PackedJobs::read(id, jobs)?;
-            let jobs = packed.unpack(id)?;
-            Ok(packed.belongs_to(&request, &jobs).then_some((request, jobs)))
+            let mut jobs = packed.unpack(id)?;
+            let is_pair = packed.belongs_to(&request, &jobs);
+            request.apply_actions(&mut jobs);
+            Ok(is_pair.then_some((request, jobs)))
         };
         match read().inspect_err(|error| self.record_damaged(error))? {
-            Some((request, mut jobs)) => {
-                request.apply_actions(&mut jobs);
-                Ok(Some((request, jobs)))
-            }
+            Some(pair) => Ok(Some(pair)),
             None => self.read_consistent(id).await,
         }
     }

@@ -1,5 +1,7 @@
 //! Reads requests: one, one with its jobs, and lists of requests.
 
+use std::ops::Deref;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use chrono::{DateTime, Utc};
@@ -16,37 +18,95 @@ use crate::{Consistency, StoreError};
 /// How often head and jobs of a request are read, if they are changed between the two reads.
 const MAX_READS: u32 = 3;
 
+/// A request as it was read, with its jobs if they are stored in the same item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRequest {
+    request: Request,
+    /// `None` if the jobs are stored apart.
+    packed: Option<PackedJobs>,
+}
+
+impl StoredRequest {
+    /// Reads a stored head.
+    pub(super) fn read(mut head: Item) -> Result<Self, StoreError> {
+        let packed = PackedJobs::take_from(&mut head);
+        Ok(Self { request: read_head(head)?, packed })
+    }
+
+    /// The request, without its jobs.
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+
+    /// The request, with its jobs unless they are stored apart.
+    pub(super) fn unpack(self) -> Result<Unpacked, StoreError> {
+        let Self { request, packed } = self;
+        let Some(packed) = packed else { return Ok(Unpacked::Apart(request)) };
+        let mut jobs = packed.unpack(request.id)?;
+        request.apply_actions(&mut jobs);
+        Ok(Unpacked::Whole((request, jobs)))
+    }
+}
+
+impl Deref for StoredRequest {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.request
+    }
+}
+
+/// A request that was read without what the store keeps beside it. Its jobs are read when they are needed.
+impl From<Request> for StoredRequest {
+    fn from(request: Request) -> Self {
+        Self { request, packed: None }
+    }
+}
+
+/// A request and its jobs.
+pub type RequestWithJobs = (Request, Vec<RequestedJob>);
+
+/// What one item has of a request.
+pub(super) enum Unpacked {
+    /// All of it.
+    Whole(RequestWithJobs),
+    /// The request. Its jobs are stored apart.
+    Apart(Request),
+}
+
 impl RequestsTable {
     /// A request. An eventually consistent read costs half a read unit.
     ///
     /// # Errors
     /// The table cannot be read, or the item is damaged.
     pub async fn request(&self, id: RequestId, consistency: Consistency) -> Result<Option<Request>, StoreError> {
-        let action = || format!("reading request {id}");
-        let item = self.item(action, head_key(id), consistency).await?;
-        item.map(read_head).transpose().inspect_err(|error| self.record_damaged(error))
+        Ok(self.stored(id, consistency).await?.map(StoredRequest::into_request))
     }
 
-    /// The jobs of a request as they are stored: labels do not have the states that follow from its actions.
+    /// The same for a reader that may need the jobs: a small request has them in the same item.
     ///
     /// # Errors
-    /// The table cannot be read, or the item is missing or damaged.
-    pub async fn jobs(&self, id: RequestId, consistency: Consistency) -> Result<Vec<RequestedJob>, StoreError> {
-        let packed = self.packed(id, consistency).await?;
-        let jobs = packed.ok_or_else(|| damaged(id, "its jobs are missing")).and_then(|packed| packed.unpack(id));
-        jobs.inspect_err(|error| self.record_damaged(error))
+    /// The table cannot be read, or the item is damaged.
+    pub async fn stored(&self, id: RequestId, consistency: Consistency) -> Result<Option<StoredRequest>, StoreError> {
+        let action = || format!("reading request {id}");
+        let item = self.item(action, head_key(id), consistency).await?;
+        item.map(StoredRequest::read).transpose().inspect_err(|error| self.record_damaged(error))
     }
 
-    /// Adds the jobs to a request that was read with the same consistency. If the two do not belong together, both are read
-    /// again, consistently: the request may then be a later version.
+    /// Adds the jobs to a request that was read with the same consistency. If the jobs are stored apart and the two do not
+    /// belong together, both are read again, consistently: the request may then be a later version.
     ///
     /// # Errors
     /// The table cannot be read, or an item is missing or damaged.
     pub async fn with_jobs(
         &self,
-        request: Request,
+        request: impl Into<StoredRequest>,
         consistency: Consistency,
-    ) -> Result<(Request, Vec<RequestedJob>), StoreError> {
+    ) -> Result<RequestWithJobs, StoreError> {
+        let request = match request.into().unpack().inspect_err(|error| self.record_damaged(error))? {
+            Unpacked::Whole(whole) => return Ok(whole),
+            Unpacked::Apart(request) => request,
+        };
         let id = request.id;
         if let Some(packed) = self.packed(id, consistency).await? {
             let mut jobs = packed.unpack(id).inspect_err(|error| self.record_damaged(error))?;
@@ -62,10 +122,14 @@ impl RequestsTable {
     ///
     /// # Errors
     /// The table cannot be read, or an item is missing or damaged.
-    pub async fn read_consistent(&self, id: RequestId) -> Result<Option<(Request, Vec<RequestedJob>)>, StoreError> {
+    pub async fn read_consistent(&self, id: RequestId) -> Result<Option<RequestWithJobs>, StoreError> {
         let mut read = 0;
         loop {
-            let Some(mut request) = self.request(id, Consistency::Consistent).await? else { return Ok(None) };
+            let Some(stored) = self.stored(id, Consistency::Consistent).await? else { return Ok(None) };
+            let mut request = match stored.unpack().inspect_err(|error| self.record_damaged(error))? {
+                Unpacked::Whole(whole) => return Ok(Some(whole)),
+                Unpacked::Apart(request) => request,
+            };
             let packed = self.packed(id, Consistency::Consistent).await?;
             let unpacked = packed.ok_or_else(|| damaged(id, "its jobs are missing"));
             let unpacked = unpacked.and_then(|packed| Ok((packed.unpack(id)?, packed)));

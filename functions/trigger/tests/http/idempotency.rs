@@ -80,7 +80,7 @@ async fn fifty_concurrent_equal_requests_with_one_key_make_one_request_and_one_m
     assert_eq!(ids.len(), 1);
     assert_eq!(app.queued().await.len(), 1);
     let items = app.items().await;
-    assert_eq!((items["request head"], items["request jobs"], items["idempotency claim"]), (1, 1, 1));
+    assert_eq!((items["request head"], items.get("request jobs"), items["idempotency claim"]), (1, None, 1));
     // Asking again gets the same answer then.
     assert_eq!(app.trigger_as("k-1", &[BUILD]).await.taken().request_id, ids.into_iter().next());
 }

@@ -40,6 +40,8 @@ async fn a_poll_that_finds_nothing_new_costs_half_a_read_unit() {
         let headers = [("authorization", authorization.as_str()), ("accept-encoding", encoding)];
         let first = app.ask(Method::GET, url, &headers, b"").await;
         assert_eq!((first.status, first.header("retry-after")), (StatusCode::OK, Some("2")));
+        let line = app.line();
+        assert_eq!((&line["store_operations"], &line["read_units"]), (&1.into(), &0.5.into()), "its jobs too: {line}");
         assert_eq!(first.header("cache-control"), Some("private, no-cache"));
         assert!(first.header("vary").unwrap().contains("Authorization"));
         let etag = first.header("etag").unwrap().to_owned();
@@ -162,12 +164,19 @@ async fn lists_refuse_unknown_parameters() {
     app.get("/api/project/try/push/x/trigger_requests/", SOMEONE).await.problem(StatusCode::BAD_REQUEST, "bad_path");
 }
 
-/// The forwarder records what became of the jobs while the request is read: between the head and the jobs.
+/// The forwarder records what became of the jobs while the request is read: between the head and the jobs, which are stored
+/// apart because they need much room.
 #[tokio::test]
 async fn an_answer_has_matching_head_and_jobs_and_an_etag_of_both() {
     let app = TestApp::new().await;
     let taken = app.trigger(SOMEONE, &[BUILD]).await.taken();
-    let (request, jobs) = app.stored(&taken).await;
+    let (request, mut jobs) = app.stored(&taken).await;
+    let noise = test_support::store::noise(3600, 7);
+    let long: String = noise.iter().map(|byte| char::from(b' ' + byte % 95)).collect();
+    jobs[0].reason = Some(JobReason::Text(long));
+    let planned = request.with_plan(&jobs, app.time());
+    app.requests.update(&planned, Some(&jobs), app.time()).await.unwrap();
+    let request = planned;
     let forwarded = [RequestedJob { state: JobState::Forwarded, ..jobs[0].clone() }];
     let ended = request.with_results(&forwarded, Planning::default().next_poll(&forwarded, app.time()), app.time());
     let (name, now) = (app.requests_name.clone(), app.time());

@@ -1,6 +1,9 @@
 //! The requests table against an emulator: what is kept, what is kept once, and what happens when the store fails.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
+mod layout;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
@@ -15,9 +18,9 @@ use requests::push::Push;
 use requests::rate_limits::{Exceeded, Limit, RateLimits, Spent, Window};
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
-use store::{BudgetShare, Consistency, Cost, RequestsTable, StoreError, UpdateResult};
+use store::{BudgetShare, Consistency, RequestsTable, UpdateResult};
 use test_support::store::proxy::{Plan, Proxy};
-use test_support::store::{at, client, endpoint, items, new_requests_table, number, set};
+use test_support::store::{Item, at, client, endpoint, items, new_requests_table, number, set};
 
 fn morning() -> DateTime<Utc> {
     at("2026-11-23T06:00:00Z")
@@ -35,6 +38,29 @@ fn jobs(count: usize) -> Vec<RequestedJob> {
     (0..count)
         .map(|number| RequestedJob::accepted(&format!("Ubuntu VM 12.04 x64 try opt test mochitest-{number}")))
         .collect()
+}
+
+/// Jobs that take too much room for the head of their request.
+fn many_jobs() -> Vec<RequestedJob> {
+    noisy_jobs(20, 250)
+}
+
+/// Jobs with names of so many characters that cannot be packed well.
+fn noisy_jobs(count: usize, length: usize) -> Vec<RequestedJob> {
+    let noise = test_support::store::noise(count * length, 7);
+    let name = |noise: &[u8]| noise.iter().map(|byte| char::from(b' ' + byte % 95)).collect::<String>();
+    noise.chunks(length).map(|noise| RequestedJob::accepted(&name(noise))).collect()
+}
+
+/// The jobs of a request, as they are now.
+async fn jobs_of(table: &RequestsTable, request: &Request) -> Vec<RequestedJob> {
+    table.read_consistent(request.id).await.unwrap().unwrap().1
+}
+
+/// The items of a request, by their sort keys.
+async fn items_of(client: &Client, name: &str, request: &Request) -> BTreeMap<String, Item> {
+    let pk = format!("request#{}", request.id);
+    items(client, name).await.into_iter().filter(|(key, _)| key.0 == pk).map(|((_, sk), item)| (sk, item)).collect()
 }
 
 fn request(push_id: u64, random: u128, jobs: &[RequestedJob], now: DateTime<Utc>) -> Request {
@@ -83,26 +109,29 @@ async fn a_request_is_read_as_it_was_stored() {
         suggestion: Some("x".to_owned()),
         ..RequestedJob::accepted("\u{e9} \"y\"")
     });
-    let request = request(7, 1, &jobs, morning());
-    table.create(&request, &jobs, morning()).await.unwrap();
-
-    assert_eq!(table.request(request.id, Consistency::Consistent).await.unwrap().as_ref(), Some(&request));
-    assert_eq!(table.jobs(request.id, Consistency::Consistent).await.unwrap(), jobs);
-    let other = RequestId::new(morning(), 2);
+    for (random, jobs) in [(1, jobs.clone()), (2, [jobs, many_jobs()].concat())] {
+        let request = request(7, random, &jobs, morning());
+        table.create(&request, &jobs, morning()).await.unwrap();
+        assert_eq!(table.request(request.id, Consistency::Consistent).await.unwrap().as_ref(), Some(&request));
+        assert_eq!(table.read_consistent(request.id).await.unwrap(), Some((request, jobs)));
+    }
+    let other = RequestId::new(morning(), 3);
     assert_eq!(table.request(other, Consistency::Consistent).await.unwrap(), None);
-    assert!(matches!(table.jobs(other, Consistency::Consistent).await, Err(StoreError::DamagedRequest { .. })));
+    assert_eq!(table.read_consistent(other).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn every_item_of_a_request_expires() {
     let (table, client, name) = table().await;
     let (key, claim) = claim("k", morning(), 1);
-    table.create(&request(7, 1, &jobs(1), morning()), &jobs(1), morning()).await.unwrap();
+    for (random, jobs) in [(1, jobs(1)), (2, many_jobs())] {
+        table.create(&request(7, random, &jobs, morning()), &jobs, morning()).await.unwrap();
+    }
     table.claim(&key.name, &claim, None).await.unwrap();
     table.spend(share(&someone(), morning(), 1), 1, &RateLimits::default()).await.unwrap().unwrap();
 
     let items = items(&client, &name).await;
-    assert_eq!(items.len(), 4);
+    assert_eq!(items.len(), 5);
     for ((pk, sk), item) in items {
         let end = number(&item, "expires_at").unwrap() - morning().timestamp();
         let expected = match pk.split('#').next() {
@@ -117,13 +146,10 @@ async fn every_item_of_a_request_expires() {
 #[tokio::test]
 async fn a_thousand_jobs_with_the_longest_names_fit() {
     let (table, ..) = table().await;
-    let noise: String =
-        test_support::store::noise(230_000, 7).iter().map(|byte| char::from(b' ' + byte % 95)).collect();
-    let jobs: Vec<RequestedJob> =
-        (0..1000).map(|place| RequestedJob::accepted(&noise[place * 230..(place + 1) * 230])).collect();
+    let jobs = noisy_jobs(1000, 230);
     let request = request(7, 1, &jobs, morning());
     table.create(&request, &jobs, morning()).await.unwrap();
-    assert_eq!(table.jobs(request.id, Consistency::Consistent).await.unwrap(), jobs);
+    assert_eq!(jobs_of(&table, &request).await, jobs);
 }
 
 #[tokio::test]
@@ -166,62 +192,6 @@ async fn only_open_requests_are_due_and_the_oldest_first() {
     let ended = Request { version: 2, state: RequestState::Failed, ..first.clone() };
     assert_eq!(table.update(&ended, None, later(500)).await.unwrap(), UpdateResult::Stored);
     assert_eq!(seconds(later(500)).await, [121]);
-}
-
-#[tokio::test]
-async fn one_of_two_concurrent_changes_is_made() {
-    let (table, _, name) = table().await;
-    let kept = request(7, 1, &jobs(1), morning());
-    table.create(&kept, &jobs(1), morning()).await.unwrap();
-    let one = kept.queued(later(1)).unwrap();
-    let other = kept.postponed(later(2));
-    assert_eq!(table.update(&one, None, later(1)).await.unwrap(), UpdateResult::Stored);
-    assert_eq!(table.update(&other, None, later(2)).await.unwrap(), UpdateResult::Conflict);
-    let changed_jobs = vec![RequestedJob { state: JobState::Failed, ..RequestedJob::accepted("b") }];
-    assert_eq!(table.update(&other, Some(&changed_jobs), later(2)).await.unwrap(), UpdateResult::Conflict);
-    assert_eq!(table.request(kept.id, Consistency::Consistent).await.unwrap(), Some(one.clone()));
-    assert_eq!(table.jobs(kept.id, Consistency::Consistent).await.unwrap(), jobs(1));
-
-    // A transaction that the store cancelled for a reason of its own is not a conflict.
-    let busy = behind(&name, |_| Plan::Refuse("TransactionCanceledException")).await;
-    assert!(busy.update(&one.postponed(later(3)), Some(&changed_jobs), later(3)).await.is_err());
-
-    let next = one.postponed(later(3));
-    assert_eq!(table.update(&next, Some(&changed_jobs), later(3)).await.unwrap(), UpdateResult::Stored);
-    assert_eq!(table.jobs(kept.id, Consistency::Consistent).await.unwrap(), changed_jobs);
-}
-
-#[tokio::test]
-async fn a_request_does_not_exist_if_one_of_its_writes_fails() {
-    for failing in [0, 1] {
-        let (table, _, name) = table().await;
-        let request = request(7, 1, &jobs(1), morning());
-        let broken =
-            behind(&name, move |write| if write >= failing { Plan::Refuse("InternalServerError") } else { Plan::Pass });
-        assert!(broken.await.create(&request, &jobs(1), morning()).await.is_err());
-        assert_eq!(table.request(request.id, Consistency::Consistent).await.unwrap(), None);
-        assert!(table.of_push("try", 7, None, 10).await.unwrap().is_empty());
-    }
-}
-
-/// The store did what it was asked, and its answer was lost: the SDK asks again.
-#[tokio::test]
-async fn a_lost_answer_is_not_mistaken_for_a_concurrent_write() {
-    let (table, _, name) = table().await;
-    let lossy =
-        |lost| behind(&name, move |write| if write == lost { Plan::Lose("ThrottlingException") } else { Plan::Pass });
-    let request = request(7, 1, &jobs(1), morning());
-    lossy(1).await.create(&request, &jobs(1), morning()).await.unwrap();
-    let queued = request.queued(later(1)).unwrap();
-    assert_eq!(lossy(0).await.update(&queued, None, later(1)).await.unwrap(), UpdateResult::Stored);
-    let later_jobs = jobs(2);
-    let postponed = queued.postponed(later(2));
-    assert_eq!(lossy(0).await.update(&postponed, Some(&later_jobs), later(2)).await.unwrap(), UpdateResult::Stored);
-    assert_eq!(table.jobs(request.id, Consistency::Consistent).await.unwrap(), later_jobs);
-
-    let (key, claim) = claim("k", morning(), 1);
-    assert_eq!(lossy(0).await.claim(&key.name, &claim, None).await.unwrap(), None);
-    lossy(0).await.release(&key.name, &claim).await.unwrap();
 }
 
 #[tokio::test]
@@ -368,44 +338,30 @@ fn n(value: u32) -> AttributeValue {
 }
 
 #[tokio::test]
-async fn a_new_request_costs_a_known_number_of_operations() {
-    let (table, ..) = table().await;
-    let request = request(7, 1, &jobs(16), morning());
-    table.create(&request, &jobs(16), morning()).await.unwrap();
-    table.update(&request.queued(later(1)).unwrap(), None, later(1)).await.unwrap();
-    let Cost { operations, write_units, .. } = table.cost();
-    assert_eq!(operations, 3);
-    assert!(write_units > 0.0, "the store returns what it charges");
-}
-
-#[tokio::test]
 async fn a_damaged_request_is_reported_as_damaged() {
     let (table, client, name) = table().await;
     let request = request(7, 1, &jobs(1), morning());
     table.create(&request, &jobs(1), morning()).await.unwrap();
     let pk = format!("request#{}", request.id);
-    set(&client, &name, (&pk, "head"), "state", None).await;
-    set(&client, &name, (&pk, "jobs"), "data", None).await;
-    for error in [
-        table.request(request.id, Consistency::Consistent).await.unwrap_err(),
-        table.jobs(request.id, Consistency::Consistent).await.unwrap_err(),
-    ] {
-        let said = error.to_string();
+    for attribute in ["data", "state"] {
+        set(&client, &name, (&pk, "head"), attribute, None).await;
+        let said = table.read_consistent(request.id).await.unwrap_err().to_string();
         assert!(said.starts_with(&format!("the stored request {} is damaged: ", request.id)), "{said}");
     }
+    assert!(table.request(request.id, Consistency::Consistent).await.is_err());
 }
 
-fn forwarded(count: usize) -> Vec<RequestedJob> {
-    jobs(count).into_iter().map(|job| RequestedJob { state: JobState::Forwarded, ..job }).collect()
+fn forwarded(jobs: Vec<RequestedJob>) -> Vec<RequestedJob> {
+    jobs.into_iter().map(|job| RequestedJob { state: JobState::Forwarded, ..job }).collect()
 }
 
-/// A request that was queued, and then forwarded.
+/// A request with many jobs that was queued, and then forwarded.
 async fn queued_and_forwarded(table: &RequestsTable, random: u128) -> (Request, Request) {
-    let taken = request(7, random, &jobs(2), morning());
-    table.create(&taken, &jobs(2), morning()).await.unwrap();
+    let taken = request(7, random, &many_jobs(), morning());
+    table.create(&taken, &many_jobs(), morning()).await.unwrap();
     let queued = taken.queued(later(1)).unwrap();
     assert_eq!(table.update(&queued, None, later(1)).await.unwrap(), UpdateResult::Stored);
-    let ended = queued.with_results(&forwarded(2), TimeDelta::minutes(2), later(2));
+    let ended = queued.with_results(&forwarded(many_jobs()), TimeDelta::minutes(2), later(2));
     (queued, ended)
 }
 
@@ -419,23 +375,23 @@ async fn matching_head_and_jobs_are_read_once() {
         (found, metered.cost().operations)
     };
     // The head alone changed since the jobs were written.
-    assert_eq!(operations(&queued).await, ((queued.clone(), jobs(2)), 1));
-    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
-    assert_eq!(operations(&ended).await, ((ended.clone(), forwarded(2)), 1));
+    assert_eq!(operations(&queued).await, ((queued.clone(), many_jobs()), 1));
+    table.update(&ended, Some(&forwarded(many_jobs())), later(2)).await.unwrap();
+    assert_eq!(operations(&ended).await, ((ended.clone(), forwarded(many_jobs())), 1));
     let postponed = ended.postponed(later(3));
     table.update(&postponed, None, later(3)).await.unwrap();
-    assert_eq!(operations(&postponed).await, ((postponed.clone(), forwarded(2)), 1));
+    assert_eq!(operations(&postponed).await, ((postponed.clone(), forwarded(many_jobs())), 1));
 }
 
 #[tokio::test]
 async fn a_head_older_than_its_jobs_is_read_again_with_them() {
     let (table, ..) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
-    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
+    table.update(&ended, Some(&forwarded(many_jobs())), later(2)).await.unwrap();
     for read in [Consistency::Eventual, Consistency::Consistent] {
-        assert_eq!(table.with_jobs(queued.clone(), read).await.unwrap(), (ended.clone(), forwarded(2)));
+        assert_eq!(table.with_jobs(queued.clone(), read).await.unwrap(), (ended.clone(), forwarded(many_jobs())));
     }
-    assert_eq!(table.read_consistent(queued.id).await.unwrap(), Some((ended, forwarded(2))));
+    assert_eq!(table.read_consistent(queued.id).await.unwrap(), Some((ended, forwarded(many_jobs()))));
     assert_eq!(table.read_consistent(RequestId::new(morning(), 9)).await.unwrap(), None);
 }
 
@@ -459,17 +415,18 @@ async fn old_jobs_are_not_served_with_a_later_head() {
         held.clone()
     });
     let reader = RequestsTable::new(client(&behind).await, &name);
-    assert_eq!(reader.with_jobs(queued.clone(), Consistency::Eventual).await.unwrap(), (queued, jobs(2)));
-    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
-    assert_eq!(reader.jobs(ended.id, Consistency::Eventual).await.unwrap(), jobs(2), "the reader is behind");
-    assert_eq!(reader.with_jobs(ended.clone(), Consistency::Eventual).await.unwrap(), (ended, forwarded(2)));
+    assert_eq!(reader.with_jobs(queued.clone(), Consistency::Eventual).await.unwrap(), (queued, many_jobs()));
+    table.update(&ended, Some(&forwarded(many_jobs())), later(2)).await.unwrap();
+    let metered = reader.metered();
+    assert_eq!(metered.with_jobs(ended.clone(), Consistency::Eventual).await.unwrap(), (ended, forwarded(many_jobs())));
+    assert_eq!(metered.cost().operations, 3, "the reader is behind, and reads both again");
 }
 
 #[tokio::test]
 async fn requests_of_earlier_versions_are_matched_by_their_counts() {
     let (table, client, name) = table().await;
     let (queued, ended) = queued_and_forwarded(&table, 1).await;
-    table.update(&ended, Some(&forwarded(2)), later(2)).await.unwrap();
+    table.update(&ended, Some(&forwarded(many_jobs())), later(2)).await.unwrap();
     let pk = format!("request#{}", queued.id);
     let old = Request { jobs_digest: String::new(), ..ended.clone() };
     for (sk, attribute) in [("head", "jobs_digest"), ("jobs", "digest")] {
@@ -477,10 +434,13 @@ async fn requests_of_earlier_versions_are_matched_by_their_counts() {
         let found = table.request(queued.id, Consistency::Consistent).await.unwrap().unwrap();
         assert_eq!(found, old);
         let metered = table.metered();
-        assert_eq!(metered.with_jobs(found, Consistency::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
+        assert_eq!(
+            metered.with_jobs(found, Consistency::Eventual).await.unwrap(),
+            (old.clone(), forwarded(many_jobs()))
+        );
         assert_eq!(metered.cost().operations, 1);
         let stale = Request { jobs_digest: String::new(), ..queued.clone() };
-        assert_eq!(table.with_jobs(stale, Consistency::Eventual).await.unwrap(), (old.clone(), forwarded(2)));
+        assert_eq!(table.with_jobs(stale, Consistency::Eventual).await.unwrap(), (old.clone(), forwarded(many_jobs())));
     }
 }
 
@@ -490,9 +450,9 @@ async fn head_and_jobs_that_never_match_are_made_to_agree() {
     let (queued, _) = queued_and_forwarded(&table, 1).await;
     let pk = format!("request#{}", queued.id);
     set(&client, &name, (&pk, "jobs"), "digest", Some(AttributeValue::S("other".to_owned()))).await;
-    let odd = Request { job_counts: count_jobs(&forwarded(2)), ..queued.clone() };
+    let odd = Request { job_counts: count_jobs(&forwarded(many_jobs())), ..queued.clone() };
     let (found, read) = table.with_jobs(odd, Consistency::Eventual).await.unwrap();
-    assert_eq!((&found.job_counts, read), (&count_jobs(&jobs(2)), jobs(2)));
+    assert_eq!((&found.job_counts, read), (&count_jobs(&many_jobs()), many_jobs()));
 }
 
 /// Makes a head one of a version that this program does not know.
@@ -530,18 +490,22 @@ async fn requests_that_cannot_be_read_are_left_out_of_full_lists_and_counted() {
 #[tokio::test]
 async fn single_items_that_cannot_be_read_are_counted() {
     let (table, client, name) = table().await;
-    let request = request(7, 1, &jobs(1), morning());
-    table.create(&request, &jobs(1), morning()).await.unwrap();
-    let data = Some(AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(*b"no gzip")));
-    set(&client, &name, (&format!("request#{}", request.id), "jobs"), "data", data).await;
-    let metered = table.metered();
-    assert!(metered.read_consistent(request.id).await.is_err());
-    assert_eq!(metered.cost().damaged, 1);
-    assert!(metered.with_jobs(request.clone(), Consistency::Eventual).await.is_err());
-    assert_eq!(metered.cost().damaged, 2);
-    make_unreadable(&client, &name, &request).await;
-    assert!(metered.request(request.id, Consistency::Consistent).await.is_err());
-    assert_eq!(metered.cost().damaged, 3);
+    for (random, jobs, sk) in [(1, jobs(1), "head"), (2, many_jobs(), "jobs")] {
+        let request = request(7, random, &jobs, morning());
+        table.create(&request, &jobs, morning()).await.unwrap();
+        let data = Some(AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(*b"no gzip")));
+        set(&client, &name, (&format!("request#{}", request.id), sk), "data", data).await;
+        let metered = table.metered();
+        assert!(metered.read_consistent(request.id).await.is_err());
+        assert_eq!(metered.cost().damaged, 1);
+        let stored = metered.stored(request.id, Consistency::Eventual).await.unwrap().unwrap();
+        assert_eq!(*stored, request, "its state can be read");
+        assert!(metered.with_jobs(stored, Consistency::Eventual).await.is_err());
+        assert_eq!(metered.cost().damaged, 2);
+        make_unreadable(&client, &name, &request).await;
+        assert!(metered.request(request.id, Consistency::Consistent).await.is_err());
+        assert_eq!(metered.cost().damaged, 3);
+    }
 }
 
 #[tokio::test]
