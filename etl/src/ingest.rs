@@ -2,7 +2,6 @@
 //! reports.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +18,7 @@ use store::{
 use crate::compare::{Change, Compared, compare, count_tests_with_build, counts, has_buildbot, losses};
 pub use crate::error::IngestError;
 use crate::past_reports::{self, MAX_PAST_REPORTS};
-use crate::run::{due, finish};
+use crate::run::{Running, due, finish};
 use crate::served::{Pointers, ServedLists};
 use crate::source::buildbot::{ByteCounter, DecodedDump, Spool, decode};
 use crate::source::{Content, Opened, SourceLocation, Validators};
@@ -87,9 +86,7 @@ pub struct Ingest<'a> {
 impl<'i> Ingest<'i> {
     /// Runs the ingest. The report is as complete as possible, whatever the result. It is stored, unless this is a dry run
     /// or the store cannot be reached.
-    ///
-    /// The future is boxed, so that it is compiled with this library and not again with each program.
-    pub fn run(self) -> Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)> + 'i>> {
+    pub fn run(self) -> Running<'i> {
         Box::pin(self.run_whole())
     }
 

@@ -8,7 +8,7 @@ pub mod error;
 pub mod ingest;
 pub mod metrics;
 pub mod past_reports;
-mod run;
+pub mod run;
 mod served;
 pub mod settings;
 pub mod source;

@@ -1,5 +1,6 @@
 //! What ingests of all build systems share: when they are due, and how they end.
 
+use std::pin::Pin;
 use std::time::Instant;
 
 use catalog::schedule::Cron;
@@ -8,6 +9,10 @@ use store::{CatalogTable, Report, ReportOutcome, Schedule, StoreError};
 
 use crate::error::IngestError;
 use crate::past_reports::missed;
+
+/// An ingest that runs, and ends with its report and its result. The future is boxed, so that it is compiled with this
+/// library and not again with each program.
+pub type Running<'i> = Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)> + 'i>>;
 
 /// The schedule for the report of an ingest that starts now.
 pub(crate) fn due(schedule: Option<&Cron>, past: &[Report], now: DateTime<Utc>) -> Option<Schedule> {

@@ -5,7 +5,6 @@
 //! keep another from being published.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::time::Instant;
 
 use catalog::guards::{self, Loss};
@@ -19,7 +18,7 @@ use store::{
 use crate::error::IngestError;
 use crate::ingest::{Clock, ProgressCallback, Stage};
 use crate::past_reports::{self, MAX_PAST_REPORTS};
-use crate::run::{due, finish};
+use crate::run::{Running, due, finish};
 use crate::served::ServedLists;
 use crate::source::taskcluster::{GraphOf, TaskclusterSource};
 
@@ -52,8 +51,8 @@ pub struct TaskclusterIngest<'a> {
 
 impl<'i> TaskclusterIngest<'i> {
     /// Runs the ingest. The report is as complete as possible, whatever the result. It is stored, unless this is a dry run
-    /// or the store cannot be reached. The future is boxed as that of `Ingest::run`.
-    pub fn run(self) -> Pin<Box<dyn Future<Output = (Report, Result<(), IngestError>)> + 'i>> {
+    /// or the store cannot be reached.
+    pub fn run(self) -> Running<'i> {
         Box::pin(self.run_whole())
     }
 

@@ -198,7 +198,7 @@ impl<'b> Reader<'b> {
             [low, high, ..] if low & high < 0x80 => {
                 let has_two = low >= 0x80;
                 self.0 = &self.0[1 + usize::from(has_two)..];
-                Ok(u32::from(low & 0x7f) | (u32::from(high) << 7) * u32::from(has_two))
+                Ok(u32::from(low & 0x7f) | ((u32::from(high) << 7) * u32::from(has_two)))
             }
             _ => self.long_number(),
         }
