@@ -6,10 +6,19 @@ use std::sync::{Arc, OnceLock};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The configuration, or without TLS one that trusts nothing.
-pub(crate) fn config(with_tls: bool) -> Result<ClientConfig, String> {
+/// The TLS configuration of clients of other services than AWS, also of those that are not made here: it trusts the
+/// certificates of the system.
+///
+/// # Errors
+/// The provider of cryptography does not have what TLS needs.
+pub fn trusting_the_system() -> Result<ClientConfig, String> {
     static SYSTEM: OnceLock<Result<ClientConfig, String>> = OnceLock::new();
-    if with_tls { SYSTEM.get_or_init(|| trusting(system_roots())).clone() } else { trusting(RootCertStore::empty()) }
+    SYSTEM.get_or_init(|| trusting(system_roots())).clone()
+}
+
+/// A configuration for addresses without TLS.
+pub(crate) fn trusting_nothing() -> Result<ClientConfig, String> {
+    trusting(RootCertStore::empty())
 }
 
 /// The certificates of the system, or those that `SSL_CERT_FILE` names.

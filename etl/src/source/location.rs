@@ -121,17 +121,19 @@ pub struct SourceError {
 /// A client for web sources: bounded in time, and with few redirects.
 ///
 /// # Errors
-/// The system's TLS certificates cannot be read.
-fn web_client() -> Result<Client, reqwest::Error> {
-    Client::builder()
+/// TLS cannot be configured.
+fn web_client() -> Result<Client, String> {
+    let client = Client::builder()
+        // An address without TLS may redirect to one with it.
+        .tls_backend_preconfigured(fetch::trusting_the_system()?)
         .user_agent(concat!("runnable-jobs-etl/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         .read_timeout(Duration::from_secs(30))
         .redirect(Policy::custom(|attempt| match refused_redirect(attempt.previous(), attempt.url()) {
             Some(reason) => attempt.error(reason),
             None => attempt.follow(),
-        }))
-        .build()
+        }));
+    client.build().map_err(|error| innermost(&error))
 }
 
 /// Why a redirect is not followed; `None` if it is. A redirect must not lead from TLS to plain HTTP.
@@ -185,7 +187,7 @@ impl SourceLocation {
     }
 
     async fn open_web(&self, url: &Url, known: &Validators) -> Result<Opened, SourceError> {
-        let client = web_client().map_err(|error| self.error(innermost(&error)))?;
+        let client = web_client().map_err(|reason| self.error(reason))?;
         let mut backoff = WEB_BACKOFF;
         let response = loop {
             let mut request = client.get(url.clone());
