@@ -174,8 +174,8 @@ class RunningStack(unittest.TestCase):
         self.assertEqual(self.query(dynamodb, "open", "open")["Count"], 0)
         self.assert_forbidden(
             lambda: dynamodb.get_item(TableName=catalog, Key=key),
+            lambda: dynamodb.update_item(TableName=catalog, Key=key),
             lambda: dynamodb.scan(TableName=requests),
-            lambda: dynamodb.update_item(TableName=requests, Key=key),
             lambda: self.query(dynamodb, "by_push", "push"),
             lambda: self.query(dynamodb, "by_requester", "requester"),
             lambda: sqs.receive_message(QueueUrl=queue),
@@ -201,8 +201,8 @@ class RunningStack(unittest.TestCase):
             lambda: parameters.get_parameter(Name=other, WithDecryption=True),
             lambda: parameters.put_parameter(Name=pulse, Value="{}", Overwrite=True),
             lambda: dynamodb.get_item(TableName=catalog, Key=key),
+            lambda: dynamodb.update_item(TableName=catalog, Key=key),
             lambda: dynamodb.scan(TableName=requests),
-            lambda: dynamodb.update_item(TableName=requests, Key=key),
             lambda: self.query(dynamodb, "by_push", "push"),
             lambda: self.query(dynamodb, "by_requester", "requester"),
             lambda: sqs.send_message(QueueUrl=queue, MessageBody="{}"),
