@@ -20,8 +20,8 @@ from botocore.credentials import Credentials
 from localstack.fakes.serving import FakeServer
 from tests.support.answering import AnsweringHandler
 
-# The ids of requests and claims, which must differ when the same call is made again.
-NAME = re.compile(rb"(?<=request#)\w{26}|(?<=idempotency#)\w{64}")
+# The ids of requests, also as shares of a budget have them, and of claims: they differ when a call is made again.
+NAME = re.compile(rb"(?<=request#)\w{26}|(?<=idempotency#)\w{64}|(?<=\")\w{10}(?==\d)")
 CHANGED_CHARACTERS = 8
 # The emulator ends a connection after a thousand calls.
 CALLS_A_CONNECTION = 500
