@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::RequestLog;
 use crate::gateway::lambda_request_id;
-use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, URI_TOO_LONG};
+use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, Problem, URI_TOO_LONG};
 
 /// Maximum length of the path and of the query string, in bytes. A path has room for the longest name of a job, 1,000
 /// bytes, all of them percent-encoded. Together they are the 10 KiB that API Gateway accepts.
@@ -63,7 +63,7 @@ impl ApiLayer {
     /// Wraps a router in this layer.
     pub fn wrap(self, router: Router) -> Router {
         let inner = router
-            .fallback(async |uri: Uri| Problem::new(&NOT_FOUND, format!("Nothing is served at {}.", uri.path())))
+            .fallback(async |uri: Uri| Problem::nothing_at(&uri))
             .method_not_allowed_fallback(async |method: Method| {
                 let detail = format!("{method} is not possible here; the Allow header lists the methods that are.");
                 Problem::new(&METHOD_NOT_ALLOWED, detail)

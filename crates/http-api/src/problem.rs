@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -119,6 +119,11 @@ impl Problem {
     pub fn new(kind: &'static ErrorCode, detail: impl Into<String>) -> Self {
         let (members, headers) = (Map::new(), HeaderMap::new());
         Self(Box::new(Inside { kind, detail: detail.into(), cause: None, members, headers }))
+    }
+
+    /// The error that nothing is served at an address: for a route of several paths, where the router cannot know.
+    pub fn nothing_at(uri: &Uri) -> Self {
+        Self::new(&NOT_FOUND, format!("Nothing is served at {}.", uri.path()))
     }
 
     /// Adds the cause, which is for the log and not for the client.

@@ -54,7 +54,8 @@ pub fn routes(settings: Settings, table: CatalogTable, clock: Clock) -> Router {
     let routes = at(routes, "/api/projects", get(overview::projects));
     let routes = at(routes, "/api/ingests", get(overview::ingests));
     let routes = at(routes, "/api/ingests/latest", get(overview::latest_ingest));
-    routes.with_state(catalog).merge(reference::routes()).merge(page::routes(&page))
+    // Added to this router, because merging another one would add each of its routes twice.
+    page::add_to(reference::add_to(routes), &page).with_state(catalog)
 }
 
 /// Adds a route with and without the slash at the end.

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use http::header::CONTENT_SECURITY_POLICY;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Uri};
 use http_api::{Caching, Problem};
 
 use crate::api::PageConfig;
@@ -19,8 +19,8 @@ use crate::settings::PageSettings;
 // INDEX and ASSETS, the files of the page.
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// The routes of the page.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(settings: &PageSettings) -> Router<S> {
+/// Adds the routes of the page.
+pub(crate) fn add_to<S: Clone + Send + Sync + 'static>(routes: Router<S>, settings: &PageSettings) -> Router<S> {
     let policy = policy(settings);
     let index = async move |headers: HeaderMap| -> Result<Response, Problem> {
         let mut response = INDEX.answer(&headers, Caching::Revalidated)?;
@@ -28,13 +28,17 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(settings: &PageSettings) 
         Ok(response)
     };
     let json: Arc<str> = serde_json::to_string(&settings.config()).expect("it consists of strings").into();
-    let routes = Router::new()
+    routes
         .route("/", get(index))
-        .route("/config.json", get(async move |headers: HeaderMap| config(&headers, &json)));
-    ASSETS.iter().fold(routes, |routes, (name, file)| {
-        let answer = async move |headers: HeaderMap| file.answer(&headers, Caching::Immutable);
-        routes.route(&format!("/assets/{name}"), get(answer))
-    })
+        .route("/config.json", get(async move |headers: HeaderMap| config(&headers, &json)))
+        // One route for all assets: each route takes some 10 µs of a cold start.
+        .route("/assets/{name}", get(asset))
+}
+
+async fn asset(uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let name = uri.path().trim_start_matches("/assets/");
+    let (_, file) = ASSETS.iter().find(|(known, _)| *known == name).ok_or_else(|| Problem::nothing_at(&uri))?;
+    file.answer(&headers, Caching::Immutable)
 }
 
 /// The configuration of the page

@@ -146,9 +146,9 @@ pub fn openapi() -> serde_json::Result<String> {
     serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 
-/// The routes of the reference.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new()
+/// Adds the routes of the reference.
+pub(crate) fn add_to<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes
         .route("/api/openapi.json", get(async |headers: HeaderMap| text(&headers, "application/json", DOCUMENT)))
         .route("/api/docs", get(async || Redirect::permanent("docs/")))
         .route("/api/docs/", get(page))
