@@ -33,7 +33,7 @@ from tests.support.store_calls import Call, Recorder
 from tools.bench.batch_calls import CHANGED_CHARACTERS, BatchCalls
 from tools.bench.function import cpu_seconds, lambda_environment, measured_stack, median_p99, programs_in
 from tools.bench.source import say, zipped_size
-from tools.bench.trigger import LIMITS, LIST, WARM, Person
+from tools.bench.trigger import LIMITS, WARM, Person
 
 # A usual batch: the maximum that the queue gives out at once, of usual requests.
 TICKETS, JOBS = 10, 16
@@ -86,7 +86,7 @@ class Bench:
             lambda_environment(stack, "TRIGGER_FUNCTION") | WARM | {"RUNNABLE_JOBS_TRIGGER_LIMITS": json.dumps(LIMITS)}
         )
         self.person = Person(stack)
-        jobs = stack.ask("GET", LIST).json()["results"]
+        jobs = [job for job in stack.jobs() if job["build_system_type"] == "buildbot"]
         self.builds = [job["ref_data_name"] for job in jobs if not job["upstream"]]
         self.tests = {job["ref_data_name"]: job["upstream"] for job in jobs if job["upstream"]}
         # As the user that publishes.
@@ -99,7 +99,7 @@ class Bench:
             "PULSE_URL": f"{scheme}://{user['username']}:{user['password']}@{address}",
             "PULSE_NAMESPACE": self.environment["RUNNABLE_JOBS_PULSE_NAMESPACE"],
         }
-        say("jobs of try, of which need no build", f"{len(jobs):,}, {len(self.builds):,}")
+        say("Buildbot jobs of try, of which need no build", f"{len(jobs):,}, {len(self.builds):,}")
 
     def listen(self) -> None:
         """Bind a listener's queue, which keeps few messages."""

@@ -44,7 +44,6 @@ POLLS = 1000
 STARTS = 15
 FIRSTS = 15
 PERSON = "bench@mozilla.com"
-LIST = "/api/project/{}/runnable_jobs/"
 PATH = "/api/project/{}/push/{}/trigger_runnable_jobs/"
 LIMITS = {"requests_per_minute": 1_000_000, "jobs_per_hour": 1_000_000_000}
 # Caches do not expire meanwhile.
@@ -75,7 +74,7 @@ class Person:
     def __init__(self, stack: GivenStack, project: str = "try") -> None:
         self.sign_in = {"authorization": f"Bearer {stack.token('--email', PERSON)}"}
         self.project, self.path = project, PATH.format(project, stack.env["PUSH_ID"])
-        self.names = [job["ref_data_name"] for job in stack.ask("GET", LIST.format(project)).json()["results"]]
+        self.names = [job["ref_data_name"] for job in stack.jobs(project)]
         self.chance, self.numbers = random.Random(1), itertools.count()
 
     def some(self, count: int) -> list[str]:
