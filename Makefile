@@ -90,7 +90,7 @@ $(NODE_MODULES): web/package-lock.json
 	@touch $@
 
 token: ## Print a token to sign in to what `make run` started: EMAIL=someone@mozilla.com, or SERVICE=treeherder
-	@$(STACK) token $(if $(SERVICE),--service '$(SERVICE)',--email '$(EMAIL)')
+	@$(STACK) token $(if $(SERVICE),--service "$$SERVICE",--email "$$EMAIL")
 
 test: test-web test-rust test-python ## Run all tests, beside the emulator and the broker that they need
 

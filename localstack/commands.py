@@ -142,6 +142,7 @@ def execute(words: list[str], with_broker: bool) -> int:
     command's exit code.
     """
     with _cleanup() as ends:
+        RUN.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="exec-", dir=RUN))
         ends.callback(shutil.rmtree, folder, ignore_errors=True)
         logs = {folder / "emulator.log": EXECUTE_LOG}

@@ -84,6 +84,9 @@ class Deployment:
         """Upload `binaries` as the code of their `FUNCTIONS`, and the template that points to it, unless the last run
         uploaded the same.
         """
+        for name in binaries:
+            # That of an earlier run.
+            function_log(name).unlink(missing_ok=True)
         digest = hashlib.sha256(TEMPLATE.read_bytes())
         for binary in binaries.values():
             digest.update(hashlib.sha256(binary.read_bytes()).digest())
@@ -248,6 +251,10 @@ class Deployment:
             lines = indented(answer.decode(errors="replace").splitlines())
             raise PartFailed(f"{name} function", f"answers GET {url} with {status}:{lines}", function_log(name))
         return answer
+
+    def log_group(self, name: str) -> str:
+        """The log group of the function of that name."""
+        return self._log_groups(name)[0]
 
     def save_function_logs(self) -> None:
         """Save the logs of the functions to files, as far as the emulator still answers."""

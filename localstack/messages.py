@@ -6,7 +6,7 @@ from pathlib import Path
 
 from localstack import environment, taskcluster_process
 from localstack.broker import LISTENER, PUBLISHER
-from localstack.deployment import Deployment
+from localstack.deployment import Deployment, function_log
 from localstack.fakes.pushes import BUSY_PUSH
 from localstack.paths import RUN, STACK_ENV, VENV, say, shown
 from localstack.process import FAKES
@@ -38,6 +38,7 @@ def variables(here: Services, deployment: Deployment, issuer: str) -> dict[str, 
             "DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
             "ARCHIVE_BUCKET": outputs["ArchiveBucket"],
         }
+        | {"FORWARD_LOG_GROUP": deployment.log_group("forward")}
         | taskcluster_process.settings(here.taskcluster, here.artifacts)
         | {function.variable: outputs[function.output] for function in FUNCTIONS.values()}
         | {
@@ -95,6 +96,7 @@ Page: {found["PAGE_URL"]}?project=try&push={found["BUSY_PUSH_ID"]}
   Treeherder       {found["TREEHERDER_URL"]}, a fake; its log: {treeherder_log}
   Taskcluster      {found["TASKCLUSTER_URL"]}, a fake; its log: {taskcluster_log}
   emulator's log   {emulator_log}
+  functions' logs  in the emulator; when it has ended, {shown(function_log("NAME"))}
 
 To try in another terminal, after `. {shown(STACK_ENV)}`:
   curl --compressed "$BASE_URL/api/project/try/runnable_jobs/"
@@ -103,6 +105,8 @@ To try in another terminal, after `. {shown(STACK_ENV)}`:
   {show}
   {runs}
   {shown(VENV / "bin" / "aws")} lambda invoke --function-name "$ETL_FUNCTION" /dev/stdout
+  {shown(VENV / "bin" / "aws")} logs filter-log-events --log-group-name {found["FORWARD_LOG_GROUP"]} \\
+    --query 'events[].message' --output text
 In a browser: {found["BASE_URL"]}/api/docs/
 
 To run jobs on push {found["PUSH_ID"]}, as anyone at mozilla.com:

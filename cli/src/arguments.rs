@@ -314,8 +314,8 @@ pub(crate) struct Runs {
     #[command(flatten)]
     pub(crate) schedule: ScheduleFlag,
     /// How many ingests of each build system to list
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub(crate) last: usize,
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) last: u16,
     /// Only ingests of this build system
     #[arg(long)]
     pub(crate) build_system: Option<BuildSystem>,

@@ -301,10 +301,10 @@ class BehindAnHttpApi(Requests):
         provider.set_token_seconds(-600)
         expired = id_token(provider.url, self.me)
 
-        for name, token in (("expired", expired), ("unverified", unverified)):
-            with self.subTest(name):
+        for token, status, code in ((expired, 401, "bad_token"), (unverified, 403, "email_not_verified")):
+            with self.subTest(code):
                 answer = self.ask("GET", MINE, NO_SIGN_IN, Authorization=f"Bearer {token}")
-                self.assert_problem(answer, 401, "bad_token")
+                self.assert_problem(answer, status, code)
 
     def test_a_service_triggers_jobs_with_the_rights_of_the_person_it_names(self) -> None:
         token = self.stack.token("--service", "treeherder")

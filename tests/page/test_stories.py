@@ -56,7 +56,7 @@ def test_a_buildbot_job_is_chosen_previewed_run_and_watched_to_its_end(
     expect(visit.field).to_have_value(escaped(second))
     visit.preview()
     visit.previews(2)
-    expect(visit.plan.locator(".plan-summary")).to_have_text("2 run at once.")
+    expect(visit.plan.locator(".plan-summary")).to_have_text("2 run.")
     expect(visit.plan).to_contain_text("2 jobs by Pulse, to Buildbot.")
 
     visit.run()

@@ -229,9 +229,10 @@ def unknown(binary: Path, environment: dict[str, str], person: Person) -> None:
     # Some names with one more letter exist: tsvg, tsvgx.
     typos = [typo for name in person.some(len(person.names)) if (typo := f"{name}x") not in known][:MOST_NAMES]
     # At the maximum distance of the search: this uses up the budget of a request.
-    # The words of a label have hyphens between them.
-    between = {name: " " if " " in name else "-" for name in person.some(MOST_NAMES)}
-    far = [name.replace(space, f"{space}elsewhere{space}", 1) for name, space in between.items()]
+    # The words of a label have hyphens between them. A few names are one word.
+    between = {name: " " if " " in name else "-" for name in person.some(len(person.names))}
+    far = [name.replace(space, f"{space}elsewhere{space}", 1) for name, space in between.items() if space in name]
+    far = far[:MOST_NAMES]
     with Function(binary, environment | WARM) as function:
         function.ask(person.triggers(typos), 422)
         for what, names in (

@@ -1568,7 +1568,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description `insufficient_scope`, `not_allowed` */
+            /** @description `insufficient_scope`, `email_not_verified`, `not_allowed` */
             403: {
                 headers: {
                     /** @description The request's id, from the request or new */
@@ -1696,7 +1696,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description `insufficient_scope`, `not_allowed` */
+            /** @description `insufficient_scope`, `email_not_verified`, `not_allowed` */
             403: {
                 headers: {
                     /** @description The request's id, from the request or new */
@@ -2208,7 +2208,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description `insufficient_scope`, `not_allowed` */
+            /** @description `insufficient_scope`, `email_not_verified`, `not_allowed` */
             403: {
                 headers: {
                     /** @description The request's id, from the request or new */
@@ -2321,7 +2321,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description `insufficient_scope`, `not_allowed` */
+            /** @description `insufficient_scope`, `email_not_verified`, `not_allowed` */
             403: {
                 headers: {
                     /** @description The request's id, from the request or new */
@@ -2571,7 +2571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description `insufficient_scope`, `not_allowed` */
+            /** @description `insufficient_scope`, `email_not_verified`, `not_allowed` */
             403: {
                 headers: {
                     /** @description The request's id, from the request or new */

@@ -18,7 +18,7 @@ use crate::report;
 pub(crate) async fn runs(arguments: arguments::Runs) -> Result<(), Failure> {
     let (name, aws) = (arguments.table.name()?, Aws::from_environment(ClientProfile::Batch).await?);
     let table = CatalogTable::new(aws.dynamodb(), name);
-    let last = arguments.last.max(1);
+    let last = usize::from(arguments.last);
     let (mut reports, mut schedules) = (Vec::new(), Vec::new());
     for build_system in [BuildSystem::Buildbot, BuildSystem::Taskcluster] {
         if arguments.build_system.is_some_and(|wanted| wanted != build_system) {

@@ -18,6 +18,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body as _;
+use percent_encoding::percent_decode_str;
 use runtime::metrics::{self, Metric};
 use runtime::{Clock, Incident, LogSink};
 use serde::de::DeserializeOwned;
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::RequestLog;
 use crate::gateway::lambda_request_id;
-use crate::problem::{BAD_PATH, INTERNAL, METHOD_NOT_ALLOWED, Problem, URI_TOO_LONG};
+use crate::problem::{BAD_PATH, BAD_REQUEST, INTERNAL, METHOD_NOT_ALLOWED, Problem, URI_TOO_LONG};
 
 /// Maximum length of the path and of the query string, in bytes. A path has room for the longest name of a job, 1,000
 /// bytes, all of them percent-encoded. Together they are the 10 KiB that API Gateway accepts.
@@ -173,7 +174,7 @@ async fn handle(State(layer): State<Arc<ApiLayer>>, mut request: Request, next: 
     let is_preflight = method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
 
     let refused = request.extensions_mut().remove::<Problem>();
-    let mut response = match refused.or_else(|| too_long(request.uri())) {
+    let mut response = match refused.or_else(|| unreadable(request.uri())) {
         Some(problem) => problem.into_response(),
         None => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
             let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
@@ -229,12 +230,18 @@ fn request_id(request: &Request) -> String {
         .unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
-fn too_long(uri: &Uri) -> Option<Problem> {
+/// What keeps an address from being read. The parts of its path are read by `Path`.
+fn unreadable(uri: &Uri) -> Option<Problem> {
     let of = |what, length: usize, limit| {
         (length > limit)
             .then(|| Problem::new(&URI_TOO_LONG, format!("The {what} has {length} bytes; at most {limit} are read.")))
     };
-    of("path", uri.path().len(), MAX_PATH).or_else(|| of("query", uri.query().map_or(0, str::len), MAX_QUERY))
+    let query = uri.query().unwrap_or_default();
+    of("path", uri.path().len(), MAX_PATH).or_else(|| of("query", query.len(), MAX_QUERY)).or_else(|| {
+        // Handlers would read a replacement character in its place, and find nothing.
+        let decoded = percent_decode_str(query).decode_utf8();
+        decoded.is_err().then(|| Problem::new(&BAD_REQUEST, "The query is not percent-encoded UTF-8."))
+    })
 }
 
 /// The router's `Allow` header with `OPTIONS`, which the layer answers itself.

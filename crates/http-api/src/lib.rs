@@ -15,7 +15,8 @@ pub use answer::{Caching, ResponseBody, Validators, accepts_gzip, gzip};
 pub use describe::{describe, describe_header};
 pub use gateway::answer_event;
 pub use identity::{
-    BAD_TOKEN, Caller, INSUFFICIENT_SCOPE, Identity, IdentitySettings, KEYS_UNAVAILABLE, KeySource, SIGN_IN,
+    BAD_TOKEN, Caller, EMAIL_NOT_VERIFIED, INSUFFICIENT_SCOPE, Identity, IdentitySettings, KEYS_UNAVAILABLE, KeySource,
+    SIGN_IN,
 };
 pub use layer::{ApiLayer, DAMAGED_ITEMS, Path, metric_names};
 pub use origins::origins;

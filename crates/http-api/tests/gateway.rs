@@ -111,7 +111,7 @@ fn with(mut event: Value, place: &str, value: Value) -> Value {
 
 #[tokio::test]
 async fn characters_that_a_uri_cannot_contain_are_encoded() {
-    for query in ["a=<b>", "a=b c", "a=\"b\"", "a=b#c", "a=\u{e9}", "a=`{|}^\\", "a=\u{0}\n", "%", "a=%zz", "%ff"] {
+    for query in ["a=<b>", "a=b c", "a=\"b\"", "a=b#c", "a=\u{e9}", "a=`{|}^\\", "a=\u{0}\n", "%", "a=%zz"] {
         let said = repeated(&event(HTTP_API, "/alive", query)).await;
         let sent: Vec<u8> = percent_encoding::percent_decode_str(query).collect();
         let got: Vec<u8> = percent_encoding::percent_decode_str(said["query"].as_str().unwrap()).collect();

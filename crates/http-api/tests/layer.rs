@@ -158,6 +158,9 @@ async fn an_address_that_is_too_long_or_unreadable_is_refused() {
     assert_eq!(long.problem()["detail"], "The query has 6145 bytes; at most 6144 are read.");
     let unreadable = ask(&app, Method::GET, "/words/%ff", &[]).await;
     assert_eq!((unreadable.status, unreadable.problem()["code"].as_str()), (StatusCode::BAD_REQUEST, Some("bad_path")));
+    let unreadable = ask(&app, Method::GET, "/noted?search=%ff", &[]).await;
+    let answered = (unreadable.status, unreadable.problem()["code"].as_str().map(ToOwned::to_owned));
+    assert_eq!(answered, (StatusCode::BAD_REQUEST, Some("bad_request".to_owned())));
 }
 
 #[tokio::test]

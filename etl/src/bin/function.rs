@@ -101,13 +101,9 @@ fn ended(
     errors: &mut Vec<String>,
 ) {
     print_line(&report, is_alone);
-    let (outcome, build_system) = (report.outcome, &report.build_system);
-    match result {
-        Ok(()) => tracing::info!(build_system, ?outcome, jobs = report.jobs, seconds = report.seconds, "ingested"),
-        Err(error) => {
-            tracing::error!(build_system, %error, ?outcome, "not ingested");
-            errors.push(error.to_string());
-        }
+    if let Err(error) = result {
+        tracing::error!(build_system = report.build_system, %error, "not ingested");
+        errors.push(error.to_string());
     }
     reports.push(report);
 }

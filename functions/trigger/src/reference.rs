@@ -14,10 +14,11 @@ use crate::error_codes::{
 };
 
 /// The error codes of every operation.
-const ALWAYS: [&ErrorCode; 6] = [
+const ALWAYS: [&ErrorCode; 7] = [
     &http_api::SIGN_IN,
     &http_api::BAD_TOKEN,
     &http_api::INSUFFICIENT_SCOPE,
+    &http_api::EMAIL_NOT_VERIFIED,
     &http_api::KEYS_UNAVAILABLE,
     &BAD_PARAMETER,
     &STORE_UNAVAILABLE,

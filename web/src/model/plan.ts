@@ -22,7 +22,7 @@ export interface Reason {
 
 /** The plan. Each job is in one of the lists from `runs` to `refused`. */
 export interface Plan {
-  /** Jobs that go at once. */
+  /** Jobs that are sent at once. Taskcluster runs a label after the builds that it needs. */
   readonly runs: readonly RequestedJob[];
   /** Builds that are added to the request, because jobs need them. */
   readonly builds: readonly RequestedJob[];

@@ -77,23 +77,24 @@ Examples:
   runnable-jobs requests watch 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
   runnable-jobs requests watch 01KAS4B0MRJ6WJ0RGDX8T0E4JQ --timeout 7200 && echo green
 
-On a terminal a table is updated in place; elsewhere each change is a line. The exit code is 0 if every job succeeded, and
-1 if some did not or the time is up. The table is read every 2 seconds, which costs half a read unit while nothing changed.")]
+On a terminal a table is updated in place; elsewhere each change is a line. The exit code is 0 if every job succeeded, \
+and 1 if some did not or the time is up. The table is read every 2 seconds, which costs half a read unit while nothing \
+changed.")]
     Watch(Watch),
     /// Send the failed and unroutable jobs of a request again, or those of all requests in the dead-letter queue
     #[command(after_help = "\
 Examples:
   runnable-jobs requests retry 01KAS4B0MRJ6WJ0RGDX8T0E4JQ
-  runnable-jobs requests retry --dead-letters https://sqs.us-east-1.amazonaws.com/123456789012/runnable-jobs-dead-letters
+  runnable-jobs requests retry --dead-letters \"$DEAD_LETTER_QUEUE_URL\"
 
-The jobs are sent without a permission check and without a budget. An open request is queued again. Each handled
-message is removed from the dead-letter queue. Messages that name no request, and requests that cannot be retried,
+The jobs are sent without a permission check and without a budget. An open request is queued again. Each handled \
+message is removed from the dead-letter queue. Messages that name no request, and requests that cannot be retried, \
 stay there: exit code 3.")]
     Retry(Retry),
     /// Resolve recorded requests, one JSON object a line, against the catalog
     #[command(after_help = "\
-A line has project, requester, resultset_id (or push_id), and requested_jobs (or buildernames), as Treeherder sent them to
-Pulse.
+A line has project, requester, resultset_id (or push_id), and requested_jobs (or buildernames), as Treeherder sent them \
+to Pulse.
 
 Example:
   runnable-jobs requests replay add-new-jobs.jsonl")]
@@ -103,7 +104,7 @@ Example:
     Sweep,
     /// Look at the jobs of forwarded requests whose turn it is, as the forward function does each minute
     #[command(after_help = "\
-It asks Treeherder and Taskcluster what became of the jobs, and records what changed. A request has its turn each minute
+It asks Treeherder and Taskcluster what became of the jobs, and records what changed. A request has its turn each minute \
 at first, and less and less often while nothing changes.
 
 Example:
@@ -132,7 +133,7 @@ struct List {
     /// Only requests older than this one
     #[arg(long, value_name = "REQUEST")]
     before: Option<RequestId>,
-    /// Print JSON, as HTTP answers it
+    /// Print JSON: a list of what HTTP answers in `results`
     #[arg(long)]
     json: bool,
 }

@@ -10,8 +10,8 @@ use runtime::Clock;
 
 pub use self::keys::KeySource;
 use self::keys::{KeyError, Keys};
-pub use self::problems::{BAD_TOKEN, INSUFFICIENT_SCOPE, KEYS_UNAVAILABLE, SIGN_IN};
-use self::problems::{bad_token, insufficient_scope, keys_unavailable};
+pub use self::problems::{BAD_TOKEN, EMAIL_NOT_VERIFIED, INSUFFICIENT_SCOPE, KEYS_UNAVAILABLE, SIGN_IN};
+use self::problems::{bad_token, email_not_verified, insufficient_scope, keys_unavailable};
 pub use self::settings::IdentitySettings;
 pub use self::token::Caller;
 use self::token::{Token, bearer};
@@ -35,7 +35,7 @@ impl Identity {
     ///
     /// # Errors
     /// `SIGN_IN`: no token was sent. `BAD_TOKEN`: it is not valid here and now. `INSUFFICIENT_SCOPE`: it is a service's
-    /// without the scope. `KEYS_UNAVAILABLE`: the issuer's keys were never fetched.
+    /// without the scope. `EMAIL_NOT_VERIFIED`: it is a person's whose address is not confirmed. `KEYS_UNAVAILABLE`: the issuer's keys were never fetched.
     pub async fn caller(&self, headers: &HeaderMap, request_log: &RequestLog) -> Result<Caller, Problem> {
         let token = Token::read(bearer(headers)?)?;
         // The claims are checked first, so that a token that is refused anyway causes no fetch of keys. They are
@@ -49,7 +49,8 @@ impl Identity {
             return Err(bad_token("the signature is wrong"));
         }
         let kind = match caller {
-            Caller::Person { .. } => "person",
+            Caller::Person { .. } if token.claims.is_verified() => "person",
+            Caller::Person { .. } => return Err(email_not_verified()),
             Caller::Service { .. } if token.claims.has_scope(&self.settings.service_scope) => "service",
             Caller::Service { .. } => return Err(insufficient_scope(&self.settings.service_scope)),
         };

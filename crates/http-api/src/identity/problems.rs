@@ -29,6 +29,14 @@ pub const INSUFFICIENT_SCOPE: ErrorCode = ErrorCode {
     title: "Scope missing",
     meaning: "The token is a service's and valid, but the issuer did not grant it the scope that the detail names.",
 };
+/// The issuer does not confirm the person's address.
+pub const EMAIL_NOT_VERIFIED: ErrorCode = ErrorCode {
+    status: StatusCode::FORBIDDEN,
+    code: "email_not_verified",
+    title: "E-mail address not verified",
+    meaning: "The token is valid, but the issuer does not confirm that the person's e-mail address is verified. Verify it \
+              at the sign-in provider, and sign in again.",
+};
 /// The issuer's keys cannot be fetched.
 pub const KEYS_UNAVAILABLE: ErrorCode = ErrorCode {
     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -56,6 +64,13 @@ pub(super) fn bad_token(reason: impl Display) -> Problem {
 pub(super) fn insufficient_scope(scope: &str) -> Problem {
     let problem = Problem::new(&INSUFFICIENT_SCOPE, format!("The service's token lacks the scope '{scope}'."));
     problem.because("token: the scope is missing").challenge("Bearer error=\"insufficient_scope\"")
+}
+
+/// The answer to a person whose address the issuer does not confirm. Another sign-in alone does not help.
+pub(super) fn email_not_verified() -> Problem {
+    let detail =
+        "Your e-mail address is not verified at the sign-in provider: please verify it there, and sign in again.";
+    Problem::new(&EMAIL_NOT_VERIFIED, detail).because("token: email_verified is not true")
 }
 
 /// The answer while no token can be checked.

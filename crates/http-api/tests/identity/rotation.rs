@@ -192,7 +192,6 @@ async fn a_token_with_invalid_claims_causes_no_fetch() {
         RSA.token(&with(person(), "iss", "https://other.example.org/".into())),
         RSA.token(&with(person(), "aud", "other".into())),
         RSA.token(&with(person(), "exp", (NOW - 100).into())),
-        RSA.token(&with(person(), "email_verified", false.into())),
         RSA.token_of(&with(RSA.header(), "alg", "HS256".into()).to_string(), &text),
         RSA.token_of(&with(RSA.header(), "jku", issuer.url.clone().into()).to_string(), &text),
     ] {

@@ -29,7 +29,7 @@ export function PlanLists({ lists }: { lists: Plan }) {
       <Part heading="Refused" number={totalOf(refused)} kind="refused">
         <Reasons reasons={refused} />
       </Part>
-      <Part heading="Run at once" number={runs.length}>
+      <Part heading="Run" number={runs.length}>
         <Names jobs={runs} />
       </Part>
       <Part heading="Builds that are added" number={builds.length}>
@@ -46,7 +46,7 @@ export function PlanLists({ lists }: { lists: Plan }) {
         <Names jobs={leftAlone} />
       </Part>
       <Part heading="Taskcluster also starts" number={alsoStarts.length}>
-        <p class="muted">Labels need these builds, and Treeherder does not show them on the push.</p>
+        <p class="muted">Labels need these builds, and run after them. Treeherder does not show them on the push.</p>
         <Folded entries={alsoStarts} keyOf={(name) => name} show={(name) => <span class="name">{name}</span>} />
       </Part>
       {lists.requested > 0 && <Ways lists={lists} />}

@@ -7,7 +7,7 @@ import type { Batch } from "./sending.ts";
 /** What a plan comes to. */
 export function summaryOf({ runs, builds, waits, again, leftAlone, refused }: Plan): string {
   const text = listed([
-    [runs.length, runs.length === 1 ? "runs at once" : "run at once"],
+    [runs.length, runs.length === 1 ? "runs" : "run"],
     [builds.length, builds.length === 1 ? "build is added" : "builds are added"],
     [totalOf(waits), totalOf(waits) === 1 ? "waits" : "wait"],
     [again.length, again.length === 1 ? "runs once more" : "run once more"],

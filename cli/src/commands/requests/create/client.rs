@@ -339,7 +339,7 @@ fn failure(answer: &Response<Vec<u8>>, clock: &Clock) -> Failure {
             text += " Set RUNNABLE_JOBS_TOKEN to an ID token of the sign-in that the page uses. Tokens expire, most \
                      within hours.";
         }
-        StatusCode::FORBIDDEN => {
+        StatusCode::FORBIDDEN if !has_code("email_not_verified") => {
             text += " Use the token of a person who is allowed, or ask the operators of the service for a rule.";
         }
         _ => text += &retry_after(answer.headers(), clock),

@@ -11,7 +11,7 @@ use std::pin::pin;
 
 use catalog::list::Query;
 use chrono::TimeDelta;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use fetch::Url;
 use runtime::settings::{SettingsError, Variables, environment};
 use serde_json::Value;
@@ -35,12 +35,13 @@ const REQUEST_JOBS: usize = 1000;
 const REQUEST_BYTES: usize = 250_000;
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("jobs").args(["query", "job"]).required(true).multiple(true))]
 pub(super) struct Create {
     /// The push
     #[arg(long, value_name = "PROJECT/PUSH", value_parser = push)]
     push: (String, u64),
     /// Request the jobs that match this query, in the grammar of the page's field
-    #[arg(long, short, value_name = "QUERY", required_unless_present = "job", value_parser = query)]
+    #[arg(long, short, value_name = "QUERY", value_parser = query)]
     query: Option<String>,
     /// Request the job with this name too; may be repeated
     #[arg(long, value_name = "NAME")]
