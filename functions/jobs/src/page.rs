@@ -31,12 +31,12 @@ pub(crate) fn add_to<S: Clone + Send + Sync + 'static>(routes: Router<S>, settin
     routes
         .route("/", get(index))
         .route("/config.json", get(async move |headers: HeaderMap| config(&headers, &json)))
-        // One route for all assets: each route takes some 10 µs of a cold start.
+        // One route for all assets: a route for each took a fifth of the instructions of a cold start.
         .route("/assets/{name}", get(asset))
 }
 
 async fn asset(uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let name = uri.path().trim_start_matches("/assets/");
+    let name = uri.path().strip_prefix("/assets/").unwrap_or_default();
     let (_, file) = ASSETS.iter().find(|(known, _)| *known == name).ok_or_else(|| Problem::nothing_at(&uri))?;
     file.answer(&headers, Caching::Immutable)
 }

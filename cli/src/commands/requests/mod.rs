@@ -93,8 +93,8 @@ stay there: exit code 3.")]
     Retry(Retry),
     /// Resolve recorded requests, one JSON object a line, against the catalog
     #[command(after_help = "\
-A line has project, requester, resultset_id (or push_id), and requested_jobs (or buildernames), as Treeherder sent them \
-to Pulse.
+A line has project, requester, resultset_id (or push_id), and requested_jobs (or buildernames), as Treeherder sent \
+them to Pulse.
 
 Example:
   runnable-jobs requests replay add-new-jobs.jsonl")]
@@ -104,8 +104,8 @@ Example:
     Sweep,
     /// Look at the jobs of forwarded requests whose turn it is, as the forward function does each minute
     #[command(after_help = "\
-It asks Treeherder and Taskcluster what became of the jobs, and records what changed. A request has its turn each minute \
-at first, and less and less often while nothing changes.
+It asks Treeherder and Taskcluster what became of the jobs, and records what changed. A request has its turn each \
+minute at first, and less and less often while nothing changes.
 
 Example:
   runnable-jobs requests follow")]

@@ -35,7 +35,8 @@ impl Identity {
     ///
     /// # Errors
     /// `SIGN_IN`: no token was sent. `BAD_TOKEN`: it is not valid here and now. `INSUFFICIENT_SCOPE`: it is a service's
-    /// without the scope. `EMAIL_NOT_VERIFIED`: it is a person's whose address is not confirmed. `KEYS_UNAVAILABLE`: the issuer's keys were never fetched.
+    /// without the scope. `EMAIL_NOT_VERIFIED`: the issuer does not confirm the person's address. `KEYS_UNAVAILABLE`: the
+    /// issuer's keys were never fetched.
     pub async fn caller(&self, headers: &HeaderMap, request_log: &RequestLog) -> Result<Caller, Problem> {
         let token = Token::read(bearer(headers)?)?;
         // The claims are checked first, so that a token that is refused anyway causes no fetch of keys. They are
