@@ -54,6 +54,8 @@ PAUSE_SECONDS, AWAY_SECONDS = 0.5, 3
 EXTRA_KILLS = 5
 # Within this time an event has its effect.
 EVENT_SECONDS = 120
+# The states of a request whose jobs were all sent; a round of following may have seen all of them end.
+SENT = ("forwarded", "finished")
 # Within this time the queue is empty: it gives each message out at most five times.
 DRAIN_SECONDS = 240
 # Within this time the listener receives what was published.
@@ -246,7 +248,7 @@ class Scenario:
         letters = self._dead_letters()
         failed = {request for request, found in first.items() if self._has_failed(found)}
         # The queue is empty: nothing more will happen to these by itself.
-        stuck = {request for request, found in first.items() if found["state"] not in ("forwarded", "failed")}
+        stuck = {request for request, found in first.items() if found["state"] not in (*SENT, "failed")}
         for request in sorted(stuck - letters.keys()):
             self.problems.append(f"{request} is {first[request]['state']}, and its ticket is nowhere")
         for request in sorted(failed | stuck):
@@ -259,7 +261,7 @@ class Scenario:
         self._drain()
         last = first | self._find(failed | stuck)
         for request, found in last.items():
-            if found["state"] != "forwarded" or {job["state"] for job in found["jobs"]} != {"forwarded"}:
+            if found["state"] not in SENT or {job["state"] for job in found["jobs"]} != {"forwarded"}:
                 self.problems.append(f"{request} is not forwarded in the end: {found}")
         self._compare(last)
         repeats = self._repeats()
@@ -279,7 +281,7 @@ class Scenario:
             "neither, with a dead letter": len(stuck & letters.keys()),
             "dead letters": len(letters),
             "of these, of requests that were forwarded": sum(
-                first[request]["state"] == "forwarded" for request in letters
+                first[request]["state"] in SENT for request in letters
             ),
             "messages": len(self.heard),
             "repeats": len(repeats),
