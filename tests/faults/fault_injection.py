@@ -280,9 +280,7 @@ class Scenario:
             "failed": len(failed),
             "neither, with a dead letter": len(stuck & letters.keys()),
             "dead letters": len(letters),
-            "of these, of requests that were forwarded": sum(
-                first[request]["state"] in SENT for request in letters
-            ),
+            "of these, of requests that were forwarded": sum(first[request]["state"] in SENT for request in letters),
             "messages": len(self.heard),
             "repeats": len(repeats),
             "of these, by the broker itself": sum(message["redelivered"] for message in repeats),

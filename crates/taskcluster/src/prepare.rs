@@ -41,8 +41,11 @@ struct Scopes {
 
 impl Taskcluster {
     /// Prepares the action that runs labels on a push of a project: reads its decision task and the actions that this
-    /// left, and checks that the hook is one of this level, that the action takes the labels, and that the decision
-    /// task may name the hook. It sends at most four requests if all is well.
+    /// left, and checks that the task is that of the push, that the hook is one of this level, that the action takes the
+    /// labels, and that the decision task may name the hook. It sends at most four requests if all is well.
+    ///
+    /// A client names the decision task, and who may run jobs on one push need not be allowed to do so on another. So the
+    /// task has to be one of the push with this `revision`. Without it, the task may be that of any push of the project.
     ///
     /// # Errors
     /// The labels cannot be run, or Taskcluster does not answer.
@@ -50,6 +53,7 @@ impl Taskcluster {
         &self,
         decision: &TaskId,
         project: &str,
+        revision: Option<&str>,
         labels: &[&str],
         marker: &str,
         level: u8,
@@ -59,6 +63,10 @@ impl Taskcluster {
         };
         if !task.projects().any(|of| of == project) {
             return Err(no_actions(format!("the task {decision} does not belong to a push to {project}")));
+        }
+        let is_of_push = |revision: &str| task.pushes().any(|(of, pushed)| of == project && pushed == revision);
+        if !revision.is_none_or(is_of_push) {
+            return Err(no_actions(format!("the task {decision} belongs to another push to {project}")));
         }
         let file = self.actions_file(decision).await?;
         let prepared = actions::prepare(&file, decision.as_str(), labels, marker, level)?;

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 pub use self::hooks::{HOOK, HookFate, actions_file};
 use crate::store::http::{Message, serve};
 
+/// The revision of the push of `Task::decision`.
+pub const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
+
 /// What the fake knows of a task.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -36,7 +39,7 @@ impl Task {
     /// A completed decision task of a push of `project`, with this artifact.
     pub fn decision(project: &str, runnable_jobs: impl Into<Vec<u8>>) -> Self {
         Self {
-            routes: vec![format!("tc-treeherder.v2.{project}.0123456789abcdef0123456789abcdef01234567.1001")],
+            routes: vec![format!("tc-treeherder.v2.{project}.{REVISION}.1001")],
             state: "completed".to_owned(),
             runnable_jobs: Some(runnable_jobs.into()),
             has_expired: false,

@@ -17,6 +17,7 @@ use requests::job::{JobCode, RequestedJob};
 use requests::new_request::NewRequest;
 use requests::outcome::{Outcome, OutcomeState};
 use requests::planning::Planning;
+use requests::push::Push;
 use requests::request::Request;
 use requests::state::{JobState, RequestState};
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ use taskcluster::{Credentials, Taskcluster, TaskclusterSettings};
 use test_support::broker::{Listener, address, project, publisher, settings};
 use test_support::store::http::{Message as Answer, serve};
 use test_support::store::{at, client, endpoint, new_requests_table};
-use test_support::taskcluster::{FakeTaskcluster, HOOK, HookFate, Task, actions_file};
+use test_support::taskcluster::{FakeTaskcluster, HOOK, HookFate, REVISION, Task, actions_file};
 use tokio::time::Instant;
 use treeherder::Treeherder;
 
@@ -39,6 +40,8 @@ struct TestApp {
     forwarder: Forwarder,
     taskcluster: FakeTaskcluster,
     project: String,
+    /// That of push 7.
+    revision: &'static str,
     now: Arc<Mutex<DateTime<Utc>>>,
     /// The jobs that Treeherder lists on every push.
     treeherder_jobs: Arc<Mutex<Vec<Value>>>,
@@ -90,7 +93,7 @@ impl TestApp {
             following: Following::default(),
             clock,
         };
-        Self { requests, forwarder, taskcluster, project, now, treeherder_jobs }
+        Self { requests, forwarder, taskcluster, project, revision: REVISION, now, treeherder_jobs }
     }
 
     /// A queued request for these jobs on push 7.
@@ -98,7 +101,8 @@ impl TestApp {
         let person = "someone@mozilla.com".parse().unwrap();
         let decision_task_id = Some(DECISION_TASK.to_owned());
         let new_request = NewRequest { decision_task_id, ..NewRequest::new(&self.project, 7, person, Vec::new()) };
-        let request = Request::new(RequestId::new(morning(), random), new_request, None, jobs, morning());
+        let pushed = Push { revision: self.revision.to_owned(), author: None };
+        let request = Request::new(RequestId::new(morning(), random), new_request, Some(pushed), jobs, morning());
         self.requests.create(&request, jobs, morning()).await.unwrap();
         let queued = request.queued(morning()).unwrap();
         self.requests.update(&queued, None, morning()).await.unwrap();
@@ -351,6 +355,19 @@ async fn labels_that_cannot_be_prepared_fail_without_a_call() {
         assert_eq!((now.state, jobs[0].code), (RequestState::Failed, Some(code)), "{:?}", jobs[0].reason_text());
         assert_eq!(app.taskcluster.hook_calls().len(), 0);
     }
+}
+
+/// Who may run jobs on a push of their own names the decision task of another one.
+#[tokio::test]
+async fn labels_do_not_run_on_a_push_that_the_request_is_not_for() {
+    let mut app = TestApp::new().await;
+    app.revision = "76543210fedcba9876543210fedcba9876543210";
+    let request = app.labels(1, &[LABEL]).await;
+    app.forward(&request).await;
+    let (now, jobs) = app.now(&request).await;
+    assert_eq!((now.state, jobs[0].code), (RequestState::Failed, Some(JobCode::NoDecisionTask)));
+    assert!(jobs[0].reason_text().unwrap().contains("belongs to another push"), "{:?}", jobs[0].reason_text());
+    assert_eq!(app.taskcluster.hook_calls().len(), 0);
 }
 
 #[tokio::test]

@@ -51,7 +51,8 @@ impl TaskclusterActions {
             // The length of a name is limited, so at least one fits.
             let (now, later) = labels.split_at(fits(labels).max(1));
             let marker = format!("{id}.{}", actions.len() + 1);
-            let action = self.client.prepare_action(&decision_task, push.project, now, &marker, level).await?;
+            let action =
+                self.client.prepare_action(&decision_task, push.project, push.revision, now, &marker, level).await?;
             actions.push((action, now.iter().map(|label| (*label).to_owned()).collect()));
             labels = later;
         }
@@ -63,6 +64,8 @@ impl TaskclusterActions {
 #[derive(Clone, Copy)]
 pub(crate) struct PreviewedPush<'p> {
     pub(crate) project: &'p str,
+    /// `None` if Treeherder does not answer.
+    pub(crate) revision: Option<&'p str>,
     pub(crate) decision_task_id: Option<&'p str>,
     /// The runs on the push; `None` if Treeherder does not answer.
     pub(crate) runs: Option<&'p Runs>,

@@ -111,14 +111,18 @@ impl TriggerService {
         let id = RequestId::new(now, (self.random)());
         let share = share(requester, id, now);
         let spent = self.budget.spend(&self.metered(log), share, 0, log).await?;
-        self.admit(project, *push_id, requester, log).await?;
+        let pushed = self.admit(project, *push_id, requester, log).await?;
         let mut resolved = self.resolve(new_request, log).await?;
         let accepted = resolved.some_accepted(project)?;
         self.budget.check_size(accepted)?;
         self.budget.limits.check_jobs(spent, accepted, share.window).map_err(TriggerError::TooManyRequests)?;
         let (mut jobs, runs) = self.plan_now(project, *push_id, &resolved.jobs, log).await;
-        let push =
-            PreviewedPush { project, decision_task_id: resolved.decision_task_id.as_deref(), runs: runs.as_ref() };
+        let push = PreviewedPush {
+            project,
+            revision: pushed.as_ref().map(|pushed| pushed.revision.as_str()),
+            decision_task_id: resolved.decision_task_id.as_deref(),
+            runs: runs.as_ref(),
+        };
         let actions = self.preview_actions(push, &mut jobs, id, log).await;
         Ok(TriggerOutcome { request: None, jobs, kind: OutcomeKind::DryRun, actions })
     }

@@ -277,7 +277,7 @@ fn actions() -> String {
 const EXPAND: &str = "/api/auth/v1/scopes/expand";
 
 async fn prepare_on(setup: &Setup, project: &str, level: u8) -> Result<PreparedAction, PrepareError> {
-    setup.client.prepare_action(&task(), project, &LABELS, MARKER, level).await
+    setup.client.prepare_action(&task(), project, Some("0123abcd"), &LABELS, MARKER, level).await
 }
 
 #[tokio::test]
@@ -321,6 +321,15 @@ async fn a_task_that_does_not_exist_or_is_of_another_project_is_refused() {
         let expected = refused(&format!("the task {TASK} does not belong to a push to {project}"));
         assert_eq!(prepare_on(&setup, project, 3).await, expected);
     }
+    for revision in ["0123abce", "0123", "", "1"] {
+        let expected = refused(&format!("the task {TASK} belongs to another push to autoland"));
+        let prepared = setup.client.prepare_action(&task(), "autoland", Some(revision), &LABELS, MARKER, 3).await;
+        assert_eq!(prepared, expected, "{revision}");
+    }
+    assert_eq!(setup.storage.paths(), [""; 0]);
+    // Treeherder did not say which revision the push has.
+    setup.client.prepare_action(&task(), "autoland", None, &LABELS, MARKER, 3).await.unwrap();
+    let setup = with_scopes(&[SCOPE]).await;
     setup.api.on(&format!("/api/queue/v1/task/{TASK}"), [not_found("Task not found")]);
     let expected = refused(&format!("the decision task {TASK} does not exist, or has expired"));
     assert_eq!(prepare_on(&setup, "autoland", 3).await, expected);

@@ -267,7 +267,8 @@ impl Forwarder {
         };
         let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
         let labels = &labels[..fits(&labels)];
-        let action = client.prepare_action(&decision_task, &request.project, labels, marker, level);
+        let revision = request.pushed.as_ref().map(|pushed| pushed.revision.as_str());
+        let action = client.prepare_action(&decision_task, &request.project, revision, labels, marker, level);
         match tokio::time::timeout(PREPARE_TIMEOUT, action).await {
             Ok(Ok(action)) => {
                 let ready = Prepared::Ready { hook: action.hook.to_string(), labels: labels.len() };

@@ -322,6 +322,15 @@ async fn a_dry_run_shows_a_refusal_as_the_forwarder_would_give_it() {
 }
 
 #[tokio::test]
+async fn a_dry_run_shows_that_the_named_decision_task_is_that_of_another_push() {
+    let (app, taskcluster) = app().await;
+    taskcluster.change(TASK, |task| task.routes = vec!["tc-treeherder.v2.try.76543210fedcba98.1002".to_owned()]);
+    let checked = dry_run(&app, &[LABEL]).await;
+    assert_eq!(shown(&checked.jobs), [label("failed", Some("no_decision_task"))]);
+    assert!(detail(&checked, LABEL).contains("belongs to another push to try"), "{checked:?}");
+}
+
+#[tokio::test]
 async fn a_dry_run_is_answered_while_taskcluster_does_not_answer() {
     let (app, taskcluster) = app().await;
     // The push's list is known.
