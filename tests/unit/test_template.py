@@ -192,14 +192,19 @@ class Permissions(unittest.TestCase):
             {"EtlRole": [None], "JobsRole": [only_pushes], "TriggerRole": [only_pushes]},
         )
 
-    def test_the_sweep_and_the_forward_function_may_delete_locks_of_pushes_and_nothing_else(self) -> None:
+    def test_a_function_may_delete_only_its_own_kind_of_the_items_of_requests(self) -> None:
         deleting = {
             name: [statement.get("Condition") for statement in statements(role) if deletes(statement)]
             for name, role in resources("AWS::IAM::Role").items()
         }
 
-        only_locks = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["push#*"]}}
-        self.assertEqual((deleting["SweepRole"], deleting["ForwardRole"]), ([only_locks], [only_locks]))
+        only = [
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}}
+            for keys in ("idempotency#*", "push#*", "push#*")
+        ]
+        self.assertEqual(
+            [deleting[role] for role in ("TriggerRole", "SweepRole", "ForwardRole")], [[it] for it in only]
+        )
 
     def test_only_lambda_may_assume_a_role(self) -> None:
         for name, role in resources("AWS::IAM::Role").items():

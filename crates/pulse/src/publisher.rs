@@ -21,8 +21,10 @@ use tokio::time::Instant;
 
 use crate::{Credentials, Message, PulseSettings};
 
-/// The time limit for opening a connection, and for the confirms of a batch.
+/// The time limit for opening a connection, for handing a message to the broker, and for the confirms of a batch.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Why a message is not confirmed if the broker takes none.
+const STUCK: &str = "the broker takes no messages";
 /// A connection that was idle for longer is opened anew: Lambda may have frozen the environment meanwhile, and the broker
 /// closes a connection without heartbeats.
 const MAX_IDLE: Duration = Duration::from_secs(30);
@@ -159,6 +161,7 @@ impl Publisher {
         let exchange = self.settings.exchange();
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let mut published = Vec::new();
+        let mut is_stuck = false;
         for message in messages {
             let properties = BasicProperties::default()
                 .with_content_type("application/json".into())
@@ -167,24 +170,32 @@ impl Publisher {
                 .with_timestamp(message.requested_at.timestamp().try_into().unwrap_or_default())
                 .with_app_id("runnable-jobs".into());
             let key = message.routing_key.clone();
-            let confirm = if limiter.wait(until).await {
-                let sent =
+            let sent = if is_stuck {
+                Err(Unconfirmed::unsent(STUCK))
+            } else if limiter.wait(until).await {
+                let sending =
                     channel.basic_publish(exchange.clone().into(), key.into(), options, &message.body, properties);
-                Some(sent.await)
+                // A broker that runs out of memory or disk space takes nothing for as long as that lasts.
+                let sent = tokio::time::timeout(TIMEOUT, sending).await;
+                is_stuck = sent.is_err();
+                sent.map_err(|_| Unconfirmed::sent(STUCK))
             } else {
-                None
+                Err(Unconfirmed::unsent("no time was left to publish it"))
             };
-            published.push((message, confirm));
+            published.push((message, sent));
         }
         confirmed(published).await
     }
 }
 
+/// What became of a message on its way to the broker: the confirm to wait for, or why there will be none.
+type Sent = Result<Result<PublisherConfirm, Error>, Unconfirmed>;
+
 /// Waits for the confirms of all messages, up to the time limit.
 ///
 /// lapin attaches a returned message to the next confirm, which may belong to another message: returned messages are
 /// recognised by their ids. The broker returns a message before it confirms it.
-async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Error>>)>) -> Vec<DeliveryOutcome> {
+async fn confirmed(published: Vec<(&Message, Sent)>) -> Vec<DeliveryOutcome> {
     let deadline = Instant::now() + TIMEOUT;
     let mut returned = HashSet::new();
     let mut note = |confirmation: &Confirmation| {
@@ -193,11 +204,11 @@ async fn confirmed(published: Vec<(&Message, Option<Result<PublisherConfirm, Err
         }
     };
     let (mut outcomes, mut late) = (Vec::with_capacity(published.len()), Vec::new());
-    for (message, confirm) in published {
-        let outcome = match confirm {
-            None => DeliveryOutcome::Unknown(Unconfirmed::unsent("no time was left to publish it")),
-            Some(Err(error)) => outcome(&error, !is_unsent(&error)),
-            Some(Ok(mut confirm)) => match tokio::time::timeout_at(deadline, &mut confirm).await {
+    for (message, sent) in published {
+        let outcome = match sent {
+            Err(unconfirmed) => DeliveryOutcome::Unknown(unconfirmed),
+            Ok(Err(error)) => outcome(&error, !is_unsent(&error)),
+            Ok(Ok(mut confirm)) => match tokio::time::timeout_at(deadline, &mut confirm).await {
                 Err(_) => {
                     late.push(confirm);
                     DeliveryOutcome::Unknown(Unconfirmed::sent(format!(

@@ -162,10 +162,7 @@ impl Request {
         let jobs: Vec<RequestedJob> = jobs.iter().map(close).collect();
         let mut next = Self { version: self.version + 1, ..self.clone() };
         next.state = next.final_state(&jobs);
-        for action in next.actions.iter_mut().filter(|action| action.state == ActionState::Triggering) {
-            action.state = ActionState::Uncertain;
-        }
-        next.label_wait = None;
+        next.give_up_actions();
         next.sum_up(&jobs);
         next.due_at = now.timestamp();
         let detail = Some(EventDetail::GivenUp { counts: Some(JobSummary::of(&jobs)) });
@@ -177,12 +174,21 @@ impl Request {
     #[must_use]
     pub fn given_up_unread(&self, now: DateTime<Utc>) -> Self {
         let mut next = Self { version: self.version + 1, state: RequestState::Failed, ..self.clone() };
-        let open =
-            [JobState::Accepted, JobState::Waiting].map(|state| next.job_counts.remove(&state).unwrap_or_default());
+        let open = [JobState::Accepted, JobState::Triggering, JobState::Waiting];
+        let open = open.map(|state| next.job_counts.remove(&state).unwrap_or_default());
         *next.job_counts.entry(JobState::Failed).or_default() += open.iter().sum::<u32>();
+        next.give_up_actions();
         let detail = Some(EventDetail::GivenUp { counts: None });
         next.record_event(Event { at: now, state: next.state, detail, by: None });
         next
+    }
+
+    /// Nothing waits for an action any more, or for the answer of a hook.
+    fn give_up_actions(&mut self) {
+        for action in self.actions.iter_mut().filter(|action| action.state == ActionState::Triggering) {
+            action.state = ActionState::Uncertain;
+        }
+        self.label_wait = None;
     }
 
     /// The state of the request if no job of it is on its way any more. An action that runs is followed, even if it runs
@@ -389,6 +395,12 @@ mod tests {
 
         let unread = queued.given_up_unread(at(90_000));
         assert_eq!((unread.state, &unread.job_counts), (RequestState::Failed, &next.job_counts));
+
+        // The hook was called for a label, and its answer is not known.
+        let triggering = [job("a", JobState::Triggering)];
+        let queued = request(&triggering).queued(at(1)).unwrap();
+        let unread = queued.given_up_unread(at(90_000));
+        assert_eq!(unread.job_counts, count_jobs(&queued.given_up(&triggering, at(90_000)).1));
     }
 
     #[test]

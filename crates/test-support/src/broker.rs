@@ -12,6 +12,7 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use pulse::{Credentials, Message, MessageContent, MessageFormat, Publisher, PulseSettings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// The broker's address in this variable, which the local stack sets.
@@ -91,12 +92,17 @@ impl Listener {
     }
 }
 
-/// A proxy before the broker that can cut its connections, or suppress all that the broker sends.
+/// `connection.blocked` (RabbitMQ's extension of AMQP 0-9-1): class 10, method 60, and the reason.
+const BLOCKED: &[u8] = b"\x01\0\0\0\0\0\x08\0\x0a\0\x3c\x03low\xce";
+
+/// A proxy before the broker that can cut its connections, suppress all that the broker sends, or say in its name that
+/// it takes no messages.
 pub struct Wire {
     /// The address of the proxy, as the broker's.
     pub url: String,
     connections: Arc<Mutex<Vec<JoinHandle<()>>>>,
     is_mute: Arc<AtomicBool>,
+    block: Arc<Notify>,
 }
 
 impl Wire {
@@ -111,19 +117,26 @@ impl Wire {
         let (broker, open) = (broker.to_owned(), connections.clone());
         let is_mute = Arc::new(AtomicBool::new(false));
         let mute = is_mute.clone();
+        let block: Arc<Notify> = Arc::default();
+        let blocking = block.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let far = TcpStream::connect(&broker).await.unwrap();
-                let mute = mute.clone();
+                let (mute, block) = (mute.clone(), blocking.clone());
                 let wire = tokio::spawn(async move {
                     let (mut from_near, mut to_near) = near.into_split();
                     let (mut from_far, mut to_far) = far.into_split();
                     let back = async {
                         let mut buffer = vec![0; 64 * 1024];
-                        while let Ok(length @ 1..) = from_far.read(&mut buffer).await {
-                            let is_lost =
-                                !mute.load(Ordering::SeqCst) && to_near.write_all(&buffer[..length]).await.is_err();
-                            if is_lost {
+                        loop {
+                            let said = tokio::select! {
+                                read = from_far.read(&mut buffer) => match read {
+                                    Ok(length @ 1..) => &buffer[..length],
+                                    Ok(_) | Err(_) => break,
+                                },
+                                () = block.notified() => BLOCKED,
+                            };
+                            if !mute.load(Ordering::SeqCst) && to_near.write_all(said).await.is_err() {
                                 break;
                             }
                         }
@@ -136,12 +149,18 @@ impl Wire {
                 open.lock().unwrap().push(wire);
             }
         });
-        Self { url, connections, is_mute }
+        Self { url, connections, is_mute, block }
     }
 
     /// Suppresses everything that the broker sends from now on.
     pub fn mute(&self) {
         self.is_mute.store(true, Ordering::SeqCst);
+    }
+
+    /// Says on all connections that the broker takes no messages, as one does that is low on memory or disk space. Nothing
+    /// may be on its way from the broker.
+    pub fn block(&self) {
+        self.block.notify_waiters();
     }
 
     /// Cuts all connections.

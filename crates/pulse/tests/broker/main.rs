@@ -141,3 +141,31 @@ async fn a_message_that_was_sent_and_not_confirmed_may_have_arrived() {
     assert!(unconfirmed.may_have_arrived && !unconfirmed.is_rejection, "{unconfirmed:?}");
     assert!(listener.next().await.is_some());
 }
+
+#[tokio::test]
+async fn messages_that_a_blocked_broker_does_not_take_go_over_another_connection() {
+    made().await;
+    let wire = Wire::new().await;
+    let publisher = publisher(&wire.url);
+    publisher.connect_now().await.unwrap();
+    let project = project();
+    let listener = Listener::on(&project).await;
+    wire.block();
+    // What is written before the client has read that still arrives; so this asks until nothing does.
+    let batch = |number: usize| [message(&format!("id-{number}"), &project, &["a"])];
+    let mut number = 0;
+    let began = loop {
+        let began = std::time::Instant::now();
+        assert_eq!(publisher.publish(&batch(number), None).await, [DeliveryOutcome::Confirmed]);
+        if publisher.opened() == 2 {
+            break began;
+        }
+        number += 1;
+    };
+    assert!(began.elapsed() >= Duration::from_secs(5), "it waits as long as for a confirm");
+    for expected in 0..=number {
+        let got = listener.next().await.unwrap();
+        let id = got.properties.message_id().as_ref().map(ToString::to_string);
+        assert_eq!(id, Some(format!("id-{expected}.0")));
+    }
+}
