@@ -1,7 +1,6 @@
 //! The first use of a push's list: its task graph is fetched, and the list is made and kept.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use catalog::ReadError;
 use catalog::list::{self, PackedList};
@@ -9,14 +8,13 @@ use catalog::taskcluster::{BUILD_SYSTEM, TaskGraph, TaskId};
 use store::{CatalogCache, Provenance, PushPointer, ReadStats, SearchableList};
 use taskcluster::{Artifact, ArtifactError, ArtifactLimits};
 
-use crate::PushLists;
 use crate::error::PushListError;
+use crate::{FIRST_USE_TIME, PushLists};
 
 /// The artifact with everything that a push can run.
 const ARTIFACT: &str = "public/runnable-jobs.json";
-/// Maximum size and time of the artifact. That of 30,000 labels has 7 MB. A person waits for it, and Lambda ends the
-/// functions after ten seconds (`Timeout` in infra/template.yaml).
-const LIMITS: ArtifactLimits = ArtifactLimits { max_bytes: 64 << 20, timeout: Duration::from_secs(7) };
+/// Maximum size and time of the artifact. That of 30,000 labels has 7 MB.
+const LIMITS: ArtifactLimits = ArtifactLimits { max_bytes: 64 << 20, timeout: FIRST_USE_TIME };
 
 impl PushLists {
     /// Makes and keeps the list of a push.

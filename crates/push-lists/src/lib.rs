@@ -8,6 +8,7 @@ mod problems;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use catalog::taskcluster::TaskId;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,6 +23,11 @@ pub use crate::problems::ERROR_CODES;
 const MAX_CACHED: usize = 1000;
 /// How long the Index is not asked again about a revision that it does not know.
 const UNKNOWN_REVISION_TTL: TimeDelta = TimeDelta::seconds(15);
+
+/// How long the Index is asked for a decision task, and how long the first use of a list may take. Lambda ends the jobs
+/// function after ten seconds (`Timeout` in infra/template.yaml), and its client then gets no answer of ours.
+const FIND_TIME: Duration = Duration::from_secs(2);
+const FIRST_USE_TIME: Duration = Duration::from_secs(6);
 
 /// The lists of pushes.
 pub struct PushLists {
@@ -88,7 +94,7 @@ impl PushLists {
             if let Some(kept) = catalog.push_pointer(decision_task, stats).await? {
                 return Ok(Ok(Arc::new(kept.into())));
             }
-            let made = self.make(catalog, project, decision_task, stats).await;
+            let made = in_time(FIRST_USE_TIME, self.make(catalog, project, decision_task, stats)).await;
             Ok::<Lookup, store::StoreError>(made.map(|made| Arc::new(made.into())))
         };
         let (entry, _) = cached.get(&self.clock, is_current, load).await.map_err(unavailable)?;
@@ -115,10 +121,10 @@ impl PushLists {
         };
         let mut failure = None;
         let load = async || {
-            let found = self.taskcluster.find_task(&path).await;
-            found.map_err(|error| {
-                let reason = error.to_string();
-                failure = Some(PushListError::from(error));
+            let find = async { self.taskcluster.find_task(&path).await.map_err(PushListError::from) };
+            in_time(FIND_TIME, find).await.map_err(|error| {
+                let reason = error.cause().map_or_else(|| error.to_string(), ToOwned::to_owned);
+                failure = Some(error);
                 reason
             })
         };
@@ -130,6 +136,17 @@ impl PushLists {
             Ok(_) => Err(unknown()),
         }
     }
+}
+
+/// What an action gives if it ends in time.
+async fn in_time<T>(
+    time: Duration,
+    action: impl Future<Output = Result<T, PushListError>>,
+) -> Result<T, PushListError> {
+    tokio::time::timeout(time, action).await.unwrap_or_else(|_| {
+        let reason = format!("no answer within {} s", time.as_secs());
+        Err(PushListError::TaskclusterUnavailable { retry_after: None, reason })
+    })
 }
 
 /// The store does not answer.

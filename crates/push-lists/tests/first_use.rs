@@ -1,7 +1,9 @@
 //! The lists of pushes, with a catalog in the emulator and a Taskcluster in memory.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test may")]
 
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use catalog::buildbot::{CatalogJob, write_body, write_index};
 use catalog::list::{Listing, PackedList};
@@ -67,7 +69,10 @@ impl Fixture {
     }
 
     fn process(&self) -> Process {
-        let variables = self.taskcluster.variables();
+        self.process_with(self.taskcluster.variables().to_vec())
+    }
+
+    fn process_with(&self, variables: Vec<(&'static str, String)>) -> Process {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
         let settings = TaskclusterSettings::read(find).unwrap().unwrap();
         let now = self.now.clone();
@@ -289,4 +294,23 @@ async fn a_revision_has_a_decision_task_once_the_index_has_it() {
             Err(PushListError::UnknownRevision { .. })
         ));
     }
+}
+
+#[tokio::test]
+async fn a_taskcluster_that_hangs_is_reported_before_lambda_ends_the_function() {
+    let fixture = Fixture::new().await;
+    // The system accepts its connections, and nothing answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut variables = fixture.taskcluster.variables().to_vec();
+    variables[0].1 = format!("http://{}", silent.local_addr().unwrap());
+    let process = fixture.process_with(variables);
+    let began = Instant::now();
+    for error in [process.pushes.decision_task("try", REVISION).await.unwrap_err(), process.error().await] {
+        assert!(matches!(error, PushListError::TaskclusterUnavailable { .. }), "{error:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // It is remembered for a while, so that reloads of a page do not wait each time.
+    let began = Instant::now();
+    process.error().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
