@@ -69,10 +69,10 @@ impl Fixture {
     }
 
     fn process(&self) -> Process {
-        self.process_with(self.taskcluster.variables().to_vec())
+        self.process_with(&self.taskcluster.variables())
     }
 
-    fn process_with(&self, variables: Vec<(&'static str, String)>) -> Process {
+    fn process_with(&self, variables: &[(&str, String)]) -> Process {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
         let settings = TaskclusterSettings::read(find).unwrap().unwrap();
         let now = self.now.clone();
@@ -301,9 +301,9 @@ async fn a_taskcluster_that_hangs_is_reported_before_lambda_ends_the_function() 
     let fixture = Fixture::new().await;
     // The system accepts its connections, and nothing answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut variables = fixture.taskcluster.variables().to_vec();
+    let mut variables = fixture.taskcluster.variables();
     variables[0].1 = format!("http://{}", silent.local_addr().unwrap());
-    let process = fixture.process_with(variables);
+    let process = fixture.process_with(&variables);
     let began = Instant::now();
     for error in [process.pushes.decision_task("try", REVISION).await.unwrap_err(), process.error().await] {
         assert!(matches!(error, PushListError::TaskclusterUnavailable { .. }), "{error:?}");
